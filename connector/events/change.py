@@ -1,0 +1,37 @@
+"""What every format decodes to, so that nothing behind this room knows how an event was written."""
+
+from datetime import datetime
+
+import msgspec
+
+
+class Visitor(msgspec.Struct, frozen=True, gc=False, cache_hash=True, order=True):
+    """Who a change is for; the key of coalescing and of "one in flight".
+
+    `kind` is the parameter name of the API, `mbox3rdPartyId` or `pcId`; the same text under both kinds is two visitors.
+    """
+
+    kind: str
+    id: str
+
+
+class Change(msgspec.Struct, frozen=True, gc=False):
+    """One event's wish: these attributes of this visitor get these values.
+
+    `attributes` maps dotted names (without `profile.`) to the text to send; it is never empty unless every value was a
+    null that the rules drop. `occurred_at` has a time zone, and is None when the event does not say.
+    """
+
+    visitor: Visitor
+    attributes: dict[str, str]
+    occurred_at: datetime | None = None
+
+
+class Refused(ValueError):
+    """An event that can never be delivered, with the field and the reason, and without any of its values."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        """`field` is a path such as `profile.address.city`; `reason` says what is allowed."""
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason

@@ -1,0 +1,41 @@
+"""Holds the producers' page to the decoder, because a producer believes what stands there."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from connector.events import JsonDecoder, Refused
+
+PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text(encoding="utf-8")
+GOOD = re.findall(r"```json\n(.+?)```", PAGE, re.DOTALL)
+SENT = re.findall(r"^\| `(\{.+?\})` \| (`[^{].*?`) \| .*\|$", PAGE, re.MULTILINE)
+BAD = re.findall(r"^\| `([\[{].+?)` \| `([\w(].+?: .+?)` \|$", PAGE, re.MULTILINE)
+
+
+def test_the_page_has_its_examples() -> None:
+    """A page whose form has changed must not pass by being read as empty."""
+    assert (len(GOOD), len(SENT), len(BAD)) == (2, 7, 13)
+
+
+@pytest.mark.parametrize("example", GOOD)
+def test_good_examples(example: str) -> None:
+    """What the page shows as an event is one."""
+    fields = json.loads(example)
+    assert JsonDecoder()(example.encode()).attributes.keys() == fields["profile"].keys()
+
+
+@pytest.mark.parametrize(("written", "sent"), SENT)
+def test_what_is_sent(written: str, sent: str) -> None:
+    """What the page says is sent for a profile is what it decodes to."""
+    attributes = JsonDecoder()(f'{{"pcId": "x", "profile": {written}}}'.encode()).attributes
+    assert ", ".join(f"`{name}={text}`" for name, text in attributes.items()) == sent
+
+
+@pytest.mark.parametrize(("example", "reason"), BAD)
+def test_bad_examples(example: str, reason: str) -> None:
+    """What the page shows as refused is refused, in these words."""
+    with pytest.raises(Refused) as caught:
+        JsonDecoder()(example.encode())
+    assert str(caught.value) == reason
