@@ -1,0 +1,35 @@
+"""What one request came to, in the words that dispatching decides by; HTTP stays in `target`."""
+
+import enum
+from dataclasses import dataclass
+
+
+class Verdict(enum.StrEnum):
+    """The closed list of what a request can come to; the label `outcome` of the requests metric."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    """Target will never take it: a dead letter."""
+    UNAUTHORIZED = "unauthorized"
+    """The token is missing or expired: everything waits for a new one, nothing is dropped."""
+    THROTTLED = "throttled"
+    """429 or 503: Target's two words for "too fast"."""
+    UNAVAILABLE = "unavailable"
+    """The endpoint, or the way to it, failed."""
+    TIMEOUT = "timeout"
+    """No whole answer in time; the update may have been applied."""
+    UNCONFIRMED = "unconfirmed"
+    """A 2xx whose body is in no known form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One attempt's end. `reason` is safe to log: no body, no token, no visitor. `retry_after` is in seconds, if said.
+
+    `reached` is False when no connection came about, so that the attempt says nothing of the update itself.
+    """
+
+    verdict: Verdict
+    reason: str = ""
+    retry_after: float | None = None
+    reached: bool = True

@@ -1,0 +1,121 @@
+"""Whether the endpoint as a whole works: while it does not, every call is held back but one probe at a time."""
+
+import enum
+import math
+
+from connector.delivery.answer import Answer, Verdict
+from connector.events.change import Visitor
+
+FAILURES_TO_OPEN = 8
+VISITORS_TO_OPEN = 3
+SICK_SHARE = 0.3
+_MEMORY = 20
+FIRST_PROBE_SECONDS = 0.5
+PROBE_SECONDS = 2.0
+"""The longest pause between two probes: recovery is seen within it."""
+UNAUTHORIZED_PROBE_SECONDS = 10.0
+"""Slower, because only a person or a token file can mend it, and every probe spends quota."""
+
+_FAILED = frozenset({Verdict.THROTTLED, Verdict.UNAVAILABLE, Verdict.TIMEOUT, Verdict.UNAUTHORIZED})
+
+
+class Shift(enum.Enum):
+    """What an answer did to the circuit."""
+
+    OPENED = "opened"
+    CLOSED = "closed"
+
+
+class Circuit:
+    """Closed: all may go. Open: none but one probe at a time.
+
+    One visitor that fails for good must not look like an outage, and an outage must not look like many visitors that
+    fail for good. So the circuit opens on `FAILURES_TO_OPEN` failures without a success between them from at least
+    `VISITORS_TO_OPEN` visitors (or without ever reaching the endpoint), and at the first 401 or 403; and an attempt
+    counts against its update only while few *first* attempts fail: a retry of a bad update says nothing new.
+    """
+
+    __slots__ = ("_failures", "_probe_at", "_probes", "_probing", "_sick", "_unreached", "_visitors", "reason")
+
+    def __init__(self) -> None:
+        self.reason = ""
+        """Why it is open; empty when it is closed."""
+        self._failures = 0
+        self._unreached = 0
+        self._visitors: set[Visitor] = set()
+        self._sick = 0.0
+        self._probing = False
+        self._probes = 0
+        self._probe_at = -math.inf
+
+    @property
+    def is_open(self) -> bool:
+        """True while the endpoint is held to be down."""
+        return bool(self.reason)
+
+    @property
+    def healthy(self) -> bool:
+        """True when a failed attempt is the update's own fault as far as anyone can tell."""
+        return not self.reason and self._sick < SICK_SHARE
+
+    def wait(self, now: float) -> float:
+        """Seconds until a request may go; 0 or less: now; infinite while a probe is on its way."""
+        if not self.reason:
+            return 0.0
+        return math.inf if self._probing else self._probe_at - now
+
+    def started(self) -> bool:
+        """A request goes on the wire; True when it is the probe of an open circuit."""
+        self._probing = self.is_open
+        return self._probing
+
+    def settled(self, visitor: Visitor, answer: Answer, now: float, *, first: bool, probe: bool) -> Shift | None:
+        """Learn from an answer; `first` says that it is the update's first attempt."""
+        if probe:
+            self._probing = False
+        failed = answer.verdict in _FAILED
+        if first or not failed:
+            self._sick += (failed - self._sick) / _MEMORY
+        if not failed:
+            return self._succeed()
+        if self.is_open:
+            # What was on the wire before it opened says nothing new; only a probe moves the next one.
+            if probe:
+                self._schedule_probe(answer, now)
+            return None
+        return self._fail(visitor, answer, now)
+
+    def abandoned(self, *, probe: bool) -> None:
+        """A request was given up without an answer; if it was the probe, another may go."""
+        if probe:
+            self._probing = False
+
+    def _succeed(self) -> Shift | None:
+        was_open = self.is_open
+        self.reason = ""
+        self._failures = self._unreached = self._probes = 0
+        self._visitors.clear()
+        if was_open:
+            self._sick = 0.0
+        return Shift.CLOSED if was_open else None
+
+    def _fail(self, visitor: Visitor, answer: Answer, now: float) -> Shift | None:
+        self._failures += 1
+        self._unreached = 0 if answer.reached else self._unreached + 1
+        if len(self._visitors) < VISITORS_TO_OPEN:
+            self._visitors.add(visitor)
+        outage = self._failures >= FAILURES_TO_OPEN and (
+            len(self._visitors) >= VISITORS_TO_OPEN or self._unreached >= FAILURES_TO_OPEN
+        )
+        if not outage and answer.verdict is not Verdict.UNAUTHORIZED:
+            return None
+        self.reason = answer.verdict.value
+        self._schedule_probe(answer, now)
+        return Shift.OPENED
+
+    def _schedule_probe(self, answer: Answer, now: float) -> None:
+        unauthorized = answer.verdict is Verdict.UNAUTHORIZED
+        longest = UNAUTHORIZED_PROBE_SECONDS if unauthorized else PROBE_SECONDS
+        delay = min(longest, FIRST_PROBE_SECONDS * 2.0 ** min(self._probes, 10))
+        self._probes += 1
+        self._probe_at = now + max(delay, answer.retry_after or 0.0)

@@ -1,0 +1,207 @@
+"""The one place where a visitor's changes wait, meet and leave: at most one waiting and one in flight a visitor."""
+
+import enum
+import heapq
+import math
+from collections.abc import Collection
+from itertools import count
+
+from connector.delivery.offsets import PartitionOffsets
+from connector.delivery.ports import Record
+from connector.delivery.update import Part, Update
+from connector.events.change import Change, Visitor
+
+SUSPECT_ATTEMPTS = 2
+SUSPECT_TURN = 32
+SUSPECT_SLOTS = 4
+
+
+class Order(enum.StrEnum):
+    """Which of two values of an attribute wins."""
+
+    OFFSET = "offset"
+    EVENT_TIME = "event_time"
+
+
+class _Lane:
+    """Updates by the time at which they may go, oldest due first."""
+
+    __slots__ = ("_heap", "_tie")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Update]] = []
+        self._tie = count()
+
+    def push(self, update: Update) -> None:
+        heapq.heappush(self._heap, (update.due, next(self._tie), update))
+
+    def pop(self) -> Update:
+        return heapq.heappop(self._heap)[2]
+
+    @property
+    def due(self) -> float:
+        return self._heap[0][0] if self._heap else math.inf
+
+    def keep(self, wanted: Collection[Update]) -> None:
+        self._heap = [entry for entry in self._heap if entry[2] in wanted]
+        heapq.heapify(self._heap)
+
+
+class Coalescer:
+    """Pending updates of this replica, by visitor.
+
+    An update is open to new changes until the moment it is taken; what comes while it is in flight gathers in a second
+    one, and an update that comes back for a retry takes that one in. So there is never an older value behind a newer
+    one, and waiting (for the linger, the rate, a retry) is more coalescing, not more queue.
+
+    An update that failed twice or more is a suspect: suspects take one turn in `SUSPECT_TURN` while others wait and at
+    most a `SUSPECT_SLOTS`-th of the slots, so that visitors who fail for good cannot starve the rest.
+    """
+
+    __slots__ = (
+        "_by_time",
+        "_flying",
+        "_linger",
+        "_pending",
+        "_ready",
+        "_suspect_slots",
+        "_suspects",
+        "_suspects_flying",
+        "_turns",
+        "records",
+    )
+
+    def __init__(self, linger: float, order: Order, slots: int) -> None:
+        """`linger`: seconds that a visitor's first change waits for more; `slots`: requests at once."""
+        self._linger = linger
+        self._by_time = order is Order.EVENT_TIME
+        self._suspect_slots = max(1, slots // SUSPECT_SLOTS)
+        self._pending: dict[Visitor, Update] = {}
+        self._flying: dict[Visitor, Update] = {}
+        self._ready = _Lane()
+        self._suspects = _Lane()
+        self._suspects_flying = 0
+        self._turns = 0
+        self.records = 0
+        """Records whose update is not settled yet, waiting or in flight."""
+
+    def __len__(self) -> int:
+        """Updates held, waiting and in flight."""
+        return len(self._pending) + len(self._flying)
+
+    @property
+    def waiting(self) -> int:
+        """Visitors whose update waits."""
+        return len(self._pending)
+
+    @property
+    def in_flight(self) -> int:
+        """Visitors whose update is on the wire, or whose dead letter is."""
+        return len(self._flying)
+
+    def add(self, change: Change, partition: PartitionOffsets, record: Record, now: float) -> None:
+        """Merge one record's change into its visitor's pending update; `partition.position` is moved by the caller."""
+        visitor = change.visitor
+        update = self._pending.get(visitor)
+        if update is None:
+            update = self._pending[visitor] = Update(visitor, now + self._linger)
+            if visitor not in self._flying:
+                self._ready.push(update)
+        part = update.parts.get(partition)
+        if part is None:
+            offset = record.offset()
+            partition.open(offset)
+            part = update.parts[partition] = Part(offset, record.timestamp()[1])
+        else:
+            part.records += 1
+        self.records += 1
+        if self._by_time:
+            said = change.occurred_at
+            when = record.timestamp()[1] / 1000 if said is None else said.timestamp()
+            update.write_at(part, change.attributes, dict.fromkeys(change.attributes, when))
+        elif len(update.parts) == 1:
+            part.attributes.update(change.attributes)
+        else:
+            update.write(part, change.attributes)
+
+    def due_in(self, now: float) -> float:
+        """Seconds until an update can be taken; 0 or less: now; infinite: not before something changes."""
+        suspects = self._suspects.due if self._suspects_flying < self._suspect_slots else math.inf
+        return min(self._ready.due, suspects) - now
+
+    def take(self, now: float) -> Update:
+        """The update that is due longest goes in flight; call it only when `due_in` is 0 or less."""
+        update = self._lane(now).pop()
+        del self._pending[update.visitor]
+        self._flying[update.visitor] = update
+        if update.attempts >= SUSPECT_ATTEMPTS:
+            self._suspects_flying += 1
+        return update
+
+    def settle(self, update: Update) -> None:
+        """The update is done: its receipts close, and what gathered behind it may follow."""
+        self._land(update)
+        for partition, part in update.parts.items():
+            partition.close(part.first)
+            self.records -= part.records
+        follower = self._pending.get(update.visitor)
+        if follower is not None:
+            self._queue(follower)
+
+    def give_back(self, update: Update, due: float, attempts: int) -> int:
+        """The update goes again at `due`, with all that came meanwhile; returns the records handed over.
+
+        Handed over is what belongs to a partition that is being revoked: its next owner reads it again.
+        """
+        self._land(update)
+        newer = self._pending.pop(update.visitor, None)
+        if newer is not None:
+            update.absorb(newer, by_time=self._by_time)
+        update.due = due
+        update.attempts = attempts
+        dropped = self._strip(update, {partition for partition in update.parts if partition.revoking})
+        if update.parts:
+            self._pending[update.visitor] = update
+            self._queue(update)
+        return dropped
+
+    def drop_waiting(self, partitions: Collection[PartitionOffsets]) -> int:
+        """What waits for these partitions goes; returns the records handed over. Their receipts stay open."""
+        dropped = 0
+        for visitor, update in list(self._pending.items()):
+            dropped += self._strip(update, partitions)
+            if not update.parts:
+                del self._pending[visitor]
+        left = set(self._pending.values()) - {u for v, u in self._pending.items() if v in self._flying}
+        self._ready.keep(left)
+        self._suspects.keep(left)
+        return dropped
+
+    def drop_flying(self, partitions: Collection[PartitionOffsets]) -> int:
+        """What is still on the wire settles nothing of these partitions; returns the records handed over."""
+        return sum(self._strip(update, partitions) for update in self._flying.values())
+
+    def is_flying(self, partitions: Collection[PartitionOffsets]) -> bool:
+        """Whether anything of these partitions is in flight."""
+        return any(partition in update.parts for update in self._flying.values() for partition in partitions)
+
+    def _strip(self, update: Update, partitions: Collection[PartitionOffsets]) -> int:
+        gone = [update.parts.pop(partition).records for partition in partitions if partition in update.parts]
+        self.records -= sum(gone)
+        return sum(gone)
+
+    def _land(self, update: Update) -> None:
+        del self._flying[update.visitor]
+        if update.attempts >= SUSPECT_ATTEMPTS:
+            self._suspects_flying -= 1
+
+    def _queue(self, update: Update) -> None:
+        (self._suspects if update.attempts >= SUSPECT_ATTEMPTS else self._ready).push(update)
+
+    def _lane(self, now: float) -> _Lane:
+        suspects_may = self._suspects.due <= now and self._suspects_flying < self._suspect_slots
+        self._turns += 1
+        if suspects_may and (self._ready.due > now or self._turns >= SUSPECT_TURN):
+            self._turns = 0
+            return self._suspects
+        return self._ready

@@ -1,0 +1,31 @@
+"""What the heart needs to see of the world, as Protocols that the edges and the fakes of the tests both fit."""
+
+from typing import Protocol
+
+
+class Record(Protocol):
+    """A Kafka record, in the shape of confluent-kafka's Message, so that a batch crosses the edge without a copy."""
+
+    def topic(self) -> str:
+        """Name of the topic."""
+        ...
+
+    def partition(self) -> int:
+        """Number of the partition."""
+        ...
+
+    def offset(self) -> int:
+        """Place in the partition's log."""
+        ...
+
+    def timestamp(self) -> tuple[int, int]:
+        """A kind, and milliseconds since the epoch."""
+        ...
+
+    def key(self) -> bytes | None:
+        """As it came."""
+        ...
+
+    def value(self) -> bytes | None:
+        """As it came; None is a tombstone."""
+        ...

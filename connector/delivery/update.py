@@ -1,0 +1,105 @@
+"""One visitor's pending update: the newest values, and for each partition what they stand for."""
+
+from collections.abc import Iterable, Mapping
+
+from connector.delivery.offsets import PartitionOffsets
+from connector.events.change import Visitor
+
+
+class Part:
+    """What one partition gave to an update: its values and its receipt.
+
+    A value stands in the part that wrote it last and in no other, so that a partition which is taken away takes just
+    its own values along.
+    """
+
+    __slots__ = ("attributes", "first", "oldest_ms", "records", "times")
+
+    def __init__(self, first: int, oldest_ms: int) -> None:
+        self.first = first
+        """The offset that holds the partition's commit back until the update is settled."""
+        self.oldest_ms = oldest_ms
+        """The timestamp of that record, in milliseconds since the epoch."""
+        self.records = 1
+        self.attributes: dict[str, str] = {}
+        self.times: dict[str, float] = {}
+        """When each value was true, in seconds since the epoch; only kept when the order is by event time."""
+
+
+class Update:
+    """A visitor's changes that have not been accepted yet, one value an attribute.
+
+    Merging events merges their receipts: however many records coalesce, a partition has one entry here, its first.
+    """
+
+    __slots__ = ("attempts", "due", "parts", "visitor")
+
+    def __init__(self, visitor: Visitor, due: float) -> None:
+        self.visitor = visitor
+        self.due = due
+        """When it may be sent, by the loop's clock in seconds."""
+        self.attempts = 0
+        """Attempts that failed while the endpoint was otherwise healthy."""
+        self.parts: dict[PartitionOffsets, Part] = {}
+
+    @property
+    def attributes(self) -> Mapping[str, str]:
+        """The values to send: a view, which holds for as long as the update is in flight and so does not change."""
+        if len(self.parts) == 1:
+            return next(iter(self.parts.values())).attributes
+        return {name: value for part in self.parts.values() for name, value in part.attributes.items()}
+
+    @property
+    def records(self) -> int:
+        """How many records wait for this update."""
+        return sum([part.records for part in self.parts.values()])
+
+    @property
+    def oldest_ms(self) -> int:
+        """The timestamp of the oldest record that it stands for, in milliseconds since the epoch."""
+        return min([part.oldest_ms for part in self.parts.values()])
+
+    def forget(self, names: Iterable[str]) -> None:
+        """These values were accepted: a retry sends only the rest. The receipts stay until all are."""
+        gone = list(names)
+        for part in self.parts.values():
+            for name in gone:
+                part.attributes.pop(name, None)
+                part.times.pop(name, None)
+
+    def write(self, part: Part, attributes: Mapping[str, str]) -> None:
+        """The last writer in log order wins, attribute by attribute."""
+        part.attributes.update(attributes)
+        if len(self.parts) > 1:
+            for other in self.parts.values():
+                if other is not part:
+                    for name in attributes:
+                        other.attributes.pop(name, None)
+
+    def write_at(self, part: Part, attributes: Mapping[str, str], times: Mapping[str, float]) -> None:
+        """The newest by event time wins, attribute by attribute; of two at the same time the later in the log."""
+        for name, value in attributes.items():
+            when = times[name]
+            if any(other.times.get(name, when) > when for other in self.parts.values()):
+                continue
+            for other in self.parts.values():
+                other.attributes.pop(name, None)
+                other.times.pop(name, None)
+            part.attributes[name] = value
+            part.times[name] = when
+
+    def absorb(self, newer: "Update", *, by_time: bool) -> None:
+        """Take over what came while this one was on the wire: its values win, its receipts merge into these."""
+        for partition, theirs in newer.parts.items():
+            mine = self.parts.get(partition)
+            if mine is None:
+                mine = self.parts[partition] = Part(theirs.first, theirs.oldest_ms)
+                mine.records = theirs.records
+            else:
+                # This one's first offset is the lower: it was opened before the newer update was.
+                partition.close(theirs.first)
+                mine.records += theirs.records
+            if by_time:
+                self.write_at(mine, theirs.attributes, theirs.times)
+            else:
+                self.write(mine, theirs.attributes)
