@@ -1,0 +1,624 @@
+"""The sender against a real server on the loopback: what the wire shows, and that no behaviour of a server escapes."""
+
+import asyncio
+import gzip
+import selectors
+import ssl
+import tracemalloc
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from email.utils import formatdate
+from pathlib import Path
+from time import time
+
+import pytest
+import trustme
+import uvloop
+
+from connector.delivery.answer import Answer, Verdict
+from connector.target.classify import classify
+from connector.target.render import Request
+from connector.target.sender import HttpSender, SenderConfig
+from connector.target.token import FileToken, FixedToken
+from tests.support.hostile_server import (
+    SUCCESS,
+    Behaviour,
+    HostileServer,
+    Received,
+    answer,
+    get,
+    hangs,
+    post,
+    repeats,
+    resets,
+    says,
+    says_and_hangs_up,
+)
+
+SECRET = "visitor-4711"
+UPDATE = get(f"mbox3rdPartyId={SECRET}&profile.a=b")
+CONFIG = SenderConfig(origin="", user_agent="target-profile-connector/1.2.3", timeout_seconds=5.0, max_connections=4)
+SHORT = replace(CONFIG, timeout_seconds=0.2)
+
+Exchange = Callable[[HttpSender, HostileServer], Awaitable[None]]
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"], autouse=True)
+def runner(request: pytest.FixtureRequest) -> Callable[[Awaitable[None]], None]:
+    """Every expectation holds on both event loops that the product runs on."""
+
+    async def whole(main: Awaitable[None]) -> None:
+        await main
+
+    def run(main: Awaitable[None]) -> None:
+        with asyncio.Runner(loop_factory=request.param) as loop:
+            loop.run(whole(main))
+
+    return run
+
+
+Runner = Callable[[Awaitable[None]], None]
+
+
+async def _exchange(
+    behaviours: list[Behaviour], exchange: Exchange, config: SenderConfig, tls: ssl.SSLContext | None = None
+) -> None:
+    async with (
+        HostileServer(behaviours, tls=tls) as server,
+        HttpSender(replace(config, origin=server.origin)) as sender,
+    ):
+        await exchange(sender, server)
+
+
+def _send_one(
+    runner: Runner, behaviour: Behaviour, config: SenderConfig = CONFIG, request: Request = UPDATE
+) -> tuple[Answer, HostileServer]:
+    """Send one request, and check what holds for every answer: sent once, and no visitor in the reason."""
+    results: list[tuple[Answer, HostileServer]] = []
+
+    async def exchange(sender: HttpSender, server: HostileServer) -> None:
+        results.append((await sender.send(request), server))
+
+    runner(_exchange([behaviour], exchange, config))
+    given, server = results[0]
+    assert len(server.received) == 1
+    assert SECRET not in given.reason
+    return given, server
+
+
+@pytest.mark.parametrize("status", [200, 204, 302, 400, 401, 403, 404, 408, 413, 425, 429, 500, 502, 503, 599, 999])
+@pytest.mark.parametrize("body", [SUCCESS, b"<response><success>false</success></response>", b"<html>"])
+def test_every_answer_is_classified_by_status_and_body(runner: Runner, status: int, body: bytes) -> None:
+    """What comes over the wire reaches the table unchanged."""
+    given, _ = _send_one(runner, says(answer(status, b"" if status == 204 else body)))
+    assert given == classify(status, b"" if status == 204 else body, None, 0.0)
+
+
+def test_a_get_arrives_byte_for_byte(runner: Runner) -> None:
+    """No layer decodes, sorts or encodes again what was rendered."""
+    query = "mbox3rdPartyId=a%2Fb%20c%2B&profile.x=%C3%BC%26%3D%23%25%3f&profile.e=&profile.tilde=~-._"
+    target = f"/m2/a%20b%2Fc:d;e/%61/update?{query}"
+    _, server = _send_one(runner, says(answer()), request=Request("GET", target, None, ("x",)))
+    received = server.received[0]
+    assert received.line == f"GET {target} HTTP/1.1"
+    assert received.body == b""
+    assert received.headers == {
+        "host": server.origin.removeprefix("http://"),
+        "user-agent": "target-profile-connector/1.2.3",
+        "accept-encoding": "identity",
+        "accept": "*/*",
+    }
+
+
+def test_a_post_arrives_byte_for_byte(runner: Runner) -> None:
+    """The form is the body, its type is said, and the query is empty; at the full size that is allowed."""
+    form = b"mbox3rdPartyId=a%2Fb&profile.x=" + b"%C3%BC" * 10_000
+    _, server = _send_one(runner, says(answer()), request=post(form))
+    received = server.received[0]
+    assert received.line == "POST /m2/client/profile/update HTTP/1.1"
+    assert received.body == form
+    assert received.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert received.headers["content-length"] == str(len(form))
+
+
+def test_many_requests_share_one_connection(runner: Runner) -> None:
+    """Answers are read to their end, so connections are kept: a handshake a request would halve the rate."""
+
+    async def exchange(sender: HttpSender, server: HostileServer) -> None:
+        for _ in range(20):
+            assert (await sender.send(get())).verdict is Verdict.ACCEPTED
+            assert (await sender.send(post())).verdict is Verdict.ACCEPTED
+        assert server.connections == 1
+
+    runner(_exchange([says(answer())], exchange, CONFIG))
+
+
+def test_error_answers_keep_the_connection_too(runner: Runner) -> None:
+    """A throttled sender must not add handshakes to the endpoint's load."""
+
+    async def exchange(sender: HttpSender, server: HostileServer) -> None:
+        for _ in range(5):
+            assert (await sender.send(get())).verdict is Verdict.THROTTLED
+        assert server.connections == 1
+
+    runner(_exchange([says(answer(503, b"<html>slow down</html>"))], exchange, CONFIG))
+
+
+def test_no_more_connections_than_allowed(runner: Runner) -> None:
+    """`max_connections` holds however many requests are asked for at once, and none fails for it."""
+
+    async def exchange(sender: HttpSender, server: HostileServer) -> None:
+        answers = await asyncio.gather(*(sender.send(get()) for _ in range(40)))
+        assert {given.verdict for given in answers} == {Verdict.ACCEPTED}
+        assert server.connections <= CONFIG.max_connections
+
+    runner(_exchange([says(answer())], exchange, CONFIG))
+
+
+@pytest.mark.parametrize("breaks", [says_and_hangs_up(), resets()], ids=["closed", "reset"])
+@pytest.mark.parametrize("request_", [get(), post()], ids=["get", "post"])
+def test_a_kept_connection_that_breaks_is_not_sent_on_unseen(
+    runner: Runner, breaks: Behaviour, request_: Request
+) -> None:
+    """By itself aiohttp sends a GET again here: a call that no quota counts, and perhaps an old value that wins."""
+
+    async def exchange(sender: HttpSender, server: HostileServer) -> None:
+        assert (await sender.send(request_)).verdict is Verdict.ACCEPTED
+        given = await sender.send(request_)
+        assert (given.verdict, given.reached) == (Verdict.UNAVAILABLE, True)
+        assert len(server.received) == 2
+        assert (await sender.send(request_)).verdict is Verdict.ACCEPTED
+        assert len(server.received) == 3
+
+    runner(_exchange([says(answer()), breaks, says(answer())], exchange, CONFIG))
+
+
+def test_what_a_server_says_unasked_is_nobodys_answer(runner: Runner) -> None:
+    """An answer too many on a kept connection must not be taken for the next visitor's."""
+
+    async def exchange(sender: HttpSender, server: HostileServer) -> None:
+        assert (await sender.send(get())).verdict is Verdict.ACCEPTED
+        assert (await sender.send(get())).verdict is Verdict.THROTTLED
+        assert len(server.received) == 2
+
+    two = answer() + answer(400, b"")
+    runner(_exchange([says(two), says(answer(429, b""))], exchange, CONFIG))
+
+
+def test_a_connection_that_was_closed_while_idle_is_replaced_without_a_failure(runner: Runner) -> None:
+    """Servers close idle connections all day: that must cost a handshake, not an attempt."""
+
+    async def exchange(sender: HttpSender, server: HostileServer) -> None:
+        for number in range(1, 6):
+            assert (await sender.send(get())).verdict is Verdict.ACCEPTED
+            await asyncio.sleep(0.02)
+            assert server.connections == number
+
+    runner(_exchange([says_and_hangs_up(answer())], exchange, CONFIG))
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_never_followed(runner: Runner, status: int) -> None:
+    """A followed redirect is a second call, perhaps to a stranger who would get the token."""
+    given, server = _send_one(runner, says(answer(status, b"", "Location: /elsewhere")))
+    assert given.verdict is Verdict.UNAVAILABLE
+    assert "TARGET_BASE_URL" in given.reason
+    assert len(server.received) == 1
+
+
+def test_no_cookie_is_kept(runner: Runner) -> None:
+    """A cookie would tie visitors to each other at the endpoint."""
+
+    async def exchange(sender: HttpSender, server: HostileServer) -> None:
+        await sender.send(get())
+        await sender.send(get())
+        assert "cookie" not in server.received[1].headers
+
+    runner(_exchange([says(answer(200, SUCCESS, "Set-Cookie: session=1; Path=/"))], exchange, CONFIG))
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        hangs,
+        says(b"HTTP/1.1 200 OK\r\n"),
+        says(b"HTTP/1.1 200 OK\r\nContent-Length: 34\r\n\r\ntrueRequest"),
+        repeats(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n", b"<", 0.01),
+        repeats(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n", 0.01),
+        repeats(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.01),
+    ],
+    ids=["silence", "half a header", "half a body", "slow drip", "slow chunks", "endless 100 Continue"],
+)
+def test_no_server_holds_a_request_beyond_its_timeout(runner: Runner, behaviour: Behaviour) -> None:
+    """The timeout is for the whole attempt, so that a server that drips does not keep a visitor for ever."""
+
+    async def exchange(sender: HttpSender, _: HostileServer) -> None:
+        start = asyncio.get_running_loop().time()
+        given = await sender.send(UPDATE)
+        assert (given.verdict, given.reached) == (Verdict.TIMEOUT, True)
+        assert asyncio.get_running_loop().time() - start < 1.0
+
+    runner(_exchange([behaviour], exchange, SHORT))
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Waits 50 ms for the network, then takes the rest of the wait as passed."""
+
+    ahead = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        events = super().select(0.05 if timeout is None else min(timeout, 0.05))
+        if not events and timeout is not None:
+            self.ahead += timeout
+        return events
+
+
+class _JumpingLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self._jumping = _JumpingSelector()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return super().time() + self._jumping.ahead
+
+
+def test_a_long_timeout_is_kept_to_the_fraction() -> None:
+    """By itself aiohttp rounds those above 5 s up to a whole second; leases are reckoned with the one that was set."""
+
+    async def exchange(sender: HttpSender, _: HostileServer) -> None:
+        loop = asyncio.get_running_loop()
+        # Begun early in a second, so that rounding up would show.
+        await asyncio.sleep((0.1 - loop.time()) % 1.0)
+        start = loop.time()
+        assert (await sender.send(UPDATE)).verdict is Verdict.TIMEOUT
+        assert 10.1 <= loop.time() - start < 10.5
+
+    with asyncio.Runner(loop_factory=_JumpingLoop) as loop:
+        loop.run(_exchange([hangs], exchange, replace(CONFIG, timeout_seconds=10.1)))
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        says_and_hangs_up(),
+        resets(),
+        says_and_hangs_up(b"HTTP/1.1 200 OK\r\nContent-Le"),
+        says_and_hangs_up(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n" + SUCCESS),
+        resets(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n" + SUCCESS),
+        says_and_hangs_up(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n22\r\n" + SUCCESS + b"\r\n"),
+        says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+        says(answer(200, SUCCESS, "Content-Encoding: gzip")),
+        says(b"SSH-2.0-OpenSSH_9.2\r\n"),
+        says(b"\x16\x03\x01\x00\x00"),
+        says(b"HTTP/1.1 twohundred OK\r\n\r\n"),
+        says(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
+        says(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"),
+        says(answer(200, SUCCESS, "X: " + "x" * 100_000)),
+        says(answer(200, SUCCESS, *(f"X-{number}: x" for number in range(1_000)))),
+        repeats(b"HTTP/1.1 200 OK\r\n", b"X: " + b"x" * 1_000 + b"\r\n"),
+        repeats(b"HTTP/1.1 200 OK\r\nX: ", b"x" * 1_000),
+        repeats(b"HTTP/1.1 200 ", b"O" * 1_000),
+        repeats(b"", b"\x00\xff" * 500),
+    ],
+    ids=[
+        "closed",
+        "reset",
+        "closed in the header",
+        "closed in the body",
+        "reset in the body",
+        "closed between chunks",
+        "broken chunk",
+        "no gzip",
+        "no HTTP",
+        "TLS on a plain port",
+        "no status",
+        "two lengths",
+        "negative length",
+        "long header",
+        "many headers",
+        "endless headers",
+        "endless header",
+        "endless status line",
+        "endless noise",
+    ],
+)
+def test_what_breaks_off_or_is_no_http_is_unavailable(runner: Runner, behaviour: Behaviour) -> None:
+    """It may have been applied, so it is tried again; it never raises, and never counts as a success."""
+    given, _ = _send_one(runner, behaviour)
+    assert (given.verdict, given.reached) == (Verdict.UNAVAILABLE, True)
+    assert given.reason
+
+
+def test_an_error_status_counts_although_its_body_broke_off(runner: Runner) -> None:
+    """The status came whole: a 401 with half a body is still about the token."""
+    given, _ = _send_one(runner, says_and_hangs_up(b"HTTP/1.1 401 No\r\nContent-Length: 99\r\n\r\nhalf"))
+    assert given.verdict is Verdict.UNAUTHORIZED
+    given, _ = _send_one(runner, says(b"HTTP/1.1 400 No\r\nContent-Length: 99\r\n\r\nhalf"), SHORT)
+    assert given.verdict is Verdict.REJECTED
+
+
+def test_a_refused_connection_says_that_nothing_was_sent(runner: Runner) -> None:
+    """`reached` is False, so that the attempt is not held against the update."""
+
+    async def main() -> None:
+        async with HostileServer([hangs]) as server:
+            origin = server.origin
+        async with HttpSender(replace(CONFIG, origin=origin)) as sender:
+            given = await sender.send(UPDATE)
+        assert (given.verdict, given.reached) == (Verdict.UNAVAILABLE, False)
+        assert "TARGET_BASE_URL" in given.reason
+
+    runner(main())
+
+
+def test_an_unknown_host_says_that_nothing_was_sent(runner: Runner) -> None:
+    """A name that does not resolve is the usual sign of a wrong client code (RFC 2606: `.invalid` never does)."""
+
+    async def main() -> None:
+        async with HttpSender(replace(CONFIG, origin="https://nobody.invalid")) as sender:
+            given = await sender.send(UPDATE)
+        assert (given.verdict, given.reached) == (Verdict.UNAVAILABLE, False)
+        assert "TARGET_CLIENT_CODE" in given.reason
+
+    runner(main())
+
+
+def test_a_connection_that_does_not_come_about_in_time_says_that_nothing_was_sent(runner: Runner) -> None:
+    """A server that accepts and never shakes hands is a dead way to the endpoint, not a doubtful update."""
+
+    async def main() -> None:
+        async with (
+            HostileServer([hangs]) as server,
+            HttpSender(replace(SHORT, origin=server.origin.replace("http:", "https:"))) as sender,
+        ):
+            given = await sender.send(UPDATE)
+        assert (given.verdict, given.reached) == (Verdict.TIMEOUT, False)
+
+    runner(main())
+
+
+def test_a_huge_body_is_read_to_the_limit_and_no_further(runner: Runner) -> None:
+    """A server that never ends its body costs 64 KiB and its connection, not the memory of the process."""
+
+    async def exchange(sender: HttpSender, server: HostileServer) -> None:
+        tracemalloc.start()
+        try:
+            given = await sender.send(UPDATE)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert given.verdict is Verdict.UNCONFIRMED
+        assert peak < 4_000_000
+        await sender.send(UPDATE)
+        assert server.connections == 2
+
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 9999999999\r\n\r\n"
+    runner(_exchange([repeats(head, b"x" * 65_536)], exchange, CONFIG))
+
+
+def test_a_gzip_bomb_stays_small(runner: Runner) -> None:
+    """A compressed answer that was not asked for is unpacked only as far as it is read."""
+    bomb = gzip.compress(b"\0" * 200_000_000, compresslevel=9)
+
+    async def exchange(sender: HttpSender, _: HostileServer) -> None:
+        tracemalloc.start()
+        try:
+            given = await sender.send(UPDATE)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert given.verdict is Verdict.UNCONFIRMED
+        assert peak < 8_000_000
+
+    runner(_exchange([says(answer(200, bomb, "Content-Encoding: gzip"))], exchange, CONFIG))
+
+
+def test_half_a_compressed_success_is_none(runner: Runner) -> None:
+    """By itself aiohttp takes a gzip that ends early as whole, so the text decides: it is in no known form."""
+    half = gzip.compress(SUCCESS)[:-9]
+    given, _ = _send_one(runner, says(answer(200, half, "Content-Encoding: gzip")))
+    assert given.verdict is Verdict.UNCONFIRMED
+
+
+def test_a_compressed_success_is_understood(runner: Runner) -> None:
+    """A proxy may compress although it was not asked to."""
+    given, _ = _send_one(runner, says(answer(200, gzip.compress(SUCCESS), "Content-Encoding: gzip")))
+    assert given.verdict is Verdict.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    "charset", ["utf-16", "no-such-charset", "\xff".encode().decode("latin-1"), "utf-8; charset=ascii"]
+)
+def test_a_wrong_charset_does_not_matter(runner: Runner, charset: str) -> None:
+    """Bytes are read as bytes."""
+    given, _ = _send_one(runner, says(answer(200, SUCCESS, f"Content-Type: text/xml; charset={charset}")))
+    assert given.verdict is Verdict.ACCEPTED
+
+
+def test_a_body_in_pieces_is_put_together(runner: Runner) -> None:
+    """A success is one however the network cut it."""
+
+    async def in_pieces(_: Received, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for byte in SUCCESS:
+            writer.write(b"1\r\n" + bytes([byte]) + b"\r\n")
+            await writer.drain()
+            await asyncio.sleep(0)
+        writer.write(b"0\r\n\r\n")
+
+    given, _ = _send_one(runner, in_pieces)
+    assert given.verdict is Verdict.ACCEPTED
+
+
+def test_retry_after_comes_through_in_both_forms(runner: Runner) -> None:
+    """Seconds and a date; the date is reckoned from now."""
+    given, _ = _send_one(runner, says(answer(429, b"", "Retry-After: 7")))
+    assert (given.verdict, given.retry_after) == (Verdict.THROTTLED, 7.0)
+    given, _ = _send_one(runner, says(answer(503, b"", f"Retry-After: {formatdate(time() + 100, usegmt=True)}")))
+    assert given.verdict is Verdict.THROTTLED
+    assert given.retry_after is not None
+    assert 90 < given.retry_after <= 100
+
+
+def test_the_token_is_sent_and_read_again_after_401(runner: Runner, tmp_path: Path) -> None:
+    """A replaced token is used by the very next attempt, without a restart."""
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    # A clock that stands still: only the 401 can be what makes it look.
+    token = FileToken(file, lambda: 0.0, lambda _: None)
+
+    async def exchange(sender: HttpSender, server: HostileServer) -> None:
+        assert (await sender.send(get())).verdict is Verdict.ACCEPTED
+        file.write_text("second\n")
+        assert (await sender.send(get())).verdict is Verdict.UNAUTHORIZED
+        assert (await sender.send(post())).verdict is Verdict.ACCEPTED
+        sent = [received.headers["authorization"] for received in server.received]
+        assert sent == ["Bearer first", "Bearer first", "Bearer second"]
+
+    behaviours = [says(answer()), says(answer(401, b"")), says(answer())]
+    runner(_exchange(behaviours, exchange, replace(CONFIG, token=token)))
+
+
+def test_a_token_file_that_changes_is_used_without_a_401(runner: Runner, tmp_path: Path) -> None:
+    """Tokens are replaced before the old one ends."""
+    file = tmp_path / "token"
+    file.write_text("first")
+    now = [0.0]
+    token = FileToken(file, lambda: now[0], lambda _: None)
+
+    async def exchange(sender: HttpSender, server: HostileServer) -> None:
+        await sender.send(get())
+        file.write_text("second")
+        now[0] = 1.0
+        await sender.send(get())
+        assert [received.headers["authorization"] for received in server.received] == ["Bearer first", "Bearer second"]
+
+    runner(_exchange([says(answer())], exchange, replace(CONFIG, token=token)))
+
+
+def test_a_fixed_token_stays_the_same_after_401(runner: Runner) -> None:
+    """There is nothing to read again; the answer says what to do."""
+    given, server = _send_one(runner, says(answer(403, b"")), replace(CONFIG, token=FixedToken("hidden")))
+    assert server.received[0].headers["authorization"] == "Bearer hidden"
+    assert given.verdict is Verdict.UNAUTHORIZED
+    assert "hidden" not in given.reason
+
+
+def test_cancellation_passes_and_leaves_the_sender_in_order(runner: Runner) -> None:
+    """Shutdown may cancel an attempt; the next one must not get its answer."""
+
+    async def exchange(sender: HttpSender, server: HostileServer) -> None:
+        task = asyncio.ensure_future(sender.send(get("mbox3rdPartyId=first")))
+        await server.arrived.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await sender.send(get())).verdict is Verdict.ACCEPTED
+        assert server.connections == 2
+
+    runner(_exchange([hangs, says(answer())], exchange, CONFIG))
+
+
+def test_closing_ends_what_is_on_the_wire_as_an_answer(runner: Runner) -> None:
+    """A drain that ran out of time closes the sender; its callers must see an answer, not an exception of aiohttp."""
+
+    async def exchange(sender: HttpSender, server: HostileServer) -> None:
+        task = asyncio.ensure_future(sender.send(UPDATE))
+        await server.arrived.wait()
+        await sender.close()
+        assert (await task).verdict is Verdict.UNAVAILABLE
+
+    runner(_exchange([hangs], exchange, CONFIG))
+
+
+def test_an_unstarted_sender_says_so(runner: Runner) -> None:
+    """A mistake of ours is an exception, never an answer; and closing what never began is nothing."""
+
+    async def main() -> None:
+        sender = HttpSender(CONFIG)
+        with pytest.raises(RuntimeError, match="not started"):
+            await sender.send(UPDATE)
+        await sender.close()
+
+    runner(main())
+
+
+def test_tls_is_verified(runner: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An unknown certificate ends the attempt before anything is sent, and SSL_CERT_FILE is the way to trust it."""
+    authority = trustme.CA()
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(tls)
+
+    async def distrusts(sender: HttpSender, server: HostileServer) -> None:
+        given = await sender.send(UPDATE)
+        assert (given.verdict, given.reached) == (Verdict.UNAVAILABLE, False)
+        assert "SSL_CERT_FILE" in given.reason
+        assert server.received == []
+
+    async def trusts(sender: HttpSender, server: HostileServer) -> None:
+        for _ in range(3):
+            assert (await sender.send(UPDATE)).verdict is Verdict.ACCEPTED
+        assert server.connections == 1
+
+    runner(_exchange([says(answer())], distrusts, CONFIG, tls))
+    file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(file))
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    runner(_exchange([says(answer())], trusts, CONFIG, tls))
+
+
+def test_a_plain_proxy_gets_the_whole_address_and_its_password(runner: Runner) -> None:
+    """For an http:// endpoint the proxy is the one that is spoken to, and the endpoint never gets its password."""
+
+    async def main() -> None:
+        async with HostileServer([says(answer())]) as proxy:
+            address = proxy.origin.replace("//", "//user:pass%20word@")
+            config = replace(CONFIG, origin="http://target.invalid", proxy=address)
+            async with HttpSender(config) as sender:
+                assert (await sender.send(get())).verdict is Verdict.ACCEPTED
+                assert (await sender.send(get())).verdict is Verdict.ACCEPTED
+            assert proxy.connections == 1
+            for received in proxy.received:
+                assert received.line.startswith("GET http://target.invalid/m2/client/profile/update?mbox3rdPartyId=1")
+                assert received.headers["proxy-authorization"] == "Basic dXNlcjpwYXNzIHdvcmQ="
+                assert "authorization" not in received.headers
+
+    runner(main())
+
+
+@pytest.mark.parametrize(("status", "verdict"), [(407, Verdict.UNAUTHORIZED), (502, Verdict.UNAVAILABLE)])
+def test_a_proxy_that_refuses_the_tunnel_never_saw_the_update(runner: Runner, status: int, verdict: Verdict) -> None:
+    """For an https:// endpoint the proxy only opens a tunnel; what it refuses was not sent."""
+
+    async def main() -> None:
+        async with (
+            HostileServer([says_and_hangs_up(answer(status, b""))]) as proxy,
+            HttpSender(replace(CONFIG, origin="https://target.invalid", proxy=proxy.origin)) as sender,
+        ):
+            given = await sender.send(UPDATE)
+            assert (given.verdict, given.reached) == (verdict, False)
+            assert "HTTPS_PROXY" in given.reason
+            assert [received.line for received in proxy.received] == ["CONNECT target.invalid:443 HTTP/1.1"]
+            assert SECRET not in str(proxy.received)
+
+    runner(main())
+
+
+def test_a_proxy_that_is_down_is_named(runner: Runner) -> None:
+    """The remedy is at the proxy, not at the endpoint."""
+
+    async def main() -> None:
+        async with HostileServer([hangs]) as proxy:
+            origin = proxy.origin
+        async with HttpSender(replace(CONFIG, origin="https://target.invalid", proxy=origin)) as sender:
+            given = await sender.send(UPDATE)
+        assert (given.verdict, given.reached) == (Verdict.UNAVAILABLE, False)
+        assert "HTTPS_PROXY" in given.reason
+
+    runner(main())
+
+
+def test_no_secret_is_in_the_repr_of_the_config() -> None:
+    """A config may end up in a log or a traceback."""
+    text = repr(replace(CONFIG, token=FixedToken("hidden"), proxy="http://user:hidden@proxy"))
+    assert "hidden" not in text

@@ -1,0 +1,145 @@
+"""A real loopback server that answers what a test tells it to, however wrong, and keeps what it received."""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from connector.target.render import Request
+
+SUCCESS = b"trueRequest successfully submitted"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One request as it came: the number of its connection, its first line, headers in small letters, body."""
+
+    connection: int
+    line: str
+    headers: dict[str, str]
+    body: bytes
+
+
+Behaviour = Callable[[Received, asyncio.StreamWriter], Awaitable[None]]
+
+
+def answer(status: int = 200, body: bytes = SUCCESS, *headers: str) -> bytes:
+    """Give an HTTP answer as bytes."""
+    lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def says(data: bytes) -> Behaviour:
+    """Answer these bytes and keep the connection open."""
+
+    async def behave(_: Received, writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        await writer.drain()
+
+    return behave
+
+
+def says_and_hangs_up(data: bytes = b"") -> Behaviour:
+    """Answer these bytes, perhaps none, and close."""
+
+    async def behave(_: Received, writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        await writer.drain()
+        writer.close()
+
+    return behave
+
+
+def resets(data: bytes = b"") -> Behaviour:
+    """Answer these bytes, perhaps none, and break the connection off as a crash does."""
+
+    async def behave(_: Received, writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        await writer.drain()
+        writer.transport.abort()
+
+    return behave
+
+
+def repeats(start: bytes, piece: bytes, pause: float = 0.0) -> Behaviour:
+    """Answer a start and then the same piece for ever, or until the client has enough."""
+
+    async def behave(_: Received, writer: asyncio.StreamWriter) -> None:
+        writer.write(start)
+        while not writer.is_closing():
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(pause)
+
+    return behave
+
+
+async def hangs(_: Received, writer: asyncio.StreamWriter) -> None:
+    """Never answer, until the client goes away."""
+    await writer.wait_closed()
+
+
+@dataclass(slots=True)
+class HostileServer:
+    """Answers each request by the next behaviour, the last one for ever. Use it as `async with`."""
+
+    behaviours: list[Behaviour]
+    tls: ssl.SSLContext | None = None
+    received: list[Received] = field(default_factory=list)
+    connections: int = 0
+    origin: str = ""
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self.tls)
+        port = self._server.sockets[0].getsockname()[1]
+        self.origin = f"http://127.0.0.1:{port}" if self.tls is None else f"https://localhost:{port}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        task = asyncio.get_running_loop().create_task(self._serve(self.connections, reader, writer))
+        self._tasks.add(task)
+
+    async def _serve(self, connection: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while not writer.is_closing():
+                received = await _receive(connection, reader)
+                self.received.append(received)
+                self.arrived.set()
+                behaviour = self.behaviours.pop(0) if len(self.behaviours) > 1 else self.behaviours[0]
+                await behaviour(received, writer)
+        except (asyncio.IncompleteReadError, OSError):
+            pass  # The client left.
+        finally:
+            writer.transport.abort()
+
+
+async def _receive(connection: int, reader: asyncio.StreamReader) -> Received:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("ascii")
+    line, *fields = head.rstrip("\r\n").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (text.partition(":") for text in fields)}
+    return Received(connection, line, headers, await reader.readexactly(int(headers.get("content-length", "0"))))
+
+
+def get(query: str = "mbox3rdPartyId=1&profile.a=b") -> Request:
+    """Give a rendered GET."""
+    return Request("GET", f"/m2/client/profile/update?{query}", None, ("a",))
+
+
+def post(form: bytes = b"mbox3rdPartyId=1&profile.a=b") -> Request:
+    """Give a rendered POST."""
+    return Request("POST", "/m2/client/profile/update", form, ("a",))

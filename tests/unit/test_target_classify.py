@@ -1,0 +1,188 @@
+"""The table of answers, row by row: each row decides whether an update is done, waits, or becomes a dead letter."""
+
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime, formatdate
+
+import pytest
+
+from connector.delivery.answer import Answer, Verdict
+from connector.target.classify import classify, parse_retry_after
+
+NOW = 1_800_000_000.0
+XML = b"<response><success>true</success><pcId></pcId><message>Request successfully submitted</message></response>"
+FALSE_XML = XML.replace(b"true", b"false")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"trueRequest successfully submitted",
+        b"\xef\xbb\xbftrueRequest successfully submitted\r\n",
+        b"  TRUE\nRequest  Successfully submitted. ",
+        XML,
+        b'<?xml version="1.0" encoding="UTF-8"?>\n' + XML,
+        b"\xef\xbb\xbf\r\n" + XML,
+        b"<Response>\n  <Success>\n TRUE </Success >\n</Response>",
+        b'<ns2:response xmlns:ns2="urn:x"><ns2:success type="b">true</ns2:success></ns2:response>',
+        b'{"success": true}',
+        b' {"success":"True","message":"x"}\n',
+        b'{"response": {"success": true, "pcId": null}}',
+    ],
+)
+@pytest.mark.parametrize("status", [200, 201, 202, 299])
+def test_a_success_that_says_so_is_accepted(status: int, body: bytes) -> None:
+    """Every known form of success counts, however it is spaced or cased."""
+    assert classify(status, body, None, NOW) == Answer(Verdict.ACCEPTED)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        FALSE_XML,
+        b"false",
+        b"falseInvalid client",
+        b"\n<success>False</success>",
+        b'{"success": false}',
+        b'{"success":"FALSE"}',
+    ],
+)
+def test_a_success_that_says_false_is_rejected(body: bytes) -> None:
+    """HTTP 200 is no proof: the bulk sibling answers failures with it."""
+    assert classify(200, body, None, NOW).verdict is Verdict.REJECTED
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"true",
+        b"OK",
+        b"untrueRequest successfully submitted",
+        b"<html><body>trueRequest successfully submitted</body></html>",
+        b"<!DOCTYPE html><p>Please log in</p>",
+        b"<response><success/></response>",
+        b"<response><success>maybe</success></response>",
+        b"<response><success>true</success><success>false</success></response>",
+        b"<response><unsuccess>true</unsuccess></response>",
+        b"<success>true",
+        b"{}",
+        b'{"success": null}',
+        b'{"success": 1}',
+        b'{"success": "yes"}',
+        b'{"success": tru',
+        b'{"response": [true]}',
+        b'{"x": ' + b"[" * 60_000,
+        b'{"success": "\xff"}',
+        b"[true]",
+        b"\xff\xfet\x00r\x00u\x00e\x00",
+        b"\x00" * 100,
+    ],
+)
+def test_a_success_in_no_known_form_is_unconfirmed(body: bytes) -> None:
+    """What is neither a yes nor a no is left to the setting, and never taken for either."""
+    answer = classify(200, body, None, NOW)
+    assert answer.verdict is Verdict.UNCONFIRMED
+    assert "TARGET_UNCONFIRMED_SUCCESS" in answer.reason
+
+
+@pytest.mark.parametrize(
+    ("verdict", "statuses"),
+    [
+        (Verdict.UNAUTHORIZED, {401, 403, 407}),
+        (Verdict.THROTTLED, {429, 503}),
+        (Verdict.UNCONFIRMED, set(range(200, 300))),
+        (Verdict.REJECTED, set(range(400, 500)) - {401, 403, 407, 408, 425, 429}),
+        (
+            Verdict.UNAVAILABLE,
+            {0, 408, 425, -1, *range(100, 200), *range(300, 400), *range(500, 503), *range(504, 1000)},
+        ),
+    ],
+)
+def test_the_table_of_statuses(verdict: Verdict, statuses: set[int]) -> None:
+    """Each status has its verdict; none is missing between the rows."""
+    assert {classify(status, b"", None, NOW).verdict for status in statuses} == {verdict}
+
+
+def test_an_error_status_is_not_outdone_by_its_body() -> None:
+    """A gateway that repeats a cached success with a 500 is still a failure."""
+    assert classify(500, XML, None, NOW).verdict is Verdict.UNAVAILABLE
+    assert classify(400, XML, None, NOW).verdict is Verdict.REJECTED
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [
+        (302, "TARGET_BASE_URL"),
+        (401, "TARGET_AUTH_TOKEN_FILE"),
+        (403, "TARGET_AUTH_TOKEN_FILE"),
+        (404, "TARGET_UPDATE_PATH"),
+        (405, "TARGET_METHOD"),
+        (407, "HTTPS_PROXY"),
+        (414, "TARGET_METHOD"),
+    ],
+)
+def test_a_reason_names_the_status_and_where_to_look(status: int, hint: str) -> None:
+    """An operator reads it at night."""
+    reason = classify(status, b"", None, NOW).reason
+    assert str(status) in reason
+    assert hint in reason
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b" ", "an empty body"),
+        (b"<html>", "an HTML page"),
+        (b"\n<!doctype HTML>", "an HTML page"),
+        (b"<x/>", "an XML body"),
+        (b"[1]", "a JSON body"),
+        (b"{", "a JSON body"),
+        (b"no", "a text body"),
+    ],
+)
+def test_a_reason_says_what_kind_of_body_came(body: bytes, kind: str) -> None:
+    """An HTML page where XML belongs is a proxy's doing, and tells so without a word of it."""
+    assert kind in classify(400, body, None, NOW).reason
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        (None, None),
+        ("0", 0.0),
+        (" 120 ", 120.0),
+        ("1.5", 1.5),
+        ("999999999", 86_400.0),
+        ("9" * 5_000, 86_400.0),
+        ("-5", None),
+        ("", None),
+        ("soon", None),
+        ("nan", None),
+        ("inf", None),
+        ("1e3", None),
+        ("٣", None),
+        (formatdate(NOW + 30, usegmt=True), 30.0),
+        (formatdate(NOW - 30, usegmt=True), 0.0),
+        (formatdate(NOW + 10**7, usegmt=True), 86_400.0),
+        (format_datetime(datetime.fromtimestamp(NOW + 60, timezone(timedelta(hours=-5)))), 60.0),
+        ("Fri, 15 Jan 2027 08:00:10 -0000", 10.0),
+        ("Wed, 99 Oct 2015 07:28:00 GMT", None),
+        ("Wed, 21 Oct 99999 07:28:00 GMT", None),
+        ("Wed, 21 Oct 2015 07:28:00 +99999999", None),
+    ],
+)
+def test_retry_after_in_every_form(text: str | None, seconds: float | None) -> None:
+    """Seconds and dates are read; what makes no sense is as if it were not said; nothing waits longer than a day."""
+    assert parse_retry_after(text, NOW) == seconds
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 302])
+def test_whatever_is_tried_again_honours_retry_after(status: int) -> None:
+    """The endpoint may ask for patience with any of them."""
+    assert classify(status, b"", "7", NOW).retry_after == 7.0
+
+
+@pytest.mark.parametrize("status", [200, 400, 401])
+def test_what_is_settled_or_waits_for_an_operator_ignores_retry_after(status: int) -> None:
+    """There is no retry that it could be about."""
+    assert classify(status, b"", "7", NOW).retry_after is None
