@@ -1,0 +1,92 @@
+"""librdkafka's configuration, with what commit safety needs and no setting can undo."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Property = str | int | float | bool
+"""What librdkafka takes as a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaConfig:
+    """What the Kafka room has to know of the settings."""
+
+    bootstrap_servers: str
+    topics: tuple[str, ...]
+    group_id: str
+    group_protocol: str = "classic"
+    group_instance_id: str | None = None
+    auto_offset_reset: str = "earliest"
+    dead_letter_topic: str = ""
+    """Empty: there is none."""
+    security: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Security and SASL properties by librdkafka's names."""
+    properties: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Further properties by librdkafka's names."""
+    request_timeout: float = 10.0
+    """Seconds that a revoke may wait for a request on the wire."""
+
+
+def client(config: KafkaConfig) -> dict[str, Property]:
+    """What consumer and producer share."""
+    return {
+        "client.id": "target-profile-connector",
+        "reconnect.backoff.max.ms": 5_000,
+        "topic.metadata.refresh.interval.ms": 30_000,
+        **config.security,
+        "bootstrap.servers": config.bootstrap_servers,
+    }
+
+
+def consumer(config: KafkaConfig) -> dict[str, Property]:
+    """The consumer's: nothing is ever committed or stored by itself; buffers are bounded (notes on memory in docs)."""
+    made: dict[str, Property] = {
+        **client(config),
+        "fetch.queue.backoff.ms": 20,
+        "queued.max.messages.kbytes": 32_768,
+        "queued.min.messages": 10_000,
+        # A revoke waits for a request on the wire, so the poll interval must leave room for the longest.
+        "max.poll.interval.ms": max(300_000, int((config.request_timeout + 60) * 1_000)),
+        **config.properties,
+        "group.id": config.group_id,
+        "group.protocol": config.group_protocol,
+        "auto.offset.reset": config.auto_offset_reset,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "enable.partition.eof": False,
+    }
+    if config.group_protocol == "classic":
+        made["partition.assignment.strategy"] = "cooperative-sticky"
+    if config.group_instance_id is not None:
+        made["group.instance.id"] = config.group_instance_id
+    return made
+
+
+_CONSUMER_ONLY = (
+    "check.crcs",
+    "fetch.",
+    "group.",
+    "heartbeat.",
+    "isolation.",
+    "max.partition.",
+    "max.poll.",
+    "queued.",
+    "session.",
+)
+
+
+def producer(config: KafkaConfig) -> dict[str, Property]:
+    """The dead letters': acknowledged by all in-sync replicas, retried for as long as the source offset can wait."""
+    shared = {name: value for name, value in config.properties.items() if not name.startswith(_CONSUMER_ONLY)}
+    return {
+        **client(config),
+        **shared,
+        "acks": "all",
+        "enable.idempotence": True,
+        "linger.ms": 5,
+        "compression.type": "zstd",
+        # The client's own limit must not be the one that refuses a record which the source topic took.
+        "message.max.bytes": 100_000_000,
+        "delivery.timeout.ms": 30_000,
+        "allow.auto.create.topics": False,
+    }

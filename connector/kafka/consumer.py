@@ -1,0 +1,312 @@
+"""The one thread that owns the one consumer: every call to it is made here, and a poll is never cancelled."""
+
+import asyncio
+import concurrent.futures
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import TopicPartition as KafkaTopicPartition
+
+from connector.delivery.offsets import TopicPartition
+from connector.delivery.ports import Record
+from connector.errors import CommitFailed, Fatal
+from connector.kafka.config import KafkaConfig, consumer
+from connector.kafka.errors import FENCED, Kind, sort
+from connector.kafka.ports import Listener
+
+BATCH = 1_000
+CREDITS = 2
+POLL_SECONDS = 0.1
+STALL_SECONDS = 1.0
+"""So long the thread just holds back before it pauses: a pause throws the prefetched records away."""
+COMMIT_SECONDS = 10.0
+"""A commit not answered by then is unknown. Committing synchronously has no deadline and would lock the consumer."""
+CLOSE_SECONDS = 8.0
+ENDS_SECONDS = 5.0
+METADATA_SECONDS = 2.0
+
+_Wanted = dict[TopicPartition, int]
+
+
+class _Commit:
+    """A commit on its way to the coordinator, and whoever waits for it."""
+
+    __slots__ = ("done", "offsets")
+
+    def __init__(self, offsets: _Wanted) -> None:
+        self.offsets = offsets
+        self.done: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+
+class ConsumerThread:
+    """Hands batches to the event loop while it has credit, and takes commits from it.
+
+    Back-pressure: each batch uses a credit up, `more` gives one. Without credit the thread holds back; after
+    `STALL_SECONDS` it pauses all partitions and goes on polling, so that the group keeps the member for however long.
+    """
+
+    def __init__(self, config: KafkaConfig) -> None:
+        self._config = config
+        self._totals: dict[str, int] = {}
+        self._owned: set[TopicPartition] = set()
+        self._credits = CREDITS
+        self._paused = False
+        self._closing = False
+        self._held: list[Message] = []
+        self._starved_since = 0.0
+        self._ends_at = 0.0
+        self._wake = threading.Condition()
+        self._commands: deque[_Commit] = deque()
+        self._on_their_way: deque[_Commit] = deque()
+        self._thread = threading.Thread(target=self._run, name="kafka-consumer", daemon=True)
+        self._finished = threading.Event()
+        self.last_beat = time.monotonic()
+        """When the thread last came round, by the monotonic clock."""
+        self.reached = False
+        """True once the group has answered."""
+
+    # Called on the event loop.
+
+    def start(self, listener: Listener) -> None:
+        """Begin; the listener is called on the running loop, in order."""
+        self._loop = asyncio.get_running_loop()
+        self._listener = listener
+        self._thread.start()
+
+    def more(self) -> None:
+        """Grant a batch."""
+        with self._wake:
+            self._credits += 1
+            self._wake.notify()
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit what is still owned of this; raises CommitFailed when refused or not answered in time."""
+        commit = _Commit(dict(offsets))
+        with self._wake:
+            if self._finished.is_set():
+                msg = "the consumer is closed"
+                raise CommitFailed(msg)
+            self._commands.append(commit)
+            self._wake.notify()
+        try:
+            async with asyncio.timeout(COMMIT_SECONDS):
+                await asyncio.wrap_future(commit.done)
+        except TimeoutError as error:
+            msg = f"no answer from the group coordinator in {COMMIT_SECONDS:.0f} s"
+            raise CommitFailed(msg) from error
+
+    async def close(self) -> None:
+        """Leave the group, within a deadline: closing can hang with a broker that does not answer."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        # In a thread: the loop stays free, because the last revoke asks it what to commit.
+        await asyncio.to_thread(self._thread.join, CLOSE_SECONDS)
+
+    # Everything below runs in the thread.
+
+    def _run(self) -> None:
+        try:
+            client = Consumer(
+                {**consumer(self._config), "error_cb": self._error, "on_commit": self._committed},
+                logger=logging.getLogger("librdkafka"),
+            )
+            client.subscribe(
+                list(self._config.topics), on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lost
+            )
+        except KafkaException as error:
+            remedy = f"librdkafka refuses the configuration: {error.args[0].str()}; look at KAFKA_PROPERTIES"
+            self._tell(self._listener.failed, Fatal("kafka_fatal", remedy))
+            self._finished.set()
+            return
+        try:
+            while not self._closing:
+                self.last_beat = time.monotonic()
+                self._do_commands(client)
+                self._turn(client)
+                self._tell_ends(client)
+        except Exception as error:  # noqa: BLE001 - a thread that ends unseen would leave a Ready replica that consumes nothing
+            self._tell(self._listener.failed, Fatal("kafka_fatal", f"the consumer thread failed: {error!r}"))
+        finally:
+            self._do_commands(client)
+            client.close()  # Revokes what is owned, through `_revoke`, and waits for the commits on their way.
+            self._finished.set()
+            for commit in (*self._on_their_way, *self._commands):
+                self._answer(commit, CommitFailed("the consumer was closed before the answer came"))
+
+    def _turn(self, client: Consumer) -> None:
+        """Take a batch, or hold back."""
+        if self._credits > 0:
+            self._starved_since = 0.0
+            if self._paused:
+                self._paused = False
+                client.resume(_kafka(self._owned))
+            self._take(client)
+            return
+        now = time.monotonic()
+        self._starved_since = self._starved_since or now
+        if not self._paused and now - self._starved_since < STALL_SECONDS:
+            with self._wake:
+                if not (self._credits or self._commands or self._closing):
+                    self._wake.wait(POLL_SECONDS)
+            return
+        if not self._paused:
+            self._paused = True
+            client.pause(_kafka(self._owned))
+        message = client.poll(POLL_SECONDS)
+        if message is not None:
+            self._held.append(message)
+
+    def _take(self, client: Consumer) -> None:
+        messages, self._held = self._held, []
+        if not messages:
+            first = client.poll(POLL_SECONDS)
+            if first is None:
+                return
+            messages = [first, *client.consume(BATCH - 1, 0)]
+        batch = [message for message in messages if message.error() is None]
+        if len(batch) < len(messages):
+            for message in messages:
+                if (error := message.error()) is not None:
+                    self._error(error)
+        if batch:
+            with self._wake:
+                self._credits -= 1
+            # A message without an error has a topic, a partition and an offset.
+            self._tell(self._listener.records, cast("list[Record]", batch))
+
+    def _do_commands(self, client: Consumer) -> None:
+        while True:
+            with self._wake:
+                if not self._commands:
+                    return
+                commit = self._commands.popleft()
+            self._start_commit(client, commit)
+
+    def _start_commit(self, client: Consumer, commit: _Commit) -> None:
+        """Send a commit without waiting; only of what is owned now, because the coordinator does not check that."""
+        commit.offsets = {name: offset for name, offset in commit.offsets.items() if name in self._owned}
+        if not commit.offsets:
+            self._answer(commit, None)
+            return
+        self._on_their_way.append(commit)
+        try:
+            client.commit(
+                offsets=[KafkaTopicPartition(*name, offset) for name, offset in commit.offsets.items()],
+                asynchronous=True,
+            )
+        except KafkaException as error:
+            self._on_their_way.remove(commit)
+            self._answer(commit, CommitFailed(error.args[0].str()))
+
+    # Callbacks of librdkafka; they are made inside poll, consume and close, so in this thread.
+
+    def _committed(self, error: KafkaError | None, partitions: list[KafkaTopicPartition]) -> None:
+        offsets = {TopicPartition(p.topic, p.partition): p.offset for p in partitions}
+        commit = next((c for c in self._on_their_way if c.offsets == offsets), None)
+        errors = [e for e in (error, *(p.error for p in partitions)) if e is not None]
+        if commit is not None:
+            self._on_their_way.remove(commit)
+            self._answer(commit, CommitFailed(errors[0].str()) if errors else None)
+        if any(e.code() in FENCED for e in errors):
+            self._let_go(self._owned)
+
+    def _assign(self, client: Consumer, partitions: list[KafkaTopicPartition]) -> None:
+        self.reached = True
+        client.incremental_assign(partitions)
+        added = [TopicPartition(p.topic, p.partition) for p in partitions]
+        self._owned.update(added)
+        # A pause outlives a rebalance for some partitions and not for others: make it the same for all.
+        if self._paused:
+            client.pause(partitions)
+        else:
+            client.resume(partitions)
+        self._tell(self._listener.assigned, added, self._count_partitions(client))
+
+    def _revoke(self, client: Consumer, partitions: list[KafkaTopicPartition]) -> None:
+        """Commit what the loop says, then let go. librdkafka finishes a commit on its way before it unassigns."""
+        going = [name for p in partitions if (name := TopicPartition(p.topic, p.partition)) in self._owned]
+        self._forget_held(going)
+        if going:
+            work = asyncio.run_coroutine_threadsafe(self._revoked(going), self._loop)
+            try:
+                self._start_commit(client, _Commit(work.result(self._config.request_timeout + METADATA_SECONDS)))
+            except (TimeoutError, concurrent.futures.CancelledError):
+                self._tell(self._listener.lost, going)
+        self._owned.difference_update(going)
+
+    async def _revoked(self, going: Sequence[TopicPartition]) -> _Wanted:
+        return dict(await self._listener.revoked(going))
+
+    def _lost(self, _client: Consumer, partitions: list[KafkaTopicPartition]) -> None:
+        self._let_go({TopicPartition(p.topic, p.partition) for p in partitions})
+
+    def _error(self, error: KafkaError) -> None:
+        trouble = sort(error)
+        if trouble.kind is Kind.FATAL:
+            self._tell(self._listener.failed, Fatal(trouble.event, f"{trouble.detail}: {trouble.remedy}"))
+        else:
+            self._tell(self._listener.trouble, trouble)
+
+    # Helpers.
+
+    def _let_go(self, names: set[TopicPartition]) -> None:
+        gone = sorted(names & self._owned)
+        self._owned.difference_update(gone)
+        self._forget_held(gone)
+        self._tell(self._listener.lost, gone)
+
+    def _forget_held(self, names: Sequence[TopicPartition]) -> None:
+        """A record that came while paused goes with its partition."""
+        self._held = [m for m in self._held if (m.topic(), m.partition()) not in names]
+
+    def _count_partitions(self, client: Consumer) -> dict[str, int]:
+        """How many partitions the subscribed topics have; what was known before where the broker does not say."""
+        for topic in self._config.topics:
+            try:
+                found = client.list_topics(topic, timeout=METADATA_SECONDS).topics[topic].partitions
+            except KafkaException:
+                continue
+            if found:
+                self._totals[topic] = len(found)
+        return dict(self._totals)
+
+    def _tell_ends(self, client: Consumer) -> None:
+        """Say where the logs end: what the fetches brought, or while paused what the broker answers."""
+        now = time.monotonic()
+        if now < self._ends_at or not self._owned:
+            return
+        self._ends_at = now + ENDS_SECONDS
+        ends: dict[TopicPartition, int] = {}
+        for name in self._owned:
+            try:
+                high = client.get_watermark_offsets(
+                    KafkaTopicPartition(*name), timeout=METADATA_SECONDS / 4, cached=not self._paused
+                )[1]
+            except KafkaException:
+                break
+            if high >= 0:
+                ends[name] = high
+        self._tell(self._listener.ends, ends)
+
+    def _answer(self, commit: _Commit, error: CommitFailed | None) -> None:
+        """Wake whoever waits; a deadline may have passed, then the future is cancelled and nobody does."""
+        if not commit.done.set_running_or_notify_cancel():
+            return
+        if error is None:
+            commit.done.set_result(None)
+        else:
+            commit.done.set_exception(error)
+
+    def _tell(self, what: Callable[..., None], *args: object) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(what, *args)
+
+
+def _kafka(names: set[TopicPartition]) -> list[KafkaTopicPartition]:
+    return [KafkaTopicPartition(*name) for name in names]

@@ -1,0 +1,150 @@
+"""The dead-letter topic: a record is done only when all in-sync replicas have its letter."""
+
+import asyncio
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from connector.delivery.letter import DeadLetter
+from connector.errors import Fatal
+from connector.kafka.config import KafkaConfig, client, producer
+
+POLL_SECONDS = 0.02
+METADATA_SECONDS = 10.0
+FIRST_RETRY_SECONDS = 0.5
+LAST_RETRY_SECONDS = 30.0
+CUT_BYTES = 65_536
+"""What is kept of a value that the topic does not take whole."""
+
+_PREFIX = "__connect.errors."
+_HOPELESS = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - librdkafka's own codes are spelt so
+        KafkaError.TOPIC_EXCEPTION,
+        KafkaError.INVALID_RECORD,
+        KafkaError._FATAL,  # noqa: SLF001
+    }
+)
+
+
+class KafkaDeadLetters:
+    """Writes dead letters with Kafka Connect's headers, so that the tools people have can read them."""
+
+    def __init__(self, config: KafkaConfig) -> None:
+        self._config = config
+        self._topic = config.dead_letter_topic
+        self._producer: Producer | None = None
+        self._waiting = 0
+        self._poller: asyncio.Task[None] | None = None
+        self._opening = asyncio.Lock()
+
+    async def prepare(self) -> str | None:
+        """Make the topic if it is missing and may be made; returns what is wrong when there is none to write to."""
+        if not self._topic:
+            return None
+        return await asyncio.to_thread(self._ensure_topic)
+
+    async def send(self, letter: DeadLetter) -> None:
+        """Return when it is acknowledged, however long the brokers are down; Fatal when it can never be written."""
+        producing = await self._open(letter)
+        value, headers = letter.value, _headers(letter)
+        pause = FIRST_RETRY_SECONDS
+        while (error := await self._produce(producing, letter.key, value, headers)) is not None:
+            if error.code() == KafkaError.MSG_SIZE_TOO_LARGE and value is not None and len(value) > CUT_BYTES:
+                headers = [*headers, ("target_connector.value.cut_from_bytes", str(len(value)).encode())]
+                value = value[:CUT_BYTES]
+                continue
+            if error.code() in _HOPELESS or error.fatal() or error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                raise self._unwritable(letter, error.str())
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LAST_RETRY_SECONDS)
+
+    async def close(self) -> None:
+        """Stop polling; what is not acknowledged counts as not written."""
+        if self._poller is not None:
+            self._poller.cancel()
+            await asyncio.gather(self._poller, return_exceptions=True)
+        if self._producer is not None:
+            self._producer.purge()
+
+    async def _open(self, letter: DeadLetter) -> Producer:
+        if not self._topic:
+            raise self._unwritable(letter, "KAFKA_DEAD_LETTER_TOPIC is empty, so the connector stops instead")
+        async with self._opening:
+            if self._producer is None:
+                wrong = await self.prepare()
+                if wrong is not None:
+                    raise self._unwritable(letter, wrong)
+                self._producer = Producer(producer(self._config))
+                self._poller = asyncio.create_task(self._poll(self._producer))
+            return self._producer
+
+    async def _poll(self, producing: Producer) -> None:
+        """Serve delivery reports; on the loop, because a poll that does not wait costs next to nothing."""
+        while True:
+            producing.poll(0)
+            await asyncio.sleep(POLL_SECONDS if self._waiting else POLL_SECONDS * 5)
+
+    async def _produce(
+        self, producing: Producer, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
+    ) -> KafkaError | None:
+        reported: asyncio.Future[KafkaError | None] = asyncio.get_running_loop().create_future()
+
+        def report(error: KafkaError | None, _message: Message) -> None:
+            if not reported.done():
+                reported.set_result(error)
+
+        self._waiting += 1
+        try:
+            # The stubs know neither bytes headers nor a report that may get None.
+            produce: Any = producing.produce
+            produce(self._topic, key=key, value=value, headers=headers, on_delivery=report)
+            return await reported
+        except BufferError:
+            return KafkaError(KafkaError._QUEUE_FULL)  # noqa: SLF001
+        except KafkaException as error:
+            refused: KafkaError = error.args[0]
+            return refused
+        finally:
+            self._waiting -= 1
+
+    def _ensure_topic(self) -> str | None:
+        """Runs in a thread of its own: metadata calls wait."""
+        admin = AdminClient(client(self._config))
+        try:
+            found = admin.list_topics(self._topic, timeout=METADATA_SECONDS).topics[self._topic]
+            if found.error is None:
+                return None
+            if found.error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                return f"no right to see it: allow WRITE, DESCRIBE and CREATE on {self._topic}"
+            admin.create_topics([NewTopic(self._topic, num_partitions=1)])[self._topic].result(METADATA_SECONDS)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                return None
+            return f"it is missing and cannot be made: {error.args[0].str()}"
+        return None
+
+    def _unwritable(self, letter: DeadLetter, reason: str) -> Fatal:
+        where = f"{letter.source.topic}/{letter.source.partition} offset {letter.offset}"
+        return Fatal(
+            "dead_letter_failed",
+            f"{where} can never be delivered ({letter.reason}) and its dead letter cannot be written to "
+            f"{self._topic or 'any topic'}: {reason}. Nothing is committed past it",
+        )
+
+
+def _headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
+    """Kafka Connect's names (org.apache.kafka.connect.runtime.errors.DeadLetterQueueReporter)."""
+    return [
+        (_PREFIX + "topic", letter.source.topic.encode()),
+        (_PREFIX + "partition", str(letter.source.partition).encode()),
+        (_PREFIX + "offset", str(letter.offset).encode()),
+        (_PREFIX + "stage", letter.stage.value.encode()),
+        (_PREFIX + "exception.class.name", letter.error.encode()),
+        (_PREFIX + "exception.message", letter.reason.encode()),
+    ]

@@ -1,0 +1,82 @@
+"""What a librdkafka error means for us: nothing, wait, or the end; with the words for whoever has to mend it."""
+
+import enum
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError
+
+
+class Kind(enum.Enum):
+    """What to do about an error."""
+
+    IGNORABLE = "ignorable"
+    RETRIABLE = "retriable"
+    FATAL = "fatal"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """An error in our words. `event` is a name from the list of log events; `detail` is librdkafka's own text."""
+
+    kind: Kind
+    event: str
+    code: str
+    detail: str
+    remedy: str
+
+
+FENCED = frozenset(
+    {
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.FENCED_INSTANCE_ID,
+        KafkaError.FENCED_MEMBER_EPOCH,
+        KafkaError.STALE_MEMBER_EPOCH,
+    }
+)
+"""A commit answered so means that the group gave our partitions to someone else.
+
+It is said once: after the automatic rejoin the same consumer could overwrite its successor's commit, so the partitions
+are dropped at the first of these.
+"""
+
+_IGNORABLE = frozenset({KafkaError._PARTITION_EOF, KafkaError._TIMED_OUT, KafkaError._WAIT_COORD})  # noqa: SLF001 - librdkafka's own codes are spelt so
+
+_UNREACHABLE = "check KAFKA_BOOTSTRAP_SERVERS, the network, and that the brokers run; the connector goes on trying"
+_LOGIN = "check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD; the connector goes on trying"
+_TLS = "check KAFKA_SECURITY_PROTOCOL and KAFKA_SSL_CA_LOCATION against the listener; the connector goes on trying"
+_TOPIC = "create the topic or mend KAFKA_TOPICS; the connector goes on looking for it"
+_TOPIC_ACL = "allow READ and DESCRIBE on the topic to the connector's user; the connector goes on trying"
+_GROUP_ACL = "allow READ on the consumer group KAFKA_GROUP_ID to the connector's user; the connector goes on trying"
+_POLL = "the process was stopped or starved for longer than max.poll.interval.ms; it rejoins the group by itself"
+_FENCED_INSTANCE = (
+    "another member uses this KAFKA_GROUP_INSTANCE_ID: give each replica its own, then start this one again"
+)
+_FATAL = "this consumer cannot go on: start the connector again, and mend what the detail names"
+
+_KNOWN: dict[int, tuple[str, str]] = {
+    KafkaError._TRANSPORT: ("kafka_unreachable", _UNREACHABLE),  # noqa: SLF001
+    KafkaError._ALL_BROKERS_DOWN: ("kafka_unreachable", _UNREACHABLE),  # noqa: SLF001
+    KafkaError._RESOLVE: ("kafka_unreachable", _UNREACHABLE),  # noqa: SLF001
+    KafkaError._AUTHENTICATION: ("kafka_authentication_failed", _LOGIN),  # noqa: SLF001
+    KafkaError.SASL_AUTHENTICATION_FAILED: ("kafka_authentication_failed", _LOGIN),
+    KafkaError._SSL: ("kafka_authentication_failed", _TLS),  # noqa: SLF001
+    KafkaError.UNKNOWN_TOPIC_OR_PART: ("kafka_topic_missing", _TOPIC),
+    KafkaError._UNKNOWN_TOPIC: ("kafka_topic_missing", _TOPIC),  # noqa: SLF001
+    KafkaError._UNKNOWN_PARTITION: ("kafka_topic_missing", _TOPIC),  # noqa: SLF001
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: ("kafka_authorization_failed", _TOPIC_ACL),
+    KafkaError.GROUP_AUTHORIZATION_FAILED: ("kafka_authorization_failed", _GROUP_ACL),
+    KafkaError._MAX_POLL_EXCEEDED: ("kafka_error", _POLL),  # noqa: SLF001
+}
+
+
+def sort(error: KafkaError) -> Trouble:
+    """Say what an error means. `fatal()` is False on some fatal ones, so the code decides as well."""
+    code = error.code()
+    if error.fatal() or code in (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID):  # noqa: SLF001
+        fenced = "instance" in error.str().lower() or code == KafkaError.FENCED_INSTANCE_ID
+        return Trouble(Kind.FATAL, "kafka_fatal", error.name(), error.str(), _FENCED_INSTANCE if fenced else _FATAL)
+    if code in _IGNORABLE:
+        return Trouble(Kind.IGNORABLE, "kafka_error", error.name(), error.str(), "")
+    event, remedy = _KNOWN.get(code, ("kafka_error", "the connector goes on trying; look at the detail"))
+    return Trouble(Kind.RETRIABLE, event, error.name(), error.str(), remedy)

@@ -1,0 +1,41 @@
+"""What the consumer's user has to offer: everything here is called on the event loop, in the order it happened."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from connector.delivery.offsets import TopicPartition
+from connector.delivery.ports import Record
+from connector.errors import Fatal
+from connector.kafka.errors import Trouble
+
+
+class Listener(Protocol):
+    """Told what the group does. Records of a partition come only between its `assigned` and its `revoked` or `lost`."""
+
+    def assigned(self, partitions: Sequence[TopicPartition], totals: Mapping[str, int]) -> None:
+        """These are added to what is owned; `totals` is the number of partitions of each subscribed topic."""
+        ...
+
+    def records(self, batch: Sequence[Record]) -> None:
+        """A batch, in log order for each partition. It used up one credit."""
+        ...
+
+    async def revoked(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """These go at once; returns what to commit for them. The group waits for it, so it must be bounded in time."""
+        ...
+
+    def lost(self, partitions: Sequence[TopicPartition]) -> None:
+        """These are gone already, another member may own them: nothing of them may be committed."""
+        ...
+
+    def ends(self, ends: Mapping[TopicPartition, int]) -> None:
+        """The end of the log, as last heard, for partitions that are owned."""
+        ...
+
+    def trouble(self, trouble: Trouble) -> None:
+        """Something to say; the client goes on by itself."""
+        ...
+
+    def failed(self, error: Fatal) -> None:
+        """The consumer cannot go on."""
+        ...
