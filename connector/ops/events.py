@@ -1,0 +1,238 @@
+"""The closed list of what the log can say, so that a search or an alert on a name keeps working.
+
+To add an event: one `LogEvent` in `EVENTS`, a line in `FIELDS` for each field that is new, and the table in
+`docs/logging.md` again; a test holds the source, this list and the table together.
+"""
+
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, get_args
+
+Level = Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class LogEvent:
+    """One name that `event` can have: its levels, the fields it may carry, and what it tells a reader."""
+
+    name: str
+    levels: tuple[Level, ...]
+    fields: tuple[str, ...]
+    meaning: str
+
+
+class UnlistedEvent(LookupError):
+    """Someone logs a name that is not in `EVENTS`."""
+
+
+COMMON_FIELDS: Final = ("repeated", "error", "stack")
+"""What any event may carry besides its own fields."""
+
+_RECORD = ("topic", "partition", "offset")
+_KAFKA = ("code", "detail", "remedy")
+
+_DEBUG: Final[tuple[Level, ...]] = ("debug",)
+_INFO: Final[tuple[Level, ...]] = ("info",)
+_WARNING: Final[tuple[Level, ...]] = ("warning",)
+_ERROR: Final[tuple[Level, ...]] = ("error",)
+_WARNING_OR_LAST: Final[tuple[Level, ...]] = ("warning", "error")
+"""A warning while the process goes on; an error when it is what ends it."""
+_ENDING: Final[tuple[Level, ...]] = ("info", "warning", "error")
+"""An end as asked for, one that was forced, and one by a failure."""
+_ANY: Final[tuple[Level, ...]] = get_args(Level)
+
+EVENTS: Final[Mapping[str, LogEvent]] = {
+    event.name: event
+    for event in (
+        LogEvent("connector_started", _INFO, ("settings", "version"), "The process starts, with these settings."),
+        LogEvent(
+            "connector_stopped", _ENDING, ("reason", "exit_code"), "The last line of a process that ended itself."
+        ),
+        LogEvent("drain_started", _INFO, ("updates_pending", "seconds"), "Told to end: what is due is sent first."),
+        LogEvent("drain_finished", _INFO, ("updates_left", "seconds"), "The next owner reads again what is left."),
+        LogEvent(
+            "settings_refused", _ERROR, ("variable", "reason", "remedy"), "A setting is wrong; nothing was started."
+        ),
+        LogEvent(
+            "partitions_assigned", _INFO, ("partitions", "owned"), "The group gave these partitions to this replica."
+        ),
+        LogEvent("partitions_revoked", _INFO, ("partitions", "owned"), "Partitions were committed and handed back."),
+        LogEvent(
+            "partitions_lost",
+            _WARNING,
+            ("partitions", "owned"),
+            "Partitions went to another without a hand-over; nothing was committed for them.",
+        ),
+        LogEvent(
+            "commit_failed",
+            _WARNING,
+            ("reason",),
+            "A commit was refused or not answered; it may have landed, and is sent again.",
+        ),
+        LogEvent("commit_stalled", _WARNING, ("seconds", "remedy"), "No commit was confirmed for so long."),
+        LogEvent(
+            "consumption_paused",
+            _INFO,
+            ("updates_pending", "letters_pending"),
+            "Too much is pending: nothing is read until some is done.",
+        ),
+        LogEvent("consumption_resumed", _INFO, ("updates_pending",), "Reading goes on."),
+        LogEvent("kafka_unreachable", _WARNING_OR_LAST, _KAFKA, "No broker answers; the client goes on trying."),
+        LogEvent(
+            "kafka_authentication_failed",
+            _WARNING_OR_LAST,
+            _KAFKA,
+            "The broker does not accept the credentials or the TLS set-up.",
+        ),
+        LogEvent(
+            "kafka_authorization_failed",
+            _WARNING_OR_LAST,
+            _KAFKA,
+            "The broker knows us and does not allow this topic or group.",
+        ),
+        LogEvent("kafka_topic_missing", _WARNING_OR_LAST, _KAFKA, "A topic does not exist; it is looked for again."),
+        LogEvent("kafka_error", _WARNING_OR_LAST, _KAFKA, "Another error of the Kafka client, after which it goes on."),
+        LogEvent("kafka_fatal", _ERROR, _KAFKA, "The Kafka client cannot go on; the process ends with code 1."),
+        LogEvent(
+            "event_refused",
+            _WARNING,
+            (*_RECORD, "field", "reason"),
+            "A record can never be delivered; it goes to the dead-letter topic.",
+        ),
+        LogEvent(
+            "update_rejected",
+            _WARNING,
+            (*_RECORD, "visitor", "reason"),
+            "Target will never take an update; it goes to the dead-letter topic.",
+        ),
+        LogEvent(
+            "update_retried",
+            _DEBUG,
+            ("visitor", "attempts", "seconds", "reason"),
+            "An update failed for now and is due again in so many seconds.",
+        ),
+        LogEvent("dead_letter_topic_created", _INFO, ("topic",), "The dead-letter topic was missing and was made."),
+        LogEvent(
+            "dead_letter_topic_unavailable",
+            _WARNING_OR_LAST,
+            ("topic", "reason", "remedy"),
+            "Dead letters have nowhere to go.",
+        ),
+        LogEvent(
+            "dead_letter_failed",
+            _WARNING_OR_LAST,
+            (*_RECORD, "reason", "remedy"),
+            "A dead letter was not acknowledged; its record is not done, and it is sent again.",
+        ),
+        LogEvent(
+            "dead_letter_guard_tripped",
+            _ERROR,
+            ("reason", "remedy"),
+            "So many dead letters look like a mistake in the settings; the process ends with code 1.",
+        ),
+        LogEvent(
+            "target_unauthorized",
+            _ERROR,
+            ("reason", "remedy"),
+            "Target refuses the token; all updates wait for a new one, none is dropped.",
+        ),
+        LogEvent("target_authorized", _INFO, (), "Target accepts the token again."),
+        LogEvent(
+            "target_unconfirmed", _WARNING, ("reason", "accepted"), "Target answered 2xx with a body in no known form."
+        ),
+        LogEvent(
+            "circuit_opened", _WARNING, ("reason", "verdict"), "The endpoint as a whole fails: only probes are sent."
+        ),
+        LogEvent("circuit_closed", _INFO, (), "The endpoint answers again; everything is sent as before."),
+        LogEvent("token_reloaded", _INFO, (), "A new token was read from its file."),
+        LogEvent(
+            "token_unreadable",
+            _WARNING_OR_LAST,
+            ("reason", "remedy"),
+            "The token file could not be used; the token before it stays in use.",
+        ),
+        LogEvent("ops_listening", _INFO, ("host", "port"), "Probes, metrics and status are served here."),
+        LogEvent(
+            "ops_unavailable",
+            _ERROR,
+            ("reason", "remedy"),
+            "The ops port could not be had; the process ends with code 1.",
+        ),
+        LogEvent(
+            "ops_failed", _ERROR, ("path",), "An answer of the ops server could not be made; its caller got a 500."
+        ),
+        LogEvent("library_log", _ANY, ("logger", "message"), "What a library said, at the level that it chose."),
+        LogEvent(
+            "unlisted_event",
+            _ANY,
+            ("name",),
+            "A name that is not in this list, at the level of the call: a mistake in the program.",
+        ),
+        LogEvent("repeated", _INFO, ("name", "times"), "So many occurrences of an event were left unsaid."),
+    )
+}
+
+FIELDS: Final[Mapping[str, str]] = {
+    "accepted": "whether it counted as success (`TARGET_UNCONFIRMED_SUCCESS`)",
+    "attempts": "how often it was sent so far",
+    "code": "librdkafka's name of the error",
+    "detail": "the client library's own text",
+    "error": "an exception: type and message, then what caused it after ` <- `",
+    "exit_code": "of the process",
+    "field": "path in the event, such as `profile.address.city`",
+    "host": "address that is listened on",
+    "letters_pending": "dead letters not yet acknowledged",
+    "logger": "the library's logger",
+    "message": "the library's text",
+    "name": "of the event that is meant",
+    "offset": "the record's offset",
+    "owned": "partitions that the replica owns now",
+    "partition": "the record's partition",
+    "partitions": "list of `topic/partition`",
+    "path": "of the request",
+    "port": "port that is listened on",
+    "reason": "one sentence, without payload",
+    "remedy": "what a person can do about it",
+    "repeated": "how many such lines were left unsaid since the last one",
+    "seconds": "a time span, in seconds",
+    "settings": "every setting in effect, secrets masked",
+    "stack": "list of `module:line function`, outermost first, without variables",
+    "times": "a count",
+    "topic": "a topic's name",
+    "updates_left": "updates that were not sent",
+    "updates_pending": "visitors whose update waits",
+    "variable": "name of the environment variable",
+    "verdict": "outcome of the request, as in the metric `target_connector_requests_total`",
+    "version": "of the connector",
+    "visitor": "the visitor, in the form that `LOG_VISITOR_IDS` says",
+}
+"""What each field means, wherever it stands."""
+
+
+def require_listed(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Pass a line whose event is in the list; raise `UnlistedEvent` for another. A structlog processor."""
+    name = event.get("event")
+    if not isinstance(name, str) or name not in EVENTS:
+        msg = f"{name!r} is not in the list of log events"
+        raise UnlistedEvent(msg)
+    return event
+
+
+def name_unlisted(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Pass every line, under the name `unlisted_event` if its own is not in the list. A structlog processor."""
+    try:
+        return require_listed(logger, method, event)
+    except UnlistedEvent:
+        event.update(name=event.get("event"), event="unlisted_event")
+        return event
+
+
+def markdown() -> str:
+    """The tables of `docs/logging.md`."""
+    lines = ["| event | level | fields | meaning |", "|---|---|---|---|"]
+    for event in EVENTS.values():
+        fields = ", ".join(f"`{field}`" for field in event.fields)
+        lines.append(f"| `{event.name}` | {', '.join(event.levels)} | {fields} | {event.meaning} |")
+    lines += ["", "| field | meaning |", "|---|---|"]
+    lines += [f"| `{field}` | {meaning} |" for field, meaning in sorted(FIELDS.items())]
+    return "\n".join(lines) + "\n"

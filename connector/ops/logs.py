@@ -1,0 +1,148 @@
+"""One JSON object a line: the program's own events and the libraries' messages, in one form, by one redaction."""
+
+import io
+import logging
+import sys
+import threading
+from collections.abc import Iterable, MutableMapping
+from typing import Any, Final, Literal, TextIO
+
+import msgspec
+import structlog
+from structlog.types import Processor
+
+from connector.ops.events import name_unlisted
+from connector.ops.failures import current, describe, places
+from connector.ops.redact import Redactor, VisitorIds
+
+__all__ = ["Format", "Redactor", "VisitorIds", "configure"]
+
+Format = Literal["json", "console"]
+
+_ENCODER: Final = msgspec.json.Encoder()
+_TIMESTAMP: Final = structlog.processors.TimeStamper(fmt="iso", utc=True)
+
+
+class _Output:
+    """Where lines go. Loggers are cached for good and hold this one, so that a second `configure` reaches them too."""
+
+    __slots__ = ("_lock", "_stream")
+
+    def __init__(self) -> None:
+        self._stream: TextIO = sys.stdout
+        self._lock = threading.Lock()
+
+    def redirect(self, stream: TextIO) -> None:
+        """Write to `stream` from now on."""
+        with self._lock:
+            self._stream = stream
+
+    def write(self, line: str) -> None:
+        """One line, whole even when threads write at once. A reader that has gone away must not stop a delivery."""
+        with self._lock:
+            try:
+                self._stream.write(line + "\n")
+                self._stream.flush()
+            except (OSError, ValueError):
+                return
+
+    debug = info = warning = error = critical = write
+
+
+class _LibraryHandler(logging.Handler):
+    """Takes what libraries say by the standard library's logging."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record; one whose message cannot be made is said to be such, without its arguments."""
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001 - the default answer to it prints the arguments, unredacted, to stderr
+            record = logging.makeLogRecord({"name": record.name, "levelname": record.levelname, "msg": "(unprintable)"})
+            line = self.format(record)
+        _OUTPUT.write(line)
+
+
+_OUTPUT: Final = _Output()
+_PROCESSORS: Final[list[Processor]] = []
+"""Changed in place: the loggers that are cached hold this very list."""
+
+
+def configure(
+    level: str, fmt: Format, visitor_ids: VisitorIds, stream: TextIO, secrets: Iterable[str] = ()
+) -> Redactor:
+    """Set up the process's logging: `structlog.get_logger()` and the standard library's, both to `stream`.
+
+    `level` is debug, info, warning, error or critical (any case; ValueError for another); each logger keeps the level
+    of its first use. `secrets` are texts that no line may hold. The redactor that comes back can `learn` more of them.
+    """
+    threshold = logging.getLevelNamesMapping().get(level.upper())
+    if threshold is None:
+        msg = f"no such log level: {level}"
+        raise ValueError(msg)
+    if isinstance(stream, io.TextIOWrapper):
+        # JSON is UTF-8 whatever the locale says, and an odd character must never cost the line.
+        stream.reconfigure(encoding="utf-8" if fmt == "json" else None, errors="backslashreplace")
+    _OUTPUT.redirect(stream)
+    redactor = Redactor(visitor_ids, secrets)
+    last: list[Processor] = [redactor, _json if fmt == "json" else _Console(colors=stream.isatty())]
+    _PROCESSORS[:] = [name_unlisted, structlog.processors.add_log_level, _TIMESTAMP, _exceptions, *last]
+    structlog.configure(
+        processors=_PROCESSORS,
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        context_class=dict,
+        logger_factory=lambda *_: _OUTPUT,
+        cache_logger_on_first_use=True,
+    )
+    _configure_libraries(threshold, last)
+    return redactor
+
+
+def _configure_libraries(threshold: int, last: list[Processor]) -> None:
+    handler = _LibraryHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[_from_library, _TIMESTAMP, _exceptions],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    root = logging.getLogger()
+    for ours in [each for each in root.handlers if isinstance(each, _LibraryHandler)]:
+        root.removeHandler(ours)
+    root.addHandler(handler)
+    root.setLevel(threshold)
+    logging.captureWarnings(capture=True)
+    # A line for each probe and each scrape says nothing that the metrics do not.
+    logging.getLogger("aiohttp.access").disabled = True
+
+
+def _from_library(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    record: logging.LogRecord = event["_record"]
+    message = event["event"]
+    event.update(event="library_log", level=record.levelname.lower(), logger=record.name, message=message)
+    return event
+
+
+def _exceptions(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """`exc_info` becomes `error` (unless the caller said one) and `stack`; local variables are never read."""
+    event.pop("stack_info", None)
+    error = current(event.pop("exc_info", None))
+    if error is not None:
+        event.setdefault("error", describe(error))
+        event["stack"] = places(error)
+    return event
+
+
+def _json(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+    return _ENCODER.encode(event).decode()
+
+
+class _Console:
+    """For people: one line an event, and a stack below it. Strings are quoted, so that no text can forge a line."""
+
+    def __init__(self, *, colors: bool) -> None:
+        self._render = structlog.dev.ConsoleRenderer(colors=colors, repr_native_str=True, sort_keys=False)
+
+    def __call__(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
+        stack = event.pop("stack", None)
+        below = stack if isinstance(stack, list) else []
+        return "\n    ".join([self._render(logger, method, event), *below])

@@ -1,0 +1,194 @@
+"""The numbers of `/metrics`: read from the pipeline's own counts at the moment of a scrape, never kept twice.
+
+To add a metric: one `Definition` in `DEFINITIONS` and the table in `docs/metrics.md` again; a test holds them together.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Final, Literal
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from connector.delivery.tally import Histogram, Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that a scrape shows, read at one moment so that it reconciles: consumed = done + pending."""
+
+    tally: Tally
+    events_pending: int
+    """Records whose update is not settled."""
+    updates_pending: int
+    """Visitors that wait."""
+    updates_in_flight: int
+    """Requests on the wire."""
+    partitions_assigned: int
+    circuit_open: bool
+    paused: bool
+    consumer_lag: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    """By topic and partition, records behind the end of the log; only partitions whose end is known."""
+    quota_limit: int = 0
+    """Updates in the window for the whole group; 0: no quota."""
+    quota_used: int = 0
+
+
+Samples = Iterable[tuple[tuple[str, ...], float]]
+"""Label values, in the order of the definition's labels, and the number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One metric: its name as scraped, what it counts and in which unit, and where its numbers come from."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    labels: tuple[str, ...]
+    unit: str
+    help: str
+    read: Callable[[Snapshot], Samples | Histogram]
+
+
+def _plain(number: float) -> Samples:
+    return [((), number)]
+
+
+DEFINITIONS: Final = (
+    Definition(
+        "target_connector_events_consumed_total", "counter", (), "records",
+        "Records taken from Kafka.",
+        lambda now: _plain(now.tally.events_consumed),
+    ),
+    Definition(
+        "target_connector_events_done_total", "counter", ("outcome",), "records",
+        "Records that ended, each in exactly one outcome: accepted, dead_lettered, skipped, or handed_over "
+        "(given up at a revoke, the next owner reads it again).",
+        lambda now: [((done.value,), count) for done, count in now.tally.events_done.items()],
+    ),
+    Definition(
+        "target_connector_events_pending", "gauge", (), "records",
+        "Records whose update is not settled; consumed = done + pending, always.",
+        lambda now: _plain(now.events_pending),
+    ),
+    Definition(
+        "target_connector_updates_total", "counter", ("outcome",), "updates",
+        "Settled updates; accepted events less accepted updates are the calls that coalescing saved.",
+        lambda now: [
+            (("accepted",), now.tally.updates_accepted),
+            (("dead_lettered",), now.tally.updates_dead_lettered),
+        ],
+    ),
+    Definition(
+        "target_connector_updates_pending", "gauge", (), "visitors",
+        "Visitors whose update waits to be sent.",
+        lambda now: _plain(now.updates_pending),
+    ),
+    Definition(
+        "target_connector_updates_in_flight", "gauge", (), "requests",
+        "Requests on the wire.",
+        lambda now: _plain(now.updates_in_flight),
+    ),
+    Definition(
+        "target_connector_requests_total", "counter", ("outcome",), "requests",
+        "Every attempt, by what came of it; unconfirmed is a 2xx whose body is in no known form.",
+        lambda now: [((verdict.value,), count) for verdict, count in now.tally.requests.items()],
+    ),
+    Definition(
+        "target_connector_request_duration_seconds", "histogram", (), "seconds",
+        "Duration of one attempt.",
+        lambda now: now.tally.request_seconds,
+    ),
+    Definition(
+        "target_connector_event_age_seconds", "histogram", (), "seconds",
+        "From the record's timestamp to accepted, for the oldest record of the update.",
+        lambda now: now.tally.event_age_seconds,
+    ),
+    Definition(
+        "target_connector_quota_limit", "gauge", (), "updates",
+        "Updates that the whole group may send in the rolling window; 0: no quota.",
+        lambda now: _plain(now.quota_limit),
+    ),
+    Definition(
+        "target_connector_quota_used", "gauge", (), "updates",
+        "Updates of the rolling window that the whole group has used.",
+        lambda now: _plain(now.quota_used),
+    ),
+    Definition(
+        "target_connector_consumer_lag", "gauge", ("topic", "partition"), "records",
+        "Records behind the end of the log, for each partition that this replica owns.",
+        lambda now: [((topic, str(partition)), lag) for (topic, partition), lag in now.consumer_lag.items()],
+    ),
+    Definition(
+        "target_connector_partitions_assigned", "gauge", (), "partitions",
+        "Partitions that this replica owns.",
+        lambda now: _plain(now.partitions_assigned),
+    ),
+    Definition(
+        "target_connector_circuit_open", "gauge", (), "0 or 1",
+        "1 while the endpoint as a whole fails and only probes are sent.",
+        lambda now: _plain(now.circuit_open),
+    ),
+    Definition(
+        "target_connector_paused", "gauge", (), "0 or 1",
+        "1 while nothing is read from Kafka because too much is pending.",
+        lambda now: _plain(now.paused),
+    ),
+)  # fmt: skip
+"""The closed list. Never a key, an offset, a URL or a raw error as a label: each would be a series without end."""
+
+
+class Metrics:
+    """Renders the metrics of one process; `read` is called once for each scrape, in the thread that scrapes."""
+
+    def __init__(self, read: Callable[[], Snapshot]) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_Collector(read))
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """The body and its content type: OpenMetrics if the Accept header asks for it, else text format 0.0.4."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+
+class _Collector(Collector):
+    def __init__(self, read: Callable[[], Snapshot]) -> None:
+        self._read = read
+
+    def describe(self) -> Iterator[Metric]:
+        """Names without numbers, so that registering reads nothing."""
+        return (Metric(definition.name, definition.help, definition.kind) for definition in DEFINITIONS)
+
+    def collect(self) -> Iterator[Metric]:
+        now = self._read()
+        return (_family(definition, definition.read(now)) for definition in DEFINITIONS)
+
+
+def _family(definition: Definition, samples: Samples | Histogram) -> Metric:
+    if isinstance(samples, Histogram):
+        bounds = (*map(floatToGoString, samples.bounds), "+Inf")
+        buckets = list(zip(bounds, accumulate(samples.counts), strict=True))
+        histogram = HistogramMetricFamily(definition.name, definition.help, unit=definition.unit)
+        histogram.add_metric((), buckets, samples.sum)
+        return histogram
+    make = CounterMetricFamily if definition.kind == "counter" else GaugeMetricFamily
+    family = make(definition.name, definition.help, labels=definition.labels)
+    for labels, value in samples:
+        family.add_metric(labels, value)
+    return family
+
+
+def markdown() -> str:
+    """The table of `docs/metrics.md`."""
+    lines = ["| name | type | labels | unit | meaning |", "|---|---|---|---|---|"]
+    for each in DEFINITIONS:
+        labels = ", ".join(f"`{label}`" for label in each.labels)
+        lines.append(f"| `{each.name}` | {each.kind} | {labels} | {each.unit} | {each.help} |")
+    return "\n".join(lines) + "\n"

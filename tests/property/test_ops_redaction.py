@@ -1,0 +1,144 @@
+"""No caller is trusted with secrets, so the promise is tested against lines that nobody would think of writing."""
+
+import json
+import logging
+from typing import Any
+from urllib.parse import quote
+
+import structlog
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from connector.events.change import Change, Visitor
+from connector.ops.logs import VisitorIds
+from connector.ops.redact import Redactor
+from tests.support.captured_logs import captured_logs
+
+SECRET = 'Zq#"7\\é\nß%/+x9'
+"""A password of everything that quoting, JSON and URLs write in another way."""
+TOKEN = "eyJhbGciOi.J9-never_given"
+IDENTITY = "vis'it or/QJX4711&\"ü"
+FORMS = (SECRET, repr(SECRET)[1:-1], json.dumps(SECRET)[1:-1], json.dumps(SECRET, ensure_ascii=False)[1:-1],
+         quote(SECRET), quote(SECRET, safe=""))  # fmt: skip
+VISITOR = Visitor("mbox3rdPartyId", IDENTITY)
+
+noise = st.text(st.characters(exclude_characters="ZQ"), max_size=30)
+"""Any Unicode, lone surrogates included; without their first letters it cannot make a secret or an id by itself."""
+telling_texts = st.sampled_from(
+    [
+        *FORMS,
+        f"Bearer {TOKEN}",
+        f"authorization: bearer {TOKEN}",
+        f"https://h/m2/client/profile/update?mbox3rdPartyId={quote(IDENTITY, safe='')}&profile.a=1",
+        f"POST body mboxPC={quote(IDENTITY, safe='')} refused",
+        f"/rest/v1/profiles/thirdPartyId/{quote(IDENTITY, safe='')}",
+        json.dumps({"pcId": IDENTITY}),
+        repr({"mbox3rdPartyId": IDENTITY}),
+        f"KeyError({VISITOR!r})",
+        repr(Change(VISITOR, {"a": IDENTITY})),
+    ]
+)
+texts = st.builds(lambda before, told, after: f"{before} {told} {after}", noise, telling_texts, noise)
+leaves = st.one_of(
+    texts,
+    noise,
+    st.just(VISITOR),
+    st.just(SECRET.encode()),
+    st.builds(ValueError, texts),
+    st.none() | st.booleans() | st.integers() | st.floats(),
+    st.builds(lambda: Change(VISITOR, {"secret": SECRET})),
+)
+names = st.one_of(noise, st.sampled_from(["detail", "n"]), telling_texts)
+masked_fields = st.tuples(
+    st.sampled_from(["password", "Sasl.Password", "auth_token", "visitor", "pcId", "profile"]),
+    st.sampled_from([SECRET, IDENTITY, TOKEN, VISITOR]),
+)
+values = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.tuples(inner, inner),
+        st.dictionaries(names, inner, max_size=3),
+        masked_fields.map(lambda pair: {pair[0]: pair[1]}),
+        st.frozensets(st.just(VISITOR)),
+    ),
+    max_leaves=12,
+)
+fields = st.dictionaries(st.sampled_from(["reason", "detail", "settings", "remedy", "code"]), values, max_size=4)
+
+
+def strings_of(value: Any) -> list[str]:
+    """Every text that a reader of the parsed line would see."""
+    if isinstance(value, dict):
+        return [text for name, item in value.items() for text in (name, *strings_of(item))]
+    if isinstance(value, list):
+        return [text for item in value for text in strings_of(item)]
+    return [value] if isinstance(value, str) else []
+
+
+def assert_tells_nothing(written: str, line: dict[str, Any]) -> None:
+    """Neither the bytes nor any text that a parser makes of them."""
+    seen = [written, *strings_of(line)]
+    forbidden = (*FORMS, TOKEN, IDENTITY, quote(IDENTITY, safe=""), json.dumps(IDENTITY)[1:-1], "QJX4711")
+    for text in seen:
+        for secret in forbidden:
+            assert secret not in text
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(event_fields=fields, mode=st.sampled_from([VisitorIds.HASH, VisitorIds.OMIT]))
+def test_no_field_of_any_shape_brings_a_secret_or_a_visitor_into_a_line(
+    event_fields: dict[str, Any], mode: VisitorIds
+) -> None:
+    """Nested, as a name, in an exception, in bytes, in an object: a line is JSON and gives nothing away."""
+    with captured_logs(secrets=[SECRET], visitor_ids=mode) as logs:
+        structlog.get_logger().warning("kafka_error", **event_fields)
+        (line,) = logs.lines
+        assert_tells_nothing(logs.text, line)
+
+
+@settings(max_examples=150)
+@given(message=texts, cause=texts)
+def test_no_exception_brings_a_secret_into_a_line(message: str, cause: str) -> None:
+    """Messages of exceptions are other people's texts, and so are their causes."""
+    with captured_logs(secrets=[SECRET]) as logs:
+        try:
+            raise ConnectionError(message) from KeyError(cause)  # noqa: TRY301 - the log call needs a live exception
+        except ConnectionError:
+            structlog.get_logger().exception("ops_failed", path="/")
+        (line,) = logs.lines
+        assert_tells_nothing(logs.text, line)
+
+
+@settings(max_examples=150)
+@given(message=texts, argument=texts, event=texts)
+def test_no_library_and_no_wrong_event_name_brings_a_secret_into_a_line(
+    message: str, argument: str, event: str
+) -> None:
+    """Libraries format their own messages, and a mistaken call may put anything in the event's place."""
+    with captured_logs(secrets=[SECRET]) as logs:
+        logging.getLogger("lib").error("%s %s", message, argument)
+        structlog.get_logger().error(event)
+        for line in logs.lines:
+            assert_tells_nothing(logs.text, line)
+    assert [line["event"] for line in logs.lines] == ["library_log", "unlisted_event"]
+
+
+@settings(max_examples=100)
+@given(event_fields=fields)
+def test_the_console_tells_nothing_either(event_fields: dict[str, Any]) -> None:
+    """The form for people goes through the same redaction and stays one line."""
+    with captured_logs(secrets=[SECRET], fmt="console") as logs:
+        structlog.get_logger().warning("kafka_error", **event_fields)
+    assert logs.text.count("\n") == 1
+    assert_tells_nothing(logs.text, {})
+
+
+@given(event_fields=fields)
+def test_redacting_a_redacted_line_again_changes_no_type(event_fields: dict[str, Any]) -> None:
+    """What comes out is plain JSON and is read without mutation, so that a second pass is harmless."""
+    redactor = Redactor(VisitorIds.HASH, [SECRET])
+    once = redactor(None, "info", event_fields)
+    again = redactor(None, "info", once)
+    assert json.loads(json.dumps(again)) == again
+    assert set(again) == set(once)

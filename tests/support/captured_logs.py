@@ -1,0 +1,52 @@
+"""Runs the real logging set-up into a buffer and restores what was, so that no test sees another's lines."""
+
+import io
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+
+from connector.ops.logs import Format, Redactor, VisitorIds, configure
+
+
+class Captured:
+    """What was written so far."""
+
+    def __init__(self, stream: io.StringIO, redactor: Redactor) -> None:
+        self.stream = stream
+        self.redactor = redactor
+
+    @property
+    def text(self) -> str:
+        return self.stream.getvalue()
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text.split("\n")[:-1]]
+
+
+@contextmanager
+def captured_logs(
+    *,
+    level: str = "debug",
+    fmt: Format = "json",
+    visitor_ids: VisitorIds = VisitorIds.HASH,
+    secrets: Iterable[str] = (),
+    stream: io.StringIO | None = None,
+) -> Iterator[Captured]:
+    """Configure as the program does, and restore on exit."""
+    root, access = logging.getLogger(), logging.getLogger("aiohttp.access")
+    before = list(root.handlers), root.level, access.disabled
+    stream = io.StringIO() if stream is None else stream
+    root.handlers.clear()
+    try:
+        yield Captured(stream, configure(level, fmt, visitor_ids, stream, secrets))
+    finally:
+        logging.captureWarnings(capture=False)
+        root.handlers[:] = before[0]
+        root.setLevel(before[1])
+        access.disabled = before[2]
+        structlog.reset_defaults()
