@@ -1,0 +1,18 @@
+"""The service's settings: environment variables in, one frozen `Settings` out, or every mistake at once."""
+
+from connector.settings.describe import SettingDoc, describe, json_schema, markdown, masked
+from connector.settings.load import load
+from connector.settings.mistakes import BadSettings, Mistake
+from connector.settings.model import Settings
+
+__all__ = [
+    "BadSettings",
+    "Mistake",
+    "SettingDoc",
+    "Settings",
+    "describe",
+    "json_schema",
+    "load",
+    "markdown",
+    "masked",
+]

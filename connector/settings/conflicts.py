@@ -1,0 +1,89 @@
+"""Rules between settings: each value may be legal by itself and the pair still silently do the wrong thing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from connector.settings import formats
+from connector.settings.mistakes import Unfit, quoted
+from connector.settings.model import Settings
+
+_LOGINS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+_CLASSIC_ONLY: Final = ("session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type")
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Settings that are each allowed but not together: `fields` are all that take part, the first one is named."""
+
+    fields: tuple[str, ...]
+    reason: str
+
+
+def conflicts(settings: Settings) -> Iterator[Conflict]:
+    """Yield every conflict; a rule reads only the fields that it names, so that `load` can tell which rules apply."""
+    yield from _delivery(settings)
+    yield from _dead_letters(settings)
+    yield from _login(settings)
+    yield from _encryption(settings)
+
+
+def _delivery(settings: Settings) -> Iterator[Conflict]:
+    if settings.retry_initial_seconds > settings.retry_max_seconds:
+        reason = f"it is above RETRY_MAX_SECONDS, {settings.retry_max_seconds:g}"
+        yield Conflict(("retry_initial_seconds", "retry_max_seconds"), reason)
+    if settings.target_auth_token is not None and settings.target_auth_token_file is not None:
+        reason = "TARGET_AUTH_TOKEN_FILE is set too: set only one of them"
+        yield Conflict(("target_auth_token", "target_auth_token_file"), reason)
+    if settings.kafka_group_protocol == "consumer":
+        for name in _CLASSIC_ONLY:
+            if name in settings.properties():
+                reason = f'"{name}" is the broker\'s to set when KAFKA_GROUP_PROTOCOL is consumer: remove it'
+                yield Conflict(("kafka_properties", "kafka_group_protocol"), reason)
+
+
+def _dead_letters(settings: Settings) -> Iterator[Conflict]:
+    topic = settings.dead_letter_topic
+    if topic is None:
+        return
+    fields = ("kafka_dead_letter_topic", "kafka_group_id")
+    try:
+        formats.topic(topic)
+    except Unfit:
+        reason = f"its default, {quoted(topic)}, is no topic name: set it, or another KAFKA_GROUP_ID"
+        yield Conflict(fields, reason)
+    if topic in settings.kafka_topics:
+        reason = f"{topic} is also one of KAFKA_TOPICS: dead letters would be read again as events"
+        yield Conflict((*fields, "kafka_topics"), reason)
+
+
+def _login(settings: Settings) -> Iterator[Conflict]:
+    protocol, mechanism = settings.kafka_security_protocol, settings.kafka_sasl_mechanism
+    fields = ("kafka_sasl_mechanism", "kafka_security_protocol")
+    logins = ("kafka_sasl_username", "kafka_sasl_password")
+    if not protocol.startswith("sasl_"):
+        for field in ("kafka_sasl_mechanism", *logins):
+            if getattr(settings, field) is not None:
+                reason = f"it has no effect while KAFKA_SECURITY_PROTOCOL is {protocol}: use sasl_ssl or sasl_plaintext"
+                yield Conflict((field, "kafka_security_protocol"), reason)
+    elif mechanism is None:
+        yield Conflict(fields, f"missing; KAFKA_SECURITY_PROTOCOL is {protocol}, so say how to log in")
+    elif mechanism in _LOGINS:
+        for field in logins:
+            if getattr(settings, field) is None:
+                yield Conflict((field, *fields), f"missing; KAFKA_SASL_MECHANISM {mechanism} needs it")
+
+
+def _encryption(settings: Settings) -> Iterator[Conflict]:
+    protocol = settings.kafka_security_protocol
+    certificate, key = "kafka_ssl_certificate_location", "kafka_ssl_key_location"
+    password = "kafka_ssl_key_password"  # noqa: S105 - the name of a field
+    given = [f for f in ("kafka_ssl_ca_location", certificate, key, password) if getattr(settings, f) is not None]
+    if not protocol.endswith("ssl"):
+        for field in given:
+            reason = f"it has no effect while KAFKA_SECURITY_PROTOCOL is {protocol}: use ssl or sasl_ssl"
+            yield Conflict((field, "kafka_security_protocol"), reason)
+        return
+    for field, other in ((certificate, key), (key, certificate), (key, password)):
+        if field not in given and other in given:
+            yield Conflict((field, other, "kafka_security_protocol"), f"missing; {other.upper()} needs it")

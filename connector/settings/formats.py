@@ -1,0 +1,178 @@
+"""What a single text setting may hold, as pure functions from text to value; each raises `Unfit` with its reasons."""
+
+import re
+from collections import Counter
+from typing import Final
+from urllib.parse import urlsplit
+
+from connector.settings.mistakes import Unfit, quoted
+
+CLIENT_CODE: Final = "{client_code}"
+NO_QUOTA: Final = (
+    "the rolling quota is not in this version: 0, no quota; hold the account's budget by "
+    "TARGET_MAX_UPDATES_PER_SECOND, 11.57 is 1,000,000 a day"
+)
+
+_TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_SERVER: Final = re.compile(r"(?:\[[0-9A-Za-z:.%]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+_LABEL: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_HOST: Final = re.compile(r"[A-Za-z0-9._:%-]+")
+_URL_TEXT: Final = re.compile(r"[\x21-\x7e]+")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # The last are bytes that are not UTF-8.
+_HIGHEST_PORT: Final = 65535
+
+
+def topic(text: str) -> str:
+    """Take one topic name, legal by Kafka's own rule (letters, digits, `.`, `_`, `-`; at most 249 characters)."""
+    if text.startswith("^"):
+        reason = f"{quoted(text)} is a pattern: which topics count must be known at the start, so name each"
+        raise Unfit(reason)
+    if text in {".", ".."} or not _TOPIC.fullmatch(text):
+        reason = f"{quoted(text)} is no topic name" if text else "a name is empty"
+        raise Unfit(reason)
+    return text
+
+
+def topics(text: str) -> tuple[str, ...]:
+    """Split comma-separated topic names; spaces around them do not count."""
+    names = tuple(name.strip() for name in text.split(","))
+    reasons = [f"{quoted(name)} is named twice" for name, times in Counter(names).items() if name and times > 1]
+    for name in dict.fromkeys(names):
+        try:
+            topic(name)
+        except Unfit as unfit:
+            reasons.extend(unfit.reasons)
+    if reasons:
+        raise Unfit(*reasons)
+    return names
+
+
+def dead_letter_topic(text: str) -> str:
+    """Take a topic name, or an empty text, which means: stop instead."""
+    return topic(text) if text else ""
+
+
+def servers(text: str) -> str:
+    """Take comma-separated `host:port`, an IPv6 address in brackets; spaces around them do not count."""
+    entries = [entry.strip() for entry in text.split(",")]
+    reasons = []
+    for entry in entries:
+        found = _SERVER.fullmatch(entry)
+        if not entry:
+            reasons.append("a server is empty")
+        elif "@" in entry:
+            reasons.append("a server holds an @: user and password go in KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD")
+        elif "://" in entry:
+            reasons.append(f"{quoted(entry)} has a protocol: that goes in KAFKA_SECURITY_PROTOCOL")
+        elif found is None:
+            reasons.append(f"{quoted(entry)} is not host:port")
+        elif not 1 <= int(found[1]) <= _HIGHEST_PORT:
+            reasons.append(f"{quoted(entry)} has no port from 1 to {_HIGHEST_PORT}")
+    if reasons:
+        raise Unfit(*reasons)
+    return ",".join(entries)
+
+
+def label(text: str) -> str:
+    """Take one word that can stand in a host name."""
+    if not _LABEL.fullmatch(text):
+        reason = "it is not one word of a host name"
+        raise Unfit(reason)
+    return text
+
+
+def host(text: str) -> str:
+    """Take an address or a host name to listen on, without a port."""
+    if not _HOST.fullmatch(text):
+        reason = "it is no address and no host name"
+        raise Unfit(reason)
+    return text
+
+
+def base_url(text: str) -> str:
+    """Take the part of a URL that is before the update path; the slash at its end goes, `{client_code}` stays."""
+    if reason := _unfit_url(text):
+        raise Unfit(reason)
+    return text.rstrip("/")
+
+
+def update_path(text: str) -> str:
+    """Take the path of a URL; `{client_code}` stays."""
+    filled = text.replace(CLIENT_CODE, "code")
+    if not text.startswith("/"):
+        reason = "it does not begin with a slash"
+    elif not _URL_TEXT.fullmatch(filled):
+        reason = "it holds a space, a control character or a letter that must be percent-encoded"
+    elif found := set("?#{}") & set(filled):
+        reason = f"it holds {' '.join(sorted(found))}"
+    else:
+        return text
+    raise Unfit(reason)
+
+
+def word(text: str) -> str:
+    """Take a text that is not empty and holds no control character."""
+    if not text.strip():
+        reason = "it is empty: leave the variable unset instead"
+        raise Unfit(reason)
+    if _CONTROL.search(text):
+        reason = "it holds a line break, another control character, or bytes that are not UTF-8"
+        raise Unfit(reason)
+    return text
+
+
+def secret(text: str) -> str:
+    """Take a password; a line break at its end comes from how the secret was made, and would only be refused later."""
+    if not text:
+        reason = "it is empty: leave the variable unset instead"
+        raise Unfit(reason)
+    if _CONTROL.search(text):
+        reason = (
+            "it holds a line break (made with echo? printf adds none), a control character, or bytes that are not UTF-8"
+        )
+        raise Unfit(reason)
+    return text
+
+
+def token(text: str) -> str:
+    """Take what can stand behind `Bearer` in a header: visible ASCII (RFC 6750, section 2.1, is narrower still)."""
+    if not _URL_TEXT.fullmatch(secret(text)):
+        reason = "it holds a space or a letter that no header can carry"
+        raise Unfit(reason)
+    return text
+
+
+def no_service_link(text: str) -> str:
+    """Refuse what Kubernetes sets for each Service of the namespace, here of one that is called like our prefix."""
+    if text.startswith(("tcp://", "udp://", "sctp://")):
+        reason = 'it is a Kubernetes service link, not from you: set "enableServiceLinks: false" in the pod\'s spec'
+        raise Unfit(reason)
+    return text
+
+
+def no_quota(text: str) -> str:
+    """Refuse a quota, which would be read and then not held."""
+    if text.strip() != "0":
+        raise Unfit(NO_QUOTA)
+    return text
+
+
+def _unfit_url(text: str) -> str:
+    """Say why a text is no base URL; empty when it is one."""
+    filled = text.replace(CLIENT_CODE, "code")
+    if not _URL_TEXT.fullmatch(filled):
+        return "it holds a space, a control character or a letter that is not ASCII" if text else "it is empty"
+    try:
+        parts = urlsplit(filled)
+        port = parts.port
+    except ValueError:
+        return "it has a host or a port that cannot be read"
+    checks = (
+        (parts.scheme not in {"http", "https"}, "it does not begin with http:// or https://"),
+        ("@" in parts.netloc, "it holds a user or a password: use TARGET_AUTH_TOKEN"),
+        (not parts.hostname or not _HOST.fullmatch(parts.hostname), "it has no legal host"),
+        (port == 0, "it has port 0"),
+        ("?" in filled or "#" in filled, "it holds a query or a fragment"),
+        ("{" in filled or "}" in filled, "it has braces that are not {client_code}"),
+    )
+    return next((reason for wrong, reason in checks if wrong), "")

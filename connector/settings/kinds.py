@@ -1,0 +1,52 @@
+"""The kinds of value that settings have, so that the model itself reads as a list."""
+
+from collections.abc import Callable
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator, JsonValue, SecretStr, WithJsonSchema
+
+from connector.settings import formats
+from connector.settings.properties import Properties, properties
+
+
+def _guard(check: Callable[[str], str]) -> AfterValidator:
+    """Hold a secret to a rule without taking it out of its wrapper for longer than the check."""
+
+    def checked(secret: SecretStr) -> SecretStr:
+        check(secret.get_secret_value())
+        return secret
+
+    return AfterValidator(checked)
+
+
+def _read_properties(text: str) -> Properties:
+    return Properties(properties(text))
+
+
+LOWER: Final = BeforeValidator(str.lower)
+UPPER: Final = BeforeValidator(str.upper)
+_JSON_TEXT: Final = WithJsonSchema({"type": "string", "contentMediaType": "application/json"})
+
+Word = Annotated[str, AfterValidator(formats.word)]
+Password = Annotated[SecretStr, _guard(formats.secret)]
+Token = Annotated[SecretStr, _guard(formats.token)]
+Topics = Annotated[tuple[str, ...], BeforeValidator(formats.topics), WithJsonSchema({"type": "string"})]
+FurtherProperties = Annotated[Properties, BeforeValidator(_read_properties), _JSON_TEXT]
+GroupProtocol = Literal["classic", "consumer"]
+SecurityProtocol = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER"]
+
+
+def says(*, unit: str = "", allowed: str = "", default: str = "") -> dict[str, JsonValue]:
+    """Carry what a JSON Schema has no word for: the unit, the legal values of a text, a default that follows others."""
+    said: dict[str, JsonValue] = {"x-unit": unit, "x-allowed": allowed, "x-default": default}
+    return {name: text for name, text in said.items() if text}
+
+
+SECONDS: Final = says(unit="seconds")
+UPDATES: Final = says(unit="updates a second")
+VISITORS: Final = says(unit="visitors")
+REQUESTS: Final = says(unit="requests")
+ATTEMPTS: Final = says(unit="attempts")
+DEAD_LETTERS: Final = says(unit="dead letters")
+PATH: Final = says(unit="file path", allowed="the path of a file")

@@ -1,0 +1,58 @@
+"""What is said about wrong settings: one line a mistake, with the remedy, and never a secret."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+MASK: Final = "***"
+_LONGEST_SHOWN: Final = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing to put right.
+
+    `variable` is the name as the environment has it, or should have it. `was` is the value as given, masked where it
+    may hold a secret; None when there is none or it is not to be shown. `reason` says what is wrong, `allowed` which
+    values are right, `nearest` which name may have been meant.
+    """
+
+    variable: str
+    was: str | None = None
+    reason: str = ""
+    allowed: str = ""
+    nearest: str | None = None
+
+    def __str__(self) -> str:
+        """Give the whole mistake as one printable line."""
+        was = "" if self.was is None else f"was {quoted(self.was)}"
+        what = ": ".join(part for part in (was, self.reason) if part)
+        allowed = f"{self.allowed} is allowed" if self.allowed else ""
+        nearest = f"did you mean {self.nearest}?" if self.nearest else ""
+        variable = self.variable if self.variable.isprintable() else quoted(self.variable)
+        return f"{variable}: " + "; ".join(part for part in (what, allowed, nearest) if part)
+
+
+class BadSettings(Exception):
+    """The environment makes no settings; `mistakes` has all of them, and the text is one line for each."""
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = list(mistakes)
+        super().__init__("\n".join(map(str, self.mistakes)))
+
+
+class Unfit(ValueError):
+    """A value that its setting cannot take: one reason for each thing wrong with it, none of them showing a secret."""
+
+    def __init__(self, *reasons: str) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+
+
+def quoted(text: str) -> str:
+    """Give a text in quotes on one line, cut where it is long: what an environment holds may be anything."""
+    if text == MASK:
+        return text
+    shown = text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
+    return json.dumps(shown, ensure_ascii=not shown.isprintable())

@@ -1,0 +1,344 @@
+"""Every setting in one frozen model: type, bounds, default, unit and reason; only the composition root reads it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from connector.settings import formats
+from connector.settings.kinds import (
+    ATTEMPTS,
+    DEAD_LETTERS,
+    LOWER,
+    PATH,
+    REQUESTS,
+    SECONDS,
+    UPDATES,
+    UPPER,
+    VISITORS,
+    FurtherProperties,
+    GroupProtocol,
+    Password,
+    SaslMechanism,
+    SecurityProtocol,
+    Token,
+    Topics,
+    Word,
+    says,
+)
+from connector.settings.properties import SECURITY, Properties, is_secret
+
+
+class Settings(BaseSettings):
+    """The effective settings. A field's name in upper case is the name of its variable.
+
+    Made by `load` alone, which also holds the fields to fit together.
+    """
+
+    model_config = SettingsConfigDict(
+        title="Settings of the connector",
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        validate_default=False,  # The checks read text, as an environment has it; a default is its value already.
+    )
+
+    kafka_bootstrap_servers: Annotated[str, AfterValidator(formats.servers)] = Field(
+        description="Brokers to begin with; the rest of the cluster is learnt from them. Name two or three: one "
+        "may be down at the start.",
+        examples=["broker-1:9092,broker-2:9092"],
+        json_schema_extra=says(allowed="a comma-separated list of host:port (an IPv6 address in brackets)"),
+    )
+    kafka_topics: Topics = Field(
+        description="Topics with profile changes, all in the same format; a visitor's changes are merged across them.",
+        examples=["profile-changes"],
+        json_schema_extra=says(allowed="a comma-separated list of topic names (letters, digits, . _ -)"),
+    )
+    kafka_group_id: Word = Field(
+        "target-profile-connector",
+        description="Consumer group that shares the partitions and keeps the offsets; replicas of one service have the "
+        "same one.",
+        json_schema_extra=says(allowed="a name"),
+    )
+    kafka_group_protocol: Annotated[GroupProtocol, LOWER] = Field(
+        "classic",
+        description="How the group shares partitions: classic (cooperative-sticky, every broker) or consumer (KIP-848, "
+        "brokers of Kafka 4).",
+    )
+    kafka_group_instance_id: Word | None = Field(
+        None,
+        description="Static membership: with a name that outlives a restart and that no other replica has, a restart "
+        "moves no partition.",
+        json_schema_extra=says(allowed="a name"),
+    )
+    kafka_auto_offset_reset: Annotated[Literal["earliest", "latest"], LOWER] = Field(
+        "earliest",
+        description="Where a group without offsets begins. latest passes over whatever is in the topics already.",
+    )
+    kafka_security_protocol: Annotated[SecurityProtocol, LOWER] = Field(
+        "plaintext",
+        description="How to talk to the brokers, as librdkafka names it: encrypted (ssl), with a login "
+        "(sasl_plaintext) or both (sasl_ssl).",
+    )
+    kafka_sasl_mechanism: Annotated[SaslMechanism, UPPER] | None = Field(
+        None, description="How to log in; needed with sasl_plaintext and sasl_ssl, and only there."
+    )
+    kafka_sasl_username: Word | None = Field(
+        None, description="User for PLAIN and SCRAM.", json_schema_extra=says(allowed="a name")
+    )
+    kafka_sasl_password: Password | None = Field(
+        None, description="Password for PLAIN and SCRAM.", json_schema_extra=says(allowed="a password")
+    )
+    kafka_ssl_ca_location: Word | None = Field(
+        None,
+        description="Certificates of the authorities that vouch for the brokers (PEM); unset: those of the system.",
+        json_schema_extra=PATH,
+    )
+    kafka_ssl_certificate_location: Word | None = Field(
+        None,
+        description="The connector's own certificate (PEM), where the brokers ask for one; goes with the key.",
+        json_schema_extra=PATH,
+    )
+    kafka_ssl_key_location: Word | None = Field(
+        None, description="The key of the connector's own certificate (PEM).", json_schema_extra=PATH
+    )
+    kafka_ssl_key_password: Password | None = Field(
+        None,
+        description="Password of the connector's own key, if it has one.",
+        json_schema_extra=says(allowed="a password"),
+    )
+    kafka_properties: FurtherProperties = Field(
+        default_factory=lambda: Properties({}),
+        description="Further librdkafka properties, for what has no variable of its own. Those that would break commit "
+        "safety are refused.",
+        json_schema_extra={"default": "{}", **says(allowed="a JSON object of text, numbers and booleans")},
+    )
+    kafka_dead_letter_topic: Annotated[str, AfterValidator(formats.dead_letter_topic)] | None = Field(
+        None,
+        description="Where an event goes that can never be delivered. Empty: stop with an error instead, nothing is "
+        "passed over.",
+        json_schema_extra=says(allowed="a topic name, or an empty text", default="<group id>.dead-letter"),
+    )
+
+    target_client_code: Annotated[str, AfterValidator(formats.label)] = Field(
+        description="Client code of the Adobe Target account whose profiles are kept; in Target under Administration, "
+        "Implementation.",
+        examples=["acmeinc"],
+        json_schema_extra=says(allowed="one word of letters, digits and hyphens, at most 63"),
+    )
+    target_base_url: Annotated[str, AfterValidator(formats.base_url)] = Field(
+        "https://{client_code}.tt.omtrdc.net",
+        description="Endpoint, without the path; another one for a sandbox or a proxy. {client_code} is filled in.",
+        json_schema_extra=says(allowed="an http or https URL without user, query and fragment"),
+    )
+    target_update_path: Annotated[str, AfterValidator(formats.update_path)] = Field(
+        "/m2/client/profile/update",
+        description="Path of the update call. Adobe's page has the literal word client, some accounts their code: "
+        "write {client_code} for it.",
+        json_schema_extra=says(allowed="a path that begins with / (no query, no fragment)"),
+    )
+    target_auth_token: Token | None = Field(
+        None,
+        description="Bearer token, where the account requires one. One that expires is better given as a file.",
+        json_schema_extra=says(allowed="a token of visible ASCII characters"),
+    )
+    target_auth_token_file: Annotated[Path, BeforeValidator(formats.word)] | None = Field(
+        None,
+        description="File with the bearer token, read again when it changes, so that a new token needs no restart.",
+        json_schema_extra=PATH,
+    )
+    target_method: Annotated[Literal["auto", "get", "post"], LOWER] = Field(
+        "auto",
+        description="auto: GET while the request fits Target's 8 KB, else POST (60 KB). get and post hold to one.",
+    )
+    target_timeout_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=300,
+        description="For one whole request, from connecting to the last byte; past it the update is tried again.",
+        json_schema_extra=SECONDS,
+    )
+    target_max_in_flight: int = Field(
+        64,
+        ge=1,
+        le=10_000,
+        description="Concurrent requests of one replica. More than rate x latency brings nothing and costs CPU.",
+        json_schema_extra=REQUESTS,
+    )
+    target_max_updates_per_second: float = Field(
+        200.0,
+        ge=0,
+        le=100_000,
+        description="For the whole group; each replica takes the share of its partitions. 0: no limit. 11.57 is "
+        "Target's 1,000,000 a day.",
+        json_schema_extra=UPDATES,
+    )
+    target_unconfirmed_success: Annotated[Literal["accept", "retry"], LOWER] = Field(
+        "accept",
+        description="A 2xx whose body neither confirms nor denies: accept it, or retry, since Adobe documents no "
+        "closed list of answers.",
+    )
+
+    coalesce_linger_seconds: float = Field(
+        1.0,
+        ge=0,
+        le=3600,
+        description="How long a visitor's first change waits for more. Longer: fewer calls, later profiles.",
+        json_schema_extra=SECONDS,
+    )
+    coalesce_max_visitors: int = Field(
+        200_000,
+        ge=1,
+        le=10_000_000,
+        description="Pending visitors of one replica; past it, consumption pauses. It bounds memory in an outage.",
+        json_schema_extra=VISITORS,
+    )
+    coalesce_order: Annotated[Literal["offset", "event_time"], LOWER] = Field(
+        "offset",
+        description="Which value of an attribute wins: the later in the log (offset), or the newer by occurredAt "
+        "(event_time).",
+    )
+
+    event_format: Annotated[Literal["json"], LOWER] = Field(
+        "json", description="How events are written: json is version 1 of the profile change."
+    )
+    event_nulls: Annotated[Literal["drop", "empty", "reject"], LOWER] = Field(
+        "drop",
+        description="A null attribute: leave it out (drop), send it empty, or reject the event. Target cannot remove "
+        "an attribute.",
+    )
+
+    retry_initial_seconds: float = Field(
+        0.5,
+        gt=0,
+        le=3600,
+        description="Longest wait before the first retry; it doubles with each, and a random part of it is waited.",
+        json_schema_extra=SECONDS,
+    )
+    retry_max_seconds: float = Field(
+        60.0,
+        gt=0,
+        le=3600,
+        description="Longest wait before any retry; a Retry-After counts up to it.",
+        json_schema_extra=SECONDS,
+    )
+    retry_max_attempts: int = Field(
+        10,
+        ge=1,
+        le=1000,
+        description="For one update while the endpoint is otherwise healthy, then it is a dead letter. An outage "
+        "counts none.",
+        json_schema_extra=ATTEMPTS,
+    )
+
+    dead_letter_max_consecutive: int = Field(
+        1000,
+        ge=0,
+        le=1_000_000,
+        description="More in a row stop the process: then the set-up is wrong, and a whole topic must not become dead "
+        "letters. 0: off.",
+        json_schema_extra=DEAD_LETTERS,
+    )
+    dead_letter_max_ratio: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="A larger share of the last 1,000 settled records (once so many) stops the process. 0: off.",
+        json_schema_extra=says(unit="ratio"),
+    )
+
+    quota_updates: Annotated[int, BeforeValidator(formats.no_quota)] = Field(
+        0, ge=0, le=0, description=f"Updates in the rolling window: {formats.NO_QUOTA}."
+    )
+
+    commit_interval_seconds: float = Field(
+        5.0,
+        gt=0,
+        le=300,
+        description="Between two offset commits. What was sent since the last one is sent again after a crash.",
+        json_schema_extra=SECONDS,
+    )
+    shutdown_grace_seconds: float = Field(
+        25.0,
+        ge=0,
+        le=3600,
+        description="To drain after SIGTERM; keep it under Kubernetes' terminationGracePeriodSeconds (30 by default).",
+        json_schema_extra=SECONDS,
+    )
+
+    ops_host: Annotated[str, AfterValidator(formats.host)] = Field(
+        "0.0.0.0",  # noqa: S104 - probes and scrapes come from outside the container; nothing here changes anything
+        description="Address for /livez, /readyz, /metrics and /status. 127.0.0.1 keeps them on this machine.",
+        json_schema_extra=says(allowed="an IP address or a host name"),
+    )
+    ops_port: Annotated[int, BeforeValidator(formats.no_service_link)] = Field(
+        8080,
+        ge=0,
+        le=65535,
+        description="Port for /livez, /readyz, /metrics and /status. 0: any free one; the log says which.",
+    )
+
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], LOWER] = Field(
+        "info", description="The least level that is logged."
+    )
+    log_format: Annotated[Literal["json", "console"], LOWER] | None = Field(
+        None,
+        description="One JSON object a line, or lines for people.",
+        json_schema_extra=says(default="json off a terminal, console on one"),
+    )
+    log_visitor_ids: Annotated[Literal["hash", "plain", "omit"], LOWER] = Field(
+        "hash",
+        description="How a visitor is named in logs: by a hash that only tells one from another, plainly, or not at "
+        "all. An id is personal data.",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values only from `load`, which was handed the environment; the process and files are not read."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @property
+    def dead_letter_topic(self) -> str | None:
+        """The topic for dead letters; None: stop instead."""
+        if self.kafka_dead_letter_topic is None:
+            return f"{self.kafka_group_id}.dead-letter"
+        return self.kafka_dead_letter_topic or None
+
+    @property
+    def base_url(self) -> str:
+        """The endpoint without its path and without a slash at the end, the client code filled in."""
+        return self.target_base_url.replace(formats.CLIENT_CODE, self.target_client_code)
+
+    @property
+    def update_path(self) -> str:
+        """The path of the update call, the client code filled in."""
+        return self.target_update_path.replace(formats.CLIENT_CODE, self.target_client_code)
+
+    def properties(self) -> Mapping[str, str]:
+        """Further librdkafka properties in plain text; they may hold secrets."""
+        return self.kafka_properties.get_secret_value()
+
+    def security(self) -> dict[str, str]:
+        """Those of librdkafka's security properties that are set, in plain text; they hold secrets."""
+        values = {name: getattr(self, field) for name, field in SECURITY.items()}
+        return {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else value
+            for name, value in values.items()
+            if value is not None
+        }
+
+    def secret_values(self) -> list[str]:
+        """Every text that no log line may hold, wherever it stands in one."""
+        plain = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
+        return [*plain, *(value for name, value in self.properties().items() if is_secret(name))]

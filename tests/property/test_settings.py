@@ -1,0 +1,109 @@
+"""For any environment: no secret comes out, and what is refused is refused with words, never with a crash."""
+
+import json
+import string
+import traceback
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector.settings import BadSettings, Settings, describe, load, masked
+
+GOOD = {"KAFKA_BOOTSTRAP_SERVERS": "kafka:9092", "KAFKA_TOPICS": "changes", "TARGET_CLIENT_CODE": "acme"}
+NAMES = [doc.name for doc in describe()]
+# Marked, so that finding it means that it leaked, and not that a short text is part of some word.
+SECRET = st.text(string.ascii_letters + string.digits, min_size=1, max_size=30).map(lambda text: f"S3CR3T{text}")
+BROKEN_SECRET = SECRET.flatmap(lambda text: st.sampled_from([f"{text}\n", f"{text} x", f"\x7f{text}", f"{text}ü"]))
+SECRET_PLACES = st.dictionaries(
+    st.sampled_from(["KAFKA_SASL_PASSWORD", "KAFKA_SSL_KEY_PASSWORD", "TARGET_AUTH_TOKEN", "KAFKA_SASL_PASWORD"]),
+    SECRET | BROKEN_SECRET,
+)
+PROPERTY_PLACES = st.dictionaries(
+    st.sampled_from(
+        ["sasl.password", "sasl.oauthbearer.client.secret", "ssl.key.pem", "my.token", "sasl.jaas.config", "X.PASSWORD"]
+    ),
+    SECRET,
+).flatmap(lambda names: st.sampled_from([json.dumps(names), json.dumps(names) + "}", json.dumps([names])]))
+URL_PLACES = SECRET.map(
+    lambda text: {"TARGET_BASE_URL": f"https://me:{text}@host", "KAFKA_BOOTSTRAP_SERVERS": f"{text}@h:1"}
+)
+SECURE = {
+    "KAFKA_SECURITY_PROTOCOL": "sasl_ssl",
+    "KAFKA_SASL_MECHANISM": "PLAIN",
+    "KAFKA_SASL_USERNAME": "me",
+    "KAFKA_SSL_CERTIFICATE_LOCATION": "/c",
+    "KAFKA_SSL_KEY_LOCATION": "/k",
+}
+ANYTHING = st.dictionaries(
+    st.sampled_from(NAMES) | st.text(max_size=20).map(lambda t: f"KAFKA_{t}"), st.text(max_size=50)
+)
+
+
+def loaded(environ: dict[str, str]) -> Settings | BadSettings:
+    """The settings, or their refusal as it was raised."""
+    try:
+        return load(environ)
+    except BadSettings as bad:
+        return bad
+
+
+def told(environ: dict[str, str]) -> str:
+    """Everything that could be printed of an environment: of the settings, or of the refusal with its traceback."""
+    outcome = loaded(environ)
+    if isinstance(outcome, BadSettings):
+        parts = [str(outcome), repr(outcome), repr(outcome.mistakes), *traceback.format_exception(outcome)]
+    else:
+        dumps = [str(outcome.model_dump()), outcome.model_dump_json(), repr(outcome.model_dump(mode="json"))]
+        parts = [str(outcome), repr(outcome), str(masked(outcome)), *dumps]
+    return "\n".join(parts)
+
+
+@given(SECRET_PLACES, PROPERTY_PLACES, st.just({}) | URL_PLACES, st.sampled_from([{}, SECURE]))
+def test_no_secret_is_ever_told(
+    secrets: dict[str, str], properties: str, urls: dict[str, str], base: dict[str, str]
+) -> None:
+    """Right or wrong, alone or among other mistakes, misspelt or in a property: a secret value is never printed."""
+    assert "S3CR3T" not in told({**GOOD, **base, **secrets, "KAFKA_PROPERTIES": properties, **urls})
+
+
+@given(SECRET)
+def test_a_secret_reaches_those_who_need_it(secret: str) -> None:
+    """The mask is on what is printed, not on what is used."""
+    environ = {
+        **GOOD,
+        **SECURE,
+        "KAFKA_SASL_PASSWORD": secret,
+        "KAFKA_PROPERTIES": json.dumps({"sasl.oauthbearer.client.secret": secret}),
+    }
+    settings = load(environ)
+    assert settings.security()["sasl.password"] == secret
+    assert settings.properties() == {"sasl.oauthbearer.client.secret": secret}
+
+
+@given(ANYTHING)
+def test_any_environment_makes_settings_or_lines(environ: dict[str, str]) -> None:
+    """Whatever is set, the answer is settings or one printable line a mistake."""
+    outcome = loaded({**GOOD, **environ})
+    if isinstance(outcome, BadSettings):
+        assert outcome.mistakes
+        assert str(outcome).split("\n") == [str(mistake) for mistake in outcome.mistakes]
+        assert all(str(mistake).isprintable() for mistake in outcome.mistakes)
+    else:
+        assert set(masked(outcome)) == set(NAMES)
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "OPS_PORT": st.integers(0, 65535).map(str),
+            "COALESCE_LINGER_SECONDS": st.floats(0, 3600).map(str),
+            "TARGET_METHOD": st.sampled_from(["auto", "get", "post"]),
+            "KAFKA_TOPICS": st.lists(st.text("abc.-_", min_size=3), min_size=1, unique=True).map(",".join),
+        }
+    )
+)
+def test_effective_settings_are_an_environment_again(environ: dict[str, str]) -> None:
+    """What a log line shows can be set as it stands, and gives the same settings once more."""
+    settings = load({**GOOD, **environ})
+    shown = {name: str(value) for name, value in masked(settings).items() if value is not None}
+    assert masked(load(shown)) == masked(settings)

@@ -1,0 +1,79 @@
+"""What is told about the settings must be what holds: list, schema, page and start-up line come from the model."""
+
+from pathlib import Path
+
+from jsonschema import Draft202012Validator
+
+from connector.settings import describe, json_schema, load, markdown, masked
+
+GOOD = {"KAFKA_BOOTSTRAP_SERVERS": "kafka:9092", "KAFKA_TOPICS": "a,b", "TARGET_CLIENT_CODE": "acme"}
+SECRETS = {
+    "KAFKA_SECURITY_PROTOCOL": "sasl_ssl",
+    "KAFKA_SASL_MECHANISM": "PLAIN",
+    "KAFKA_SASL_USERNAME": "me",
+    "KAFKA_SASL_PASSWORD": "S3CR3T-1",
+    "KAFKA_SSL_CERTIFICATE_LOCATION": "/c",
+    "KAFKA_SSL_KEY_LOCATION": "/k",
+    "KAFKA_SSL_KEY_PASSWORD": "S3CR3T-2",
+    "TARGET_AUTH_TOKEN": "S3CR3T-3",
+    "KAFKA_PROPERTIES": '{"sasl.oauthbearer.client.secret": "S3CR3T-4", "client.rack": "eu-1a"}',
+}
+PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+
+
+def test_the_page_is_the_models() -> None:
+    """A page written by hand goes stale: make it again by `connector settings --format markdown`."""
+    assert PAGE.read_text(encoding="utf-8") == markdown()
+
+
+def test_the_schema_is_one_and_holds_for_effective_settings() -> None:
+    """Tools that read the schema must find `/status` and the start-up line valid by it."""
+    schema = json_schema()
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+    for environ in (GOOD, {**GOOD, **SECRETS}, {**GOOD, "KAFKA_DEAD_LETTER_TOPIC": "", "LOG_FORMAT": "console"}):
+        validator.validate(masked(load(environ)))
+    wrong = masked(load(GOOD)) | {"TARGET_METHOD": "put", "OPS_PORT": 70000, "KAFKA_TOPIC": "x"}
+    assert len(list(validator.iter_errors(wrong))) == 3
+
+
+def test_every_setting_says_what_for_and_what_is_allowed() -> None:
+    """A setting that nobody can set without reading code is none; a span of time must name its unit."""
+    for doc in describe():
+        assert doc.description.endswith("."), doc.name
+        assert len(doc.description) > 20, doc.name
+        assert doc.allowed, doc.name
+        assert bool(doc.example) == doc.required, doc.name
+        if doc.name.endswith("_SECONDS"):
+            assert doc.unit == "seconds"
+
+
+def test_a_setting_is_described_from_its_field() -> None:
+    """One of each kind, whole."""
+    docs = {doc.name: doc for doc in describe()}
+    assert docs["KAFKA_TOPICS"].required
+    assert docs["KAFKA_DEAD_LETTER_TOPIC"].default == "<group id>.dead-letter"
+    assert (docs["OPS_PORT"].type, docs["OPS_PORT"].default) == ("whole number", "8080")
+    assert (docs["COALESCE_LINGER_SECONDS"].type, docs["COALESCE_LINGER_SECONDS"].default) == ("number", "1")
+    assert (docs["KAFKA_SASL_PASSWORD"].type, docs["KAFKA_SASL_PASSWORD"].secret) == ("secret", True)
+    assert (docs["LOG_FORMAT"].type, docs["LOG_FORMAT"].allowed) == ("choice", "json or console")
+    assert docs["KAFKA_PROPERTIES"].default == "{}"
+
+
+def test_all_secrets_are_known_to_the_logs() -> None:
+    """A third party's log line may hold one of them: the last processor takes them out by value."""
+    settings = load({**GOOD, **SECRETS})
+    assert sorted(settings.secret_values()) == ["S3CR3T-1", "S3CR3T-2", "S3CR3T-3", "S3CR3T-4"]
+    assert load(GOOD).secret_values() == []
+
+
+def test_effective_settings_are_filled_in_and_masked() -> None:
+    """An operator reads what holds, not what was typed, and never a secret."""
+    shown = masked(load({**GOOD, **SECRETS}))
+    assert shown["KAFKA_TOPICS"] == "a,b"
+    assert shown["KAFKA_DEAD_LETTER_TOPIC"] == "target-profile-connector.dead-letter"
+    assert shown["TARGET_BASE_URL"] == "https://acme.tt.omtrdc.net"
+    assert shown["TARGET_AUTH_TOKEN"] == "***"
+    assert shown["KAFKA_PROPERTIES"] == '{"sasl.oauthbearer.client.secret": "***", "client.rack": "eu-1a"}'
+    assert "S3CR3T" not in str(shown)
+    assert masked(load({**GOOD, "KAFKA_DEAD_LETTER_TOPIC": ""}))["KAFKA_DEAD_LETTER_TOPIC"] == ""
