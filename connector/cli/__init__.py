@@ -1,0 +1,109 @@
+"""The program `connector`: one table of commands; only the module of the command that is asked for is imported."""
+
+import argparse
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Protocol, TypeAlias, cast
+
+from connector import __version__
+
+PROGRAM: Final = "connector"
+INTERRUPTED: Final = 128 + 2  # As a shell counts an end by SIGINT.
+BAD_USAGE: Final = 2
+
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - argparse names it no other way
+
+
+class Command(NamedTuple):
+    """A row of the table: what is typed, where it lives, and what it does in one line."""
+
+    name: str
+    module: str
+    summary: str
+
+
+class CommandModule(Protocol):
+    """What a command's module offers."""
+
+    def add_parser(self, subparsers: Subparsers) -> object:
+        """Add the command's own parser, by `subparsers.add_parser(name, …)`, with an example in its epilog."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Do it, and give the exit code."""
+
+
+COMMANDS: Final = (
+    Command("run", "connector.cli.run", "the service: Kafka events in, profile updates out, till SIGTERM"),
+    Command("demo", "connector.cli.demo", "the whole job on an embedded broker and sandbox, in 30 seconds"),
+    Command("settings", "connector.cli.settings", "every setting: name, type, unit, default, what for"),
+    Command("sandbox", "connector.cli.sandbox", "a stand-in for Target on a port, with its rules and its faults"),
+)
+
+_EXAMPLE: Final = f"""\
+example:
+  {PROGRAM} demo
+  KAFKA_BOOTSTRAP_SERVERS=localhost:9092 KAFKA_TOPICS=profile-changes TARGET_CLIENT_CODE=acmeinc {PROGRAM} run
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code; 2 is bad usage, 130 an interrupt from the keyboard."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _main(words)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _reader_left()
+    return code
+
+
+def _main(words: list[str]) -> int:
+    asked = next((command for command in COMMANDS if words[:1] == [command.name]), None)
+    if asked is None and words and not words[0].startswith("-"):
+        return _unknown(words[0])
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Keeps Adobe Target visitor profiles true to a stream of changes in Kafka.",
+        epilog=_EXAMPLE + f"\n{PROGRAM} COMMAND --help says more about one command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
+    module = cast("CommandModule", importlib.import_module(asked.module)) if asked else None
+    for command in COMMANDS:
+        if module is not None and command == asked:
+            module.add_parser(subparsers)
+        else:
+            subparsers.add_parser(command.name, help=command.summary)
+    try:
+        args = parser.parse_args(words)
+    except SystemExit as end:  # argparse ends the process for --help and for bad usage; whoever calls `main` decides.
+        return end.code if isinstance(end.code, int) else 0
+    if module is None:
+        parser.print_help()
+        return 0
+    return module.run(args)
+
+
+def _unknown(word: str) -> int:
+    names = [command.name for command in COMMANDS]
+    nearest = difflib.get_close_matches(word, names, 1)
+    hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(names)}"
+    print(f"{PROGRAM}: {word!r} is not a command; {hint}", file=sys.stderr)  # noqa: T201 - a command speaks by printing
+    return BAD_USAGE
+
+
+def _reader_left() -> int:
+    """End quietly when the reader of our output has gone, as `head` does; any other broken pipe is a fault."""
+    try:
+        print(flush=True)  # noqa: T201 - what failed may have been dropped from the buffer: only a new write tells
+    except BrokenPipeError:
+        # Python flushes once more at exit, which must find something that takes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    raise  # noqa: PLE0704 - called while the first one is handled

@@ -1,0 +1,63 @@
+"""`connector run`: the service."""
+
+import argparse
+import asyncio
+import gc
+import os
+import sys
+from collections.abc import Callable
+
+from connector.cli.settings import print_mistakes
+from connector.ops.logs import VisitorIds, configure
+from connector.settings import BadSettings, Settings, load
+
+_EXAMPLE = """\
+example:
+  KAFKA_BOOTSTRAP_SERVERS=localhost:9092 KAFKA_TOPICS=profile-changes TARGET_CLIENT_CODE=acmeinc connector run
+
+It is configured by environment variables alone: `connector settings` prints them all.
+Ends on SIGTERM or SIGINT after a drain; exit code 0 after a clean drain, 1 on a fatal error, 2 on bad settings.
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Say what the command does."""
+    subparsers.add_parser(
+        "run",
+        help="the service: Kafka events in, profile updates out, till SIGTERM",
+        description="Consume profile changes, coalesce them by visitor, send them to Target, commit what is done.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def run(_args: argparse.Namespace) -> int:
+    """Load the settings, set up the logs, serve."""
+    try:
+        settings = load(os.environ)
+    except BadSettings as bad:
+        print_mistakes(bad, sys.stderr)
+        return 2
+    configure_logs(settings)
+    from connector.service import serve  # noqa: PLC0415 - a wrong setting is said before the heavy imports
+
+    # What is loaded by now lives for good: the collector need not look at it again, nor look often.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(serve(settings))
+
+
+def configure_logs(settings: Settings) -> None:
+    """JSON off a terminal, lines for people on one, unless the settings say."""
+    fmt = settings.log_format or ("console" if sys.stdout.isatty() else "json")
+    configure(settings.log_level, fmt, VisitorIds(settings.log_visitor_ids), sys.stdout, settings.secret_values())
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Uvloop where it exists; asyncio's own loop elsewhere."""
+    try:
+        import uvloop  # noqa: PLC0415 - it does not exist everywhere
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

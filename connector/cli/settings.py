@@ -1,0 +1,81 @@
+"""`connector settings`, and how every command that needs settings says what is wrong with them."""
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Final, TextIO
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from connector.settings import BadSettings, SettingDoc, describe, json_schema, markdown
+
+if TYPE_CHECKING:
+    from connector.cli import Subparsers
+
+WIDTH_OFF_A_TERMINAL: Final = 100
+
+_EXAMPLE: Final = """\
+example:
+  connector settings
+  connector settings --format json | python -m json.tool
+"""
+
+
+def add_parser(subparsers: "Subparsers") -> None:
+    """Add the command's parser."""
+    parser = subparsers.add_parser(
+        "settings",
+        help="every setting: name, type, unit, default, what for",
+        description="Prints every setting. Each is an environment variable of the same name.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--format",
+        choices=("table", "json", "markdown"),
+        default="table",
+        help="table (default), json: a JSON Schema 2020-12 of the variables, markdown: the page docs/settings.md",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the settings on stdout."""
+    if args.format == "json":
+        sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
+    elif args.format == "markdown":
+        sys.stdout.write(markdown())
+    else:
+        print_table(sys.stdout)
+    return 0
+
+
+def print_mistakes(bad: BadSettings, file: TextIO) -> None:
+    """Print one line a mistake; secrets are masked in them."""
+    file.writelines(f"{mistake}\n" for mistake in bad.mistakes)
+
+
+def print_table(file: TextIO) -> None:
+    """Print the table, as wide as the terminal, or 100 columns of plain text off one."""
+    terminal = file.isatty()
+    width = None if terminal else WIDTH_OFF_A_TERMINAL
+    console = Console(file=file, width=width, force_terminal=terminal, highlight=False)
+    table = Table(box=SIMPLE_HEAD, show_lines=False, pad_edge=False)
+    table.add_column("setting", no_wrap=True, style="bold")
+    table.add_column("type, unit, default", max_width=25, overflow="fold")
+    table.add_column("what for")
+    for doc in describe():
+        table.add_row(Text(doc.name), Text(_facts(doc)), Text(_purpose(doc)))
+        table.add_row("", "", "")
+    console.print(table)
+
+
+def _facts(doc: SettingDoc) -> str:
+    default = "required" if doc.required else f"default {doc.default}" if doc.default else "unset by default"
+    return "\n".join(part for part in (doc.type, doc.unit, default) if part)
+
+
+def _purpose(doc: SettingDoc) -> str:
+    return f"{doc.description}\nAllowed: {doc.allowed}."

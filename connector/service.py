@@ -1,0 +1,250 @@
+"""The composition root: from settings to a running connector; nothing else joins the rooms."""
+
+import asyncio
+import random
+import signal
+import time
+from collections.abc import Mapping
+
+import structlog
+
+from connector import __version__
+from connector.delivery.coalescer import Order
+from connector.delivery.retry import RetryPolicy
+from connector.errors import Fatal
+from connector.events import JsonDecoder, Nulls
+from connector.kafka.config import KafkaConfig
+from connector.kafka.consumer import ConsumerThread
+from connector.kafka.dead_letters import KafkaDeadLetters
+from connector.ops.health import Beats, livez, readyz
+from connector.ops.metrics import Metrics, Snapshot
+from connector.ops.server import OpsServer
+from connector.pipeline import Pipeline, PipelineConfig
+from connector.settings import Settings, masked
+from connector.target.endpoint import endpoint
+from connector.target.proxy import proxy_for
+from connector.target.render import Method, Renderer
+from connector.target.sender import HttpSender, SenderConfig
+from connector.target.token import FileToken, FixedToken, Reload, TokenError, TokenSource
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+LAG_SECONDS = 1.0
+"""How often the loop shows that it comes round."""
+
+
+class Service:
+    """One replica: the pipeline with its edges, and the ops port beside it."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Join everything; nothing is opened yet. Raises Fatal when a token cannot be used."""
+        self._settings = settings
+        kafka = _kafka(settings)
+        where = endpoint(settings.target_base_url, settings.target_update_path, settings.target_client_code)
+        self._source = ConsumerThread(kafka)
+        self._dead_letters = KafkaDeadLetters(kafka)
+        self._sender = HttpSender(
+            SenderConfig(
+                origin=where.origin,
+                user_agent=f"target-profile-connector/{__version__}",
+                timeout_seconds=settings.target_timeout_seconds,
+                max_connections=settings.target_max_in_flight,
+                token=_token(settings),
+                proxy=proxy_for(where.origin),
+            )
+        )
+        self.pipeline = Pipeline(
+            _pipeline(settings),
+            decode=JsonDecoder(Nulls(settings.event_nulls)),
+            render=Renderer(where.path, Method(settings.target_method)),
+            source=self._source,
+            sender=self._sender,
+            dead_letters=self._dead_letters,
+            rng=random.Random(),
+        )
+        self.ops = OpsServer(
+            settings.ops_host,
+            settings.ops_port,
+            livez=lambda: livez(self._beats(), time.monotonic()),
+            readyz=lambda: readyz(self._beats()),
+            metrics=Metrics(self.snapshot).render,
+            status=self.status,
+        )
+        self._loop_beat = time.monotonic()
+        self._started = False
+        self._started_at = time.time()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set and the drain is over; raises Fatal when going on would lose something."""
+        log.info("connector_started", version=__version__, settings=masked(self._settings))
+        beating = asyncio.create_task(self._beat())
+        await self.ops.start()
+        try:
+            async with self._sender:
+                wrong = await self._dead_letters.prepare()
+                if wrong is not None:
+                    log.warning("dead_letter_topic_unavailable", topic=self._settings.dead_letter_topic, reason=wrong)
+                self._started = True
+                await self.pipeline.run(stop)
+        finally:
+            await self._dead_letters.close()
+            await self.ops.stop()
+            beating.cancel()
+
+    def snapshot(self) -> Snapshot:
+        """What the metrics show, all of one moment."""
+        pipeline = self.pipeline
+        lag = {
+            (name.topic, name.partition): max(0, end - tracker.committable)
+            for name, end in pipeline.log_ends.items()
+            if (tracker := pipeline.assigned_partitions.get(name)) is not None and tracker.committable >= 0
+        }
+        return Snapshot(
+            tally=pipeline.tally,
+            events_pending=pipeline.coalescer.records + pipeline.letters_pending,
+            updates_pending=pipeline.coalescer.waiting,
+            updates_in_flight=pipeline.requests_in_flight,
+            partitions_assigned=len(pipeline.assigned_partitions),
+            circuit_open=pipeline.circuit.is_open,
+            paused=pipeline.starved,
+            consumer_lag=lag,
+        )
+
+    def status(self) -> Mapping[str, object]:
+        """What it does now, for a person: the same numbers as the metrics, in words."""
+        now = self.snapshot()
+        tally = now.tally
+        return {
+            "version": __version__,
+            "uptime_seconds": round(time.time() - self._started_at),
+            "draining": self.pipeline.draining,
+            "events": {
+                "consumed": tally.events_consumed,
+                "pending": now.events_pending,
+                **{done.value: count for done, count in tally.events_done.items()},
+            },
+            "updates": {
+                "accepted": tally.updates_accepted,
+                "dead_lettered": tally.updates_dead_lettered,
+                "pending": now.updates_pending,
+                "in_flight": now.updates_in_flight,
+            },
+            "requests": {verdict.value: count for verdict, count in tally.requests.items()},
+            "event_age_seconds": {
+                f"p{percent}": tally.event_age_seconds.quantile(percent / 100) for percent in (50, 95, 99)
+            },
+            "circuit": {"open": now.circuit_open, "reason": self.pipeline.circuit.reason},
+            "paused": now.paused,
+            "partitions": [
+                {
+                    "topic": name.topic,
+                    "partition": name.partition,
+                    "position": tracker.position,
+                    "committable": tracker.committable,
+                    "committed": tracker.committed,
+                    "lag": now.consumer_lag.get((name.topic, name.partition)),
+                }
+                for name, tracker in sorted(self.pipeline.assigned_partitions.items())
+            ],
+            "settings": masked(self._settings),
+        }
+
+    async def _beat(self) -> None:
+        while True:
+            self._loop_beat = time.monotonic()
+            await asyncio.sleep(LAG_SECONDS)
+
+    def _beats(self) -> Beats:
+        return Beats(
+            thread=self._source.last_beat,
+            loop=self._loop_beat,
+            kafka_reached=self._source.reached,
+            draining=self.pipeline.draining,
+            started=self._started,
+        )
+
+
+async def serve(settings: Settings) -> int:
+    """Run one replica until a signal; returns the exit code. A second signal ends the drain at once, still safely."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    task: asyncio.Task[None] | None = None
+
+    def told() -> None:
+        if not stop.is_set():
+            stop.set()
+        elif task is not None:
+            task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told)
+    try:
+        task = asyncio.ensure_future(Service(settings).run(stop))
+        await task
+    except Fatal as fatal:
+        # Without the traceback: the remedy says it all, and the reader is an operator.
+        log.error(fatal.event, remedy=fatal.remedy)  # noqa: TRY400
+        log.error("connector_stopped", reason=fatal.event, exit_code=1)  # noqa: TRY400
+        return 1
+    except asyncio.CancelledError:
+        log.warning("connector_stopped", reason="second signal", exit_code=1)
+        return 1
+    except Exception:
+        log.exception("connector_stopped", reason="unexpected error", exit_code=1)
+        return 1
+    log.info("connector_stopped", reason="signal", exit_code=0)
+    return 0
+
+
+def _kafka(settings: Settings) -> KafkaConfig:
+    return KafkaConfig(
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        topics=tuple(settings.kafka_topics),
+        group_id=settings.kafka_group_id,
+        group_protocol=settings.kafka_group_protocol,
+        group_instance_id=settings.kafka_group_instance_id,
+        auto_offset_reset=settings.kafka_auto_offset_reset,
+        dead_letter_topic=settings.dead_letter_topic or "",
+        security=settings.security(),
+        properties=settings.properties(),
+        request_timeout=settings.target_timeout_seconds,
+    )
+
+
+def _pipeline(settings: Settings) -> PipelineConfig:
+    return PipelineConfig(
+        retry=RetryPolicy(
+            initial=settings.retry_initial_seconds,
+            maximum=settings.retry_max_seconds,
+            max_attempts=settings.retry_max_attempts,
+        ),
+        linger=settings.coalesce_linger_seconds,
+        order=Order(settings.coalesce_order),
+        max_visitors=settings.coalesce_max_visitors,
+        max_in_flight=settings.target_max_in_flight,
+        updates_per_second=settings.target_max_updates_per_second,
+        accept_unconfirmed=settings.target_unconfirmed_success == "accept",
+        commit_interval=settings.commit_interval_seconds,
+        shutdown_grace=settings.shutdown_grace_seconds,
+        request_timeout=settings.target_timeout_seconds,
+        max_dead_letters_in_a_row=settings.dead_letter_max_consecutive,
+        max_dead_letter_ratio=settings.dead_letter_max_ratio,
+    )
+
+
+def _token(settings: Settings) -> TokenSource | None:
+    try:
+        if settings.target_auth_token is not None:
+            return FixedToken(settings.target_auth_token.get_secret_value())
+        if settings.target_auth_token_file is not None:
+            return FileToken(settings.target_auth_token_file, time.monotonic, _say_reload)
+    except TokenError as error:
+        raise Fatal(event="token_unreadable", remedy=f"{error}; mend TARGET_AUTH_TOKEN or its file") from error
+    return None
+
+
+def _say_reload(reload: Reload) -> None:
+    if reload.problem:
+        log.warning("token_unreadable", reason=reload.problem)
+    else:
+        log.info("token_reloaded")
