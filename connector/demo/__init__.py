@@ -1,0 +1,1 @@
+"""The demo: the whole job on one machine, judged at its end by comparing every profile with the events that made it."""

@@ -1,0 +1,93 @@
+"""`connector run` as a process of its own, which the demo can kill as a crash does and ask as a person would."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+STOP_SECONDS = 20.0
+_OUR_PREFIXES = ("KAFKA_", "TARGET_", "COALESCE_", "EVENT_", "RETRY_", "DEAD_LETTER_", "QUOTA_", "COMMIT_")
+_ALSO_OURS = ("SHUTDOWN_", "OPS_", "LOG_")
+
+
+class Replica:
+    """One process; its log goes to a file, its port is read from there."""
+
+    def __init__(self, settings: Mapping[str, str], log: Path) -> None:
+        """`settings` replace all of the connector's variables: what the user has set is for the real service."""
+        self.log = log
+        around = {name: v for name, v in os.environ.items() if not name.startswith((*_OUR_PREFIXES, *_ALSO_OURS))}
+        self._environment = {**around, **settings, "OPS_HOST": "127.0.0.1", "OPS_PORT": "0", "LOG_FORMAT": "json"}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port = 0
+        self._read_from = 0
+
+    def start(self) -> None:
+        """Start it; returns at once."""
+        self._port = 0
+        self._read_from = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "connector", "run"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                start_new_session=True,
+            )
+
+    def kill(self) -> None:
+        """End it as a crash does, in the middle of whatever it does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    async def stop(self) -> int:
+        """SIGTERM, and its exit code."""
+        process = self._process
+        if process is None:
+            return 0
+        process.send_signal(signal.SIGTERM)
+        try:
+            return await asyncio.to_thread(process.wait, STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+    @property
+    def ended(self) -> int | None:
+        """The exit code, if it ended by itself."""
+        return self._process.poll() if self._process is not None else None
+
+    async def status(self) -> dict[str, Any] | None:
+        """What `/status` says; None while it does not answer."""
+        if not self._port:
+            self._port = self._find_port()
+        if not self._port:
+            return None
+        return await asyncio.to_thread(_get, f"http://127.0.0.1:{self._port}/status")
+
+    def _find_port(self) -> int:
+        with self.log.open("rb") as log:
+            log.seek(self._read_from)
+            for line in log:
+                if b'"ops_listening"' in line and line.endswith(b"\n"):
+                    return int(json.loads(line)["port"])
+        return 0
+
+
+def _get(url: str) -> dict[str, Any] | None:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # Loopback never goes by a proxy.
+    try:
+        with direct.open(url, timeout=2) as answer:
+            status: dict[str, Any] = json.load(answer)
+            return status
+    except (urllib.error.URLError, OSError, ValueError):
+        return None

@@ -1,0 +1,125 @@
+"""What a person sees while the demo runs: a live board on a terminal, plain lines off one."""
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self, TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+PLAIN_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One look at the run; rates are a second's, over the last moments."""
+
+    seconds: float
+    events: int
+    total: int
+    settled: int
+    events_rate: float
+    updates: int
+    updates_rate: float
+    saved: float
+    """Share of calls saved by coalescing, 0 to 1."""
+    lag: int
+    p99: float | None
+    """Seconds from a record's timestamp to its update's acceptance; None before the first."""
+    note: str
+
+
+class View(Protocol):
+    """Shows moments and sentences."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    def show(self, moment: Moment) -> None:
+        """The newest numbers."""
+        ...
+
+    def say(self, text: str) -> None:
+        """A sentence that stays."""
+        ...
+
+
+class LiveView:
+    """A board that is drawn over itself."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._console = Console(file=file)
+        self._live = Live(console=self._console, refresh_per_second=8, transient=True)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def show(self, moment: Moment) -> None:
+        """Draw the board anew."""
+        board = Table.grid(padding=(0, 3))
+        for _ in range(4):
+            board.add_column(justify="right")
+        board.add_row(*(Text(title, style="dim") for title in ("events/s", "updates/s", "calls saved", "lag")))
+        board.add_row(
+            f"{moment.events_rate:,.0f}", f"{moment.updates_rate:,.0f}", f"{moment.saved:.0%}", f"{moment.lag:,}"
+        )
+        bar = Table.grid(padding=(0, 2))
+        share = f"{moment.settled:,} of {moment.total:,} events settled"
+        bar.add_row(ProgressBar(total=moment.total, completed=min(moment.settled, moment.total), width=40), share)
+        age = "" if moment.p99 is None else f"99 % of events are at Target within {moment.p99:g} s"
+        self._live.update(Group(bar, board, Text(age, style="dim"), Text(moment.note, style="yellow")))
+
+    def say(self, text: str) -> None:
+        """Print above the board."""
+        self._console.print(text, highlight=False)
+
+
+class PlainView:
+    """A line now and then."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._last = -PLAIN_SECONDS
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return
+
+    def show(self, moment: Moment) -> None:
+        """Print a line, if the last one is old enough."""
+        if moment.seconds - self._last < PLAIN_SECONDS:
+            return
+        self._last = moment.seconds
+        age = "" if moment.p99 is None else f", p99 {moment.p99:g} s"
+        note = f" ({moment.note})" if moment.note else ""
+        self.say(
+            f"{moment.seconds:5.1f} s  {moment.settled:,} of {moment.total:,} events settled, "
+            f"{moment.events_rate:,.0f} events/s in, {moment.updates_rate:,.0f} updates/s out, "
+            f"{moment.saved:.0%} of calls saved, lag {moment.lag:,}{age}{note}"
+        )
+
+    def say(self, text: str) -> None:
+        """Print it."""
+        self._file.write(text + "\n")
+        self._file.flush()
+
+
+class NoView(PlainView):
+    """Says nothing: for `--format json`."""
+
+    def say(self, text: str) -> None:
+        """Swallow it."""
