@@ -1,0 +1,97 @@
+"""What all suites share: the real broker, started only for who asks, and the check that no process outlives them."""
+
+import os
+import sys
+import uuid
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.fetch import Distribution, Unavailable
+from tests.support.kafka.prepare import obtain
+
+# A busy machine is not a finding: properties are about results, and pytest's timeout bounds them all.
+settings.register_profile("here", settings.get_profile("default"), deadline=None, print_blob=True)
+settings.load_profile("here")
+
+SESSION = "CONNECTOR_TEST_SESSION"
+"""Marks each process that the tests start, and what those start, by its environment."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The fixture and the folder are the mark: a test cannot forget to say that it needs the real broker."""
+    for item in items:
+        if "distribution" in getattr(item, "fixturenames", ()):
+            item.add_marker("integration")
+        if "e2e" in item.path.parts:
+            item.add_marker("e2e")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Put the end of the broker's log beside a failure of a test that used it."""
+    report = yield
+    if report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            if isinstance(value, KafkaBroker):
+                report.sections.append((f"log of {name}", value.log_tail()))
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_orphans() -> Iterator[None]:
+    """Every process that was started in this session has ended with it, also one that left its parent."""
+    session = uuid.uuid4().hex
+    os.environ[SESSION] = session
+    yield
+    del os.environ[SESSION]
+    if sys.platform == "linux":
+        left = survivors(f"{SESSION}={session}")
+        assert not left, f"these processes outlived the tests: {left}"
+
+
+def survivors(mark: str) -> list[str]:
+    """The command lines of other living processes that were started with this in their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if int(process.name) != os.getpid() and mark in (process / "environ").read_text(errors="replace"):
+                found.append((process / "cmdline").read_text(errors="replace").replace("\0", " ").strip())
+        except OSError:
+            continue  # Ended meanwhile, or another user's.
+    return found
+
+
+@pytest.fixture(scope="session")
+def distribution() -> Distribution:
+    """The broker's parts; without them the test is skipped, and in CI the run fails."""
+    try:
+        return obtain()
+    except Unavailable as problem:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"NOT RUN, no real Kafka broker: {problem}")
+
+
+@pytest.fixture(scope="session")
+def kafka(distribution: Distribution, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    """The one broker of the session, for tests that leave it as it is and keep to topics and groups of their own."""
+    yield from _started(distribution, tmp_path_factory.mktemp("kafka"))
+
+
+@pytest.fixture
+def broker(distribution: Distribution, tmp_path: Path) -> Iterator[KafkaBroker]:
+    """A broker of the test's own, to be paused and killed."""
+    yield from _started(distribution, tmp_path / "kafka")
+
+
+def _started(distribution: Distribution, folder: Path) -> Iterator[KafkaBroker]:
+    broker = KafkaBroker(distribution, folder)
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.stop()
