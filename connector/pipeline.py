@@ -286,7 +286,11 @@ class Pipeline:
 
     async def _work(self) -> None:
         while True:
-            update, probe = await self._next()
+            now = self._now()
+            if self.coalescer.due_in(now) <= 0 and self._holdback(now) <= 0:
+                update, probe = self.coalescer.take(now), self._spend(now)
+            else:
+                update, probe = await self._next()
             await self._deliver(update, probe=probe)
 
     async def _next(self) -> tuple[Update, bool]:

@@ -36,7 +36,7 @@ class PartitionOffsets:
         self._open: dict[int, None] = {}
 
     def open(self, offset: int) -> None:
-        """Hold the committable offset at `offset` or below until it is closed; offsets are opened in ascending order."""
+        """Hold the committable offset at `offset` or below until it is closed; offsets are opened in order."""
         self._open[offset] = None
 
     def close(self, offset: int) -> None:

@@ -20,6 +20,8 @@ class Done(enum.StrEnum):
     SKIPPED = "skipped"
     HANDED_OVER = "handed_over"
 
+    __hash__ = str.__hash__  # Enum's own is a Python call, on every update.
+
 
 class Histogram:
     """Counts by upper bound, in seconds; the shape that Prometheus wants, without its lock a call."""

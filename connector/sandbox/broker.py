@@ -6,7 +6,7 @@ all is in memory; of each partition the oldest beyond 5 MiB or 100,000 batches i
 of the classic protocol waits three seconds for its first member, and for one that left until its session would end.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -79,7 +79,7 @@ class EmbeddedBroker:
                 for _ in range(low, high):
                     message = consumer.poll(START_SECONDS)
                     if message is not None:
-                        headers = message.headers() or []
+                        headers = dict(message.headers() or [])
                         yield tuple(_header(headers, wanted) for wanted in names)
         finally:
             consumer.close()
@@ -103,6 +103,6 @@ class EmbeddedBroker:
         self._failed = self._failed or error
 
 
-def _header(headers: Iterable[tuple[str, object]], ending: str) -> bytes:
-    found = (value for name, value in headers if name.endswith(f".{ending}"))
+def _header(headers: Mapping[str, object], ending: str) -> bytes:
+    found = (value for name, value in headers.items() if name.endswith(f".{ending}"))
     return next((value for value in found if isinstance(value, bytes)), b"")
