@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import structlog
@@ -167,8 +167,10 @@ class Pipeline:
             for task in (stopped, committer, *workers, *self._tasks):
                 task.cancel()
             await asyncio.gather(stopped, committer, *workers, *self._tasks, return_exceptions=True)
-            await self._commit()
-            await self._source.close()
+            try:
+                await self._commit()
+            finally:
+                await self._source.close()
         if self._failure is not None:
             raise self._failure
 
@@ -293,7 +295,7 @@ class Pipeline:
                 update, probe = await self._next()
             await self._deliver(update, probe=probe)
 
-    async def _next(self) -> tuple[Update, bool]:
+    async def _next(self) -> tuple[Update, int]:
         """Wait for an update that is due and may go, and take it; until then it is open for newer values.
 
         One worker waits at the gate, the others queue behind it: no thundering herd at each ring.
@@ -307,21 +309,21 @@ class Pipeline:
         """Seconds for which no request at all may go: the circuit and the group's rate; every attempt passes here."""
         return max(self.circuit.wait(now), self._rate.wait(now))
 
-    def _spend(self, now: float) -> bool:
+    def _spend(self, now: float) -> int:
         self._rate.spend(now)
         return self.circuit.started()
 
-    async def _deliver(self, update: Update, *, probe: bool) -> None:
+    async def _deliver(self, update: Update, *, probe: int) -> None:
         """One update's time in flight: its requests, mostly one, and then its end."""
         rendered = self._render(update.visitor, update.attributes)
         rejected = dict.fromkeys(rendered.unfit, "fits in no request, even alone")
         for index, request in enumerate(rendered.requests):
             if index:
-                while (wait := self._holdback(now := self._now())) > 0:
-                    if self.circuit.is_open:
-                        self._give_back(update, now)
-                        return
+                while (wait := self._holdback(now := self._now())) > 0 and self._may_go_on(update, request):
                     await self._bell.wait(wait)
+                if not self._may_go_on(update, request):
+                    self._give_back(update, now)
+                    return
                 probe = self._spend(now)
             answer = await self._attempt(update, request, probe=probe)
             if answer.verdict is Verdict.ACCEPTED:
@@ -339,7 +341,13 @@ class Pipeline:
         else:
             self._accepted(update)
 
-    async def _attempt(self, update: Update, request: Request, *, probe: bool) -> Answer:
+    def _may_go_on(self, update: Update, request: Request) -> bool:
+        """Between two requests of one update: not while the circuit is open, and not with what was taken from us."""
+        ours = not any(partition.revoking for partition in update.parts)
+        closed = self.circuit.wait(self._now()) <= 0
+        return closed and ours and update.attributes.keys() >= {*request.names}
+
+    async def _attempt(self, update: Update, request: Request, *, probe: int) -> Answer:
         """One request: counted, timed, and told to the circuit."""
         began = self._now()
         self.requests_in_flight += 1
@@ -352,6 +360,9 @@ class Pipeline:
         finally:
             self.requests_in_flight -= 1
         now = self._now()
+        longest = self._config.retry.maximum
+        if answer.retry_after is not None and answer.retry_after > longest:
+            answer = replace(answer, retry_after=longest)
         self.tally.requests[answer.verdict] += 1
         self.tally.request_seconds.observe(now - began)
         shift = self.circuit.settled(update.visitor, answer, now, first=update.attempts == 0, probe=probe)
@@ -366,9 +377,10 @@ class Pipeline:
     def _accepted(self, update: Update) -> None:
         records = update.records
         self.tally.events_done[Done.ACCEPTED] += records
-        self.tally.updates_accepted += 1
         if records:
-            self.tally.event_age_seconds.observe(max(0.0, time.time() - update.oldest_ms / 1000))
+            self.tally.updates_accepted += 1
+            if update.oldest_ms >= 0:  # A topic of the oldest message format has no timestamps.
+                self.tally.event_age_seconds.observe(max(0.0, time.time() - update.oldest_ms / 1000))
             self._target_guard.passed(records)
         self._settle(update)
 
@@ -433,8 +445,8 @@ class Pipeline:
 
     def _bury(self, update: Update, error: str, reason: str) -> None:
         """What is left of the update becomes a dead letter; until that is acknowledged it stays in flight."""
-        if not update.parts:
-            self._settle(update)
+        if not update.attributes:
+            self._accepted(update)
             return
         tripped = self._target_guard.failed(update.records)
         if tripped:

@@ -35,7 +35,17 @@ class Circuit:
     counts against its update only while few *first* attempts fail: a retry of a bad update says nothing new.
     """
 
-    __slots__ = ("_failures", "_probe_at", "_probes", "_probing", "_sick", "_unreached", "_visitors", "reason")
+    __slots__ = (
+        "_failures",
+        "_probe_at",
+        "_probes",
+        "_probing",
+        "_serial",
+        "_sick",
+        "_unreached",
+        "_visitors",
+        "reason",
+    )
 
     def __init__(self) -> None:
         self.reason = ""
@@ -44,7 +54,8 @@ class Circuit:
         self._unreached = 0
         self._visitors: set[Visitor] = set()
         self._sick = 0.0
-        self._probing = False
+        self._probing = 0
+        self._serial = 0
         self._probes = 0
         self._probe_at = -math.inf
 
@@ -56,7 +67,7 @@ class Circuit:
     @property
     def healthy(self) -> bool:
         """True when a failed attempt is the update's own fault as far as anyone can tell."""
-        return not self.reason and self._sick < SICK_SHARE
+        return not self.reason and self._sick < SICK_SHARE and self._failures < FAILURES_TO_OPEN
 
     def wait(self, now: float) -> float:
         """Seconds until a request may go; 0 or less: now; infinite while a probe is on its way."""
@@ -64,15 +75,19 @@ class Circuit:
             return 0.0
         return math.inf if self._probing else self._probe_at - now
 
-    def started(self) -> bool:
+    def started(self) -> int:
         """A request goes on the wire; True when it is the probe of an open circuit."""
-        self._probing = self.is_open
-        return self._probing
+        if not self.is_open:
+            return 0
+        self._serial += 1
+        self._probing = self._serial
+        return self._serial
 
-    def settled(self, visitor: Visitor, answer: Answer, now: float, *, first: bool, probe: bool) -> Shift | None:
+    def settled(self, visitor: Visitor, answer: Answer, now: float, *, first: bool, probe: int) -> Shift | None:
         """Learn from an answer; `first` says that it is the update's first attempt."""
-        if probe:
-            self._probing = False
+        current = self._probing != 0 and probe == self._probing
+        if current:
+            self._probing = 0
         failed = answer.verdict in _FAILED
         if first or not failed:
             self._sick += (failed - self._sick) / _MEMORY
@@ -80,18 +95,19 @@ class Circuit:
             return self._succeed()
         if self.is_open:
             # What was on the wire before it opened says nothing new; only a probe moves the next one.
-            if probe:
+            if current:
                 self._schedule_probe(answer, now)
             return None
         return self._fail(visitor, answer, now)
 
-    def abandoned(self, *, probe: bool) -> None:
+    def abandoned(self, *, probe: int) -> None:
         """A request was given up without an answer; if it was the probe, another may go."""
-        if probe:
-            self._probing = False
+        if probe == self._probing:
+            self._probing = 0
 
     def _succeed(self) -> Shift | None:
         was_open = self.is_open
+        self._probing = 0
         self.reason = ""
         self._failures = self._unreached = self._probes = 0
         self._visitors.clear()

@@ -146,6 +146,8 @@ class Coalescer:
             self.records -= part.records
         follower = self._pending.get(update.visitor)
         if follower is not None:
+            if self._by_time:
+                follower.yield_to(update)
             self._queue(follower)
 
     def give_back(self, update: Update, due: float, attempts: int) -> int:

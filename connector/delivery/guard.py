@@ -25,8 +25,9 @@ class DeadLetterGuard:
 
     def passed(self, records: int) -> None:
         """So many records got through this stage."""
-        self._settled += records
-        self._in_a_row = 0
+        if records:
+            self._settled += records
+            self._in_a_row = 0
 
     def failed(self, records: int) -> str | None:
         """So many records are to be dead letters; the reason to stop instead, if there is one."""
@@ -38,7 +39,9 @@ class DeadLetterGuard:
             self._recent_failures -= self._failures.popleft()[1]
         if self._max_in_a_row and self._in_a_row > self._max_in_a_row:
             return f"{self._in_a_row} dead letters in a row, DEAD_LETTER_MAX_CONSECUTIVE is {self._max_in_a_row}"
-        share = min(self._recent_failures, RECENT) / RECENT
+        ended, weight = self._failures[0]
+        outside = max(0, self._settled - RECENT - (ended - weight))
+        share = (self._recent_failures - outside) / RECENT
         if self._max_ratio and self._settled >= RECENT and share > self._max_ratio:
             limit = f"DEAD_LETTER_MAX_RATIO is {self._max_ratio}"
             return f"{share:.1%} of the last {RECENT} records are dead letters, {limit}"

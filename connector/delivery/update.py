@@ -60,12 +60,18 @@ class Update:
         return min([part.oldest_ms for part in self.parts.values()])
 
     def forget(self, names: Iterable[str]) -> None:
-        """These values were accepted: a retry sends only the rest. The receipts stay until all are."""
+        """These values were accepted: a retry sends only the rest. Receipts and times stay until all are."""
         gone = list(names)
         for part in self.parts.values():
             for name in gone:
                 part.attributes.pop(name, None)
-                part.times.pop(name, None)
+
+    def yield_to(self, sent: "Update") -> None:
+        """What is older by event time than what was just settled is not sent after it."""
+        for name, when in [item for part in sent.parts.values() for item in part.times.items()]:
+            for part in self.parts.values():
+                if part.times.get(name, when) < when:
+                    del part.attributes[name], part.times[name]
 
     def write(self, part: Part, attributes: Mapping[str, str]) -> None:
         """The last writer in log order wins, attribute by attribute."""

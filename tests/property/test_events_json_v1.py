@@ -32,7 +32,7 @@ class Number(str):
     __slots__ = ()
 
 
-class Not8259(ValueError):  # noqa: N818 - it names what the record is
+class Not8259(ValueError):
     """What Python's parser takes and JSON does not have."""
 
 

@@ -163,7 +163,7 @@ def test_a_chain_of_causes_has_an_end() -> None:
 def test_an_exception_that_cannot_even_be_printed_is_still_a_line() -> None:
     """The log line about a failure must not be the next failure."""
 
-    class Broken(Exception):  # noqa: N818
+    class Broken(Exception):
         def __str__(self) -> str:
             raise RuntimeError
 

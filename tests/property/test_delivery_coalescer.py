@@ -1,0 +1,351 @@
+"""Coalescer and offsets against a model made of plain lists, because their bugs need an order that nobody thinks of.
+
+The model keeps every record of every assignment and folds from scratch; it shares no idea with the code but the rules.
+"""
+
+import math
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from connector.delivery.coalescer import SUSPECT_ATTEMPTS, SUSPECT_SLOTS, Coalescer, Order
+from connector.delivery.offsets import PartitionOffsets, TopicPartition
+from connector.delivery.update import Update
+from connector.events.change import Change, Visitor
+from tests.support.fakes import FakeRecord
+
+NAMES = [TopicPartition("t", 0), TopicPartition("t", 1), TopicPartition("u", 0)]
+VISITORS = [Visitor("mbox3rdPartyId", "1"), Visitor("pcId", "1"), Visitor("pcId", "2")]
+ATTRIBUTES = "ab"
+LINGER = 1.0
+SLOTS = 8
+
+
+@dataclass(eq=False)
+class Taken:
+    """One record as the model remembers it."""
+
+    tracker: PartitionOffsets
+    offset: int
+    attributes: dict[str, str]
+    when: float
+    done: bool = False
+
+
+@dataclass(eq=False)
+class Owed:
+    """A visitor's update as the model sees it: its records, in the order in which they came."""
+
+    due: float
+    attempts: int = 0
+    records: list[Taken] = field(default_factory=list)
+    values: dict[str, tuple[str, float, PartitionOffsets]] = field(default_factory=dict)
+    """Written one by one, and cut with the partition that wrote them."""
+    whole: bool = True
+    """No partition was cut out of it, so folding its records must give its values."""
+
+    def write(self, record: Taken, *, by_time: bool) -> None:
+        """The rule of the order, one record at a time."""
+        for name, value in record.attributes.items():
+            if by_time and name in self.values and self.values[name][1] > record.when:
+                continue
+            self.values[name] = (value, record.when, record.tracker)
+
+    def cut(self, trackers: list[PartitionOffsets]) -> int:
+        """Partitions go, with their records and the values that they wrote last."""
+        kept = [record for record in self.records if record.tracker not in trackers]
+        gone = len(self.records) - len(kept)
+        self.whole = self.whole and not gone
+        self.records = kept
+        self.values = {name: value for name, value in self.values.items() if value[2] not in trackers}
+        return gone
+
+    def fold(self, *, by_time: bool) -> dict[str, str]:
+        """The newest value of each attribute, by brute force."""
+        result: dict[str, str] = {}
+        for name in ATTRIBUTES:
+            writers = [record for record in self.records if name in record.attributes]
+            if writers:
+                place = max(range(len(writers)), key=lambda at: (writers[at].when if by_time else 0.0, at))
+                result[name] = writers[place].attributes[name]
+        return result
+
+
+class CoalescerMachine(RuleBasedStateMachine):
+    """Random adds, takes, ends, revokes and reassignments; after each step the two must agree."""
+
+    order = Order.OFFSET
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_time = self.order is Order.EVENT_TIME
+        self.coalescer = Coalescer(LINGER, self.order, SLOTS)
+        self.now = 0.0
+        self.serial = 0
+        self.trackers: dict[TopicPartition, PartitionOffsets] = {name: PartitionOffsets(name) for name in NAMES}
+        self.next_offset = dict.fromkeys(NAMES, 0)
+        self.records: dict[PartitionOffsets, list[Taken]] = {tracker: [] for tracker in self.trackers.values()}
+        self.letters: list[Taken] = []
+        self.pending: dict[Visitor, Owed] = {}
+        self.flying: dict[Visitor, tuple[Update, Owed]] = {}
+        self.detached: dict[PartitionOffsets, int] = {}
+
+    # What comes in.
+
+    def _open(self, draw: int) -> PartitionOffsets | None:
+        """Pick a partition that takes records."""
+        trackers = [tracker for tracker in self.trackers.values() if not tracker.revoking]
+        return trackers[draw % len(trackers)] if trackers else None
+
+    def _take_record(self, tracker: PartitionOffsets, attributes: dict[str, str], when: float, gap: int) -> Taken:
+        """Read the next record; offsets have gaps, as in a compacted topic."""
+        record = Taken(tracker, self.next_offset[tracker.name] + gap, attributes, when)
+        self.next_offset[tracker.name] = record.offset + 1
+        self.records[tracker].append(record)
+        return record
+
+    @rule(
+        events=st.lists(
+            st.tuples(
+                st.sampled_from(VISITORS),
+                st.integers(0, 2),
+                st.sampled_from(["a", "b", "ab"]),
+                st.one_of(st.none(), st.integers(0, 5)),
+                st.integers(0, 5),
+            ),
+            min_size=1,
+            max_size=5,
+        )
+    )
+    def add(self, events: list[tuple[Visitor, int, str, int | None, int]]) -> None:
+        """Records of visitors come; without a time of its own the record's counts."""
+        for visitor, draw, names, when, stamp in events:
+            self._add(visitor, draw, names, when, stamp)
+
+    def _add(self, visitor: Visitor, draw: int, names: str, when: int | None, stamp: int) -> None:
+        tracker = self._open(draw)
+        if tracker is None:
+            return
+        self.serial += 1
+        attributes = {name: f"{name}{self.serial}" for name in names}
+        record = self._take_record(tracker, attributes, float(stamp if when is None else when), stamp % 2)
+        change = Change(visitor, dict(attributes), None if when is None else datetime.fromtimestamp(when, UTC))
+        raw = FakeRecord(
+            b"", record.offset, topic=tracker.name.topic, partition=tracker.name.partition, timestamp_ms=stamp * 1_000
+        )
+        self.coalescer.add(change, tracker, raw, self.now)
+        tracker.position = record.offset + 1
+        owed = self.pending.setdefault(visitor, Owed(self.now + LINGER))
+        owed.records.append(record)
+        owed.write(record, by_time=self.by_time)
+
+    @rule(draw=st.integers(0, 5))
+    def skip(self, draw: int) -> None:
+        """A tombstone comes."""
+        tracker = self._open(draw)
+        if tracker is not None:
+            record = self._take_record(tracker, {}, 0.0, 0)
+            record.done = True
+            tracker.position = record.offset + 1
+
+    @rule(draw=st.integers(0, 5))
+    def refuse(self, draw: int) -> None:
+        """A malformed record comes, and waits for its dead letter."""
+        tracker = self._open(draw)
+        if tracker is not None:
+            record = self._take_record(tracker, {}, 0.0, 0)
+            tracker.open(record.offset)
+            tracker.position = record.offset + 1
+            self.letters.append(record)
+
+    @precondition(lambda self: self.letters)
+    @rule(draw=st.integers(0, 50))
+    def acknowledge(self, draw: int) -> None:
+        """A dead letter is written; of a detached partition it closes nothing."""
+        record = self.letters.pop(draw % len(self.letters))
+        if not record.tracker.detached:
+            record.tracker.close(record.offset)
+            record.done = True
+
+    # What goes out.
+
+    @rule(seconds=st.sampled_from([0.1, 1.0]))
+    def pass_time(self, seconds: float) -> None:
+        """Time passes."""
+        self.now += seconds
+
+    def _due(self) -> float:
+        """When the first update may go, by looking at all of them."""
+        suspects_flying = sum(owed.attempts >= SUSPECT_ATTEMPTS for _, owed in self.flying.values())
+        return min(
+            (
+                owed.due
+                for visitor, owed in self.pending.items()
+                if visitor not in self.flying
+                and (owed.attempts < SUSPECT_ATTEMPTS or suspects_flying < SLOTS // SUSPECT_SLOTS)
+            ),
+            default=math.inf,
+        )
+
+    @precondition(lambda self: self.coalescer.due_in(self.now) < math.inf)
+    @rule()
+    def take(self) -> None:
+        """As soon as one is due an update goes on the wire, with what is newest at that moment."""
+        self.now = max(self.now, self._due())
+        assert self.coalescer.due_in(self.now) <= 0
+        update = self.coalescer.take(self.now)
+        assert update.visitor not in self.flying, "two in flight for one visitor"
+        owed = self.pending.pop(update.visitor)
+        assert owed.due <= self.now
+        assert dict(update.attributes) == {name: value for name, (value, _, _) in owed.values.items()}
+        if owed.whole:
+            assert dict(update.attributes) == owed.fold(by_time=self.by_time)
+        self.flying[update.visitor] = (update, owed)
+
+    @precondition(lambda self: self.flying)
+    @rule(draw=st.integers(0, 50))
+    def settle(self, draw: int) -> None:
+        """An update was accepted, or its dead letter was."""
+        update, owed = self.flying.pop(sorted(self.flying)[draw % len(self.flying)])
+        assert update.records == len(owed.records)
+        self.coalescer.settle(update)
+        for record in owed.records:
+            record.done = True
+        follower = self.pending.get(update.visitor)
+        if self.by_time and follower is not None:
+            # What is older than the value that just went is not sent after it.
+            for name, (_, when, _) in owed.values.items():
+                if name in follower.values and follower.values[name][1] < when:
+                    del follower.values[name]
+                    follower.whole = False
+
+    @precondition(lambda self: self.flying)
+    @rule(draw=st.integers(0, 50), delay=st.sampled_from([0.0, 0.5, 5.0]), failed=st.integers(0, 2))
+    def give_back(self, draw: int, delay: float, failed: int) -> None:
+        """An update failed and goes again, with what came meanwhile."""
+        visitor = sorted(self.flying)[draw % len(self.flying)]
+        update, owed = self.flying.pop(visitor)
+        attempts = owed.attempts + failed
+        dropped = self.coalescer.give_back(update, self.now + delay, attempts)
+        newer = self.pending.pop(visitor, None)
+        if newer is not None:
+            owed.records += newer.records
+            owed.whole = owed.whole and newer.whole
+            for name, value in newer.values.items():
+                if not (self.by_time and name in owed.values and owed.values[name][1] > value[1]):
+                    owed.values[name] = value
+        owed.due, owed.attempts = self.now + delay, attempts
+        assert dropped == owed.cut([tracker for tracker in self.trackers.values() if tracker.revoking])
+        if owed.records:
+            self.pending[visitor] = owed
+
+    # What the group does.
+
+    def _cut_waiting(self, going: list[PartitionOffsets]) -> int:
+        gone = 0
+        for visitor, owed in list(self.pending.items()):
+            gone += owed.cut(going)
+            if not owed.records:
+                del self.pending[visitor]
+        return gone
+
+    @precondition(lambda self: self.serial % 3 == 0)
+    @rule(picked=st.sets(st.sampled_from(NAMES), min_size=1, max_size=2))
+    def begin_revoke(self, picked: set[TopicPartition]) -> None:
+        """The group takes partitions away: what waits for them goes."""
+        going = [self.trackers[name] for name in sorted(picked) if name in self.trackers]
+        for tracker in going:
+            tracker.revoking = True
+        assert self.coalescer.drop_waiting(going) == self._cut_waiting(going)
+
+    def _detach(self, going: list[PartitionOffsets]) -> None:
+        assert self.coalescer.drop_flying(going) == sum(owed.cut(going) for _, owed in self.flying.values())
+        for tracker in going:
+            tracker.detached = True
+            self.detached[tracker] = tracker.committable
+            del self.trackers[tracker.name]
+            if tracker.committable >= 0:
+                self.next_offset[tracker.name] = tracker.committable
+
+    @precondition(lambda self: any(tracker.revoking for tracker in self.trackers.values()))
+    @rule()
+    def end_revoke(self) -> None:
+        """The group waits no longer."""
+        self._detach([tracker for tracker in self.trackers.values() if tracker.revoking])
+
+    @precondition(lambda self: self.serial % 5 == 0)
+    @rule(name=st.sampled_from(NAMES))
+    def lose(self, name: TopicPartition) -> None:
+        """A partition is gone at once."""
+        if name in self.trackers:
+            going = [self.trackers[name]]
+            assert self.coalescer.drop_waiting(going) == self._cut_waiting(going)
+            self._detach(going)
+
+    @precondition(lambda self: len(self.trackers) < len(NAMES))
+    @rule(name=st.sampled_from(NAMES))
+    def reassign(self, name: TopicPartition) -> None:
+        """A partition comes (back), as a fresh assignment from the committed offset on."""
+        if name not in self.trackers:
+            tracker = self.trackers[name] = PartitionOffsets(name)
+            self.records[tracker] = []
+
+    # What must always hold.
+
+    @invariant()
+    def commits_exactly_what_is_done(self) -> None:
+        """Committable is the first record that is not done, or the position: lower repeats, higher loses."""
+        for tracker in self.trackers.values():
+            open_offsets = [record.offset for record in self.records[tracker] if not record.done]
+            assert tracker.committable == min(open_offsets, default=tracker.position)
+
+    @invariant()
+    def receipts_of_a_detached_assignment_change_nothing(self) -> None:
+        """What was committable when the assignment ended stays so, whatever settles later."""
+        for tracker, committable in self.detached.items():
+            assert tracker.committable == committable
+
+    @invariant()
+    def counts_agree(self) -> None:
+        """Pending is counted record by record, waiting and in flight update by update."""
+        flying = [owed for _, owed in self.flying.values()]
+        assert self.coalescer.records == sum(len(owed.records) for owed in [*self.pending.values(), *flying])
+        assert self.coalescer.waiting == len(self.pending)
+        assert self.coalescer.in_flight == len(self.flying)
+        assert len(self.coalescer) == len(self.pending) + len(self.flying)
+
+    @invariant()
+    def nothing_grows_with_coalesced_records(self) -> None:
+        """A partition holds one entry for each update and letter, however many records came."""
+        for tracker in self.trackers.values():
+            if not tracker.revoking:
+                letters = sum(record.tracker is tracker for record in self.letters)
+                assert len(tracker._open) <= len(self.coalescer) + letters  # noqa: SLF001 - the bound is on this very dict
+
+    @invariant()
+    def says_when_the_next_may_go(self) -> None:
+        """Due is the earliest that may go: a later one would sleep over work, an earlier one would spin."""
+        assert self.coalescer.due_in(self.now) == self._due() - self.now
+
+    @invariant()
+    def knows_what_is_in_flight(self) -> None:
+        """A revoke waits for exactly those partitions that are on the wire."""
+        for tracker in self.trackers.values():
+            flying = any(record.tracker is tracker for _, owed in self.flying.values() for record in owed.records)
+            assert self.coalescer.is_flying([tracker]) == flying
+
+
+class EventTimeMachine(CoalescerMachine):
+    """The same by event time."""
+
+    order = Order.EVENT_TIME
+
+
+_SETTINGS = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestByOffset = CoalescerMachine.TestCase
+TestByOffset.settings = _SETTINGS
+TestByEventTime = EventTimeMachine.TestCase
+TestByEventTime.settings = _SETTINGS

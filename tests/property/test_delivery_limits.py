@@ -1,0 +1,48 @@
+"""Rate and guard against brute force: their shortcuts must say what counting everything would say."""
+
+import hypothesis.strategies as st
+from hypothesis import example, given
+
+from connector.delivery.guard import RECENT, DeadLetterGuard
+from connector.delivery.rate import BURST_SECONDS, Rate
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(1, 700)), max_size=60),
+    st.sampled_from([0, 3, 500, 2_000]),
+    st.sampled_from([0.0, 0.25, 0.5, 1.0]),
+)
+@example([(True, 600), (False, 998), (True, 1)], 0, 0.5)
+def test_the_guard_says_what_a_list_of_all_records_says(
+    steps: list[tuple[bool, int]], max_in_a_row: int, max_ratio: float
+) -> None:
+    """Row and share are of records, exactly; sums over merged updates drift at the window's edge."""
+    guard = DeadLetterGuard(max_in_a_row, max_ratio)
+    settled: list[bool] = []
+    for failed, records in steps:
+        settled += [failed] * records
+        if not failed:
+            guard.passed(records)
+            continue
+        in_a_row = next((n for n, bad in enumerate(reversed(settled)) if not bad), len(settled))
+        expected = bool(max_in_a_row) and in_a_row > max_in_a_row
+        if max_ratio and len(settled) >= RECENT:
+            expected = expected or sum(settled[-RECENT:]) > max_ratio * RECENT
+        assert (guard.failed(records) is not None) == expected
+
+
+@given(st.sampled_from([0.5, 20.0, 200.0, 2_000.0]), st.lists(st.floats(0, 0.3), min_size=1, max_size=60))
+def test_no_timing_of_attempts_gets_more_than_the_rate(per_second: float, gaps: list[float]) -> None:
+    """Whenever senders come, no window holds more than its bound; a limiter that trusts regular callers would leak."""
+    rate, now = Rate(per_second), 100.0
+    sent: list[float] = []
+    for gap in gaps:
+        now += gap
+        while rate.wait(now) <= 0:
+            rate.spend(now)
+            sent.append(now)
+    # The worst window that ends at a send is the one from the send with the least `count - rate * time` before it.
+    least = float("inf")
+    for count, at in enumerate(sent):
+        least = min(least, count - per_second * at)
+        assert count - per_second * at - least <= per_second * BURST_SECONDS + 1e-6

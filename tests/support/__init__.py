@@ -1,0 +1,1 @@
+"""What several suites need to stand up the world around the connector."""

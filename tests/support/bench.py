@@ -1,0 +1,155 @@
+"""A whole pipeline between fakes, so that a test says only what is special about its world."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+from connector.delivery.retry import RetryPolicy
+from connector.delivery.tally import Done
+from connector.events import JsonDecoder
+from connector.pipeline import Pipeline, PipelineConfig
+from connector.target.render import Renderer
+from tests.support.fakes import FakeDeadLetters, FakeLog, FakeSender, FakeSource
+
+RETRY = RetryPolicy(initial=0.5, maximum=60.0, max_attempts=10)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the log out of simulations, where it would be most of the work."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
+
+
+class Bench:
+    """One member of the group, with everything around it that can be looked at or told to fail.
+
+    `async with` starts it with all partitions of the log, watches that it reconciles, and at the end stops it in order.
+    """
+
+    def __init__(
+        self,
+        log: FakeLog,
+        sender: FakeSender | None = None,
+        letters: FakeDeadLetters | None = None,
+        *,
+        seed: int = 0,
+        batch: int = 100,
+        assign: bool = True,
+        source: FakeSource | None = None,
+        **config: Any,
+    ) -> None:
+        """Without a rate limit unless `updates_per_second` is given."""
+        self.log = log
+        self.sender = sender or FakeSender()
+        self.letters = letters or FakeDeadLetters()
+        self.source = source or FakeSource(log, batch=batch)
+        self.decode = JsonDecoder()
+        self.pipeline = Pipeline(
+            PipelineConfig(**{"retry": RETRY, "updates_per_second": 0.0, **config}),
+            decode=self.decode,
+            render=Renderer("/u"),
+            source=self.source,
+            sender=self.sender,
+            dead_letters=self.letters,
+            rng=random.Random(seed),
+        )
+        self._assign = assign
+        self._stop = asyncio.Event()
+        self._watch: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            await self.stop()
+        else:
+            self.crash()
+
+    async def start(self) -> None:
+        """Run, and join the group."""
+        loop = asyncio.get_running_loop()
+        self.task = loop.create_task(self.pipeline.run(self._stop))
+        await asyncio.sleep(0)
+        self._watch = loop.create_task(self._reconcile_always())
+        if self._assign:
+            self.source.assign(*self.log.records)
+
+    async def stop(self) -> None:
+        """SIGTERM; raises what the process would end with."""
+        self._stop.set()
+        await self.ended()
+
+    async def ended(self) -> None:
+        """Wait for the end; raises what the process would end with, or TimeoutError when it goes on for an hour."""
+        assert self.task is not None
+        try:
+            await asyncio.wait_for(self.task, 3_600)
+        finally:
+            self._end_watch()
+        self.reconcile()
+
+    def crash(self) -> None:
+        """End it as kill -9 does: nothing is committed and nobody says goodbye."""
+        assert self.task is not None
+        self.source.kill()
+        self.task.cancel()
+        self._end_watch()
+
+    async def settle(self, seconds: float = 3_600.0) -> None:
+        """Wait until all that is in the log is done; fails when that takes longer."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while not self.is_settled():
+            assert loop.time() < deadline, f"not settled after {seconds} s: {self.pending} records are pending"
+            assert self.task is not None
+            if self.task.done():
+                self.task.result()
+            await asyncio.sleep(0.05)
+
+    def is_settled(self) -> bool:
+        """Whether all records of the owned partitions were taken and are done."""
+        return self.pending == 0 and all(
+            (tracker.position if tracker.position >= 0 else self.log.committed.get(name, 0))
+            == len(self.log.records[name])
+            for name, tracker in self.pipeline.assigned_partitions.items()
+        )
+
+    @property
+    def pending(self) -> int:
+        """Records taken and not done, by what the pipeline holds."""
+        return self.pipeline.coalescer.records + self.pipeline.letters_pending
+
+    def done(self, how: Done) -> int:
+        """Records that ended so."""
+        return self.pipeline.tally.events_done[how]
+
+    def reconcile(self) -> None:
+        """Invariant 6, now."""
+        tally = self.pipeline.tally
+        assert tally.events_consumed == sum(tally.events_done.values()) + self.pending
+
+    async def _reconcile_always(self) -> None:
+        while True:
+            self.reconcile()
+            await asyncio.sleep(0.137)
+
+    def _end_watch(self) -> None:
+        assert self._watch is not None
+        if self._watch.done() and not self._watch.cancelled():
+            self._watch.result()
+        self._watch.cancel()

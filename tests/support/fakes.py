@@ -1,0 +1,267 @@
+"""The edges as small fakes: a log with a group coordinator, an endpoint that remembers, a dead-letter topic."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from connector.delivery.answer import Answer, Verdict
+from connector.delivery.letter import DeadLetter
+from connector.delivery.offsets import TopicPartition
+from connector.errors import CommitFailed
+from connector.kafka.ports import Listener
+from connector.target.render import Request
+
+
+class FakeRecord:
+    """A record in the shape of confluent-kafka's Message."""
+
+    def __init__(
+        self, value: bytes | None, offset: int, *, topic: str = "t", partition: int = 0, timestamp_ms: int = 0
+    ) -> None:
+        self._fields = (value, offset, topic, partition, timestamp_ms)
+
+    def topic(self) -> str:
+        """Name of the topic."""
+        return self._fields[2]
+
+    def partition(self) -> int:
+        """Number of the partition."""
+        return self._fields[3]
+
+    def offset(self) -> int:
+        """Place in the log."""
+        return self._fields[1]
+
+    def timestamp(self) -> tuple[int, int]:
+        """Create time, in milliseconds."""
+        return (1, self._fields[4])
+
+    def key(self) -> bytes | None:
+        """No key."""
+        return None
+
+    def value(self) -> bytes | None:
+        """The payload."""
+        return self._fields[0]
+
+
+def event(visitor: str, **profile: object) -> bytes:
+    """A version 1 event."""
+    return msgspec.json.encode({"mbox3rdPartyId": visitor, "profile": profile})
+
+
+def event_at(visitor: str, occurred_at: str, **profile: object) -> bytes:
+    """A version 1 event that says when it was true, in RFC 3339."""
+    return msgspec.json.encode({"mbox3rdPartyId": visitor, "occurredAt": occurred_at, "profile": profile})
+
+
+@dataclass
+class FakeLog:
+    """Topics and committed offsets, outliving every source that reads them."""
+
+    records: dict[TopicPartition, list[FakeRecord]] = field(default_factory=dict)
+    committed: dict[TopicPartition, int] = field(default_factory=dict)
+    on_commit: Callable[[TopicPartition, int], None] | None = None
+    """Looks at each commit at the moment it takes effect."""
+
+    def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Keep what the group committed."""
+        for name, offset in offsets.items():
+            if self.on_commit is not None:
+                self.on_commit(name, offset)
+            self.committed[name] = offset
+
+    def append(self, value: bytes | None, *, topic: str = "t", partition: int = 0, timestamp_ms: int = 0) -> int:
+        """Put a record at the end of its partition; returns its offset."""
+        log = self.records.setdefault(TopicPartition(topic, partition), [])
+        log.append(FakeRecord(value, len(log), topic=topic, partition=partition, timestamp_ms=timestamp_ms))
+        return len(log) - 1
+
+
+class FakeSource:
+    """One member of the group: hands out batches for credit, commits, and is told to rebalance by the test."""
+
+    def __init__(self, log: FakeLog, *, batch: int = 100) -> None:
+        self.log = log
+        self.commits: list[dict[TopicPartition, int]] = []
+        self.fail_commits = 0
+        self.failed_commits_land = False
+        self.closed = False
+        self.killed = False
+        self._batch = batch
+        self._credits = 2
+        self._positions: dict[TopicPartition, int] = {}
+        self._listener: Listener | None = None
+
+    def kill(self) -> None:
+        """From now on nothing that this member does has an effect, as after kill -9."""
+        self.killed = True
+        self._positions.clear()
+
+    @property
+    def owned(self) -> Sequence[TopicPartition]:
+        """The partitions of this member."""
+        return list(self._positions)
+
+    @property
+    def listener(self) -> Listener:
+        """Whoever started this source."""
+        assert self._listener is not None
+        return self._listener
+
+    def start(self, listener: Listener) -> None:
+        """Join; partitions come by `assign`."""
+        self._listener = listener
+
+    def assign(self, *names: TopicPartition) -> None:
+        """Give partitions to this member, from their committed offsets on."""
+        for name in names:
+            self._positions[name] = self.log.committed.get(name, 0)
+        totals: dict[str, int] = {}
+        for topic, _ in self.log.records:
+            totals[topic] = totals.get(topic, 0) + 1
+        self.listener.assigned(names, totals)
+        self.feed()
+
+    async def revoke(self, *names: TopicPartition) -> None:
+        """Take partitions away in order, committing what the listener says."""
+        for name in names:
+            self._positions.pop(name, None)
+        offsets = await self.listener.revoked(names)
+        self._commit(dict(offsets))
+
+    def lose(self, *names: TopicPartition) -> None:
+        """Take partitions away as a coordinator does with a member that it holds to be dead."""
+        for name in names:
+            self._positions.pop(name, None)
+        self.listener.lost(names)
+
+    def feed(self) -> None:
+        """Hand on what is there, as far as the credit goes."""
+        while self._credits > 0:
+            batch: list[FakeRecord] = []
+            for name, position in self._positions.items():
+                fresh = self.log.records.get(name, [])[position : position + self._batch - len(batch)]
+                self._positions[name] += len(fresh)
+                batch.extend(fresh)
+            if not batch:
+                return
+            self._credits -= 1
+            self.listener.records(batch)
+
+    def more(self) -> None:
+        """One more batch may go."""
+        self._credits += 1
+        asyncio.get_running_loop().call_soon(self.feed)
+
+    @property
+    def credits(self) -> int:
+        """Batches that may still be handed on."""
+        return self._credits
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit, or fail as often as the test said."""
+        await asyncio.sleep(0.001)
+        if self.fail_commits > 0:
+            self.fail_commits -= 1
+            if self.failed_commits_land:
+                self._commit({name: offset for name, offset in offsets.items() if name in self._positions})
+            msg = "the coordinator did not answer"
+            raise CommitFailed(msg)
+        self._commit({name: offset for name, offset in offsets.items() if name in self._positions})
+
+    async def close(self) -> None:
+        """Revoke what is left, as a consumer that leaves does."""
+        await self.revoke(*list(self._positions))
+        self.closed = True
+
+    def _commit(self, offsets: dict[TopicPartition, int]) -> None:
+        if offsets and not self.killed:
+            self.commits.append(offsets)
+            self.log.commit(offsets)
+
+
+Behaviour = Callable[[str, dict[str, str], int], tuple[Answer, float]]
+"""(visitor, attributes, number of this request) to the answer and the seconds it takes."""
+
+
+def accept(_visitor: str, _attributes: dict[str, str], _number: int) -> tuple[Answer, float]:
+    """An endpoint in good health."""
+    return Answer(Verdict.ACCEPTED), 0.01
+
+
+class Applied(Answer):
+    """An answer that does not say so, but the update was applied: a timeout after the work was done."""
+
+
+class FakeSender:
+    """An endpoint that keeps profiles and notes whether a visitor ever had two requests at once."""
+
+    def __init__(self, behaviour: Behaviour = accept) -> None:
+        self.behaviour = behaviour
+        self.profiles: dict[str, dict[str, str]] = {}
+        self.sent: list[tuple[float, str, dict[str, str]]] = []
+        self.overlaps = 0
+        self.overlapped: set[str] = set()
+        """Visitors who ever had two requests at once."""
+        self.applies_what_is_cut = False
+        """Whether a request that its sender gives up is applied all the same."""
+        self._on_the_wire: set[str] = set()
+
+    async def send(self, request: Request) -> Answer:
+        """Answer as the behaviour says; what is accepted is applied when the answer leaves."""
+        visitor, attributes = parse(request)
+        if visitor in self._on_the_wire:
+            self.overlaps += 1
+            self.overlapped.add(visitor)
+        self._on_the_wire.add(visitor)
+        self.sent.append((asyncio.get_running_loop().time(), visitor, attributes))
+        answer, seconds = self.behaviour(visitor, attributes, len(self.sent))
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            if self.applies_what_is_cut:
+                self._apply(visitor, attributes)
+            raise
+        finally:
+            self._on_the_wire.discard(visitor)
+        if answer.verdict is Verdict.ACCEPTED or isinstance(answer, Applied):
+            self._apply(visitor, attributes)
+        return answer
+
+    def _apply(self, visitor: str, attributes: dict[str, str]) -> None:
+        self.profiles.setdefault(visitor, {}).update(attributes)
+
+
+def parse(request: Request) -> tuple[str, dict[str, str]]:
+    """Read a request back: the visitor's id and the attributes."""
+    query = request.body.decode() if request.body is not None else request.target.partition("?")[2]
+    pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict")
+    (_, visitor), *rest = pairs
+    return visitor, {name.removeprefix("profile."): value for name, value in rest}
+
+
+class FakeDeadLetters:
+    """A dead-letter topic in memory; `hold` keeps acknowledgements back."""
+
+    def __init__(self) -> None:
+        self.letters: list[DeadLetter] = []
+        self.hold = asyncio.Event()
+        self.hold.set()
+        self.error: Exception | None = None
+
+    async def send(self, letter: DeadLetter) -> None:
+        """Acknowledge after a moment."""
+        await asyncio.sleep(0.001)
+        await self.hold.wait()
+        if self.error is not None:
+            raise self.error
+        self.letters.append(letter)
+
+
+def names(count: int, topic: str = "t") -> Sequence[TopicPartition]:
+    """The first partitions of a topic."""
+    return [TopicPartition(topic, number) for number in range(count)]

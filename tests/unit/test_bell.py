@@ -1,0 +1,92 @@
+"""The bell, because a lost ring is a pipeline that stands still with work to do."""
+
+import asyncio
+
+import pytest
+
+from connector.bell import Bell
+from tests.support.virtual_time import run
+
+
+def test_a_ring_wakes_everyone_who_waits() -> None:
+    """A ring wakes all waiters; a bell that wakes one would leave the drain asleep while a worker was served."""
+
+    async def main() -> None:
+        bell = Bell()
+        waiters = [asyncio.create_task(bell.wait()) for _ in range(5)]
+        await asyncio.sleep(0)
+        bell.ring()
+        await asyncio.wait_for(asyncio.gather(*waiters), 1)
+
+    run(main())
+
+
+def test_a_wait_ends_at_its_deadline() -> None:
+    """A wait without a ring ends on time and no earlier; else updates that are due would wait for the next event."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await Bell().wait(5.0)
+        assert loop.time() - began == pytest.approx(5.0)
+
+    run(main())
+
+
+def test_a_ring_does_not_reach_those_who_come_later() -> None:
+    """A ring is no state: a waiter looks before it waits, and a bell that stays rung would spin."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        bell = Bell()
+        bell.ring()
+        began = loop.time()
+        await bell.wait(2.0)
+        assert loop.time() - began == pytest.approx(2.0)
+
+    run(main())
+
+
+def test_a_waiter_that_rings_and_waits_again_is_not_woken_by_its_own_ring() -> None:
+    """A ring serves those who waited at that moment; one that iterates over a growing set would never end."""
+
+    async def main() -> None:
+        bell = Bell()
+        turns = 0
+
+        async def worker() -> None:
+            nonlocal turns
+            while True:
+                await bell.wait()
+                turns += 1
+
+        task = asyncio.create_task(worker())
+        await asyncio.sleep(0)
+        for _ in range(3):
+            bell.ring()
+            await asyncio.sleep(1)
+        task.cancel()
+        assert turns == 3
+
+    run(main())
+
+
+def test_a_cancelled_waiter_and_a_late_timer_leave_the_bell_whole() -> None:
+    """A waiter that was cancelled, or rung before its timer fired, breaks no later ring (InvalidStateError)."""
+
+    async def main() -> None:
+        bell = Bell()
+        cancelled = asyncio.create_task(bell.wait(1.0))
+        rung = asyncio.create_task(bell.wait(1.0))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        bell.ring()
+        await rung
+        assert (await asyncio.gather(cancelled, return_exceptions=True))[0].__class__ is asyncio.CancelledError
+        await asyncio.sleep(2)
+        again = asyncio.create_task(bell.wait())
+        await asyncio.sleep(0)
+        bell.ring()
+        await asyncio.wait_for(again, 1)
+
+    run(main())

@@ -1,0 +1,198 @@
+"""The circuit, because it decides between "this update is bad" and "the endpoint is down", and both errors cost."""
+
+import math
+
+import pytest
+
+from connector.delivery.answer import Answer, Verdict
+from connector.delivery.circuit import FAILURES_TO_OPEN, UNAUTHORIZED_PROBE_SECONDS, Circuit, Shift
+from connector.events.change import Visitor
+
+DOWN = Answer(Verdict.UNAVAILABLE, "HTTP 500")
+UNREACHED = Answer(Verdict.UNAVAILABLE, "no connection", reached=False)
+BUSY = Answer(Verdict.THROTTLED, "HTTP 429")
+DENIED = Answer(Verdict.UNAUTHORIZED, "HTTP 401")
+FINE = Answer(Verdict.ACCEPTED)
+
+
+def _visitor(number: int) -> Visitor:
+    return Visitor("mbox3rdPartyId", str(number))
+
+
+def _answer(circuit: Circuit, visitor: int, answer: Answer, now: float = 0.0, *, first: bool = True) -> Shift | None:
+    """One request, from the wire and back at once."""
+    probe = circuit.started()
+    return circuit.settled(_visitor(visitor), answer, now, first=first, probe=probe)
+
+
+def _opened(answer: Answer = DOWN) -> Circuit:
+    circuit = Circuit()
+    for number in range(FAILURES_TO_OPEN):
+        _answer(circuit, number, answer)
+    assert circuit.is_open
+    return circuit
+
+
+def test_a_lone_visitor_who_always_fails_never_opens_it() -> None:
+    """One poison update is its own fault; a plain counter of failures would stop everyone for it."""
+    circuit = Circuit()
+    for turn in range(1_000):
+        assert _answer(circuit, 1, DOWN, first=turn == 0) is None
+    assert not circuit.is_open
+
+
+def test_two_visitors_who_always_fail_do_not_open_it_either() -> None:
+    """Two may be chance; the third visitor is what makes an outage."""
+    circuit = Circuit()
+    for turn in range(1_000):
+        assert _answer(circuit, turn % 2, DOWN, first=turn < 2) is None
+
+
+@pytest.mark.parametrize("answer", [DOWN, BUSY, Answer(Verdict.TIMEOUT)])
+def test_eight_failures_from_three_visitors_open_it(answer: Answer) -> None:
+    """The eighth failure opens it and the seventh does not; a wrong count wastes calls or trips on noise."""
+    circuit = Circuit()
+    shifts = [_answer(circuit, turn % 3, answer) for turn in range(8)]
+    assert shifts == [None] * 7 + [Shift.OPENED]
+    assert circuit.reason == answer.verdict.value
+    assert not circuit.healthy
+
+
+@pytest.mark.parametrize("good", [FINE, Answer(Verdict.REJECTED, "HTTP 400"), Answer(Verdict.UNCONFIRMED)])
+def test_any_answer_of_a_working_endpoint_starts_the_count_anew(good: Answer) -> None:
+    """A refusal is a sign of life too; counting it as failure would stop a whole group for bad data."""
+    circuit = Circuit()
+    for _ in range(50):
+        for number in range(7):
+            assert _answer(circuit, number, DOWN) is None
+        assert _answer(circuit, 9, good) is None
+
+
+def test_an_endpoint_that_is_never_reached_opens_it_for_one_visitor() -> None:
+    """No connection says nothing of the update, so one visitor is proof enough; else a quiet topic never sees it."""
+    circuit = Circuit()
+    shifts = [_answer(circuit, 1, UNREACHED, first=turn == 0) for turn in range(8)]
+    assert shifts[-1] is Shift.OPENED
+
+
+def test_an_answer_between_makes_it_reached() -> None:
+    """Unreached counts in a row only; one 500 between shows that the way is open."""
+    circuit = Circuit()
+    for turn in range(100):
+        assert _answer(circuit, 1, DOWN if turn % 7 == 0 else UNREACHED, first=turn == 0) is None
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_refused_token_opens_it_at_once(*, first: bool) -> None:
+    """A 401 is never one visitor's fault; counting to eight would waste calls and attempts."""
+    assert _answer(Circuit(), 1, DENIED, first=first) is Shift.OPENED
+
+
+def test_one_probe_at_a_time() -> None:
+    """While a probe is on its way nobody else goes; a timer alone would send a crowd at a slow endpoint."""
+    circuit = _opened()
+    assert circuit.wait(0.0) > 0
+    at = circuit.wait(0.0)
+    assert circuit.wait(at) <= 0
+    probe = circuit.started()
+    assert probe
+    assert circuit.wait(at + 1_000) == math.inf
+    assert circuit.settled(_visitor(1), DOWN, at + 9, first=False, probe=probe) is None
+    assert 0 < circuit.wait(at + 9) <= 2.0
+
+
+def test_a_probe_that_was_given_up_lets_another_go() -> None:
+    """An abandoned probe frees its place; else the circuit would wait for ever for an answer that cannot come."""
+    circuit = _opened()
+    at = circuit.wait(0.0)
+    probe = circuit.started()
+    assert probe
+    circuit.abandoned(probe=probe)
+    assert circuit.wait(at) <= 0
+    assert circuit.started()
+    circuit.abandoned(probe=False)
+    assert circuit.wait(at) == math.inf
+
+
+@pytest.mark.parametrize("late", [DOWN, DENIED, Answer(Verdict.THROTTLED, "HTTP 503", retry_after=50.0)])
+def test_a_late_failure_from_before_the_opening_neither_ends_nor_moves_the_probe(late: Answer) -> None:
+    """64 old answers say nothing new; if each moved the probe, recovery would be seen late."""
+    circuit = _opened()
+    at = circuit.wait(0.0)
+    for number in range(64):
+        assert circuit.settled(_visitor(number), late, 0.1, first=True, probe=False) is None
+    assert circuit.wait(0.0) == at
+    assert circuit.started()
+    assert circuit.settled(_visitor(1), late, at, first=True, probe=False) is None
+    assert circuit.wait(at) == math.inf
+
+
+def test_a_probe_of_an_earlier_opening_does_not_end_a_later_one() -> None:
+    """At most one probe is on its way, also when it opens twice; a bare flag lets an old answer free a third."""
+    circuit = _opened()
+    first_probe = circuit.started()
+    # An old request succeeds and closes it; then it fails again while the first probe still hangs.
+    assert circuit.settled(_visitor(5), FINE, 1.0, first=True, probe=False) is Shift.CLOSED
+    for number in range(FAILURES_TO_OPEN):
+        _answer(circuit, number, DOWN, 2.0)
+    assert circuit.is_open
+    assert circuit.started()
+    circuit.settled(_visitor(1), DOWN, 10.0, first=False, probe=first_probe)
+    assert circuit.wait(10.0) == math.inf
+
+
+@pytest.mark.parametrize("answer", [DOWN, BUSY, UNREACHED, Answer(Verdict.TIMEOUT)])
+def test_recovery_is_seen_within_two_seconds(answer: Answer) -> None:
+    """However long the outage, the next probe is at most 2 s away; an unbounded backoff sleeps through it."""
+    circuit = _opened(answer)
+    now, probes = 0.0, 0
+    while now < 3_600:
+        wait = circuit.wait(now)
+        assert wait <= 2.0
+        now += wait
+        _answer(circuit, 1, answer, now, first=False)
+        probes += 1
+    assert probes <= 1 + 3_600 / 2 + 4
+    now += circuit.wait(now)
+    assert _answer(circuit, 1, FINE, now) is Shift.CLOSED
+    assert circuit.wait(now) == 0
+    assert circuit.healthy
+
+
+def test_a_refused_token_is_probed_slowly() -> None:
+    """Only a person mends a token, and each probe is a call: at most one in 10 s, and no slower than that."""
+    circuit = Circuit()
+    _answer(circuit, 1, DENIED)
+    now, probes = 0.0, 0
+    while now < 3_600:
+        wait = circuit.wait(now)
+        assert wait <= UNAUTHORIZED_PROBE_SECONDS
+        now += wait
+        _answer(circuit, 1, DENIED, now)
+        probes += 1
+    assert probes <= 3_600 / UNAUTHORIZED_PROBE_SECONDS + 6
+
+
+@pytest.mark.parametrize("by_probe", [False, True])
+def test_retry_after_moves_the_probe(*, by_probe: bool) -> None:
+    """What the endpoint asks for is waited for, when it opens and at each probe; a fixed pause would break its rule."""
+    slow = Answer(Verdict.THROTTLED, "HTTP 503", retry_after=30.0)
+    circuit = _opened(DOWN if by_probe else slow)
+    now = 0.0
+    if by_probe:
+        now = circuit.wait(0.0)
+        _answer(circuit, 1, slow, now, first=False)
+    assert circuit.wait(now) == 30.0
+
+
+def test_few_bad_visitors_leave_it_healthy_and_many_do_not() -> None:
+    """Retries of bad updates say nothing new, first attempts do: counting retries would spare poison for ever."""
+    circuit = Circuit()
+    for turn in range(500):
+        _answer(circuit, turn, FINE)
+        for poison in range(5):
+            _answer(circuit, -poison, DOWN, first=False)
+        assert circuit.healthy
+    for turn in range(50):
+        _answer(circuit, turn, FINE if turn % 2 else DOWN)
+    assert not circuit.healthy

@@ -1,0 +1,81 @@
+"""The rate limit, held to its own bound in every window and to its promise of using what it may."""
+
+import math
+import random
+
+import pytest
+
+from connector.delivery.rate import BURST_SECONDS, Rate
+
+
+def _sends(
+    rate: Rate, start: float, end: float, lateness: random.Random | None = None, late: float = 0.0
+) -> list[float]:
+    """Send as a worker does: look, sleep as long as told (and a little longer), look again."""
+    now, sent = start, []
+    while now < end:
+        wait = rate.wait(now)
+        if wait <= 0:
+            rate.spend(now)
+            sent.append(now)
+        else:
+            now += max(wait, 1e-9) + (lateness.uniform(0, late) if lateness else 0.0)
+    return sent
+
+
+@pytest.mark.parametrize("per_second", [0.1, 1.0, 7.0, 200.0, 3_000.0])
+@pytest.mark.parametrize("late", [0.0, 0.004, 0.5])
+def test_no_window_holds_more_than_its_share(per_second: float, late: float) -> None:
+    """In any w seconds at most 1 + rate * (w + burst); a token bucket of a second's burst doubles the first second."""
+    sent = _sends(Rate(per_second), 1_000.0, 1_000.0 + 600 / per_second, random.Random(1), late)
+    for first in range(len(sent)):
+        for last in range(first, min(first + 50, len(sent))):
+            window = sent[last] - sent[first]
+            assert last - first + 1 <= 1 + per_second * (window + BURST_SECONDS) + 1e-6
+
+
+@pytest.mark.parametrize("per_second", [10.0, 200.0, 2_000.0])
+def test_timers_that_fire_late_lose_nothing(per_second: float) -> None:
+    """With timers up to 8 ms late, 10 s carry 99 % of their sends; plain gaps would lose each lateness."""
+    sent = _sends(Rate(per_second), 0.0, 10.0, random.Random(2), 0.008)
+    assert len(sent) >= per_second * 10 * 0.99
+    assert len(sent) <= per_second * 10 * 1.01 + 1 + per_second * BURST_SECONDS
+
+
+def test_an_idle_hour_saves_nothing_up() -> None:
+    """After idleness the burst is 10 ms' worth and no more; a bucket that fills would flood the endpoint."""
+    rate = Rate(200.0)
+    rate.spend(0.0)
+    assert len(_sends(rate, 3_600.0, 3_600.0 + 1e-6)) <= 1 + 200 * BURST_SECONDS
+
+
+def test_a_new_rate_counts_from_now_and_forgives_nothing() -> None:
+    """A change of rate keeps what was spent; a limiter that starts anew would give a burst at each rebalance."""
+    rate = Rate(1.0)
+    rate.spend(0.0)
+    for _ in range(50):
+        rate.limit(1.0)
+    assert rate.wait(0.0) > 0.9
+    rate.limit(100.0)
+    assert len(_sends(rate, 0.0, 11.0)) == pytest.approx(1_000, rel=0.01)
+    rate.limit(10.0)
+    assert len(_sends(rate, 11.0, 21.0)) == pytest.approx(100, abs=2)
+
+
+def test_no_limit_never_waits() -> None:
+    """An infinite rate lets all through at once; 1/inf must not become a wait or a NaN."""
+    rate = Rate(math.inf)
+    for _ in range(1_000):
+        assert rate.wait(5.0) <= 0
+        rate.spend(5.0)
+
+
+def test_zero_lets_nothing_through_until_it_is_raised() -> None:
+    """At 0 (no partition is owned) nothing goes, and the next assignment frees it, which a stuck state would not."""
+    rate = Rate(0.0)
+    assert rate.wait(1e9) == math.inf
+    rate.limit(100.0)
+    assert rate.wait(1e9) <= 0
+    rate.spend(1e9)
+    rate.limit(0.0)
+    assert rate.wait(2e9) == math.inf

@@ -1,0 +1,257 @@
+"""What can never be delivered: it is written down before its offset counts, and too much of it stops the process."""
+
+import asyncio
+
+import pytest
+
+from connector.delivery.answer import Answer, Verdict
+from connector.delivery.letter import Stage
+from connector.delivery.tally import Done
+from connector.errors import Fatal
+from tests.support.bench import Bench, quiet
+from tests.support.fakes import Behaviour, FakeDeadLetters, FakeLog, FakeSender, event, names
+from tests.support.virtual_time import run
+
+(P0,) = names(1)
+FINE = Answer(Verdict.ACCEPTED)
+NO = Answer(Verdict.REJECTED, "HTTP 400: it will not take this update")
+DOWN = Answer(Verdict.UNAVAILABLE, "HTTP 500")
+BIG = 40_000
+
+
+def _refusing(*visitors: str) -> Behaviour:
+    def behave(visitor: str, _attributes: dict[str, str], _number: int) -> tuple[Answer, float]:
+        return (NO if visitor in visitors else FINE), 0.01
+
+    return behave
+
+
+def test_a_malformed_record_is_kept_as_it_came_and_the_rest_goes_on() -> None:
+    """Key, value, place and rule are in the letter; a decoder's error must not stop the partition."""
+
+    async def main() -> None:
+        log = FakeLog()
+        for value in (event("v", a=1), b"{broken", event("w", a=[1]), event("x", a=1)):
+            log.append(value)
+        async with Bench(log) as bench:
+            await bench.settle(10)
+        first, second = bench.letters.letters
+        assert (first.source, first.offset, first.stage, first.error) == (P0, 1, Stage.DECODE, "Refused")
+        assert first.value == b"{broken"
+        assert second.reason.startswith("profile.a: ")
+        assert (bench.done(Done.ACCEPTED), bench.done(Done.DEAD_LETTERED)) == (2, 2)
+        tally = bench.pipeline.tally
+        assert (tally.updates_accepted, tally.updates_dead_lettered) == (2, 0)
+        assert log.committed == {P0: 4}
+
+    run(main())
+
+
+def test_a_malformed_record_holds_its_offset_until_its_letter_is_acknowledged() -> None:
+    """The commit waits for the letter; else a crash between the two would lose the record."""
+
+    async def main() -> None:
+        log = FakeLog()
+        for value in (event("v", a=1), b"{", event("w", a=1)):
+            log.append(value)
+        letters = FakeDeadLetters()
+        letters.hold.clear()
+        async with Bench(log, letters=letters, commit_interval=0.5) as bench:
+            await asyncio.sleep(10)
+            assert bench.done(Done.ACCEPTED) == 2
+            assert bench.pipeline.letters_pending == bench.pending == 1
+            assert log.committed == {P0: 1}
+            letters.hold.set()
+            await bench.settle(5)
+        assert log.committed == {P0: 3}
+
+    run(main())
+
+
+def test_a_rejected_update_holds_its_offset_and_its_visitor_until_its_letter_is_acknowledged() -> None:
+    """All merged records wait for the one letter, which is a valid event; newer changes wait behind it."""
+
+    async def main() -> None:
+        log = FakeLog()
+        log.append(event("bad", a=1))
+        log.append(event("bad", a=2, b=3))
+        letters = FakeDeadLetters()
+        letters.hold.clear()
+        async with Bench(log, FakeSender(_refusing("bad")), letters, commit_interval=0.5) as bench:
+            await asyncio.sleep(5)
+            log.append(event("bad", c=4))
+            bench.source.feed()
+            await asyncio.sleep(5)
+            assert log.committed.get(P0, 0) == 0
+            assert len(bench.sender.sent) == 1
+            assert bench.done(Done.DEAD_LETTERED) == 0
+            letters.hold.set()
+            await bench.settle(10)
+        first, second = letters.letters
+        assert (first.source, first.offset, first.stage, first.error) == (P0, 0, Stage.TARGET, "Rejected")
+        assert first.key == b"bad"
+        assert bench.decode(first.value or b"").attributes == {"a": "2", "b": "3"}
+        assert bench.decode(second.value or b"").attributes == {"c": "4"}
+        assert (bench.done(Done.DEAD_LETTERED), bench.pipeline.tally.updates_dead_lettered) == (3, 2)
+        assert bench.pipeline.tally.requests[Verdict.REJECTED] == 2
+        assert log.committed == {P0: 3}
+
+    run(main())
+
+
+def test_too_many_letters_under_way_pause_consumption() -> None:
+    """A dead-letter topic that does not answer bounds what is held; else a bad topic is read into memory whole."""
+
+    async def main() -> None:
+        log = FakeLog()
+        for _ in range(5_000):
+            log.append(b"{")
+        letters = FakeDeadLetters()
+        letters.hold.clear()
+        async with Bench(log, letters=letters, max_dead_letters_in_a_row=0, max_dead_letter_ratio=0.0) as bench:
+            await asyncio.sleep(60)
+            assert 1_000 <= bench.pipeline.letters_pending <= 1_000 + 2 * 100
+            assert bench.pipeline.starved
+            letters.hold.set()
+            await bench.settle(60)
+        assert len(letters.letters) == 5_000
+        assert log.committed == {P0: 5_000}
+
+    with quiet():
+        run(main())
+
+
+def test_an_attribute_that_fits_nowhere_is_a_dead_letter_and_the_rest_goes() -> None:
+    """One value of 70 KB must not take the others with it, nor be tried for ever."""
+
+    async def main() -> None:
+        log = FakeLog()
+        log.append(event("v", a="small", b="x" * 70_000, c="small"))
+        async with Bench(log) as bench:
+            await bench.settle(10)
+        assert bench.sender.profiles == {"v": {"a": "small", "c": "small"}}
+        (letter,) = bench.letters.letters
+        assert bench.decode(letter.value or b"").attributes == {"b": "x" * 70_000}
+        assert (bench.done(Done.DEAD_LETTERED), bench.done(Done.ACCEPTED)) == (1, 0)
+        assert log.committed == {P0: 1}
+
+    run(main())
+
+
+def test_of_a_split_update_only_what_was_refused_is_a_dead_letter() -> None:
+    """A refused request among several is buried by itself; what the others carried was accepted."""
+
+    def behave(_visitor: str, attributes: dict[str, str], _number: int) -> tuple[Answer, float]:
+        return (NO if "b" in attributes else FINE), 0.01
+
+    async def main() -> None:
+        log = FakeLog()
+        log.append(event("v", a="1" * BIG, b="2" * BIG, c="3" * BIG))
+        async with Bench(log, FakeSender(behave)) as bench:
+            await bench.settle(10)
+        assert bench.sender.profiles == {"v": {"a": "1" * BIG, "c": "3" * BIG}}
+        (letter,) = bench.letters.letters
+        assert bench.decode(letter.value or b"").attributes == {"b": "2" * BIG}
+        assert log.committed == {P0: 1}
+
+    run(main())
+
+
+def test_of_a_split_update_only_what_failed_goes_again() -> None:
+    """What was accepted is not sent twice, newer values merge over the rest, and one end settles all records."""
+
+    def behave(_visitor: str, attributes: dict[str, str], number: int) -> tuple[Answer, float]:
+        return (DOWN if "b" in attributes and number == 2 else FINE), 1.0
+
+    async def main() -> None:
+        log = FakeLog()
+        log.append(event("v", a="1" * BIG, b="2" * BIG))
+        async with Bench(log, FakeSender(behave), linger=0.0) as bench:
+            await asyncio.sleep(1.5)
+            assert log.committed == {}
+            log.append(event("v", c="new"))
+            bench.source.feed()
+            await bench.settle(30)
+        assert [sorted(attributes) for _, _, attributes in bench.sender.sent] == [["a"], ["b"], ["b", "c"]]
+        assert bench.sender.profiles == {"v": {"a": "1" * BIG, "b": "2" * BIG, "c": "new"}}
+        tally = bench.pipeline.tally
+        assert (bench.done(Done.ACCEPTED), tally.updates_accepted) == (2, 1)
+        assert sum(tally.requests.values()) == 3
+        assert log.committed == {P0: 2}
+
+    run(main())
+
+
+def test_the_guard_stops_before_a_whole_topic_becomes_dead_letters() -> None:
+    """One more in a row than allowed ends the run, and nothing is committed past the record that was not buried."""
+
+    async def main() -> None:
+        log = FakeLog()
+        log.append(event("v", a=1))
+        for _ in range(500):
+            log.append(b"{")
+        bench = Bench(log, max_dead_letters_in_a_row=20)
+        await bench.start()
+        with pytest.raises(Fatal, match="DEAD_LETTER_MAX_CONSECUTIVE"):
+            await bench.ended()
+        assert len(bench.letters.letters) <= 20
+        assert log.committed.get(P0, 0) <= 21
+        buried = {letter.offset for letter in bench.letters.letters}
+        assert set(range(1, log.committed.get(P0, 0))) <= buried
+
+    run(main())
+
+
+def test_the_guard_stops_when_target_refuses_everything() -> None:
+    """A wrong account refuses every update; the guard ends it, and what was not buried stays uncommitted."""
+
+    async def main() -> None:
+        log = FakeLog()
+        for number in range(500):
+            log.append(event(f"v{number}", a=1))
+        bench = Bench(log, FakeSender(lambda *_: (NO, 0.01)), max_dead_letters_in_a_row=20, linger=0.0)
+        await bench.start()
+        with pytest.raises(Fatal, match="DEAD_LETTER_MAX_CONSECUTIVE"):
+            await bench.ended()
+        buried = {letter.offset for letter in bench.letters.letters}
+        assert len(buried) <= 20
+        assert set(range(log.committed.get(P0, 0))) <= buried
+        assert bench.done(Done.DEAD_LETTERED) == len(buried)
+
+    run(main())
+
+
+def test_bad_records_among_good_ones_do_not_look_like_a_row_of_bad_ones() -> None:
+    """Refused records are known at once and good ones only after a request; one common row stops a healthy topic."""
+
+    async def main() -> None:
+        log = FakeLog()
+        for number in range(2_000):
+            log.append(b"{" if number % 4 == 0 else event(f"v{number}", a=1))
+        async with Bench(log, max_dead_letters_in_a_row=20) as bench:
+            await bench.settle(60)
+        assert (bench.done(Done.DEAD_LETTERED), bench.done(Done.ACCEPTED)) == (500, 1_500)
+
+    with quiet():
+        run(main())
+
+
+@pytest.mark.parametrize("value", [b"{", event("bad", a=1)])
+def test_a_dead_letter_that_can_never_be_written_ends_the_run(value: bytes) -> None:
+    """Without a place to put it the record must stay uncommitted, and somebody must hear of it."""
+
+    async def main() -> None:
+        log = FakeLog()
+        log.append(event("v", a=1))
+        log.append(value)
+        log.append(event("w", a=1))
+        letters = FakeDeadLetters()
+        letters.error = Fatal("dead_letter_failed", "create the dead-letter topic")
+        bench = Bench(log, FakeSender(_refusing("bad")), letters)
+        await bench.start()
+        with pytest.raises(Fatal, match="create the dead-letter topic"):
+            await bench.ended()
+        assert log.committed.get(P0, 0) <= 1
+        assert bench.done(Done.DEAD_LETTERED) == 0
+
+    run(main())

@@ -1,0 +1,204 @@
+"""When the endpoint as a whole fails: nothing is dropped, little is wasted, and its return is seen soon."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from connector.delivery.answer import Answer, Verdict
+from connector.delivery.retry import RetryPolicy
+from connector.delivery.tally import Done
+from tests.support.bench import Bench, quiet
+from tests.support.fakes import Behaviour, FakeLog, FakeSender, event, names
+from tests.support.virtual_time import run
+
+(P0,) = names(1)
+FINE = Answer(Verdict.ACCEPTED)
+DOWN = Answer(Verdict.UNAVAILABLE, "HTTP 500")
+
+
+def _failing_until(answer: Answer, seconds: float, latency: float = 0.05) -> tuple[Behaviour, Callable[[], float]]:
+    """An endpoint that gives this answer for so long, and when it is well again by the loop's clock."""
+    end = 1_000.0 + seconds
+
+    def behave(_visitor: str, _attributes: dict[str, str], _number: int) -> tuple[Answer, float]:
+        return (answer if asyncio.get_running_loop().time() < end else FINE), latency
+
+    return behave, lambda: end
+
+
+def _log(visitors: int) -> FakeLog:
+    log = FakeLog()
+    for number in range(visitors):
+        log.append(event(f"v{number}", a=number))
+    return log
+
+
+def test_a_refused_token_for_a_minute_costs_few_calls_and_no_update() -> None:
+    """401 stops all at once and drops nothing; retrying each update would burn quota, and its attempts with it."""
+
+    async def main() -> None:
+        behave, end = _failing_until(Answer(Verdict.UNAUTHORIZED, "HTTP 401"), 60)
+        async with Bench(_log(500), FakeSender(behave), updates_per_second=200.0) as bench:
+            await bench.settle(120)
+            assert asyncio.get_running_loop().time() < end() + 10 + 5
+        tally = bench.pipeline.tally
+        assert tally.requests[Verdict.UNAUTHORIZED] <= 25
+        assert tally.requests[Verdict.ACCEPTED] == bench.done(Done.ACCEPTED) == 500
+        assert bench.letters.letters == []
+        assert not bench.pipeline.circuit.is_open
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        DOWN,
+        Answer(Verdict.UNAVAILABLE, "no connection", reached=False),
+        Answer(Verdict.TIMEOUT, "no answer"),
+        Answer(Verdict.THROTTLED, "HTTP 503"),
+    ],
+)
+def test_an_hour_of_outage_makes_no_dead_letter_and_few_probes(answer: Answer) -> None:
+    """Attempts in an outage do not count; else each outage would move what is pending into the dead-letter topic."""
+
+    async def main() -> None:
+        behave, end = _failing_until(answer, 3_600)
+        policy = RetryPolicy(0.5, 60.0, 3)
+        async with Bench(_log(200), FakeSender(behave), retry=policy, updates_per_second=200.0) as bench:
+            await asyncio.sleep(3_600)
+            assert bench.letters.letters == []
+            assert len(bench.sender.sent) <= 3_600 / 2 + 64
+            assert bench.pending == 200
+            await bench.settle(10)
+            assert min(at for at, _, _ in bench.sender.sent if at >= end()) - end() <= 2.05
+        assert bench.done(Done.ACCEPTED) == 200
+        assert bench.letters.letters == []
+
+    with quiet():
+        run(main())
+
+
+@pytest.mark.parametrize("pause", [1.7, 20.0, 120.0])
+def test_an_outage_makes_no_dead_letter_however_little_traffic_there_is(pause: float) -> None:
+    """Nobody gets through, so no attempt is the update's own fault, also when visitors come one by one to show it."""
+
+    async def main() -> None:
+        behave, _ = _failing_until(DOWN, 1_800)
+        log = _log(1)
+        async with Bench(log, FakeSender(behave)) as bench:
+            for number in range(int(2_000 / pause)):
+                log.append(event(f"w{number}", a=number))
+                bench.source.feed()
+                await asyncio.sleep(pause)
+            await bench.settle(180)
+        assert bench.letters.letters == []
+        assert bench.done(Done.ACCEPTED) == len(log.records[P0])
+
+    with quiet():
+        run(main())
+
+
+def test_an_update_that_fails_alone_becomes_a_dead_letter_after_its_attempts() -> None:
+    """While others go through, ten failures are its own fault; endless, it would hold the offset for ever."""
+
+    def behave(visitor: str, _attributes: dict[str, str], _number: int) -> tuple[Answer, float]:
+        return (DOWN if visitor == "bad" else FINE), 0.01
+
+    async def main() -> None:
+        log = _log(5)
+        log.append(event("bad", a=1))
+        log.append(event("bad", b=2))
+        async with Bench(log, FakeSender(behave)) as bench:
+            while not bench.letters.letters:
+                log.append(event("good", a=1))
+                bench.source.feed()
+                await asyncio.sleep(1)
+                assert len(log.records[P0]) < 600, "no end in ten minutes"
+            await bench.settle(10)
+        (letter,) = bench.letters.letters
+        assert (letter.error, letter.source, letter.offset) == ("RetriesExhausted", P0, 5)
+        assert sum(visitor == "bad" for _, visitor, _ in bench.sender.sent) == 10
+        assert bench.done(Done.DEAD_LETTERED) == 2
+        assert bench.pipeline.tally.updates_dead_lettered == 1
+        assert log.committed == {P0: len(log.records[P0])}
+
+    run(main())
+
+
+def test_one_endpoint_asking_for_a_day_of_patience_is_asked_again_within_the_maximum() -> None:
+    """Retry-After is honoured up to RETRY_MAX_SECONDS, by the circuit too; "86400" would stop all for a day."""
+
+    async def main() -> None:
+        behave, end = _failing_until(Answer(Verdict.THROTTLED, "HTTP 429", retry_after=86_400.0), 30)
+        async with Bench(_log(100), FakeSender(behave), retry=RetryPolicy(0.5, 60.0, 10)) as bench:
+            await asyncio.sleep(30 + 60 + 60)
+            assert any(at >= end() for at, _, _ in bench.sender.sent), "nobody has asked since"
+            await bench.settle(100)
+
+    run(main())
+
+
+def test_retry_after_is_kept_by_everyone_while_the_circuit_is_open() -> None:
+    """A 503 that asks for 30 s gets 30 s of silence after those that were on their way, and the seven that open it."""
+
+    async def main() -> None:
+        behave, _ = _failing_until(Answer(Verdict.THROTTLED, "HTTP 503", retry_after=30.0), 20)
+        async with Bench(_log(100), FakeSender(behave), linger=0.0, max_in_flight=16) as bench:
+            await asyncio.sleep(29)
+            assert len(bench.sender.sent) <= 16 + 7
+            await bench.settle(60)
+
+    run(main())
+
+
+def test_a_probe_that_renders_to_nothing_does_not_block_the_circuit() -> None:
+    """An update of unfit attributes alone sends no probe, so another must; else the circuit stays open for ever."""
+
+    async def main() -> None:
+        behave, _ = _failing_until(DOWN, 20)
+        log = _log(8)
+        async with Bench(log, FakeSender(behave), linger=0.0, max_in_flight=8) as bench:
+            await asyncio.sleep(5)
+            opened = bench.pipeline.circuit.is_open
+            for number in range(10):
+                log.append(event(f"unfit{number}", a="x" * 70_000))
+            bench.source.feed()
+            await bench.settle(60)
+            assert (opened, bench.pipeline.circuit.is_open) == (True, False)
+        assert {letter.error for letter in bench.letters.letters} == {"Rejected"}
+        assert bench.done(Done.DEAD_LETTERED) == 10
+        assert bench.done(Done.ACCEPTED) == 8
+
+    run(main())
+
+
+def test_a_split_update_as_a_probe_waits_with_the_rest_of_itself() -> None:
+    """The second request of a split update is an attempt like any other: it is held back by an open circuit too."""
+    trouble = False
+
+    def behave(visitor: str, _attributes: dict[str, str], _number: int) -> tuple[Answer, float]:
+        if visitor == "big" and not trouble:
+            return FINE, 3.0
+        return (DOWN if trouble else FINE), 0.05
+
+    async def main() -> None:
+        nonlocal trouble
+        log = FakeLog()
+        log.append(event("big", a="x" * 40_000, b="y" * 40_000))
+        async with Bench(log, FakeSender(behave), linger=0.0) as bench:
+            await asyncio.sleep(1)
+            trouble = True
+            for number in range(20):
+                log.append(event(f"v{number}", a=number))
+            bench.source.feed()
+            await asyncio.sleep(1)
+            assert bench.pipeline.circuit.is_open
+            trouble = False
+            await bench.settle(60)
+        assert bench.sender.profiles["big"] == {"a": "x" * 40_000, "b": "y" * 40_000}
+        assert sum(visitor == "big" for _, visitor, _ in bench.sender.sent) == 2
+        assert bench.done(Done.ACCEPTED) == 21
+
+    run(main())

@@ -1,0 +1,346 @@
+"""When the group takes partitions away or gives them back: nothing is lost, nothing old is sent."""
+
+import asyncio
+
+import pytest
+
+from connector.delivery.answer import Answer, Verdict
+from connector.delivery.tally import Done
+from tests.support.bench import Bench
+from tests.support.fakes import FakeDeadLetters, FakeLog, FakeSender, event, names
+from tests.support.virtual_time import run
+
+P0, P1 = names(2)
+FINE = Answer(Verdict.ACCEPTED)
+DOWN = Answer(Verdict.UNAVAILABLE, "HTTP 500")
+BIG = 40_000
+
+
+def _slow(seconds: float, answer: Answer = FINE) -> FakeSender:
+    return FakeSender(lambda _visitor, _attributes, _number: (answer, seconds))
+
+
+def _two_partitions() -> FakeLog:
+    log = FakeLog()
+    log.append(event("zero", a=0), partition=0)
+    log.append(event("one", a=1), partition=1)
+    return log
+
+
+def test_a_revoke_during_a_request_waits_for_it_and_commits_it() -> None:
+    """What is on the wire is finished first; letting go at once would have two owners write the same visitor."""
+
+    async def main() -> None:
+        log = _two_partitions()
+        async with Bench(log, _slow(4.0), linger=0.0) as bench:
+            await asyncio.sleep(1)
+            began = asyncio.get_running_loop().time()
+            await bench.source.revoke(P0)
+            assert asyncio.get_running_loop().time() - began == pytest.approx(3.0, abs=0.01)
+            assert log.committed == {P0: 1}
+            assert bench.done(Done.HANDED_OVER) == 0
+            await bench.settle(10)
+        assert log.committed == {P0: 1, P1: 1}
+        assert bench.done(Done.ACCEPTED) == 2
+
+    run(main())
+
+
+def test_a_revoke_waits_no_longer_than_a_request_may_take() -> None:
+    """The group stands still meanwhile, so the wait is bounded; what hangs longer is handed over, settling nothing."""
+
+    async def main() -> None:
+        log = _two_partitions()
+        async with Bench(log, _slow(60.0), linger=0.0, request_timeout=10.0) as bench:
+            await asyncio.sleep(1)
+            began = asyncio.get_running_loop().time()
+            await bench.source.revoke(P0)
+            assert asyncio.get_running_loop().time() - began == pytest.approx(10.0, abs=0.01)
+            assert log.committed.get(P0, 0) == 0
+            assert bench.done(Done.HANDED_OVER) == 1
+            await asyncio.sleep(60)
+            assert bench.done(Done.ACCEPTED) == 1
+        assert log.committed == {P0: 0, P1: 1}
+
+    run(main())
+
+
+def test_a_revoke_hands_over_what_waits_without_sending_it() -> None:
+    """What lingers is the next owner's: sending it now would hold the group up, and committing it would lose it."""
+
+    async def main() -> None:
+        log = _two_partitions()
+        for number in range(10):
+            log.append(event(f"v{number}", a=number), partition=0)
+        async with Bench(log, linger=5.0) as bench:
+            await asyncio.sleep(1)
+            await bench.source.revoke(P0)
+            assert (bench.done(Done.HANDED_OVER), bench.pending) == (11, 1)
+            assert bench.sender.sent == []
+            await bench.settle(10)
+        assert log.committed == {P0: 0, P1: 1}
+        assert bench.sender.profiles == {"one": {"a": "1"}}
+
+    run(main())
+
+
+def test_a_revoke_during_a_retry_hands_the_records_over() -> None:
+    """What failed and waits goes to the next owner; holding the partition until it succeeds could take for ever."""
+
+    async def main() -> None:
+        log = FakeLog()
+        log.append(event("v", a=1))
+        async with Bench(log, _slow(2.0, DOWN), linger=0.0) as bench:
+            await asyncio.sleep(1)
+            began = asyncio.get_running_loop().time()
+            await bench.source.revoke(P0)
+            assert asyncio.get_running_loop().time() - began == pytest.approx(1.0, abs=0.01)
+            assert (bench.done(Done.HANDED_OVER), bench.pending) == (1, 0)
+            await asyncio.sleep(100)
+            assert len(bench.sender.sent) == 1
+        assert log.committed.get(P0, 0) == 0
+
+    run(main())
+
+
+def test_a_revoke_waits_for_the_acknowledgement_of_a_dead_letter() -> None:
+    """A dead letter under way is finished like a request; else each rebalance would write it twice."""
+
+    async def main() -> None:
+        log = FakeLog()
+        log.append(b"{")
+        letters = FakeDeadLetters()
+        letters.hold.clear()
+        async with Bench(log, letters=letters) as bench:
+            await asyncio.sleep(1)
+            asyncio.get_running_loop().call_later(2, letters.hold.set)
+            await bench.source.revoke(P0)
+            assert log.committed == {P0: 1}
+            assert (bench.done(Done.DEAD_LETTERED), bench.done(Done.HANDED_OVER)) == (1, 0)
+
+    run(main())
+
+
+def test_a_dead_letter_acknowledged_after_its_partition_went_settles_nothing() -> None:
+    """Its record was handed over already; counting it again would break the sum, closing it another's offset."""
+
+    async def main() -> None:
+        log = FakeLog()
+        log.append(b"{")
+        letters = FakeDeadLetters()
+        letters.hold.clear()
+        async with Bench(log, letters=letters) as bench:
+            await asyncio.sleep(1)
+            bench.source.lose(P0)
+            bench.source.assign(P0)
+            await asyncio.sleep(1)
+            assert (bench.done(Done.HANDED_OVER), bench.pending) == (1, 1)
+            letters.hold.set()
+            await bench.settle(5)
+            assert (bench.done(Done.DEAD_LETTERED), bench.pipeline.tally.events_consumed) == (1, 2)
+        assert log.committed == {P0: 1}
+
+    run(main())
+
+
+@pytest.mark.parametrize("answer", [FINE, DOWN, Answer(Verdict.REJECTED, "HTTP 400")])
+def test_a_partition_lost_in_flight_settles_nothing(answer: Answer) -> None:
+    """Another member owns it already: the late answer counts for no record, buries nothing and commits nothing."""
+
+    async def main() -> None:
+        log = _two_partitions()
+        sender = FakeSender(lambda visitor, _attributes, _number: (answer if visitor == "zero" else FINE, 3.0))
+        async with Bench(log, sender, linger=0.0) as bench:
+            await asyncio.sleep(1)
+            bench.source.lose(P0)
+            assert bench.done(Done.HANDED_OVER) == 1
+            await asyncio.sleep(100)
+            tally = bench.pipeline.tally
+            assert (bench.done(Done.ACCEPTED), bench.done(Done.DEAD_LETTERED)) == (1, 0)
+            assert (tally.updates_accepted, tally.updates_dead_lettered) == (1, 0)
+            assert bench.letters.letters == []
+            assert len(bench.sender.sent) == 2
+        assert log.committed == {P1: 1}
+
+    run(main())
+
+
+def test_a_reassigned_partition_starts_a_fresh_tracker() -> None:
+    """The late end of a request from the old assignment closes nothing of the new, though the offsets are the same."""
+
+    async def main() -> None:
+        log = FakeLog()
+        log.append(event("v", a=1))
+        async with Bench(log, _slow(6.0), linger=0.0, commit_interval=0.5) as bench:
+            await asyncio.sleep(1)
+            bench.source.lose(P0)
+            bench.source.assign(P0)
+            await asyncio.sleep(8)
+            assert (bench.done(Done.ACCEPTED), bench.done(Done.HANDED_OVER), bench.pending) == (0, 1, 1)
+            assert log.committed.get(P0, 0) == 0
+            await bench.settle(10)
+        assert log.committed == {P0: 1}
+        assert bench.sender.overlaps == 0
+        assert [attributes for _, _, attributes in bench.sender.sent] == [{"a": "1"}, {"a": "1"}]
+
+    run(main())
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_partition_that_goes_takes_its_values_and_leaves_the_others(*, lost: bool) -> None:
+    """An update of two partitions goes on with what the kept one wrote; sending the gone one's value could be stale."""
+
+    async def main() -> None:
+        log = FakeLog()
+        log.append(event("v", a="zero", b="zero"), partition=0)
+        log.append(event("v", b="one", c="one"), partition=1)
+        async with Bench(log, linger=5.0) as bench:
+            await asyncio.sleep(1)
+            if lost:
+                bench.source.lose(P1)
+            else:
+                await bench.source.revoke(P1)
+            await bench.settle(10)
+        assert bench.sender.profiles == {"v": {"a": "zero"}}
+        assert (bench.done(Done.ACCEPTED), bench.done(Done.HANDED_OVER)) == (1, 1)
+        assert log.committed.get(P1, 0) == 0
+        assert log.committed[P0] == 1
+
+    run(main())
+
+
+def test_the_rest_of_a_split_update_is_not_sent_after_its_partition_was_lost() -> None:
+    """The second request would write another member's values over its newer ones; each request must look again."""
+
+    async def main() -> None:
+        log = FakeLog()
+        log.append(event("v", a="x" * BIG, b="y" * BIG))
+        log.append(None, partition=1)
+        async with Bench(log, _slow(3.0), linger=0.0) as bench:
+            await asyncio.sleep(1)
+            bench.source.lose(P0)
+            await asyncio.sleep(30)
+            assert [sorted(attributes) for _, _, attributes in bench.sender.sent] == [["a"]]
+
+    run(main())
+
+
+def test_the_rest_of_a_split_update_is_not_sent_when_its_partition_comes_back() -> None:
+    """A worker that waited between two requests through a loss must not go on with what it rendered long ago."""
+
+    async def main() -> None:
+        log = FakeLog()
+        log.append(event("v", a="x" * BIG, b="y" * BIG))
+        async with Bench(log, _slow(1.0), linger=0.0) as bench:
+            await asyncio.sleep(0.5)
+            bench.source.lose(P0)
+            await asyncio.sleep(60)
+            log.append(event("v", b="newer"))
+            bench.source.assign(P0)
+            await bench.settle(60)
+        assert [attributes["b"] for _, _, attributes in bench.sender.sent if "b" in attributes] == ["newer"]
+        assert bench.sender.overlaps == 0
+
+    run(main())
+
+
+def test_the_rest_of_a_split_update_is_not_sent_after_the_revoke_gave_up_waiting() -> None:
+    """A revoke that ran into its bound has let go: what was not on the wire by then is the next owner's to send."""
+
+    async def main() -> None:
+        log = FakeLog()
+        log.append(event("v", a="x" * BIG, b="y" * BIG, c="z" * BIG))
+        log.append(None, partition=1)
+        async with Bench(log, _slow(9.0), linger=0.0, request_timeout=10.0) as bench:
+            await asyncio.sleep(1)
+            await bench.source.revoke(P0)
+            let_go = asyncio.get_running_loop().time()
+            await asyncio.sleep(60)
+            assert max(at for at, _, _ in bench.sender.sent) <= let_go
+            assert bench.done(Done.HANDED_OVER) == 1
+
+    run(main())
+
+
+def test_a_rejected_update_whose_values_went_with_a_lost_partition_makes_no_empty_dead_letter() -> None:
+    """A dead letter is a valid event; an update whose rejected value belongs to another owner has none to write."""
+
+    async def main() -> None:
+        log = FakeLog()
+        log.append(event("v", a="zero"), partition=0)
+        log.append(event("v", a="one"), partition=1)
+        async with Bench(log, _slow(3.0, Answer(Verdict.REJECTED, "HTTP 400")), linger=1.0) as bench:
+            await asyncio.sleep(2)
+            bench.source.lose(P1)
+            await bench.settle(20)
+        decode = bench.decode
+        assert all(decode(letter.value or b"").attributes for letter in bench.letters.letters)
+        assert log.committed == {P0: 1}
+
+    run(main())
+
+
+def test_records_of_a_partition_that_is_not_owned_are_left_to_its_owner() -> None:
+    """A batch that crosses a loss on its way counts for nothing; taking it in would be an update that nobody owns."""
+
+    async def main() -> None:
+        log = _two_partitions()
+        async with Bench(log, assign=False) as bench:
+            bench.source.assign(P0)
+            bench.pipeline.records(log.records[P1])
+            await bench.settle(10)
+            assert bench.pipeline.tally.events_consumed == 1
+        assert bench.sender.profiles == {"zero": {"a": "0"}}
+
+    run(main())
+
+
+def test_losing_what_was_never_owned_changes_nothing() -> None:
+    """The coordinator may say it twice; the second time must not raise in the consumer's callback."""
+
+    async def main() -> None:
+        log = _two_partitions()
+        async with Bench(log) as bench:
+            await asyncio.sleep(0.1)
+            bench.source.lose(P0)
+            bench.source.lose(P0)
+            assert await bench.pipeline.revoked([P0]) == {}
+            await bench.settle(10)
+        assert bench.done(Done.HANDED_OVER) == 1
+
+    run(main())
+
+
+def test_back_pressure_ends_when_what_fills_the_memory_is_taken_away() -> None:
+    """A revoke frees room, so credit flows again; else the member would starve on partitions that it still owns."""
+
+    async def main() -> None:
+        log = FakeLog()
+        for number in range(50):
+            log.append(event(f"v{number}", a=1), partition=0)
+        log.append(event("one", a=1), partition=1)
+        sender = FakeSender(lambda visitor, _attributes, _number: (FINE if visitor == "one" else DOWN, 0.1))
+        async with Bench(log, sender, batch=10, max_visitors=20, assign=False) as bench:
+            bench.source.assign(P0)
+            await asyncio.sleep(5)
+            before = bench.pipeline.starved
+            await bench.source.revoke(P0)
+            assert (before, bench.pipeline.starved) == (True, False)
+            bench.source.assign(P1)
+            await bench.settle(30)
+        assert bench.sender.profiles == {"one": {"a": "1"}}
+
+    run(main())
+
+
+def test_the_ends_of_the_log_are_kept_for_what_is_owned() -> None:
+    """Lag is of owned partitions only; a gauge of a partition that went would be two replicas' alarm."""
+
+    async def main() -> None:
+        log = _two_partitions()
+        async with Bench(log) as bench:
+            bench.pipeline.ends({P0: 7, P1: 9})
+            bench.source.lose(P0)
+            assert bench.pipeline.log_ends == {P1: 9}
+
+    run(main())

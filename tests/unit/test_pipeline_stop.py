@@ -1,0 +1,241 @@
+"""How a run ends: in order within the grace, or at once with an error, but never in silence and never by hanging."""
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+
+from connector.delivery.answer import Answer, Verdict
+from connector.delivery.offsets import TopicPartition
+from connector.delivery.tally import Done
+from connector.errors import Fatal
+from connector.kafka.errors import Kind, Trouble
+from tests.support.bench import Bench
+from tests.support.fakes import FakeDeadLetters, FakeLog, FakeSender, FakeSource, event, names
+from tests.support.virtual_time import run
+
+P0, P1 = names(2)
+FINE = Answer(Verdict.ACCEPTED)
+
+
+def _log(visitors: int) -> FakeLog:
+    log = FakeLog()
+    for number in range(visitors):
+        log.append(event(f"v{number}", a=number))
+    return log
+
+
+def _took(began: float) -> float:
+    return asyncio.get_running_loop().time() - began
+
+
+def test_a_drain_sends_what_comes_due_within_the_grace_and_commits_it() -> None:
+    """SIGTERM finishes what lingers; dropping it would cost nothing but repeat, waiting for ever would be SIGKILL."""
+
+    async def main() -> None:
+        log = _log(50)
+        async with Bench(log, linger=3.0) as bench:
+            await asyncio.sleep(1)
+            began = asyncio.get_running_loop().time()
+            await bench.stop()
+            assert _took(began) == pytest.approx(2.0, abs=0.1)
+            assert (bench.done(Done.ACCEPTED), bench.pending) == (50, 0)
+            assert log.committed == {P0: 50}
+            assert bench.source.closed
+
+    run(main())
+
+
+def test_a_drain_with_nothing_to_do_ends_at_once() -> None:
+    """An idle replica stops in no time; a fixed wait would make each rolling update slow."""
+
+    async def main() -> None:
+        async with Bench(_log(5)) as bench:
+            await bench.settle(5)
+            began = asyncio.get_running_loop().time()
+            await bench.stop()
+            assert _took(began) < 0.1
+
+    run(main())
+
+
+def test_a_drain_takes_no_new_records() -> None:
+    """What comes after SIGTERM is the next owner's; taking it would make the drain endless under traffic."""
+
+    async def main() -> None:
+        log = _log(1)
+        sender = FakeSender(lambda *_: (FINE, 3.0))
+        async with Bench(log, sender, linger=0.0) as bench:
+            await asyncio.sleep(1)
+            stopping = asyncio.create_task(bench.stop())
+            await asyncio.sleep(0.5)
+            log.append(event("late", a=1))
+            bench.source.feed()
+            await stopping
+            assert bench.pipeline.tally.events_consumed == 1
+        assert log.committed == {P0: 1}
+
+    run(main())
+
+
+def test_a_drain_with_a_hanging_endpoint_ends_at_its_deadline() -> None:
+    """20 of 25 s are for sending; then only what is done is committed, and the rest is handed over."""
+
+    async def main() -> None:
+        log = _log(10)
+        sender = FakeSender(lambda visitor, _attributes, _number: (FINE, 0.1 if visitor < "v5" else 1_000.0))
+        async with Bench(log, sender, linger=0.0, max_in_flight=10, shutdown_grace=25.0) as bench:
+            await asyncio.sleep(1)
+            began = asyncio.get_running_loop().time()
+            await bench.stop()
+            assert _took(began) == pytest.approx(20.0, abs=0.5)
+            assert (bench.done(Done.ACCEPTED), bench.done(Done.HANDED_OVER)) == (5, 5)
+            assert bench.pipeline.tally.requests[Verdict.TIMEOUT] == 5
+        assert log.committed == {P0: 5}
+
+    run(main())
+
+
+def test_a_drain_during_an_outage_does_not_wait_for_its_end() -> None:
+    """With the circuit open nothing will go: the rest is handed over at once instead of spending the grace on it."""
+
+    async def main() -> None:
+        log = _log(100)
+        async with Bench(log, FakeSender(lambda *_: (Answer(Verdict.UNAVAILABLE, "HTTP 500"), 0.1))) as bench:
+            await asyncio.sleep(30)
+            began = asyncio.get_running_loop().time()
+            await bench.stop()
+            assert _took(began) < 1
+            assert (bench.done(Done.HANDED_OVER), bench.pending) == (100, 0)
+        assert log.committed.get(P0, 0) == 0
+
+    run(main())
+
+
+def test_a_drain_leaves_retries_beyond_the_deadline_to_the_next_owner() -> None:
+    """A retry that is due in a minute cannot be sent in 20 s, so nobody waits for it."""
+
+    async def main() -> None:
+        log = _log(1)
+        sender = FakeSender(lambda *_: (Answer(Verdict.THROTTLED, "HTTP 429", retry_after=60.0), 0.1))
+        async with Bench(log, sender) as bench:
+            await asyncio.sleep(5)
+            began = asyncio.get_running_loop().time()
+            await bench.stop()
+            assert _took(began) < 0.1
+            assert bench.done(Done.HANDED_OVER) == 1
+
+    run(main())
+
+
+def test_a_drain_waits_for_dead_letters_under_way() -> None:
+    """Their acknowledgement is worth the grace as an answer is; else a restart writes them twice."""
+
+    async def main() -> None:
+        log = FakeLog()
+        log.append(b"{")
+        letters = FakeDeadLetters()
+        letters.hold.clear()
+        async with Bench(log, letters=letters) as bench:
+            await asyncio.sleep(1)
+            asyncio.get_running_loop().call_later(5, letters.hold.set)
+            await bench.stop()
+            assert bench.done(Done.DEAD_LETTERED) == 1
+        assert log.committed == {P0: 1}
+
+    run(main())
+
+
+def test_a_stop_before_the_first_assignment_ends_at_once() -> None:
+    """SIGTERM while joining the group is no special case."""
+
+    async def main() -> None:
+        async with Bench(_log(1), assign=False) as bench:
+            await bench.stop()
+            assert bench.source.closed
+            assert bench.source.commits == []
+
+    run(main())
+
+
+def test_a_crash_of_a_worker_ends_the_process() -> None:
+    """A bug must not leave a process that looks alive with a visitor that nobody sends; it ends with that error."""
+
+    def behave(_visitor: str, _attributes: dict[str, str], _number: int) -> tuple[Answer, float]:
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        log = _log(3)
+        bench = Bench(log, FakeSender(behave))
+        await bench.start()
+        with pytest.raises(ZeroDivisionError):
+            await bench.ended()
+        assert bench.source.closed
+        assert log.committed.get(P0, 0) == 0
+        assert bench.done(Done.HANDED_OVER) == 3
+
+    run(main())
+
+
+class _BrokenSource(FakeSource):
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        del offsets
+        raise ZeroDivisionError
+
+
+def test_a_crash_while_committing_ends_the_process_and_leaves_the_group() -> None:
+    """A committer that died in silence would let the group's position stand still; the group is left all the same."""
+
+    async def main() -> None:
+        log = _log(1)
+        bench = Bench(log, commit_interval=1.0, source=_BrokenSource(log))
+        await bench.start()
+        with pytest.raises(ZeroDivisionError):
+            await bench.ended()
+        assert bench.source.closed
+
+    run(main())
+
+
+def test_a_consumer_that_cannot_go_on_ends_the_run_with_its_reason() -> None:
+    """The source's Fatal is what the process ends with, and what is done by then is committed."""
+
+    async def main() -> None:
+        log = _log(5)
+        bench = Bench(log, commit_interval=3_600.0)
+        await bench.start()
+        await bench.settle(10)
+        bench.pipeline.failed(Fatal("kafka_fatal", "start it again"))
+        with pytest.raises(Fatal, match="start it again"):
+            await bench.ended()
+        assert log.committed == {P0: 5}
+
+    run(main())
+
+
+def test_the_first_failure_is_the_one_that_is_told() -> None:
+    """What breaks while everything is torn down must not hide the cause."""
+
+    async def main() -> None:
+        bench = Bench(_log(1))
+        await bench.start()
+        bench.pipeline.failed(Fatal("first", "the cause"))
+        bench.pipeline.failed(Fatal("second", "a consequence"))
+        with pytest.raises(Fatal, match="the cause"):
+            await bench.ended()
+
+    run(main())
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_trouble_is_said_and_changes_nothing(kind: Kind) -> None:
+    """The client goes on by itself, so does the pipeline; else a broker's restart becomes ours."""
+
+    async def main() -> None:
+        async with Bench(_log(3)) as bench:
+            for _ in range(3):
+                bench.pipeline.trouble(Trouble(kind, "kafka_unreachable", "_TRANSPORT", "detail", "remedy"))
+            await bench.settle(10)
+        assert bench.done(Done.ACCEPTED) == 3
+
+    run(main())
