@@ -9,7 +9,7 @@ Everything here runs on one event loop, so a method without an `await` in it is 
 import asyncio
 import random
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -200,11 +200,11 @@ class Pipeline:
 
     # What the group does: the Listener of the source.
 
-    def assigned(self, partitions: Sequence[TopicPartition], totals: Mapping[str, int]) -> None:
-        """Start fresh trackers at wherever the group's position is."""
+    def assigned(self, partitions: Mapping[TopicPartition, int], totals: Mapping[str, int]) -> None:
+        """Start fresh trackers at the group's position."""
         self._totals = totals
-        for name in partitions:
-            tracker = self.assigned_partitions[name] = PartitionOffsets(name)
+        for name, committed in partitions.items():
+            tracker = self.assigned_partitions[name] = PartitionOffsets(name, committed)
             self._by_topic.setdefault(name.topic, {})[name.partition] = tracker
         self._share_rate()
         self._bell.ring()
@@ -360,18 +360,23 @@ class Pipeline:
         finally:
             self.requests_in_flight -= 1
         now = self._now()
-        longest = self._config.retry.maximum
-        if answer.retry_after is not None and answer.retry_after > longest:
-            answer = replace(answer, retry_after=longest)
         self.tally.requests[answer.verdict] += 1
         self.tally.request_seconds.observe(now - began)
+        answer = self._read(answer)
         shift = self.circuit.settled(update.visitor, answer, now, first=update.attempts == 0, probe=probe)
         if shift is not None:
             self._say_shift(shift, answer)
+        return answer
+
+    def _read(self, answer: Answer) -> Answer:
+        """Read an answer as the settings want it read."""
         if answer.verdict is Verdict.UNCONFIRMED:
             self._say("target_unconfirmed", reason=answer.reason, accepted=self._config.accept_unconfirmed)
             if self._config.accept_unconfirmed:
                 return Answer(Verdict.ACCEPTED, answer.reason)
+        longest = self._config.retry.maximum
+        if answer.retry_after is not None and answer.retry_after > longest:
+            return replace(answer, retry_after=longest)
         return answer
 
     def _accepted(self, update: Update) -> None:
@@ -388,7 +393,7 @@ class Pipeline:
         """It goes again with the newest values, or is a dead letter when it failed too often by its own fault."""
         now = self._now()
         policy = self._config.retry
-        attempts = update.attempts + (answer.reached and self.circuit.healthy)
+        attempts = update.attempts + self.circuit.blames_update(answer)
         if attempts >= policy.max_attempts:
             self._bury(update, "RetriesExhausted", f"failed {attempts} times, at last: {answer.reason}")
             return
@@ -569,5 +574,5 @@ class Pipeline:
 _NONE: dict[int, PartitionOffsets] = {}
 
 
-def _names(partitions: Sequence[TopicPartition]) -> list[str]:
+def _names(partitions: Iterable[TopicPartition]) -> list[str]:
     return [f"{topic}/{partition}" for topic, partition in partitions]

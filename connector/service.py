@@ -81,15 +81,22 @@ class Service:
         await self.ops.start()
         try:
             async with self._sender:
-                wrong = await self._dead_letters.prepare()
-                if wrong is not None:
-                    log.warning("dead_letter_topic_unavailable", topic=self._settings.dead_letter_topic, reason=wrong)
+                preparing = asyncio.create_task(self._prepare_dead_letters())
                 self._started = True
-                await self.pipeline.run(stop)
+                try:
+                    await self.pipeline.run(stop)
+                finally:
+                    preparing.cancel()
         finally:
             await self._dead_letters.close()
             await self.ops.stop()
             beating.cancel()
+
+    async def _prepare_dead_letters(self) -> None:
+        """Say early that there is no topic for dead letters; it matters only when there is a letter."""
+        wrong = await self._dead_letters.prepare()
+        if wrong is not None:
+            log.warning("dead_letter_topic_unavailable", topic=self._settings.dead_letter_topic, reason=wrong)
 
     def snapshot(self) -> Snapshot:
         """What the metrics show, all of one moment."""

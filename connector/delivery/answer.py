@@ -28,10 +28,12 @@ class Verdict(enum.StrEnum):
 class Answer:
     """One attempt's end. `reason` is safe to log: no body, no token, no visitor. `retry_after` is in seconds, if said.
 
-    `reached` is False when no connection came about, so that the attempt says nothing of the update itself.
+    `reached` is False when no connection came about, so that the attempt says nothing of the update itself. `own` is
+    True when the failure may well be the update's own fault, as a plain 500 is and a 503 or a timeout is not.
     """
 
     verdict: Verdict
     reason: str = ""
     retry_after: float | None = None
     reached: bool = True
+    own: bool = False

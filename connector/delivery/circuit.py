@@ -16,7 +16,7 @@ PROBE_SECONDS = 2.0
 UNAUTHORIZED_PROBE_SECONDS = 10.0
 """Slower, because only a person or a token file can mend it, and every probe spends quota."""
 
-_FAILED = frozenset({Verdict.THROTTLED, Verdict.UNAVAILABLE, Verdict.TIMEOUT, Verdict.UNAUTHORIZED})
+_FAILED = frozenset(Verdict) - {Verdict.ACCEPTED, Verdict.REJECTED}
 
 
 class Shift(enum.Enum):
@@ -31,8 +31,8 @@ class Circuit:
 
     One visitor that fails for good must not look like an outage, and an outage must not look like many visitors that
     fail for good. So the circuit opens on `FAILURES_TO_OPEN` failures without a success between them from at least
-    `VISITORS_TO_OPEN` visitors (or without ever reaching the endpoint), and at the first 401 or 403; and an attempt
-    counts against its update only while few *first* attempts fail: a retry of a bad update says nothing new.
+    `VISITORS_TO_OPEN` visitors (or without ever reaching the endpoint), and at the first 401 or 403. An update that
+    gets a plain 500 again says nothing new of the endpoint, and does not count for that.
     """
 
     __slots__ = (
@@ -64,10 +64,14 @@ class Circuit:
         """True while the endpoint is held to be down."""
         return bool(self.reason)
 
-    @property
-    def healthy(self) -> bool:
-        """True when a failed attempt is the update's own fault as far as anyone can tell."""
-        return not self.reason and self._sick < SICK_SHARE and self._failures < FAILURES_TO_OPEN
+    def blames_update(self, answer: Answer) -> bool:
+        """Whether a failed attempt counts against its update: the endpoint is otherwise healthy as far as one can tell.
+
+        What speaks of the endpoint (503, a timeout) counts only while others get through.
+        """
+        if self.reason or not answer.reached or self._sick >= SICK_SHARE:
+            return False
+        return answer.own or self._failures < FAILURES_TO_OPEN
 
     def wait(self, now: float) -> float:
         """Seconds until a request may go; 0 or less: now; infinite while a probe is on its way."""
@@ -76,7 +80,7 @@ class Circuit:
         return math.inf if self._probing else self._probe_at - now
 
     def started(self) -> int:
-        """A request goes on the wire; True when it is the probe of an open circuit."""
+        """A request goes on the wire; returns a number for it when it is the probe of an open circuit, else 0."""
         if not self.is_open:
             return 0
         self._serial += 1
@@ -98,7 +102,7 @@ class Circuit:
             if current:
                 self._schedule_probe(answer, now)
             return None
-        return self._fail(visitor, answer, now)
+        return self._fail(visitor, answer, now) if first or not answer.own else None
 
     def abandoned(self, *, probe: int) -> None:
         """A request was given up without an answer; if it was the probe, another may go."""

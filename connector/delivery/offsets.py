@@ -21,12 +21,13 @@ class PartitionOffsets:
 
     __slots__ = ("_open", "committed", "detached", "letters", "name", "position", "revoking")
 
-    def __init__(self, name: TopicPartition) -> None:
+    def __init__(self, name: TopicPartition, committed: int = -1) -> None:
+        """`committed` is where the group stands; -1 when it does not or when that is not known."""
         self.name = name
-        self.position = -1
-        """The offset after the last record taken; -1 before the first."""
-        self.committed = -1
-        """The offset last acknowledged by the group coordinator in this assignment."""
+        self.position = committed
+        """The offset after the last record taken."""
+        self.committed = committed
+        """The offset last acknowledged by the group coordinator."""
         self.letters = 0
         """Records whose own dead letter is not acknowledged yet."""
         self.revoking = False
@@ -45,5 +46,5 @@ class PartitionOffsets:
 
     @property
     def committable(self) -> int:
-        """The offset below which every record is done; -1 when nothing was taken yet."""
+        """The offset below which every record is done; -1 when nothing was taken yet and none was committed."""
         return next(iter(self._open), self.position)

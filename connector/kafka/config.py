@@ -31,6 +31,8 @@ def client(config: KafkaConfig) -> dict[str, Property]:
     """What consumer and producer share."""
     return {
         "client.id": "target-profile-connector",
+        # Else twenty lines a second while a broker is down; `error_cb` says the same, and we say it once.
+        "log_level": 2,
         "reconnect.backoff.max.ms": 5_000,
         "topic.metadata.refresh.interval.ms": 30_000,
         **config.security,

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
@@ -28,6 +28,7 @@ COMMIT_SECONDS = 10.0
 """A commit not answered by then is unknown. Committing synchronously has no deadline and would lock the consumer."""
 CLOSE_SECONDS = 8.0
 ENDS_SECONDS = 5.0
+LOOK_SECONDS = 5.0
 METADATA_SECONDS = 2.0
 
 _Wanted = dict[TopicPartition, int]
@@ -58,6 +59,8 @@ class ConsumerThread:
         self._paused = False
         self._closing = False
         self._held: list[Message] = []
+        self._fresh: list[TopicPartition] = []
+        self._look_at = 0.0
         self._starved_since = 0.0
         self._ends_at = 0.0
         self._wake = threading.Condition()
@@ -129,6 +132,8 @@ class ConsumerThread:
                 self.last_beat = time.monotonic()
                 self._do_commands(client)
                 self._turn(client)
+                self._tell_assigned(client)
+                self._look_for_topics(client)
                 self._tell_ends(client)
         except Exception as error:  # noqa: BLE001 - a thread that ends unseen would leave a Ready replica that consumes nothing
             self._tell(self._listener.failed, Fatal("kafka_fatal", f"the consumer thread failed: {error!r}"))
@@ -177,6 +182,7 @@ class ConsumerThread:
         if batch:
             with self._wake:
                 self._credits -= 1
+            self._tell_assigned(client)
             # A message without an error has a topic, a partition and an offset.
             self._tell(self._listener.records, cast("list[Record]", batch))
 
@@ -226,10 +232,11 @@ class ConsumerThread:
             client.pause(partitions)
         else:
             client.resume(partitions)
-        self._tell(self._listener.assigned, added, self._count_partitions(client))
+        self._fresh += added
 
     def _revoke(self, client: Consumer, partitions: list[KafkaTopicPartition]) -> None:
         """Commit what the loop says, then let go. librdkafka finishes a commit on its way before it unassigns."""
+        self._tell_assigned(None)
         going = [name for p in partitions if (name := TopicPartition(p.topic, p.partition)) in self._owned]
         self._forget_held(going)
         if going:
@@ -255,7 +262,30 @@ class ConsumerThread:
 
     # Helpers.
 
+    def _tell_assigned(self, client: Consumer | None) -> None:
+        """Say what is new, without asking the broker when called inside a callback.
+
+        `list_topics` inside a callback makes the next callback of the same poll abort the process: librdkafka's Python
+        client keeps one call state a thread.
+        """
+        if not self._fresh:
+            return
+        fresh, self._fresh = dict.fromkeys(self._fresh, -1), []
+        if client is not None:
+            self._count_partitions(client)
+            fresh |= _committed(client, fresh)
+        self._tell(self._listener.assigned, fresh, dict(self._totals))
+
+    def _look_for_topics(self, client: Consumer) -> None:
+        """Say that a topic is missing, which the KIP-848 protocol does not; only while nothing is owned."""
+        now = time.monotonic()
+        if self._owned or now < self._look_at:
+            return
+        self._look_at = now + LOOK_SECONDS
+        self._count_partitions(client)
+
     def _let_go(self, names: set[TopicPartition]) -> None:
+        self._tell_assigned(None)
         gone = sorted(names & self._owned)
         self._owned.difference_update(gone)
         self._forget_held(gone)
@@ -265,16 +295,17 @@ class ConsumerThread:
         """A record that came while paused goes with its partition."""
         self._held = [m for m in self._held if (m.topic(), m.partition()) not in names]
 
-    def _count_partitions(self, client: Consumer) -> dict[str, int]:
-        """How many partitions the subscribed topics have; what was known before where the broker does not say."""
+    def _count_partitions(self, client: Consumer) -> None:
+        """Learn how many partitions the topics have; what was known before stays where the broker does not say."""
         for topic in self._config.topics:
             try:
-                found = client.list_topics(topic, timeout=METADATA_SECONDS).topics[topic].partitions
+                found = client.list_topics(topic, timeout=METADATA_SECONDS).topics[topic]
             except KafkaException:
-                continue
-            if found:
-                self._totals[topic] = len(found)
-        return dict(self._totals)
+                return
+            if found.error is not None:
+                self._error(found.error)
+            elif found.partitions:
+                self._totals[topic] = len(found.partitions)
 
     def _tell_ends(self, client: Consumer) -> None:
         """Say where the logs end: what the fetches brought, or while paused what the broker answers."""
@@ -306,6 +337,15 @@ class ConsumerThread:
     def _tell(self, what: Callable[..., None], *args: object) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(what, *args)
+
+
+def _committed(client: Consumer, names: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    """Where the group stands; nothing where the coordinator does not say."""
+    try:
+        found = client.committed([KafkaTopicPartition(*name) for name in names], timeout=METADATA_SECONDS)
+    except KafkaException:
+        return {}
+    return {TopicPartition(p.topic, p.partition): max(-1, p.offset) for p in found if p.error is None}
 
 
 def _kafka(names: set[TopicPartition]) -> list[KafkaTopicPartition]:

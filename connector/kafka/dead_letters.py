@@ -12,7 +12,7 @@ from connector.errors import Fatal
 from connector.kafka.config import KafkaConfig, client, producer
 
 POLL_SECONDS = 0.02
-METADATA_SECONDS = 10.0
+METADATA_SECONDS = 5.0
 FIRST_RETRY_SECONDS = 0.5
 LAST_RETRY_SECONDS = 30.0
 CUT_BYTES = 65_536
@@ -118,6 +118,9 @@ class KafkaDeadLetters:
         admin = AdminClient(client(self._config))
         try:
             found = admin.list_topics(self._topic, timeout=METADATA_SECONDS).topics[self._topic]
+        except KafkaException as error:
+            return f"Kafka does not say whether it exists: {error.args[0].str()}"
+        try:
             if found.error is None:
                 return None
             if found.error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:

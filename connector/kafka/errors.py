@@ -28,16 +28,15 @@ class Trouble:
 FENCED = frozenset(
     {
         KafkaError.UNKNOWN_MEMBER_ID,
-        KafkaError.ILLEGAL_GENERATION,
         KafkaError.FENCED_INSTANCE_ID,
         KafkaError.FENCED_MEMBER_EPOCH,
-        KafkaError.STALE_MEMBER_EPOCH,
     }
 )
 """A commit answered so means that the group gave our partitions to someone else.
 
 It is said once: after the automatic rejoin the same consumer could overwrite its successor's commit, so the partitions
-are dropped at the first of these.
+are dropped at the first of these. ILLEGAL_GENERATION and STALE_MEMBER_EPOCH are not among them: a commit that races a
+rebalance gets them while the member keeps its partitions, and nobody would assign those to it again.
 """
 
 _IGNORABLE = frozenset({KafkaError._PARTITION_EOF, KafkaError._TIMED_OUT, KafkaError._WAIT_COORD})  # noqa: SLF001 - librdkafka's own codes are spelt so

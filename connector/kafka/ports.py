@@ -12,8 +12,11 @@ from connector.kafka.errors import Trouble
 class Listener(Protocol):
     """Told what the group does. Records of a partition come only between its `assigned` and its `revoked` or `lost`."""
 
-    def assigned(self, partitions: Sequence[TopicPartition], totals: Mapping[str, int]) -> None:
-        """These are added to what is owned; `totals` is the number of partitions of each subscribed topic."""
+    def assigned(self, partitions: Mapping[TopicPartition, int], totals: Mapping[str, int]) -> None:
+        """These are added to what is owned, with their committed offsets (-1: none, or not known).
+
+        `totals` is the number of partitions of each subscribed topic.
+        """
         ...
 
     def records(self, batch: Sequence[Record]) -> None:

@@ -24,7 +24,8 @@ _HTML = re.compile(rb"<(?:!doctype\s+html|html)", re.IGNORECASE)
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?")
 
 # The classes of RFC 9110, section 15.
-_SUCCESS, _REDIRECT, _CLIENT_ERROR = range(200, 300), range(300, 400), range(400, 500)
+_SUCCESS, _REDIRECT, _CLIENT_ERROR, _SERVER_ERROR = (range(first, first + 100) for first in (200, 300, 400, 500))
+_GATEWAY = (502, 503, 504)
 _PROXY_REFUSED = 407
 _REJECTED_HINTS = {
     400: "look at the client code and the attributes",
@@ -67,7 +68,8 @@ def classify(  # noqa: PLR0911 - a table, a row a return
     if status in _REDIRECT:
         reason = "a redirect, which is never followed; set TARGET_BASE_URL and TARGET_UPDATE_PATH to where the API is"
         return Answer(Verdict.UNAVAILABLE, f"HTTP {status}: {reason}", wait)
-    return Answer(Verdict.UNAVAILABLE, f"HTTP {status} with {_kind(body)}: the endpoint failed", wait)
+    own = status in _SERVER_ERROR and status not in _GATEWAY
+    return Answer(Verdict.UNAVAILABLE, f"HTTP {status} with {_kind(body)}: the endpoint failed", wait, own=own)
 
 
 def parse_retry_after(text: str | None, now_epoch: float) -> float | None:

@@ -123,7 +123,7 @@ class FakeSource:
         totals: dict[str, int] = {}
         for topic, _ in self.log.records:
             totals[topic] = totals.get(topic, 0) + 1
-        self.listener.assigned(names, totals)
+        self.listener.assigned({name: self.log.committed.get(name, -1) for name in names}, totals)
         self.feed()
 
     async def revoke(self, *names: TopicPartition) -> None:

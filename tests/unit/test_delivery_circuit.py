@@ -8,7 +8,8 @@ from connector.delivery.answer import Answer, Verdict
 from connector.delivery.circuit import FAILURES_TO_OPEN, UNAUTHORIZED_PROBE_SECONDS, Circuit, Shift
 from connector.events.change import Visitor
 
-DOWN = Answer(Verdict.UNAVAILABLE, "HTTP 500")
+DOWN = Answer(Verdict.UNAVAILABLE, "HTTP 502")
+BAD = Answer(Verdict.UNAVAILABLE, "HTTP 500", own=True)
 UNREACHED = Answer(Verdict.UNAVAILABLE, "no connection", reached=False)
 BUSY = Answer(Verdict.THROTTLED, "HTTP 429")
 DENIED = Answer(Verdict.UNAUTHORIZED, "HTTP 401")
@@ -55,10 +56,10 @@ def test_eight_failures_from_three_visitors_open_it(answer: Answer) -> None:
     shifts = [_answer(circuit, turn % 3, answer) for turn in range(8)]
     assert shifts == [None] * 7 + [Shift.OPENED]
     assert circuit.reason == answer.verdict.value
-    assert not circuit.healthy
+    assert not circuit.blames_update(DOWN)
 
 
-@pytest.mark.parametrize("good", [FINE, Answer(Verdict.REJECTED, "HTTP 400"), Answer(Verdict.UNCONFIRMED)])
+@pytest.mark.parametrize("good", [FINE, Answer(Verdict.REJECTED, "HTTP 400")])
 def test_any_answer_of_a_working_endpoint_starts_the_count_anew(good: Answer) -> None:
     """A refusal is a sign of life too; counting it as failure would stop a whole group for bad data."""
     circuit = Circuit()
@@ -156,7 +157,7 @@ def test_recovery_is_seen_within_two_seconds(answer: Answer) -> None:
     now += circuit.wait(now)
     assert _answer(circuit, 1, FINE, now) is Shift.CLOSED
     assert circuit.wait(now) == 0
-    assert circuit.healthy
+    assert circuit.blames_update(DOWN)
 
 
 def test_a_refused_token_is_probed_slowly() -> None:
@@ -192,7 +193,28 @@ def test_few_bad_visitors_leave_it_healthy_and_many_do_not() -> None:
         _answer(circuit, turn, FINE)
         for poison in range(5):
             _answer(circuit, -poison, DOWN, first=False)
-        assert circuit.healthy
+        assert circuit.blames_update(DOWN)
     for turn in range(50):
         _answer(circuit, turn, FINE if turn % 2 else DOWN)
-    assert not circuit.healthy
+    assert not circuit.blames_update(DOWN)
+
+
+def test_bad_updates_that_are_left_alone_are_no_outage() -> None:
+    """Updates that get a 500 each time come to an end; an open circuit would keep them, and the offset."""
+    circuit = Circuit()
+    for number in range(10):
+        _answer(circuit, number, BAD if number % 2 else FINE)
+    for turn in range(100):
+        assert _answer(circuit, turn % 5, BAD, first=False) is None
+        assert circuit.blames_update(BAD)
+
+
+def test_a_lone_visitor_in_an_outage_is_not_blamed() -> None:
+    """A 502 counts only while others get through; else an outage in a quiet night makes dead letters."""
+    circuit = Circuit()
+    blamed = 0
+    for turn in range(100):
+        _answer(circuit, 1, DOWN, first=turn == 0)
+        blamed += circuit.blames_update(DOWN)
+    assert blamed < FAILURES_TO_OPEN
+    assert not circuit.blames_update(UNREACHED)

@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 
 
-class Unavailable(Exception):  # noqa: N818 - read at the `except` as what it means
+class Unavailable(Exception):
     """No real broker can be had here; the text names the missing part and how to get it."""
 
 

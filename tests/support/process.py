@@ -1,0 +1,274 @@
+"""The program as its users run it: `python -m connector` in a process of its own, watched from outside alone."""
+
+import ctypes
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+from connector.ops.events import COMMON_FIELDS, EVENTS
+from connector.settings.load import PREFIXES
+
+T = TypeVar("T")
+
+POLL_SECONDS = 0.05
+START_SECONDS = 30.0
+"""A start takes a second; on a machine busy with other work, ten times that."""
+STOP_SECONDS = 30.0
+HTTP_SECONDS = 10.0
+BAD_SETTINGS = 2
+"""The exit code of a process that never came to have a log."""
+
+_SAMPLE = re.compile(r"^(target_connector_\S+) (\S+)$", re.MULTILINE)
+
+
+def until(condition: Callable[[], T], seconds: float, what: str) -> T:
+    """Ask again and again until the answer is true; returns it. Fails with `what` when it never is."""
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}; at last: {str(answer)[:2_000]}"
+        time.sleep(POLL_SECONDS)
+    return answer
+
+
+class Program:
+    """One run of `python -m connector` with a command. As a context manager it leaves no process behind."""
+
+    def __init__(self, folder: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Start it; its output goes to files of `folder`. None of the settings of this process reach it."""
+        name = f"{arguments[0]}-{time.monotonic_ns()}"
+        self._out = folder / f"{name}.out"
+        self._err = folder / f"{name}.err"
+        passed_on = {name: value for name, value in os.environ.items() if not name.startswith(PREFIXES)}
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "connector", *arguments],
+                env={**passed_on, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+                preexec_fn=_die_with_parent(),  # noqa: PLW1509 - one system call, looked up before the fork
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if self._process.poll() is None:
+            self.kill9()
+        if error is not None:
+            error.add_note(f"the end of its output:\n{self.stdout[-4_000:]}{self.stderr[-4_000:]}")
+
+    @property
+    def stdout(self) -> str:
+        """All that it printed so far."""
+        return self._out.read_text()
+
+    @property
+    def stderr(self) -> str:
+        """All that it printed there so far."""
+        return self._err.read_text()
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
+    def wait(self, seconds: float = STOP_SECONDS) -> int:
+        """Wait for its own end; returns the exit code."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired as late:
+            msg = f"still running after {seconds:.0f} s:\n{self.stdout[-4_000:]}{self.stderr[-4_000:]}"
+            raise AssertionError(msg) from late
+
+    def terminate(self) -> None:
+        """Tell it to end, as an orchestrator does."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def stop(self, seconds: float = STOP_SECONDS) -> int:
+        """Tell it to end and wait for that; returns the exit code."""
+        self.terminate()
+        return self.wait(seconds)
+
+    def kill9(self) -> None:
+        """End it as a crash does: no handler runs."""
+        self._process.kill()
+        self._process.wait()
+
+    def freeze(self) -> None:
+        """Stop it where it stands, as a paused machine does; it keeps its connections and knows nothing of it."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """End that."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def until(self, condition: Callable[[], T], what: str, seconds: float = START_SECONDS) -> T:
+        """As the function, but a process that has ended meanwhile is a failure at once."""
+
+        def ask() -> T:
+            answer = condition()
+            assert answer or self.exit_code is None, f"it ended with {self.exit_code}, before this came true: {what}"
+            return answer
+
+        return until(ask, seconds, what)
+
+
+class Connector(Program):
+    """`connector run`, its log, and its ops port. Leaving it as a context also holds its log to the contract."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        super().__init__(folder, ["run"], environment)
+        self._port = 0
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        if error is None:
+            self.assert_log_is_sound()
+
+    def assert_log_is_sound(self) -> None:
+        """Each line one object, of a known event, at a level, with a time and no field that the event does not have."""
+        if self.exit_code != BAD_SETTINGS:
+            assert self.stderr == ""
+        for line in self.lines():
+            event = EVENTS[line["event"]]
+            assert line["timestamp"].endswith(("Z", "+00:00")), line
+            assert line["level"] in ("debug", "info", "warning", "error"), line
+            known = {"timestamp", "level", "event", *event.fields, *COMMON_FIELDS}
+            assert line.keys() <= known, f"{sorted(line.keys() - known)} in {line}"
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The log so far, each line an object; a line that is not finished yet is left out."""
+        return [json.loads(line) for line in self.stdout.split("\n")[:-1]]
+
+    def said(self, event: str) -> list[dict[str, Any]]:
+        """The lines of one event."""
+        return [line for line in self.lines() if line["event"] == event]
+
+    def until_said(self, event: str, seconds: float = START_SECONDS) -> dict[str, Any]:
+        """Wait for an event in the log; returns its first line."""
+        return self.until(lambda: self.said(event), f"the log says {event}", seconds)[0]
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Ask the ops port; returns status and body."""
+        if not self._port:
+            self._port = self.until_said("ops_listening")["port"]
+        return request(f"http://127.0.0.1:{self._port}", "GET", path)
+
+    def metrics(self) -> dict[str, float]:
+        """Every sample of the contract's metrics, of one scrape, by its name with labels as it is written."""
+        status, body = self.get("/metrics")
+        assert status == 200
+        return {name: float(number) for name, number in _SAMPLE.findall(body.decode())}
+
+    def status(self) -> dict[str, Any]:
+        """What `/status` says."""
+        status, body = self.get("/status")
+        assert status == 200
+        answer: dict[str, Any] = json.loads(body)
+        return answer
+
+    def ready(self) -> bool:
+        """Whether the probe for readiness says so."""
+        return self.get("/readyz")[0] == 200
+
+
+class Sandbox(Program):
+    """`connector sandbox` on a free port, and its own API: the endpoint, and the judge of what reaches it."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        super().__init__(folder, ["sandbox", "--port", "0", *options], {})
+        found = self.until(lambda: re.findall(r"(http://[^ ]+) - try", self.stdout), "the sandbox says where it is")
+        self.url: str = found[0]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        code = self.stop() if error is None else None
+        super().__exit__(kind, error, trace)
+        assert not code
+
+    def profiles(self) -> dict[str, dict[str, str]]:
+        """Kind and id of the visitor to its attributes."""
+        profiles: dict[str, dict[str, str]] = self._ask("GET", "/sandbox/profiles")
+        return profiles
+
+    def stats(self) -> dict[str, Any]:
+        """The counters."""
+        stats: dict[str, Any] = self._ask("GET", "/sandbox/stats")
+        return stats
+
+    def set_faults(self, *faults: str) -> None:
+        """Put another plan of faults in force; none: good health."""
+        self._ask("PUT", "/sandbox/faults", list(faults))
+
+    def set_token(self, token: str) -> None:
+        """Ask for another bearer token from now on."""
+        self._ask("PUT", "/sandbox/token", {"token": token})
+
+    def assert_no_rule_was_broken(self) -> None:
+        """Not one request against the documented rules, and never two at once for one visitor."""
+        stats = self.stats()
+        assert stats["violations"] == {}, stats["violation_samples"][:10]
+        assert stats["overlapping"] == 0
+
+    def _ask(self, method: str, path: str, body: object = None) -> Any:
+        status, answer = request(self.url, method, path, None if body is None else json.dumps(body).encode())
+        assert status in (200, 204), answer
+        return json.loads(answer) if answer else None
+
+
+def environment(bootstrap: str, topic: str, target: str, **others: str | float) -> dict[str, str]:
+    """What `connector run` needs, with short times; the group has the topic's name, so no other test has it.
+
+    A member that was killed holds its partitions until its session ends: three seconds, not the usual 45.
+    """
+    usual: dict[str, str | float] = {
+        "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+        "KAFKA_TOPICS": topic,
+        "KAFKA_GROUP_ID": topic,
+        "TARGET_CLIENT_CODE": "demo",
+        "TARGET_BASE_URL": target,
+        "TARGET_MAX_UPDATES_PER_SECOND": 0,
+        "COALESCE_LINGER_SECONDS": 0.1,
+        "COMMIT_INTERVAL_SECONDS": 0.5,
+        "OPS_HOST": "127.0.0.1",
+        "OPS_PORT": 0,
+    }
+    if others.get("KAFKA_GROUP_PROTOCOL", "classic") == "classic":
+        usual["KAFKA_PROPERTIES"] = '{"session.timeout.ms": 3000, "heartbeat.interval.ms": 300}'
+    return {name: str(value) for name, value in {**usual, **others}.items()}
+
+
+def request(base: str, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    """One HTTP request of the standard library's client; returns status and body."""
+    connection = http.client.HTTPConnection(urlsplit(base).netloc, timeout=HTTP_SECONDS)
+    try:
+        connection.request(method, path, body)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def _die_with_parent() -> Callable[[], object] | None:
+    """On Linux the kernel kills the process when pytest itself is killed; elsewhere only leaving the context does."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(1, signal.SIGKILL)
