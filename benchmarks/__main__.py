@@ -15,7 +15,7 @@ from rich.table import Table
 from benchmarks.events import TOPIC_PARTITIONS, one_each, zipf
 from benchmarks.nginx import endpoint
 from tests.support.kafka.broker import KafkaBroker
-from tests.support.kafka.fetch import cache, fetch
+from tests.support.kafka.prepare import obtain
 
 INTAKE_BOUND = 1.6
 WIRE_BOUND = 1.4
@@ -24,13 +24,13 @@ WIRE_BOUND = 1.4
 def main() -> int:
     """Run both comparisons; exit code 1 when a bound is passed."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--events", type=int, default=200_000, help="records of the intake comparison")
-    parser.add_argument("--visitors", type=int, default=20_000, help="visitors among them, Zipf-like")
+    parser.add_argument("--events", type=int, default=500_000, help="records of the intake comparison")
+    parser.add_argument("--visitors", type=int, default=40_000, help="visitors among them, Zipf-like")
     parser.add_argument("--requests", type=int, default=20_000, help="records, and so requests, of the wire comparison")
     parser.add_argument("--pairs", type=int, default=5, help="how often each pair is run")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as made, endpoint(Path(made)) as url:
-        broker = KafkaBroker(fetch(cache()), Path(made) / "kafka")
+        broker = KafkaBroker(obtain(), Path(made) / "kafka")
         broker.start()
         try:
             return _compare(broker, url, args)

@@ -8,8 +8,10 @@ Everything here runs on one event loop, so a method without an `await` in it is 
 
 import asyncio
 import random
+import re
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -43,6 +45,7 @@ LOW_WATER = 0.9
 """Consumption goes on when this share of the bound is pending: hysteresis, so that it does not flutter."""
 CLOSING_SECONDS = 5.0
 """Of the grace time, what is kept for the last commit and for leaving the group."""
+LEAST_CLOSING_SECONDS = 1.0
 
 
 class Source(Protocol):
@@ -60,8 +63,8 @@ class Source(Protocol):
         """Commit; raises CommitFailed when it is not known to have taken effect."""
         ...
 
-    async def close(self) -> None:
-        """Leave the group; what is still owned is revoked first, and what that returns is committed."""
+    async def close(self, seconds: float) -> None:
+        """Leave the group, within so many seconds; what is still owned is revoked and committed first."""
         ...
 
 
@@ -155,22 +158,28 @@ class Pipeline:
         committer = loop.create_task(self._commit_regularly())
         for task in (*workers, committer):
             task.add_done_callback(self._crashed)
+        closing = min(CLOSING_SECONDS, max(self._config.shutdown_grace, LEAST_CLOSING_SECONDS))
+        deadline = loop.time() + self._config.shutdown_grace
         self._source.start(self)
         try:
             while not stop.is_set() and self._failure is None:
                 await self._bell.wait()
             self.draining = True
+            deadline = loop.time() + max(self._config.shutdown_grace, closing)
             if self._failure is None:
-                await self._drain(loop.time() + max(0.0, self._config.shutdown_grace - CLOSING_SECONDS))
+                await self._drain(deadline - closing)
         finally:
             self.draining = True
+            deadline = min(deadline, loop.time() + closing)
             for task in (stopped, committer, *workers, *self._tasks):
                 task.cancel()
             await asyncio.gather(stopped, committer, *workers, *self._tasks, return_exceptions=True)
             try:
-                await self._commit()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(deadline - closing / 2):
+                        await self._commit()
             finally:
-                await self._source.close()
+                await self._source.close(max(0.0, deadline - loop.time()))
         if self._failure is not None:
             raise self._failure
 
@@ -200,15 +209,20 @@ class Pipeline:
 
     # What the group does: the Listener of the source.
 
-    def assigned(self, partitions: Mapping[TopicPartition, int], totals: Mapping[str, int]) -> None:
-        """Start fresh trackers at the group's position."""
-        self._totals = totals
-        for name, committed in partitions.items():
-            tracker = self.assigned_partitions[name] = PartitionOffsets(name, committed)
+    def assigned(self, partitions: Mapping[TopicPartition, int]) -> None:
+        """Start fresh trackers where the partitions start."""
+        for name, start in partitions.items():
+            tracker = self.assigned_partitions[name] = PartitionOffsets(name, start)
             self._by_topic.setdefault(name.topic, {})[name.partition] = tracker
         self._share_rate()
         self._bell.ring()
         log.info("partitions_assigned", partitions=_names(partitions), owned=len(self.assigned_partitions))
+
+    def counted(self, totals: Mapping[str, int]) -> None:
+        """Take the share of the rate that follows from the number of partitions."""
+        self._totals = totals
+        self._share_rate()
+        self._bell.ring()
 
     def records(self, batch: Sequence[Record]) -> None:
         """Take a batch in: decode, coalesce, and move each partition's position."""
@@ -253,6 +267,7 @@ class Pipeline:
         for tracker in going:
             tracker.revoking = True
         self._hand_over(self.coalescer.drop_waiting(going))
+        self._bell.ring()  # What waits between two requests of one update need not wait for its turn.
         deadline = self._now() + self._config.request_timeout
         while (left := deadline - self._now()) > 0 and not self._tasks_are_over():
             if not self.coalescer.is_flying(going) and not any(tracker.letters for tracker in going):
@@ -273,14 +288,15 @@ class Pipeline:
 
     def ends(self, ends: Mapping[TopicPartition, int]) -> None:
         """Remember how long the logs are, for the lag."""
-        self.log_ends = dict(ends)
+        self.log_ends.update({name: end for name, end in ends.items() if name in self.assigned_partitions})
 
     def trouble(self, trouble: Trouble) -> None:
         """Say what Kafka says, once and then with backoff."""
         if trouble.kind is not Kind.IGNORABLE:
-            self._say(trouble.event, code=trouble.code, detail=trouble.detail, remedy=trouble.remedy)
+            about = trouble.code + _DIGITS.sub("", trouble.detail)
+            self._say(trouble.event, about=about, code=trouble.code, detail=trouble.detail, remedy=trouble.remedy)
 
-    def failed(self, error: Fatal) -> None:
+    def failed(self, error: Exception) -> None:
         """The consumer cannot go on, so neither can we."""
         self._fail(error)
 
@@ -366,6 +382,7 @@ class Pipeline:
         shift = self.circuit.settled(update.visitor, answer, now, first=update.attempts == 0, probe=probe)
         if shift is not None:
             self._say_shift(shift, answer)
+            self._bell.ring()
         return answer
 
     def _read(self, answer: Answer) -> Answer:
@@ -386,7 +403,7 @@ class Pipeline:
             self.tally.updates_accepted += 1
             if update.oldest_ms >= 0:  # A topic of the oldest message format has no timestamps.
                 self.tally.event_age_seconds.observe(max(0.0, time.time() - update.oldest_ms / 1000))
-            self._target_guard.passed(records)
+            self._target_guard.passed(1)
         self._settle(update)
 
     def _retry(self, update: Update, answer: Answer) -> None:
@@ -397,7 +414,8 @@ class Pipeline:
         if attempts >= policy.max_attempts:
             self._bury(update, "RetriesExhausted", f"failed {attempts} times, at last: {answer.reason}")
             return
-        delay = 0.0 if self.circuit.is_open else policy.delay(attempts, answer.retry_after, self._rng)
+        asked = answer.retry_after or 0.0
+        delay = asked if self.circuit.is_open else policy.delay(attempts, answer.retry_after, self._rng)
         log.debug("update_retried", visitor=update.visitor, attempts=attempts, seconds=delay, reason=answer.reason)
         self._give_back(update, now + delay, attempts)
 
@@ -420,13 +438,13 @@ class Pipeline:
         partition.open(offset)
         partition.letters += 1
         self.letters_pending += 1
-        tripped = self._decode_guard.failed(1)
+        tripped = self._decode_guard.failed()
         if tripped:
             self._trip(tripped, refused.reason)
             return False
         self._say(
             "event_refused",
-            about=refused.field,
+            about=refused.reason,
             topic=partition.name.topic,
             partition=partition.name.partition,
             offset=offset,
@@ -453,7 +471,7 @@ class Pipeline:
         if not update.attributes:
             self._accepted(update)
             return
-        tripped = self._target_guard.failed(update.records)
+        tripped = self._target_guard.failed()
         if tripped:
             self._trip(tripped, reason)
             return
@@ -474,8 +492,9 @@ class Pipeline:
 
     async def _bury_update(self, letter: DeadLetter, update: Update) -> None:
         await self._dead_letters.send(letter)
-        self.tally.events_done[Done.DEAD_LETTERED] += update.records
-        self.tally.updates_dead_lettered += 1
+        records = update.records
+        self.tally.events_done[Done.DEAD_LETTERED] += records
+        self.tally.updates_dead_lettered += bool(records)
         self._settle(update)
 
     def _trip(self, tripped: str, reason: str) -> None:
@@ -516,6 +535,8 @@ class Pipeline:
         """The assignment is over: whatever still refers to it settles nothing."""
         self._hand_over(self.coalescer.drop_flying(trackers))
         for tracker in trackers:
+            if tracker.detached:
+                continue  # Lost while its revoke was waiting.
             self._hand_over(tracker.letters)
             self.letters_pending -= tracker.letters
             tracker.detached = True
@@ -557,21 +578,22 @@ class Pipeline:
 
     def _say_shift(self, shift: Shift, answer: Answer) -> None:
         if shift is Shift.CLOSED:
-            log.info("circuit_closed")
+            self._say("circuit_closed", level="info")
         elif answer.verdict is Verdict.UNAUTHORIZED:
             remedy = "renew TARGET_AUTH_TOKEN or its file; nothing is lost meanwhile"
-            log.error("target_unauthorized", reason=answer.reason, remedy=remedy)
+            self._say("target_unauthorized", level="error", reason=answer.reason, remedy=remedy)
         else:
-            log.warning("circuit_opened", reason=answer.reason, verdict=answer.verdict.value)
+            self._say("circuit_opened", reason=answer.reason, verdict=answer.verdict.value)
 
-    def _say(self, event: str, *, about: str = "", **fields: object) -> None:
-        """Log a warning once, then with backoff and a count of what was left unsaid."""
+    def _say(self, event: str, *, level: str = "warning", about: str = "", **fields: object) -> None:
+        """Log once, then with backoff and a count of what was left unsaid."""
         swallowed = self._repeats.admit((event, about), self._now())
         if swallowed is not None:
-            log.warning(event, **fields, **({"repeated": swallowed} if swallowed else {}))
+            getattr(log, level)(event, **fields, **({"repeated": swallowed} if swallowed else {}))
 
 
 _NONE: dict[int, PartitionOffsets] = {}
+_DIGITS = re.compile(r"\d+")
 
 
 def _names(partitions: Iterable[TopicPartition]) -> list[str]:

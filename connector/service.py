@@ -21,14 +21,15 @@ from connector.ops.metrics import Metrics, Snapshot
 from connector.ops.server import OpsServer
 from connector.pipeline import Pipeline, PipelineConfig
 from connector.settings import Settings, masked
-from connector.target.endpoint import endpoint
-from connector.target.proxy import proxy_for
+from connector.target.endpoint import EndpointError, endpoint
+from connector.target.proxy import ProxyError, proxy_for
 from connector.target.render import Method, Renderer
 from connector.target.sender import HttpSender, SenderConfig
 from connector.target.token import FileToken, FixedToken, Reload, TokenError, TokenSource
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
+BAD_SETTINGS = "settings_refused"
 LAG_SECONDS = 1.0
 """How often the loop shows that it comes round."""
 
@@ -37,10 +38,14 @@ class Service:
     """One replica: the pipeline with its edges, and the ops port beside it."""
 
     def __init__(self, settings: Settings) -> None:
-        """Join everything; nothing is opened yet. Raises Fatal when a token cannot be used."""
+        """Join everything; nothing is opened yet. Raises Fatal when a token, an address or a proxy cannot be used."""
         self._settings = settings
         kafka = _kafka(settings)
-        where = endpoint(settings.target_base_url, settings.target_update_path, settings.target_client_code)
+        try:
+            where = endpoint(settings.target_base_url, settings.target_update_path, settings.target_client_code)
+            proxy = proxy_for(where.origin)
+        except (EndpointError, ProxyError) as error:
+            raise Fatal(BAD_SETTINGS, str(error)) from error
         self._source = ConsumerThread(kafka)
         self._dead_letters = KafkaDeadLetters(kafka)
         self._sender = HttpSender(
@@ -50,7 +55,7 @@ class Service:
                 timeout_seconds=settings.target_timeout_seconds,
                 max_connections=settings.target_max_in_flight,
                 token=_token(settings),
-                proxy=proxy_for(where.origin),
+                proxy=proxy,
             )
         )
         self.pipeline = Pipeline(
@@ -96,7 +101,7 @@ class Service:
         """Say early that there is no topic for dead letters; it matters only when there is a letter."""
         wrong = await self._dead_letters.prepare()
         if wrong is not None:
-            log.warning("dead_letter_topic_unavailable", topic=self._settings.dead_letter_topic, reason=wrong)
+            log.warning("dead_letter_topic_unavailable", topic=self._settings.dead_letter_topic, reason=wrong.reason)
 
     def snapshot(self) -> Snapshot:
         """What the metrics show, all of one moment."""
@@ -178,21 +183,24 @@ async def serve(settings: Settings) -> int:
     task: asyncio.Task[None] | None = None
 
     def told() -> None:
+        nonlocal task
         if not stop.is_set():
             stop.set()
         elif task is not None:
             task.cancel()
+            task = None  # A third signal must not interrupt the last commit.
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told)
     try:
-        task = asyncio.ensure_future(Service(settings).run(stop))
-        await task
+        running = task = asyncio.ensure_future(Service(settings).run(stop))
+        await running
     except Fatal as fatal:
         # Without the traceback: the remedy says it all, and the reader is an operator.
         log.error(fatal.event, remedy=fatal.remedy)  # noqa: TRY400
-        log.error("connector_stopped", reason=fatal.event, exit_code=1)  # noqa: TRY400
-        return 1
+        code = 2 if fatal.event == BAD_SETTINGS else 1
+        log.error("connector_stopped", reason=fatal.event, exit_code=code)  # noqa: TRY400
+        return code
     except asyncio.CancelledError:
         log.warning("connector_stopped", reason="second signal", exit_code=1)
         return 1

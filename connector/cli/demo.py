@@ -2,9 +2,13 @@
 
 import argparse
 import asyncio
+import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
+
+from rich.console import Console
 
 from connector.cli.run import loop_factory
 from connector.demo.reconcile import Report
@@ -23,6 +27,8 @@ _REAL = """\
 The broker was embedded and Target a sandbox. For your own, set at least
   KAFKA_BOOTSTRAP_SERVERS, KAFKA_TOPICS, TARGET_CLIENT_CODE
 (and TARGET_AUTH_TOKEN_FILE where the account asks for a token), then `connector run`. `connector settings` has all."""
+
+TERMINATED = 128 + signal.SIGTERM
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -44,23 +50,55 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     """Run it; 0 only if it reconciles."""
     config = DemoConfig(args.events, args.visitors, args.faults, args.seed)
-    view: View
-    if args.format == "json":
-        view = NoView(sys.stdout)
-    else:
-        view = LiveView(sys.stdout) if sys.stdout.isatty() else PlainView(sys.stdout)
-    with tempfile.TemporaryDirectory(prefix="connector-demo-") as folder:
-        try:
-            with view, asyncio.Runner(loop_factory=loop_factory()) as runner:
-                report = runner.run(demo(config, Path(folder), view))
-        except DemoFailed as failed:
-            sys.stderr.write(f"{failed}\n")
-            return 1
+    folder = Path(tempfile.mkdtemp(prefix="connector-demo-"))
+    needed = False
+    try:
+        report = _run(config, folder, _view(args.format))
+        needed = not report.reconciles
+    except DemoFailed as failed:
+        needed = True
+        sys.stderr.write(f"{failed}\nThe whole log is in {folder}\n")
+        return 1
+    except asyncio.CancelledError:
+        return TERMINATED
+    finally:
+        if not needed:
+            shutil.rmtree(folder, ignore_errors=True)
     if args.format == "json":
         sys.stdout.write(report.line() + "\n")
     else:
         _print(report)
-    return 0 if report.reconciles else 1
+    if needed:
+        sys.stderr.write(f"{_failings(report)}; the connector's log is in {folder}\n")
+    return 1 if needed else 0
+
+
+def _view(form: str) -> View:
+    if form == "json":
+        return NoView(sys.stdout)
+    # A terminal that cannot move its cursor cannot draw over itself; and rich takes FORCE_COLOR for a terminal.
+    board = sys.stdout.isatty() and Console(file=sys.stdout).is_interactive
+    return LiveView(sys.stdout) if board else PlainView(sys.stdout)
+
+
+def _run(config: DemoConfig, folder: Path, view: View) -> Report:
+    async def until_told() -> Report:
+        task = asyncio.current_task()
+        if task is not None:
+            # Else the connector would outlive us. Ctrl-C is the runner's own; nohup ignores SIGHUP, and so do we.
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        return await demo(config, folder, view)
+
+    with view, asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(until_told())
+
+
+def _failings(report: Report) -> str:
+    return (
+        f"it does not reconcile: {report.lost} values lost, {report.wrong} wrong, {report.violations} broken API rules"
+    )
 
 
 def _print(report: Report) -> None:
@@ -68,7 +106,7 @@ def _print(report: Report) -> None:
     sys.stdout.write(
         f"\n  events in            {report.events:>9,}\n"
         f"  updates accepted     {report.updates:>9,}\n"
-        f"  calls saved          {report.saved:>9,}   by coalescing\n"
+        f"  calls saved          {report.saved:>9,}   by coalescing ({report.saved / report.events:.0%})\n"
         f"  requests             {report.requests:>9,}   retries included\n"
         f"  dead letters         {report.dead_letters:>9,}   malformed events\n"
         f"  lost                 {report.lost:>9,}\n"

@@ -19,9 +19,9 @@ class Verdict(enum.StrEnum):
     TIMEOUT = "timeout"
     """No whole answer in time; the update may have been applied."""
     UNCONFIRMED = "unconfirmed"
+    """A 2xx whose body is in no known form."""
 
     __hash__ = str.__hash__  # Enum's own is a Python call, on every request.
-    """A 2xx whose body is in no known form."""
 
 
 @dataclass(frozen=True, slots=True)

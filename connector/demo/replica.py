@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from connector.settings.load import PREFIXES
+
 STOP_SECONDS = 20.0
-_OUR_PREFIXES = ("KAFKA_", "TARGET_", "COALESCE_", "EVENT_", "RETRY_", "DEAD_LETTER_", "QUOTA_", "COMMIT_")
-_ALSO_OURS = ("SHUTDOWN_", "OPS_", "LOG_")
 
 
 class Replica:
@@ -23,8 +23,16 @@ class Replica:
     def __init__(self, settings: Mapping[str, str], log: Path) -> None:
         """`settings` replace all of the connector's variables: what the user has set is for the real service."""
         self.log = log
-        around = {name: v for name, v in os.environ.items() if not name.startswith((*_OUR_PREFIXES, *_ALSO_OURS))}
-        self._environment = {**around, **settings, "OPS_HOST": "127.0.0.1", "OPS_PORT": "0", "LOG_FORMAT": "json"}
+        around = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(PREFIXES) and not name.lower().endswith("_proxy")
+        }
+        # All of the demo is on this machine, where a company's proxy does not lead. The star is for macOS, which has
+        # proxies outside of the environment too.
+        direct = {"no_proxy": "*", "NO_PROXY": "*"}
+        ops = {"OPS_HOST": "127.0.0.1", "OPS_PORT": "0", "LOG_FORMAT": "json"}
+        self._environment = {**around, **direct, **settings, **ops}
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
         self._read_from = 0

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections import deque
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,13 @@ CRASH_AT = 0.5
 """With faults: the connector is killed when this share of the events is in."""
 FAULTS = ("status=503,p=0.05", "status=429,p=0.02,retry_after=1", "lost_answer,p=0.02", "delay=0.05,p=0.1")
 MALFORMED_SHARE = 0.001
+LOG_LINES = 5
+SESSION_SECONDS = 3
+"""Without a heartbeat for so long, a member is dead. A real broker allows no less than 6 by default."""
+
+STARTING = "the connector starts"
+JOINING = "the consumer group forms: about 3 seconds"
+RETURNING = "the group waits until the killed member counts as dead: about 5 seconds"
 
 
 class DemoFailed(Exception):
@@ -53,29 +61,40 @@ class _Run:
     malformed: int = 0
     expected: dict[str, dict[str, str]] = field(default_factory=dict)
     recent: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=20))
+    known: dict[str, Any] | None = None
+    """The newest status of a connector that had partitions."""
 
 
 async def demo(config: DemoConfig, folder: Path, view: View) -> Report:
     """Run it; raises DemoFailed when the connector ends or stalls."""
     faults = tuple(parse_fault(text) for text in FAULTS) if config.faults else ()
     target = SandboxTarget(SandboxConfig(client_code="demo", faults=faults, seed=config.seed))
-    await target.start()
     broker = EmbeddedBroker()
-    broker.start()
-    broker.create_topic(TOPIC)
-    replica = Replica(_settings(broker, target), folder / "connector.log")
-    try:
-        view.say(f"embedded broker on {broker.bootstrap}, sandbox Target on {target.url}, log in {replica.log}")
+    async with AsyncExitStack() as cleanup:
+        cleanup.callback(broker.stop)
+        cleanup.push_async_callback(target.stop)
+        await target.start()
+        broker.start()
+        broker.create_topic(TOPIC)
+        replica = Replica(_settings(broker, target), folder / "connector.log")
+        cleanup.callback(replica.kill)
+        view.say(_opening(config, broker, target, replica))
         replica.start()
         run = await _flow(config, broker, target, replica, view)
+        view.say("every event is done: the connector is stopped, and each profile compared with its events")
         code = await replica.stop()
         if code:
             raise DemoFailed(_post_mortem(replica, f"the connector ended with {code} on SIGTERM"))
         return _report(run, broker, target)
-    finally:
-        replica.kill()
-        await target.stop()
-        broker.stop()
+
+
+def _opening(config: DemoConfig, broker: EmbeddedBroker, target: SandboxTarget, replica: Replica) -> str:
+    faults = "\nfaults: 503, 429 and lost answers, slow ones, malformed events, one kill -9" if config.faults else ""
+    return (
+        f"{config.events:,} events for {config.visitors:,} visitors; the broker is embedded, Target is a sandbox, "
+        f"the connector is the real one\n"
+        f"Kafka {broker.bootstrap}, Target {target.url}, log {replica.log}{faults}"
+    )
 
 
 async def _flow(
@@ -85,23 +104,23 @@ async def _flow(
     run = _Run(time.monotonic())
     generator = Generator(config.visitors, config.seed, MALFORMED_SHARE if config.faults else 0.0)
     step = max(1, round(config.events / LOAD_SECONDS * TICK))
-    ready, crashed, note = False, not config.faults, ""
+    ready, killed = False, False
     moved, progress = time.monotonic(), (-1, -1)
     while True:
         status = await replica.status()
-        read, settled = _read(status), _settled(status)
-        ready = ready or bool(status and status["partitions"])
-        if ready and run.produced - read < UNREAD:
+        if status is not None and status["partitions"]:
+            ready, run.known = True, status
+        settled = _settled(status)
+        if ready and run.produced - _read(status) < UNREAD:
             _produce(run, generator, broker, min(step, config.events - run.produced))
-        if status is not None:
-            view.show(_moment(run, config, target, status, note))
-        if not crashed and run.produced >= config.events * CRASH_AT and settled:
-            crashed, note = True, "killed and started again"
-            replica.kill()
-            view.say("the connector was killed (SIGKILL) in the middle and is started again")
-            replica.start()
-        elif replica.ended is not None:
+        view.show(_moment(run, config, target, _note(status, killed=killed)))
+        if replica.ended is not None:
             raise DemoFailed(_post_mortem(replica, f"the connector ended by itself with {replica.ended}"))
+        if config.faults and not killed and run.produced >= config.events * CRASH_AT and settled:
+            killed, settled = True, 0
+            replica.kill()
+            view.say("the connector is killed (SIGKILL) in the middle of its work, and started again")
+            replica.start()
         if run.produced == config.events and settled == config.events:
             broker.flush()
             return run
@@ -110,6 +129,15 @@ async def _flow(
         elif time.monotonic() - moved > STALLED_SECONDS:
             raise DemoFailed(_post_mortem(replica, f"nothing moved for {STALLED_SECONDS:.0f} s"))
         await asyncio.sleep(TICK)
+
+
+def _note(status: dict[str, Any] | None, *, killed: bool) -> str:
+    """What a person waits for; empty while the connector has partitions, and so moves."""
+    if status is None:
+        return STARTING
+    if status["partitions"]:
+        return ""
+    return RETURNING if killed else JOINING
 
 
 def _produce(run: _Run, generator: Generator, broker: EmbeddedBroker, count: int) -> None:
@@ -133,13 +161,13 @@ def _settled(status: dict[str, Any] | None) -> int:
     return sum(max(0, part["committable"]) for part in status["partitions"]) if status else 0
 
 
-def _moment(run: _Run, config: DemoConfig, target: SandboxTarget, status: dict[str, Any], note: str) -> Moment:
+def _moment(run: _Run, config: DemoConfig, target: SandboxTarget, note: str) -> Moment:
     now = time.monotonic()
     updates = target.endpoint.stats()["applied"]
     run.recent.append((now, run.produced, updates))
     (then, events_then, updates_then) = run.recent[0]
     passed = max(now - then, TICK)
-    settled = _settled(status)
+    settled = _settled(run.known)
     return Moment(
         seconds=now - run.began,
         events=run.produced,
@@ -148,11 +176,17 @@ def _moment(run: _Run, config: DemoConfig, target: SandboxTarget, status: dict[s
         events_rate=(run.produced - events_then) / passed,
         updates=updates,
         updates_rate=(updates - updates_then) / passed,
-        saved=max(0.0, 1 - updates / settled) if settled else 0.0,
+        saved=_saved(run.known),
         lag=run.produced - settled,
-        p99=status["event_age_seconds"]["p99"],
+        p99=run.known["event_age_seconds"]["p99"] if run.known else None,
         note=note,
     )
+
+
+def _saved(status: dict[str, Any] | None) -> float:
+    """By the connector's own count, which also has what was accepted above an offset that still waits."""
+    events = status["events"]["accepted"] if status else 0
+    return 1 - status["updates"]["accepted"] / events if status and events else 0.0
 
 
 def _report(run: _Run, broker: EmbeddedBroker, target: SandboxTarget) -> Report:
@@ -176,8 +210,7 @@ def _settings(broker: EmbeddedBroker, target: SandboxTarget) -> dict[str, str]:
         "KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap,
         "KAFKA_TOPICS": TOPIC,
         "KAFKA_GROUP_ID": GROUP,
-        # After the crash the group waits for the dead member until its session ends: the shortest that is allowed.
-        "KAFKA_PROPERTIES": json.dumps({"session.timeout.ms": 6_000, "heartbeat.interval.ms": 500}),
+        "KAFKA_PROPERTIES": json.dumps({"session.timeout.ms": SESSION_SECONDS * 1_000, "heartbeat.interval.ms": 500}),
         "TARGET_CLIENT_CODE": "demo",
         "TARGET_BASE_URL": target.url,
         "TARGET_MAX_UPDATES_PER_SECOND": "0",
@@ -186,5 +219,5 @@ def _settings(broker: EmbeddedBroker, target: SandboxTarget) -> dict[str, str]:
 
 
 def _post_mortem(replica: Replica, what: str) -> str:
-    last = replica.log.read_text(errors="replace").splitlines()[-5:]
+    last = replica.log.read_text(errors="replace").splitlines()[-LOG_LINES:]
     return "\n".join([f"{what}; its last lines:", *last])

@@ -30,6 +30,7 @@ class Moment:
     p99: float | None
     """Seconds from a record's timestamp to its update's acceptance; None before the first."""
     note: str
+    """What is waited for while nothing can move; else empty."""
 
 
 class View(Protocol):
@@ -52,7 +53,7 @@ class LiveView:
     """A board that is drawn over itself."""
 
     def __init__(self, file: TextIO) -> None:
-        self._console = Console(file=file)
+        self._console = Console(file=file, highlight=False, markup=False)
         self._live = Live(console=self._console, refresh_per_second=8, transient=True)
 
     def __enter__(self) -> Self:
@@ -66,6 +67,11 @@ class LiveView:
 
     def show(self, moment: Moment) -> None:
         """Draw the board anew."""
+        bar = Table.grid(padding=(0, 2))
+        bar.add_row(
+            ProgressBar(total=moment.total, completed=moment.settled, width=40, pulse=moment.events == 0),
+            f"{moment.settled:,} of {moment.total:,} events done",
+        )
         board = Table.grid(padding=(0, 3))
         for _ in range(4):
             board.add_column(justify="right")
@@ -73,23 +79,22 @@ class LiveView:
         board.add_row(
             f"{moment.events_rate:,.0f}", f"{moment.updates_rate:,.0f}", f"{moment.saved:.0%}", f"{moment.lag:,}"
         )
-        bar = Table.grid(padding=(0, 2))
-        share = f"{moment.settled:,} of {moment.total:,} events settled"
-        bar.add_row(ProgressBar(total=moment.total, completed=min(moment.settled, moment.total), width=40), share)
+        # Always as many lines: a board that grows and shrinks makes the screen jump.
         age = "" if moment.p99 is None else f"99 % of events are at Target within {moment.p99:g} s"
         self._live.update(Group(bar, board, Text(age, style="dim"), Text(moment.note, style="yellow")))
 
     def say(self, text: str) -> None:
         """Print above the board."""
-        self._console.print(text, highlight=False)
+        self._console.print(text)
 
 
 class PlainView:
-    """A line now and then."""
+    """A line now and then, and one whenever there is something else to wait for."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
         self._last = -PLAIN_SECONDS
+        self._note = ""
 
     def __enter__(self) -> Self:
         return self
@@ -100,17 +105,17 @@ class PlainView:
         return
 
     def show(self, moment: Moment) -> None:
-        """Print a line, if the last one is old enough."""
-        if moment.seconds - self._last < PLAIN_SECONDS:
+        """Print a line, if the last one is old enough or says what is true no more."""
+        if moment.seconds - self._last < PLAIN_SECONDS and moment.note == self._note:
             return
-        self._last = moment.seconds
-        age = "" if moment.p99 is None else f", p99 {moment.p99:g} s"
-        note = f" ({moment.note})" if moment.note else ""
-        self.say(
-            f"{moment.seconds:5.1f} s  {moment.settled:,} of {moment.total:,} events settled, "
+        self._last, self._note = moment.seconds, moment.note
+        numbers = (
+            f"{moment.settled:,} of {moment.total:,} events done, "
             f"{moment.events_rate:,.0f} events/s in, {moment.updates_rate:,.0f} updates/s out, "
-            f"{moment.saved:.0%} of calls saved, lag {moment.lag:,}{age}{note}"
+            f"{moment.saved:.0%} of calls saved, lag {moment.lag:,}"
         )
+        age = "" if moment.p99 is None else f", 99 % within {moment.p99:g} s"
+        self.say(f"{moment.seconds:5.1f} s  {moment.note or numbers + age}")
 
     def say(self, text: str) -> None:
         """Print it."""

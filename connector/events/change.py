@@ -19,12 +19,17 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     """One event's wish: these attributes of this visitor get these values.
 
     `attributes` maps dotted names (without `profile.`) to the text to send; it is never empty unless every value was a
-    null that the rules drop. `occurred_at` has a time zone, and is None when the event does not say.
+    null that the rules drop. `occurred` is the event's own RFC 3339 text, None when it does not say.
     """
 
     visitor: Visitor
     attributes: dict[str, str]
-    occurred_at: datetime | None = None
+    occurred: str | None = None
+
+    @property
+    def occurred_at(self) -> datetime | None:
+        """When it was true, with a time zone; read only where the order asks for it."""
+        return None if self.occurred is None else datetime.fromisoformat(self.occurred.upper())
 
 
 class Refused(ValueError):

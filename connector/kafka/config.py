@@ -47,12 +47,16 @@ def consumer(config: KafkaConfig) -> dict[str, Property]:
         "fetch.queue.backoff.ms": 20,
         "queued.max.messages.kbytes": 32_768,
         "queued.min.messages": 10_000,
-        # A revoke waits for a request on the wire, so the poll interval must leave room for the longest.
-        "max.poll.interval.ms": max(300_000, int((config.request_timeout + 60) * 1_000)),
         **config.properties,
+        # A revoke waits for a request on the wire, so the poll interval must leave room for the longest.
+        "max.poll.interval.ms": max(
+            int(config.properties.get("max.poll.interval.ms", 300_000)), int((config.request_timeout + 60) * 1_000)
+        ),
         "group.id": config.group_id,
         "group.protocol": config.group_protocol,
-        "auto.offset.reset": config.auto_offset_reset,
+        # Where a group without offsets begins is decided at its assignment, and committed; this is for an offset that
+        # the log no longer has, where the end would skip what was never read.
+        "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "enable.partition.eof": False,
@@ -77,12 +81,16 @@ _CONSUMER_ONLY = (
 )
 
 
+def admin(config: KafkaConfig) -> dict[str, Property]:
+    """What every client but the consumer has."""
+    shared = {name: value for name, value in config.properties.items() if not name.startswith(_CONSUMER_ONLY)}
+    return {**client(config), **shared}
+
+
 def producer(config: KafkaConfig) -> dict[str, Property]:
     """The dead letters': acknowledged by all in-sync replicas, retried for as long as the source offset can wait."""
-    shared = {name: value for name, value in config.properties.items() if not name.startswith(_CONSUMER_ONLY)}
     return {
-        **client(config),
-        **shared,
+        **admin(config),
         "acks": "all",
         "enable.idempotence": True,
         "linger.ms": 5,

@@ -26,10 +26,13 @@ STALL_SECONDS = 1.0
 """So long the thread just holds back before it pauses: a pause throws the prefetched records away."""
 COMMIT_SECONDS = 10.0
 """A commit not answered by then is unknown. Committing synchronously has no deadline and would lock the consumer."""
-CLOSE_SECONDS = 8.0
 ENDS_SECONDS = 5.0
-LOOK_SECONDS = 5.0
+ENDS_BUDGET_SECONDS = 0.2
+"""Of one turn, for asking where logs end: with many partitions the rest waits for the next turn."""
+COUNT_SECONDS = 30.0
+COUNT_AGAIN_SECONDS = 5.0
 METADATA_SECONDS = 2.0
+REVOKE_SLACK_SECONDS = 2.0
 
 _Wanted = dict[TopicPartition, int]
 
@@ -59,10 +62,11 @@ class ConsumerThread:
         self._paused = False
         self._closing = False
         self._held: list[Message] = []
-        self._fresh: list[TopicPartition] = []
-        self._look_at = 0.0
+        self._fresh: dict[TopicPartition, int] = {}
+        self._count_at = 0.0
         self._starved_since = 0.0
         self._ends_at = 0.0
+        self._ends_wanted: list[TopicPartition] = []
         self._wake = threading.Condition()
         self._commands: deque[_Commit] = deque()
         self._on_their_way: deque[_Commit] = deque()
@@ -103,13 +107,13 @@ class ConsumerThread:
             msg = f"no answer from the group coordinator in {COMMIT_SECONDS:.0f} s"
             raise CommitFailed(msg) from error
 
-    async def close(self) -> None:
-        """Leave the group, within a deadline: closing can hang with a broker that does not answer."""
+    async def close(self, seconds: float) -> None:
+        """Leave the group, within so many seconds: closing can hang with a broker that does not answer."""
         with self._wake:
             self._closing = True
             self._wake.notify()
         # In a thread: the loop stays free, because the last revoke asks it what to commit.
-        await asyncio.to_thread(self._thread.join, CLOSE_SECONDS)
+        await asyncio.to_thread(self._thread.join, seconds)
 
     # Everything below runs in the thread.
 
@@ -132,8 +136,8 @@ class ConsumerThread:
                 self.last_beat = time.monotonic()
                 self._do_commands(client)
                 self._turn(client)
-                self._tell_assigned(client)
-                self._look_for_topics(client)
+                self._tell_assigned()
+                self._count_partitions(client)
                 self._tell_ends(client)
         except Exception as error:  # noqa: BLE001 - a thread that ends unseen would leave a Ready replica that consumes nothing
             self._tell(self._listener.failed, Fatal("kafka_fatal", f"the consumer thread failed: {error!r}"))
@@ -164,7 +168,11 @@ class ConsumerThread:
             self._paused = True
             client.pause(_kafka(self._owned))
         message = client.poll(POLL_SECONDS)
-        if message is not None:
+        if message is None:
+            return
+        if (error := message.error()) is not None:
+            self._error(error)
+        else:
             self._held.append(message)
 
     def _take(self, client: Consumer) -> None:
@@ -182,7 +190,7 @@ class ConsumerThread:
         if batch:
             with self._wake:
                 self._credits -= 1
-            self._tell_assigned(client)
+            self._tell_assigned()
             # A message without an error has a topic, a partition and an offset.
             self._tell(self._listener.records, cast("list[Record]", batch))
 
@@ -223,29 +231,61 @@ class ConsumerThread:
             self._let_go(self._owned)
 
     def _assign(self, client: Consumer, partitions: list[KafkaTopicPartition]) -> None:
+        """Take partitions on, each from an offset that is known and committed, so that a crash cannot move the start.
+
+        No `list_topics` in here: it makes the next callback of the same poll abort the process, because the client
+        keeps one call state a thread.
+        """
         self.reached = True
-        client.incremental_assign(partitions)
-        added = [TopicPartition(p.topic, p.partition) for p in partitions]
-        self._owned.update(added)
+        starts = {TopicPartition(p.topic, p.partition): -1 for p in partitions}
+        found = _committed_offsets(client, starts)
+        begun = {name: self._beginning(client, name) for name in starts if found.get(name, 0) < 0}
+        starts.update({name: offset for name, offset in (found | begun).items() if offset >= 0})
+        # An offset that is not known is left to librdkafka, which asks again.
+        client.incremental_assign([_at(name, offset) for name, offset in starts.items()])
+        self._owned.update(starts)
+        self._fresh.update(starts)
         # A pause outlives a rebalance for some partitions and not for others: make it the same for all.
         if self._paused:
             client.pause(partitions)
         else:
             client.resume(partitions)
-        self._fresh += added
+        if any(offset >= 0 for offset in begun.values()):
+            self._start_commit(client, _Commit({name: offset for name, offset in begun.items() if offset >= 0}))
+
+    def _beginning(self, client: Consumer, name: TopicPartition) -> int:
+        """Where a group without offsets begins in this partition; -1 when the broker does not say."""
+        try:
+            low, high = client.get_watermark_offsets(KafkaTopicPartition(*name), timeout=METADATA_SECONDS)
+        except KafkaException:
+            return -1
+        return low if self._config.auto_offset_reset == "earliest" else high
 
     def _revoke(self, client: Consumer, partitions: list[KafkaTopicPartition]) -> None:
         """Commit what the loop says, then let go. librdkafka finishes a commit on its way before it unassigns."""
-        self._tell_assigned(None)
+        self._tell_assigned()
         going = [name for p in partitions if (name := TopicPartition(p.topic, p.partition)) in self._owned]
         self._forget_held(going)
-        if going:
-            work = asyncio.run_coroutine_threadsafe(self._revoked(going), self._loop)
-            try:
-                self._start_commit(client, _Commit(work.result(self._config.request_timeout + METADATA_SECONDS)))
-            except (TimeoutError, concurrent.futures.CancelledError):
-                self._tell(self._listener.lost, going)
+        if going and (offsets := self._ask_what_to_commit(going)) is not None:
+            self._start_commit(client, _Commit(offsets))
         self._owned.difference_update(going)
+
+    def _ask_what_to_commit(self, going: Sequence[TopicPartition]) -> _Wanted | None:
+        """Wait for the loop to finish what is on the wire; None when it does not in time, then nothing is committed."""
+        work = asyncio.run_coroutine_threadsafe(self._revoked(going), self._loop)
+        deadline = time.monotonic() + self._config.request_timeout + REVOKE_SLACK_SECONDS
+        while True:
+            self.last_beat = time.monotonic()
+            try:
+                return work.result(min(1.0, max(0.0, deadline - self.last_beat)))
+            except TimeoutError:
+                if time.monotonic() < deadline:
+                    continue
+            except concurrent.futures.CancelledError:
+                pass
+            work.cancel()
+            self._tell(self._listener.lost, going)
+            return None
 
     async def _revoked(self, going: Sequence[TopicPartition]) -> _Wanted:
         return dict(await self._listener.revoked(going))
@@ -262,30 +302,14 @@ class ConsumerThread:
 
     # Helpers.
 
-    def _tell_assigned(self, client: Consumer | None) -> None:
-        """Say what is new, without asking the broker when called inside a callback.
-
-        `list_topics` inside a callback makes the next callback of the same poll abort the process: librdkafka's Python
-        client keeps one call state a thread.
-        """
-        if not self._fresh:
-            return
-        fresh, self._fresh = dict.fromkeys(self._fresh, -1), []
-        if client is not None:
-            self._count_partitions(client)
-            fresh |= _committed(client, fresh)
-        self._tell(self._listener.assigned, fresh, dict(self._totals))
-
-    def _look_for_topics(self, client: Consumer) -> None:
-        """Say that a topic is missing, which the KIP-848 protocol does not; only while nothing is owned."""
-        now = time.monotonic()
-        if self._owned or now < self._look_at:
-            return
-        self._look_at = now + LOOK_SECONDS
-        self._count_partitions(client)
+    def _tell_assigned(self) -> None:
+        """Before anything else is said of them."""
+        if self._fresh:
+            fresh, self._fresh = self._fresh, {}
+            self._tell(self._listener.assigned, fresh)
 
     def _let_go(self, names: set[TopicPartition]) -> None:
-        self._tell_assigned(None)
+        self._tell_assigned()
         gone = sorted(names & self._owned)
         self._owned.difference_update(gone)
         self._forget_held(gone)
@@ -296,34 +320,50 @@ class ConsumerThread:
         self._held = [m for m in self._held if (m.topic(), m.partition()) not in names]
 
     def _count_partitions(self, client: Consumer) -> None:
-        """Learn how many partitions the topics have; what was known before stays where the broker does not say."""
+        """Learn now and then how many partitions the topics have, which decides our share of the rate.
+
+        It also says that a topic is missing, which the KIP-848 protocol does not.
+        """
+        now = time.monotonic()
+        if now < self._count_at:
+            return
+        totals = dict(self._totals)
         for topic in self._config.topics:
             try:
                 found = client.list_topics(topic, timeout=METADATA_SECONDS).topics[topic]
             except KafkaException:
-                return
+                break
+            self.reached = True
             if found.error is not None:
                 self._error(found.error)
             elif found.partitions:
-                self._totals[topic] = len(found.partitions)
+                totals[topic] = len(found.partitions)
+        known = totals.keys() >= {*self._config.topics}
+        self._count_at = time.monotonic() + (COUNT_SECONDS if known else COUNT_AGAIN_SECONDS)
+        if totals != self._totals:
+            self._totals = totals
+            self._tell(self._listener.counted, dict(totals))
 
     def _tell_ends(self, client: Consumer) -> None:
         """Say where the logs end: what the fetches brought, or while paused what the broker answers."""
         now = time.monotonic()
-        if now < self._ends_at or not self._owned:
-            return
-        self._ends_at = now + ENDS_SECONDS
+        if now >= self._ends_at:
+            self._ends_at = now + ENDS_SECONDS
+            self._ends_wanted = list(self._owned)
         ends: dict[TopicPartition, int] = {}
-        for name in self._owned:
+        while self._ends_wanted and time.monotonic() < now + ENDS_BUDGET_SECONDS:
+            name = self._ends_wanted.pop()
             try:
                 high = client.get_watermark_offsets(
-                    KafkaTopicPartition(*name), timeout=METADATA_SECONDS / 4, cached=not self._paused
+                    KafkaTopicPartition(*name), timeout=ENDS_BUDGET_SECONDS, cached=not self._paused
                 )[1]
             except KafkaException:
+                self._ends_wanted = []
                 break
             if high >= 0:
                 ends[name] = high
-        self._tell(self._listener.ends, ends)
+        if ends:
+            self._tell(self._listener.ends, ends)
 
     def _answer(self, commit: _Commit, error: CommitFailed | None) -> None:
         """Wake whoever waits; a deadline may have passed, then the future is cancelled and nobody does."""
@@ -336,16 +376,27 @@ class ConsumerThread:
 
     def _tell(self, what: Callable[..., None], *args: object) -> None:
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(what, *args)
+            self._loop.call_soon_threadsafe(self._hear, what, args)
+
+    def _hear(self, what: Callable[..., None], args: tuple[object, ...]) -> None:
+        """On the loop: an error must end the process, for the next batch would move the position past the hole."""
+        try:
+            what(*args)
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            self._listener.failed(error)
 
 
-def _committed(client: Consumer, names: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+def _committed_offsets(client: Consumer, names: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
     """Where the group stands; nothing where the coordinator does not say."""
     try:
         found = client.committed([KafkaTopicPartition(*name) for name in names], timeout=METADATA_SECONDS)
     except KafkaException:
         return {}
     return {TopicPartition(p.topic, p.partition): max(-1, p.offset) for p in found if p.error is None}
+
+
+def _at(name: TopicPartition, offset: int) -> KafkaTopicPartition:
+    return KafkaTopicPartition(*name, offset) if offset >= 0 else KafkaTopicPartition(*name)
 
 
 def _kafka(names: set[TopicPartition]) -> list[KafkaTopicPartition]:

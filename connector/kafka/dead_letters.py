@@ -1,6 +1,7 @@
 """The dead-letter topic: a record is done only when all in-sync replicas have its letter."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -9,14 +10,34 @@ from confluent_kafka.cimpl import NewTopic
 
 from connector.delivery.letter import DeadLetter
 from connector.errors import Fatal
-from connector.kafka.config import KafkaConfig, client, producer
+from connector.kafka.config import KafkaConfig, admin, producer
 
 POLL_SECONDS = 0.02
-METADATA_SECONDS = 5.0
+METADATA_SECONDS = 3.0
 FIRST_RETRY_SECONDS = 0.5
 LAST_RETRY_SECONDS = 30.0
 CUT_BYTES = 65_536
 """What is kept of a value that the topic does not take whole."""
+
+_PASSING = frozenset(
+    {
+        KafkaError._TRANSPORT,  # noqa: SLF001
+        KafkaError._TIMED_OUT,  # noqa: SLF001
+        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.NOT_CONTROLLER,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NoTopic:
+    """Why there is no topic to write to; `passing` when it may only be that Kafka does not answer now."""
+
+    reason: str
+    passing: bool
+
 
 _PREFIX = "__connect.errors."
 _HOPELESS = frozenset(
@@ -43,7 +64,7 @@ class KafkaDeadLetters:
         self._poller: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
 
-    async def prepare(self) -> str | None:
+    async def prepare(self) -> "NoTopic | None":
         """Make the topic if it is missing and may be made; returns what is wrong when there is none to write to."""
         if not self._topic:
             return None
@@ -77,9 +98,12 @@ class KafkaDeadLetters:
             raise self._unwritable(letter, "KAFKA_DEAD_LETTER_TOPIC is empty, so the connector stops instead")
         async with self._opening:
             if self._producer is None:
-                wrong = await self.prepare()
-                if wrong is not None:
-                    raise self._unwritable(letter, wrong)
+                pause = FIRST_RETRY_SECONDS
+                while (wrong := await self.prepare()) is not None:
+                    if not wrong.passing:
+                        raise self._unwritable(letter, wrong.reason)
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, LAST_RETRY_SECONDS)
                 self._producer = Producer(producer(self._config))
                 self._poller = asyncio.create_task(self._poll(self._producer))
             return self._producer
@@ -113,23 +137,23 @@ class KafkaDeadLetters:
         finally:
             self._waiting -= 1
 
-    def _ensure_topic(self) -> str | None:
+    def _ensure_topic(self) -> NoTopic | None:
         """Runs in a thread of its own: metadata calls wait."""
-        admin = AdminClient(client(self._config))
         try:
-            found = admin.list_topics(self._topic, timeout=METADATA_SECONDS).topics[self._topic]
-        except KafkaException as error:
-            return f"Kafka does not say whether it exists: {error.args[0].str()}"
-        try:
+            asking = AdminClient(admin(self._config))
+            found = asking.list_topics(self._topic, timeout=METADATA_SECONDS).topics[self._topic]
             if found.error is None:
                 return None
             if found.error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-                return f"no right to see it: allow WRITE, DESCRIBE and CREATE on {self._topic}"
-            admin.create_topics([NewTopic(self._topic, num_partitions=1)])[self._topic].result(METADATA_SECONDS)
+                return NoTopic(f"no right to see it: allow WRITE, DESCRIBE and CREATE on {self._topic}", passing=False)
+            asking.create_topics([NewTopic(self._topic, num_partitions=1)])[self._topic].result(METADATA_SECONDS)
+        except TimeoutError:
+            return NoTopic("Kafka did not answer in time", passing=True)
         except KafkaException as error:
-            if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            code = error.args[0].code()
+            if code == KafkaError.TOPIC_ALREADY_EXISTS:
                 return None
-            return f"it is missing and cannot be made: {error.args[0].str()}"
+            return NoTopic(f"it cannot be found or made: {error.args[0].str()}", passing=code in _PASSING)
         return None
 
     def _unwritable(self, letter: DeadLetter, reason: str) -> Fatal:

@@ -5,18 +5,18 @@ from typing import Protocol
 
 from connector.delivery.offsets import TopicPartition
 from connector.delivery.ports import Record
-from connector.errors import Fatal
 from connector.kafka.errors import Trouble
 
 
 class Listener(Protocol):
     """Told what the group does. Records of a partition come only between its `assigned` and its `revoked` or `lost`."""
 
-    def assigned(self, partitions: Mapping[TopicPartition, int], totals: Mapping[str, int]) -> None:
-        """These are added to what is owned, with their committed offsets (-1: none, or not known).
+    def assigned(self, partitions: Mapping[TopicPartition, int]) -> None:
+        """These are added to what is owned, with the offsets at which they start (-1: not known)."""
+        ...
 
-        `totals` is the number of partitions of each subscribed topic.
-        """
+    def counted(self, totals: Mapping[str, int]) -> None:
+        """So many partitions has each subscribed topic, as far as known; said when it is new."""
         ...
 
     def records(self, batch: Sequence[Record]) -> None:
@@ -39,6 +39,6 @@ class Listener(Protocol):
         """Something to say; the client goes on by itself."""
         ...
 
-    def failed(self, error: Fatal) -> None:
+    def failed(self, error: Exception) -> None:
         """The consumer cannot go on."""
         ...

@@ -69,7 +69,6 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             ("reason",),
             "A commit was refused or not answered; it may have landed, and is sent again.",
         ),
-        LogEvent("commit_stalled", _WARNING, ("seconds", "remedy"), "No commit was confirmed for so long."),
         LogEvent(
             "consumption_paused",
             _INFO,
@@ -111,7 +110,6 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             ("visitor", "attempts", "seconds", "reason"),
             "An update failed for now and is due again in so many seconds.",
         ),
-        LogEvent("dead_letter_topic_created", _INFO, ("topic",), "The dead-letter topic was missing and was made."),
         LogEvent(
             "dead_letter_topic_unavailable",
             _WARNING_OR_LAST,
@@ -136,7 +134,6 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             ("reason", "remedy"),
             "Target refuses the token; all updates wait for a new one, none is dropped.",
         ),
-        LogEvent("target_authorized", _INFO, (), "Target accepts the token again."),
         LogEvent(
             "target_unconfirmed", _WARNING, ("reason", "accepted"), "Target answered 2xx with a body in no known form."
         ),
@@ -168,7 +165,6 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             ("name",),
             "A name that is not in this list, at the level of the call: a mistake in the program.",
         ),
-        LogEvent("repeated", _INFO, ("name", "times"), "So many occurrences of an event were left unsaid."),
     )
 }
 
@@ -197,7 +193,6 @@ FIELDS: Final[Mapping[str, str]] = {
     "seconds": "a time span, in seconds",
     "settings": "every setting in effect, secrets masked",
     "stack": "list of `module:line function`, outermost first, without variables",
-    "times": "a count",
     "topic": "a topic's name",
     "updates_left": "updates that were not sent",
     "updates_pending": "visitors whose update waits",

@@ -14,7 +14,7 @@ from connector.delivery.offsets import TopicPartition
 from connector.delivery.ports import Record
 from connector.errors import CommitFailed, Fatal
 from connector.kafka.config import KafkaConfig
-from connector.kafka.consumer import CLOSE_SECONDS, COMMIT_SECONDS, CREDITS, STALL_SECONDS, ConsumerThread
+from connector.kafka.consumer import COMMIT_SECONDS, CREDITS, STALL_SECONDS, ConsumerThread
 from connector.kafka.errors import Trouble
 from connector.kafka.ports import Listener
 from connector.pipeline import Source
@@ -24,6 +24,9 @@ from tests.support.kafka.broker import KafkaBroker, free_ports
 SETTLE_SECONDS = 30.0
 """A rebalance takes two of these at most; a busy machine, ten times that."""
 PROTOCOLS = ("classic", "consumer")
+
+
+CLOSE_SECONDS = 8.0
 
 
 class Recorder:
@@ -46,9 +49,11 @@ class Recorder:
         self.done: Callable[[TopicPartition, int], int] = lambda _, position: position
         """From a partition and its position to what is handed over at a revoke."""
 
-    def assigned(self, partitions: Mapping[TopicPartition, int], totals: Mapping[str, int]) -> None:
+    def assigned(self, partitions: Mapping[TopicPartition, int]) -> None:
         self.mistakes += [f"{name} was assigned twice" for name in partitions if name in self.owned]
         self.owned.update(partitions)
+
+    def counted(self, totals: Mapping[str, int]) -> None:
         self.totals = totals
 
     def records(self, batch: Sequence[Record]) -> None:
@@ -80,7 +85,8 @@ class Recorder:
     def trouble(self, trouble: Trouble) -> None:
         self.troubles.append(trouble)
 
-    def failed(self, error: Fatal) -> None:
+    def failed(self, error: Exception) -> None:
+        assert isinstance(error, Fatal)
         self.failures.append(error)
 
     async def until_batch(self, number: int) -> None:
@@ -138,7 +144,7 @@ class FakeWorld:
 
     async def leave(self, source: Source) -> None:
         assert isinstance(source, FakeSource)
-        await source.close()
+        await source.close(CLOSE_SECONDS)
         del self._owned[source]
         await self._rebalance()
 
@@ -195,7 +201,7 @@ class RealWorld:
         source.start(listener)
 
     async def leave(self, source: Source) -> None:
-        await source.close()
+        await source.close(CLOSE_SECONDS)
 
     async def append(self, count: int, partitions: int) -> None:
         records = [(None, b"{}", partition) for _ in range(count) for partition in range(partitions)]
@@ -252,6 +258,8 @@ def test_a_batch_costs_a_credit_and_without_one_none_comes(world: World) -> None
         recorder = Recorder(source, generous=False)
         await world.append(100, 4)
         await world.join(source, recorder)
+        await recorder.until_batch(1)
+        await world.append(100, 4)
         for granted in range(CREDITS, CREDITS + 3):
             await recorder.until_batch(granted)
             before = recorder.count
@@ -376,7 +384,8 @@ def test_a_starved_source_keeps_its_membership_and_resumes_where_it_was(kafka: K
         before = recorder.count
         await asyncio.sleep(STALL_SECONDS + 3.5)  # Past the stall, and past the poll interval.
         assert (recorder.batches, recorder.count, recorder.gone) == (CREDITS, before, [])
-        assert await asyncio.to_thread(kafka.committed, world.topic, world.topic) == {}
+        committed = await asyncio.to_thread(kafka.committed, world.topic, world.topic)
+        assert {where.offset for where in committed.values()} == {0}, "where it began, and not a record further"
         recorder.generous = True
         for _ in range(CREDITS):
             source.more()
@@ -410,7 +419,7 @@ def test_a_frozen_broker_stops_neither_the_polls_nor_the_end(broker: KafkaBroker
             await commit
         assert COMMIT_SECONDS - 0.5 < time.monotonic() - began < COMMIT_SECONDS + 3
         began = time.monotonic()
-        await source.close()
+        await source.close(CLOSE_SECONDS)
         assert time.monotonic() - began < CLOSE_SECONDS + 3
 
     async def main() -> None:
@@ -441,7 +450,7 @@ def test_a_topic_that_does_not_exist_is_said(kafka: KafkaBroker, protocol: str) 
         await until(lambda: recorder.troubles, "the missing topic is said", 10)
         assert {trouble.event for trouble in recorder.troubles} == {"kafka_topic_missing"}
         assert recorder.failures == []
-        await source.close()
+        await source.close(CLOSE_SECONDS)
 
     asyncio.run(main())
 
@@ -460,7 +469,7 @@ def test_a_broker_that_is_not_there_is_said_and_waited_for(protocol: str) -> Non
         assert not source.reached
         assert recorder.failures == []
         began = time.monotonic()
-        await source.close()
+        await source.close(CLOSE_SECONDS)
         assert time.monotonic() - began < CLOSE_SECONDS
 
     asyncio.run(main())
@@ -484,8 +493,8 @@ def test_a_second_member_of_the_same_static_name_ends_one_of_the_two(kafka: Kafk
         assert thrown_out.failures[0].event == "kafka_fatal"
         assert "KAFKA_GROUP_INSTANCE_ID" in thrown_out.failures[0].remedy
         assert stays.failures == []
-        await old.close()
-        await new.close()
+        await old.close(CLOSE_SECONDS)
+        await new.close(CLOSE_SECONDS)
 
     asyncio.run(main())
 
@@ -503,6 +512,6 @@ def test_a_property_that_the_client_refuses_is_fatal() -> None:
         assert "KAFKA_PROPERTIES" in recorder.failures[0].remedy
         with pytest.raises(CommitFailed, match="closed"):
             await source.commit({TopicPartition("t", 0): 1})
-        await source.close()
+        await source.close(CLOSE_SECONDS)
 
     asyncio.run(main())

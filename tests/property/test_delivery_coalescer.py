@@ -132,7 +132,9 @@ class CoalescerMachine(RuleBasedStateMachine):
         self.serial += 1
         attributes = {name: f"{name}{self.serial}" for name in names}
         record = self._take_record(tracker, attributes, float(stamp if when is None else when), stamp % 2)
-        change = Change(visitor, dict(attributes), None if when is None else datetime.fromtimestamp(when, UTC))
+        change = Change(
+            visitor, dict(attributes), None if when is None else datetime.fromtimestamp(when, UTC).isoformat()
+        )
         raw = FakeRecord(
             b"", record.offset, topic=tracker.name.topic, partition=tracker.name.partition, timestamp_ms=stamp * 1_000
         )

@@ -123,7 +123,8 @@ class FakeSource:
         totals: dict[str, int] = {}
         for topic, _ in self.log.records:
             totals[topic] = totals.get(topic, 0) + 1
-        self.listener.assigned({name: self.log.committed.get(name, -1) for name in names}, totals)
+        self.listener.counted(totals)
+        self.listener.assigned({name: self.log.committed.get(name, 0) for name in names})
         self.feed()
 
     async def revoke(self, *names: TopicPartition) -> None:
@@ -173,7 +174,7 @@ class FakeSource:
             raise CommitFailed(msg)
         self._commit({name: offset for name, offset in offsets.items() if name in self._positions})
 
-    async def close(self) -> None:
+    async def close(self, seconds: float) -> None:  # noqa: ARG002 - a fake leaves at once
         """Revoke what is left, as a consumer that leaves does."""
         await self.revoke(*list(self._positions))
         self.closed = True

@@ -1,14 +1,12 @@
 """The brake on dead letters, at its limits: a wrong one empties a topic, an eager one stops a good process."""
 
-import pytest
-
 from connector.delivery.guard import RECENT, DeadLetterGuard
 
 
 def test_more_in_a_row_than_allowed_stop() -> None:
     """The limit itself is allowed and one more is not; off by one would contradict the setting's words."""
     guard = DeadLetterGuard(5, 0)
-    assert [guard.failed(1) is None for _ in range(6)] == [True] * 5 + [False]
+    assert [guard.failed() is None for _ in range(6)] == [True] * 5 + [False]
 
 
 def test_a_success_ends_the_row() -> None:
@@ -16,7 +14,7 @@ def test_a_success_ends_the_row() -> None:
     guard = DeadLetterGuard(5, 0)
     for _ in range(100):
         for _ in range(5):
-            assert guard.failed(1) is None
+            assert guard.failed() is None
         guard.passed(1)
 
 
@@ -26,14 +24,14 @@ def test_nothing_that_passed_ends_no_row() -> None:
     verdicts = []
     for _ in range(6):
         guard.passed(0)
-        verdicts.append(guard.failed(1) is None)
+        verdicts.append(guard.failed() is None)
     assert verdicts == [True] * 5 + [False]
 
 
 def test_a_share_is_judged_only_after_a_thousand_records() -> None:
     """Ten bad records at the start are no share of anything; judging early would stop a replay at its first page."""
     guard = DeadLetterGuard(0, 0.5)
-    verdicts = [guard.failed(1) is None for _ in range(RECENT)]
+    verdicts = [guard.failed() is None for _ in range(RECENT)]
     assert verdicts == [True] * (RECENT - 1) + [False]
 
 
@@ -42,50 +40,32 @@ def test_a_share_above_the_limit_stops_and_the_limit_itself_does_not() -> None:
     guard = DeadLetterGuard(0, 0.5)
     for _ in range(RECENT // 2):
         guard.passed(1)
-        assert guard.failed(1) is None
-    assert guard.failed(1) is not None
+        assert guard.failed() is None
+    assert guard.failed() is not None
 
 
 def test_what_is_older_than_the_last_thousand_is_forgotten() -> None:
     """The share is of the last 1,000 records, not of all time: a bad hour of yesterday must not count today."""
     guard = DeadLetterGuard(0, 0.5)
     for _ in range(900):
-        guard.failed(1)
+        guard.failed()
     guard.passed(RECENT)
     for _ in range(RECENT // 2):
-        assert guard.failed(1) is None
-    assert guard.failed(1) is not None
+        assert guard.failed() is None
+    assert guard.failed() is not None
 
 
-def test_a_merged_update_weighs_as_many_records_as_it_stands_for() -> None:
-    """Weights are records, not updates: one refused update of 600 events is a share of 600."""
-    guard = DeadLetterGuard(0, 0.5)
-    guard.passed(RECENT)
-    assert guard.failed(600) is not None
-
-
-def test_a_merged_update_leaves_the_window_record_by_record() -> None:
-    """Of an old merged refusal only what is still among the last 1,000 counts; counted whole it would stop us."""
-    guard = DeadLetterGuard(0, 0.5)
-    guard.failed(600)
-    guard.passed(998)
-    assert guard.failed(1) is None
-
-
-def test_a_merged_update_counts_in_a_row_by_its_records() -> None:
-    """The row is of records as well: an update of 6 events is past a limit of 5."""
-    assert DeadLetterGuard(5, 0).failed(6) is not None
-
-
-@pytest.mark.parametrize("records", [1, 7, 5_000])
-def test_zero_turns_either_limit_off(records: int) -> None:
+def test_zero_turns_either_limit_off() -> None:
     """0 is off and not "none allowed"; the other reading would stop at the first dead letter."""
     guard = DeadLetterGuard(0, 0)
     for _ in range(3_000):
-        assert guard.failed(records) is None
+        assert guard.failed() is None
 
 
 def test_the_reason_names_the_setting() -> None:
     """Whoever reads the last line of the log finds the setting in it."""
-    assert "DEAD_LETTER_MAX_CONSECUTIVE" in (DeadLetterGuard(1, 0).failed(2) or "")
-    assert "DEAD_LETTER_MAX_RATIO" in (DeadLetterGuard(0, 0.1).failed(RECENT) or "")
+    row, share = DeadLetterGuard(1, 0), DeadLetterGuard(0, 0.1)
+    row.failed()
+    share.passed(RECENT)
+    assert "DEAD_LETTER_MAX_CONSECUTIVE" in (row.failed() or "")
+    assert "DEAD_LETTER_MAX_RATIO" in ([share.failed() for _ in range(101)][-1] or "")

@@ -1,0 +1,213 @@
+"""What the README and docs say is what people type and wire up: each command, name and link must be real."""
+
+import argparse
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from connector.cli import COMMANDS, demo
+from connector.events import JsonDecoder, Nulls
+from connector.ops.metrics import DEFINITIONS
+from connector.sandbox.broker import EmbeddedBroker
+from connector.settings import describe, load
+from tests.support.process import Connector, Sandbox, environment
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
+_METRIC = re.compile(r"\btarget_connector_[a-z_]+[a-z]\b")
+
+ELSEWHERE = {
+    # Proxies, as every HTTP client reads them.
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    # OpenSSL's, for authorities that the system does not know.
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    # The tests' own.
+    "KAFKA_TEST_CACHE",
+    # Kafka's name of a right, and Kafka Connect's stages, in docs/dead-letters.md.
+    "IDEMPOTENT_WRITE",
+    "VALUE_CONVERTER",
+    "TASK_PUT",
+}
+"""Words in capitals that are no setting of ours; each with where it comes from."""
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of one language."""
+    return [text for found, text in _BLOCK.findall(page.read_text()) if found == language]
+
+
+def commands(language: str = "sh") -> list[list[str]]:
+    """Every command of the README as its words, continued lines joined."""
+    joined = (text.replace("\\\n", " ") for text in blocks(README, language))
+    return [shlex.split(line) for text in joined for line in text.splitlines() if line.strip()]
+
+
+MAKE = [words[1:] for words in commands() if words[0] == "make"]
+OURS = [words for words in commands() if words[0] != "make"]
+
+
+def recipe(words: list[str]) -> list[str]:
+    """What make would run for this, without running it: the words of the last command."""
+    printed = subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return shlex.split(printed.splitlines()[-1])
+
+
+def test_the_readme_has_the_commands_that_it_is_about() -> None:
+    """Else the tests below would be content with a README without a block."""
+    assert ["demo"] in MAKE
+    assert ["test"] in MAKE
+    assert any("ARGS=--faults" in words for words in MAKE)
+    assert any("run" in words for words in OURS)
+
+
+@pytest.mark.parametrize("words", MAKE, ids=" ".join)
+def test_every_make_command_has_a_target_and_options_that_exist(words: list[str]) -> None:
+    """Make itself says what it would run; the parser takes the options; tests/e2e/test_demo.py runs the demo."""
+    ran = recipe(words)
+    if words[0] == "demo":
+        assert ran[:2] == [".venv/bin/connector", "demo"]
+        parser = argparse.ArgumentParser()
+        demo.add_parser(parser.add_subparsers())
+        parser.parse_args(ran[1:])
+    else:
+        assert words == ["test"]
+        assert ran[:3] == [".venv/bin/python", "-m", "pytest"]
+
+
+@pytest.mark.parametrize("words", OURS, ids=lambda words: " ".join(word for word in words if "=" not in word))
+def test_every_other_command_is_ours(words: list[str]) -> None:
+    """It is called where `make` installs it, by a name that exists."""
+    program, command = [word for word in words if "=" not in word][:2]
+    assert program == ".venv/bin/connector"
+    assert command in [known.name for known in COMMANDS]
+
+
+@pytest.mark.parametrize(
+    "words", [words for words in OURS if "run" not in words], ids=lambda words: " ".join(words[1:])
+)
+def test_every_command_that_only_prints_succeeds(words: list[str]) -> None:
+    """As it is typed, without a terminal."""
+    done = subprocess.run([sys.executable, "-m", "connector", *words[1:]], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
+@pytest.mark.e2e
+def test_the_run_command_delivers_the_event_of_the_readme(tmp_path: Path) -> None:
+    """Its variables load as they stand; with the addresses of a sandbox in their place it runs, delivers and stops."""
+    (words,) = [words for words in OURS if "run" in words]
+    given = dict(word.split("=", 1) for word in words if "=" in word)
+    settings = load(given)
+    (example,) = blocks(README, "json")
+    event = json.loads(example)
+    with EmbeddedBroker() as broker, Sandbox(tmp_path, "--client-code", settings.target_client_code) as sandbox:
+        (topic,) = settings.kafka_topics
+        broker.create_topic(topic)
+        broker.produce(topic, example.encode(), event["mbox3rdPartyId"].encode())
+        broker.flush()
+        here = {"KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap, "TARGET_BASE_URL": sandbox.url, "OPS_PORT": "0"}
+        here |= {"OPS_HOST": "127.0.0.1", "COALESCE_LINGER_SECONDS": "1"}
+        with Connector(tmp_path, {**given, **here}) as connector:
+            connector.until(sandbox.profiles, "the event is at Target")
+            began = time.monotonic()
+            assert connector.stop() == 0
+            assert time.monotonic() - began < settings.shutdown_grace_seconds
+        assert sandbox.profiles() == {
+            f"mbox3rdPartyId:{event['mbox3rdPartyId']}": {"loyaltyTier": "gold", "points": "120", "active": "true"}
+        }
+
+
+def test_the_event_of_the_readme_decodes() -> None:
+    """It is what a producer copies."""
+    (example,) = blocks(README, "json")
+    change = JsonDecoder(Nulls.REJECT)(example.encode())
+    assert change.attributes == {"loyaltyTier": "gold", "points": "120", "active": "true"}
+    assert change.occurred_at is not None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_relative_link_leads_to_a_file(page: Path) -> None:
+    """A reader who meets a dead link stops reading."""
+    links = [link.partition("#")[0] for link in _LINK.findall(page.read_text()) if "://" not in link]
+    assert [link for link in links if link and not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_variable_exists(page: Path) -> None:
+    """A name that is not ours ends the service at its start; one that we dropped must leave the docs too."""
+    known = {doc.name for doc in describe()} | ELSEWHERE
+    assert set(_VARIABLE.findall(page.read_text())) - known == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_metric_exists(page: Path) -> None:
+    """Alerts are copied from docs; one on a name that is not there never fires."""
+    known = {definition.name for definition in DEFINITIONS}
+    known |= {f"{name}{ending}" for name in known for ending in ("_bucket", "_count", "_sum")}
+    assert set(_METRIC.findall(page.read_text())) - known == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_of_ours_in_a_block_exists(page: Path) -> None:
+    """A page is read on its own; `connector dlq` must not be there before it is."""
+    known = {command.name for command in COMMANDS}
+    text = "\n".join(blocks(page, "sh"))
+    assert set(re.findall(r"(?:^|[\s/])connector ([a-z]+)", text)) - known == set()
+
+
+@pytest.mark.e2e
+def test_the_replay_of_the_docs_brings_back_updates_and_leaves_the_malformed(tmp_path: Path) -> None:
+    """It is run on a bad day, by someone who trusts it: as it stands in docs/dead-letters.md, and twice."""
+    (program,) = blocks(ROOT / "docs" / "dead-letters.md", "python")
+    with EmbeddedBroker() as broker, Sandbox(tmp_path, "--fault", "status=400,visitors=refused") as sandbox:
+        broker.create_topic("profile-changes")
+        for value in (
+            b'{"mbox3rdPartyId": "refused-1", "profile": {"note": "a & \\"b\\"", "n": 1.50}}',
+            b'{"mbox3rdPartyId": "taken", "profile": {"n": 2}}',
+            b"malformed",
+        ):
+            broker.produce("profile-changes", value, b"key")
+        broker.flush()
+        settings = environment(broker.bootstrap, "profile-changes", sandbox.url, KAFKA_GROUP_PROTOCOL="consumer")
+        del settings["KAFKA_GROUP_ID"]
+        with Connector(tmp_path, settings) as connector:
+            connector.until(lambda: done(connector) == 3, "all is done")
+            assert connector.stop() == 0
+        assert "mbox3rdPartyId:refused-1" not in sandbox.profiles()
+        sandbox.set_faults()
+        assert [replay(program, broker), replay(program, broker)] == ["1 replayed\n", "0 replayed\n"]
+        with Connector(tmp_path, settings) as connector:
+            connector.until(lambda: done(connector) == 1, "what was replayed is done")
+            assert connector.stop() == 0
+        assert sandbox.profiles() == {
+            "mbox3rdPartyId:refused-1": {"note": 'a & "b"', "n": "1.50"},
+            "mbox3rdPartyId:taken": {"n": "2"},
+        }
+
+
+def done(connector: Connector) -> int:
+    """How many records ended, in whatever way."""
+    events = connector.status()["events"]
+    return int(events["accepted"] + events["dead_lettered"])
+
+
+def replay(program: str, broker: EmbeddedBroker) -> str:
+    """Run it as the page says; returns what it printed."""
+    here = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap}
+    return subprocess.run([sys.executable, "-c", program], env=here, capture_output=True, text=True, check=True).stdout

@@ -1,0 +1,191 @@
+"""librdkafka's configuration is where commit safety could be lost in one line, by us or by KAFKA_PROPERTIES."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient
+
+from connector.kafka.config import KafkaConfig, Property, client, consumer, producer
+from connector.settings import load
+
+SAFETY = {"enable.auto.commit": False, "enable.auto.offset.store": False, "enable.partition.eof": False}
+PROTOCOLS = ("classic", "consumer")
+
+
+def config(**others: Any) -> KafkaConfig:
+    """The least there is, and what the test is about."""
+    return KafkaConfig(**{"bootstrap_servers": "127.0.0.1:9", "topics": ("t",), "group_id": "g", **others})
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_nothing_is_committed_or_stored_by_itself(protocol: str) -> None:
+    """A commit that the client makes may pass over what is not done: that is losing events."""
+    made = consumer(config(group_protocol=protocol))
+    assert {name: made[name] for name in SAFETY} == SAFETY
+
+
+HOSTILE = {
+    "enable.auto.commit": "true",
+    "enable.auto.offset.store": "true",
+    "enable.partition.eof": "true",
+    "partition.assignment.strategy": "range",
+    "group.id": "another",
+    "group.protocol": "another",
+    "auto.offset.reset": "latest",
+    "bootstrap.servers": "elsewhere:9092",
+    "acks": "0",
+    "enable.idempotence": "false",
+    "allow.auto.create.topics": "true",
+    "delivery.timeout.ms": "1",
+    "message.max.bytes": "1000",
+}
+
+
+def test_further_properties_undo_nothing_that_safety_needs() -> None:
+    """The settings refuse most of these; the room that knows why must not depend on that."""
+    plain, hostile = config(), config(properties=HOSTILE)
+    ours_alone = {"acks", "enable.idempotence", "allow.auto.create.topics", "delivery.timeout.ms", "message.max.bytes"}
+    read, written = consumer(hostile), producer(hostile)
+    assert {name: read[name] for name in HOSTILE.keys() - ours_alone - {"bootstrap.servers"}} == {
+        name: consumer(plain)[name] for name in HOSTILE.keys() - ours_alone - {"bootstrap.servers"}
+    }
+    assert {name: written[name] for name in ours_alone} == {name: producer(plain)[name] for name in ours_alone}
+
+
+def test_further_properties_reach_both_and_those_of_a_consumer_only_the_consumer() -> None:
+    """A producer warns on its log about each that it does not know."""
+    properties = {
+        "session.timeout.ms": "10000",
+        "heartbeat.interval.ms": "1000",
+        "fetch.min.bytes": "10",
+        "fetch.queue.backoff.ms": "7",
+        "queued.min.messages": "100",
+        "max.poll.interval.ms": "400000",
+        "max.partition.fetch.bytes": "65536",
+        "isolation.level": "read_committed",
+        "check.crcs": "true",
+        "group.remote.assignor": "uniform",
+        "socket.keepalive.enable": "true",
+        "client.id": "mine",
+    }
+    read, written = consumer(config(properties=properties)), producer(config(properties=properties))
+    assert {name: str(read[name]) for name in properties} == properties
+    assert {name: written[name] for name in properties if name in written} == {
+        "socket.keepalive.enable": "true",
+        "client.id": "mine",
+    }
+
+
+def test_the_assignment_is_cooperative_where_the_client_decides_it() -> None:
+    """Eager rebalances stop all replicas; with KIP-848 the broker decides, and the property is refused."""
+    assert consumer(config())["partition.assignment.strategy"] == "cooperative-sticky"
+    assert "partition.assignment.strategy" not in consumer(config(group_protocol="consumer"))
+
+
+def test_a_replica_has_an_instance_id_only_if_given_one() -> None:
+    """An invented one would hold partitions for a member that never comes back."""
+    assert "group.instance.id" not in consumer(config())
+    assert consumer(config(group_instance_id="pod-0"))["group.instance.id"] == "pod-0"
+
+
+@pytest.mark.parametrize(("timeout", "least"), [(0.5, 300_000), (10.0, 300_000), (240.0, 300_000), (300.0, 360_000)])
+def test_a_revoke_has_time_for_the_longest_request(timeout: float, least: int) -> None:
+    """A member that waits for its requests longer than the poll interval is thrown out of the group."""
+    interval = consumer(config(request_timeout=timeout))["max.poll.interval.ms"]
+    assert interval == least
+    assert int(interval) >= (timeout + 60) * 1_000
+
+
+def test_security_reaches_every_client() -> None:
+    """A dead letter or a metadata call without it would fail where consuming works."""
+    security = {"security.protocol": "sasl_ssl", "sasl.mechanism": "SCRAM-SHA-512", "sasl.password": "hush"}
+    for build in (client, consumer, producer):
+        made = build(config(security=security))
+        assert {name: made[name] for name in security} == security
+
+
+def test_secrets_are_not_shown() -> None:
+    """A config that is printed, in an assertion or a traceback, must not print them."""
+    shown = repr(config(security={"sasl.password": "hush"}, properties={"ssl.key.password": "hush"}))
+    assert "hush" not in shown
+
+
+def test_a_dead_letter_counts_when_all_in_sync_replicas_have_it_once() -> None:
+    """The source offset is committed on this word; a topic made by accident would have the wrong retention."""
+    made = producer(config())
+    assert made["acks"] == "all"
+    assert made["enable.idempotence"] is True
+    assert made["allow.auto.create.topics"] is False
+    assert int(made["message.max.bytes"]) >= 100_000_000
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(
+    "others",
+    [
+        {},
+        {"group_instance_id": "pod-0"},
+        {"request_timeout": 300.0},
+        {"auto_offset_reset": "latest"},
+        {"properties": {"isolation.level": "read_committed", "socket.timeout.ms": "5000"}},
+        {"security": {"security.protocol": "sasl_plaintext", "sasl.mechanism": "PLAIN", "sasl.username": "u",
+                      "sasl.password": "p"}},
+    ],
+)  # fmt: skip
+def test_the_client_takes_it(protocol: str, others: Mapping[str, Any]) -> None:
+    """Some combinations are refused only when the client is constructed; nothing is connected to here."""
+    made = config(group_protocol=protocol, **others)
+    quiet: dict[str, Property] = {"log_level": 0}
+    Consumer({**consumer(made), **quiet}).close()
+    Producer({**producer(made), **quiet})
+    AdminClient({**client(made), **quiet})
+
+
+def test_no_client_warns_about_what_we_set() -> None:
+    """The client logs a line for each property that the other kind of client owns: noise at every start."""
+    lines: list[str] = []
+
+    class Log:
+        def log(self, _level: int, _format: str, *parts: object) -> None:
+            lines.append(" ".join(map(str, parts)))
+
+    builds: list[tuple[Callable[..., Any], dict[str, Property]]] = [
+        (Producer, producer(config(properties={"session.timeout.ms": "10000", "socket.keepalive.enable": "true"}))),
+        (Consumer, consumer(config(properties={"session.timeout.ms": "10000"}))),
+    ]
+    for build, made in builds:
+        build({**made, "log_level": 5}, logger=Log()).poll(0)
+    assert [line for line in lines if "CONFWARN" in line] == []
+
+
+def test_every_security_setting_ends_up_in_the_client(tmp_path: Path) -> None:
+    """From the variable to librdkafka by its own name: a renamed property would be a plaintext connection."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("client")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "client.pem")
+    settings = load(
+        {
+            "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
+            "KAFKA_TOPICS": "t",
+            "TARGET_CLIENT_CODE": "demo",
+            "KAFKA_SECURITY_PROTOCOL": "sasl_ssl",
+            "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+            "KAFKA_SASL_USERNAME": "user",
+            "KAFKA_SASL_PASSWORD": "hush",
+            "KAFKA_SSL_CA_LOCATION": str(tmp_path / "ca.pem"),
+            "KAFKA_SSL_CERTIFICATE_LOCATION": str(tmp_path / "client.pem"),
+            "KAFKA_SSL_KEY_LOCATION": str(tmp_path / "client.pem"),
+            "KAFKA_PROPERTIES": json.dumps({"socket.timeout.ms": 5000}),
+        }
+    )
+    made = consumer(config(security=settings.security(), properties=settings.properties()))
+    assert (made["security.protocol"], made["sasl.mechanism"]) == ("sasl_ssl", "SCRAM-SHA-512")
+    assert (made["sasl.username"], made["sasl.password"]) == ("user", "hush")
+    assert made["ssl.ca.location"] == str(tmp_path / "ca.pem")
+    Consumer({**made, "log_level": 0}).close()

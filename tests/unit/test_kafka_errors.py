@@ -1,0 +1,99 @@
+"""An error in the wrong drawer either ends the service for a hiccup, or lets it sit there Ready and consume nothing."""
+
+import pytest
+from confluent_kafka import KafkaError
+
+from connector.kafka.errors import FENCED, Kind, sort
+from connector.ops.events import EVENTS
+from connector.settings import describe
+
+# The event that is logged, and a word that its remedy must have. The faults are those that were provoked on a real
+# broker: wrong password, unknown authority, a missing right, an unknown topic, a broker that is down, a name unknown.
+RETRIED = {
+    "_TRANSPORT": ("kafka_unreachable", "KAFKA_BOOTSTRAP_SERVERS"),
+    "_ALL_BROKERS_DOWN": ("kafka_unreachable", "KAFKA_BOOTSTRAP_SERVERS"),
+    "_RESOLVE": ("kafka_unreachable", "KAFKA_BOOTSTRAP_SERVERS"),
+    "_AUTHENTICATION": ("kafka_authentication_failed", "KAFKA_SASL_PASSWORD"),
+    "SASL_AUTHENTICATION_FAILED": ("kafka_authentication_failed", "KAFKA_SASL_PASSWORD"),
+    "_SSL": ("kafka_authentication_failed", "KAFKA_SSL_CA_LOCATION"),
+    "UNKNOWN_TOPIC_OR_PART": ("kafka_topic_missing", "KAFKA_TOPICS"),
+    "_UNKNOWN_TOPIC": ("kafka_topic_missing", "KAFKA_TOPICS"),
+    "_UNKNOWN_PARTITION": ("kafka_topic_missing", "KAFKA_TOPICS"),
+    "TOPIC_AUTHORIZATION_FAILED": ("kafka_authorization_failed", "READ"),
+    "GROUP_AUTHORIZATION_FAILED": ("kafka_authorization_failed", "KAFKA_GROUP_ID"),
+    "_MAX_POLL_EXCEEDED": ("kafka_error", "max.poll.interval.ms"),
+    # Hiccups of a broker that restarts or a group that moves: never the end.
+    "COORDINATOR_LOAD_IN_PROGRESS": ("kafka_error", "goes on"),
+    "NOT_COORDINATOR": ("kafka_error", "goes on"),
+    "COORDINATOR_NOT_AVAILABLE": ("kafka_error", "goes on"),
+    "ILLEGAL_GENERATION": ("kafka_error", "goes on"),
+    "UNKNOWN_MEMBER_ID": ("kafka_error", "goes on"),
+    "STALE_MEMBER_EPOCH": ("kafka_error", "goes on"),
+    "REBALANCE_IN_PROGRESS": ("kafka_error", "goes on"),
+    "NOT_LEADER_FOR_PARTITION": ("kafka_error", "goes on"),
+    "UNKNOWN": ("kafka_error", "goes on"),
+}
+
+
+def error(name: str, reason: str = "what the broker said", *, fatal: bool = False) -> KafkaError:
+    """One as the client makes it."""
+    return KafkaError(getattr(KafkaError, name), reason, fatal)
+
+
+@pytest.mark.parametrize("name", RETRIED)
+def test_what_may_pass_is_waited_for_and_named(name: str) -> None:
+    """The event is what an alert matches, the remedy is what its reader does, the detail is the broker's own text."""
+    event, word = RETRIED[name]
+    trouble = sort(error(name))
+    assert (trouble.kind, trouble.event) == (Kind.RETRIABLE, event)
+    assert word in trouble.remedy
+    assert trouble.code == name
+    assert trouble.detail == "what the broker said"
+
+
+@pytest.mark.parametrize("name", ["_PARTITION_EOF", "_TIMED_OUT", "_WAIT_COORD"])
+def test_what_means_nothing_is_passed_over(name: str) -> None:
+    """A line for each of these would be a flood in good health."""
+    trouble = sort(error(name))
+    assert (trouble.kind, trouble.remedy) == (Kind.IGNORABLE, "")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "word"),
+    [
+        (error("_FATAL", "something broke"), "start the connector again"),
+        (error("_FATAL", "Group instance ID is still used"), "KAFKA_GROUP_INSTANCE_ID"),
+        (error("_FATAL", "fenced by another consumer with the same group.instance.id"), "KAFKA_GROUP_INSTANCE_ID"),
+        (error("FENCED_INSTANCE_ID", "fenced"), "KAFKA_GROUP_INSTANCE_ID"),
+        (error("UNSUPPORTED_VERSION", "no", fatal=True), "start the connector again"),
+        (error("_TRANSPORT", "no", fatal=True), "start the connector again"),
+        (error("_TIMED_OUT", "no", fatal=True), "start the connector again"),
+    ],
+)  # fmt: skip
+def test_what_never_passes_is_the_end(trouble: KafkaError, word: str) -> None:
+    """A consumer that librdkafka has given up reads nothing ever after; `fatal()` is False on some of these."""
+    sorted_ = sort(trouble)
+    assert (sorted_.kind, sorted_.event) == (Kind.FATAL, "kafka_fatal")
+    assert word in sorted_.remedy
+
+
+def test_fenced_is_what_says_that_somebody_else_has_the_partitions() -> None:
+    """These drop the partitions. A generation or epoch that is merely old does not: the member keeps what it has."""
+    assert {KafkaError(code).name() for code in FENCED} == {
+        "UNKNOWN_MEMBER_ID", "FENCED_INSTANCE_ID", "FENCED_MEMBER_EPOCH"
+    }  # fmt: skip
+
+
+def test_every_event_is_in_the_list_of_log_events_and_every_variable_exists() -> None:
+    """A remedy that names a variable which is not there sends its reader astray."""
+    known = {doc.name for doc in describe()}
+    codes = [
+        name for name in vars(KafkaError) if name.lstrip("_").isupper() and isinstance(getattr(KafkaError, name), int)
+    ]
+    assert len(codes) > 100
+    for name in codes:
+        trouble = sort(error(name))
+        assert trouble.event in EVENTS
+        words = trouble.remedy.replace(",", " ").replace(":", " ").replace(";", " ").split()
+        assert {word for word in words if word.startswith("KAFKA_")} <= known
+        assert bool(trouble.remedy) == (trouble.kind is not Kind.IGNORABLE)

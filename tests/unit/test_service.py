@@ -1,0 +1,241 @@
+"""The composition root: what it shows must add up, and a start that cannot succeed must end with a remedy."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector.delivery.tally import Done
+from connector.errors import Fatal
+from connector.sandbox.broker import EmbeddedBroker
+from connector.sandbox.fault_text import parse_fault
+from connector.sandbox.server import SandboxConfig, SandboxTarget
+from connector.service import Service, serve
+from connector.settings import Settings, load
+from tests.support.captured_logs import captured_logs
+from tests.support.process import request
+
+NOWHERE = "127.0.0.1:9"
+
+
+def settings(bootstrap: str = NOWHERE, target: str = f"http://{NOWHERE}", **others: str) -> Settings:
+    """Short times, and a group that forms at once: with the newer protocol the embedded broker waits for nobody."""
+    return load(
+        {
+            "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+            "KAFKA_TOPICS": "events",
+            "KAFKA_GROUP_PROTOCOL": "consumer",
+            "TARGET_CLIENT_CODE": "demo",
+            "TARGET_BASE_URL": target,
+            "COALESCE_LINGER_SECONDS": "0.2",
+            "COMMIT_INTERVAL_SECONDS": "0.2",
+            "OPS_HOST": "127.0.0.1",
+            "OPS_PORT": "0",
+            **others,
+        }
+    )
+
+
+@asynccontextmanager
+async def parts(*faults: str) -> AsyncIterator[tuple[EmbeddedBroker, SandboxTarget]]:
+    """A broker with the topic, and a Target with these faults."""
+    target = SandboxTarget(SandboxConfig(client_code="demo", faults=tuple(map(parse_fault, faults))))
+    await target.start()
+    try:
+        with EmbeddedBroker() as broker:
+            broker.create_topic("events")
+            yield broker, target
+    finally:
+        await target.stop()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Look again and again, for at most 30 seconds."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+
+
+def produce(broker: EmbeddedBroker, count: int, visitors: int) -> None:
+    """So many events, round and round the visitors, and one of each kind that is no update."""
+    for number in range(count):
+        value = {"mbox3rdPartyId": f"v{number % visitors}", "profile": {"n": number}}
+        broker.produce("events", json.dumps(value).encode(), str(number % visitors).encode())
+    broker.produce("events", b"not JSON", b"x")
+    broker.produce("events", None, b"tombstone")
+    broker.flush()
+
+
+def ask(service: Service, path: str) -> tuple[int, Any]:
+    """What the ops port answers."""
+    status, body = request(f"http://127.0.0.1:{service.ops.port}", "GET", path)
+    return status, json.loads(body) if path == "/status" else body
+
+
+def test_the_numbers_add_up_at_every_moment_and_at_the_end() -> None:
+    """Consumed = done + pending is the promise of the metrics; someone reconciles with it in an incident."""
+
+    async def scenario() -> None:
+        async with parts("delay=0.05") as (broker, target):
+            service = Service(settings(broker.bootstrap, target.url))
+            stop = asyncio.Event()
+            running = asyncio.create_task(service.run(stop))
+            produce(broker, 500, 50)
+            looks = 0
+
+            def finished() -> bool:
+                nonlocal looks
+                looks += 1
+                now = service.snapshot()
+                assert now.tally.events_consumed == sum(now.tally.events_done.values()) + now.events_pending
+                assert not running.done(), running.exception()
+                return sum(now.tally.events_done.values()) == 502
+
+            await until(finished)
+            assert looks > 3
+            done = service.snapshot().tally.events_done
+            assert done[Done.DEAD_LETTERED] == 1
+            assert done[Done.SKIPPED] == 1
+            await until(lambda: all(p["committed"] == p["committable"] for p in partitions(service)))
+            await until(lambda: len(service.snapshot().consumer_lag) == 4)
+            code, told = await asyncio.to_thread(ask, service, "/status")
+            assert code == 200
+            assert told["events"] == {
+                "consumed": 502, "pending": 0, "accepted": 500, "dead_lettered": 1, "skipped": 1, "handed_over": 0
+            }  # fmt: skip
+            assert told["updates"]["accepted"] == told["requests"]["accepted"] == target.endpoint.stats()["applied"]
+            assert 50 <= told["updates"]["accepted"] < 500
+            assert told["updates"]["pending"] == told["updates"]["in_flight"] == 0
+            assert 0 < told["event_age_seconds"]["p50"] <= told["event_age_seconds"]["p99"]
+            assert sum(p["position"] for p in told["partitions"] if p["position"] > 0) == 502
+            assert {p["lag"] for p in told["partitions"]} <= {0, None}
+            assert told["circuit"] == {"open": False, "reason": ""}
+            assert (await asyncio.to_thread(ask, service, "/readyz"))[0] == 200
+            assert (await asyncio.to_thread(ask, service, "/livez"))[0] == 200
+            _, text = await asyncio.to_thread(ask, service, "/metrics")
+            assert b'target_connector_events_done_total{outcome="accepted"} 500' in text
+            stop.set()
+            await running
+
+    asyncio.run(scenario())
+
+
+def partitions(service: Service) -> list[dict[str, int]]:
+    """As a person sees them."""
+    found = service.status()["partitions"]
+    assert isinstance(found, list)
+    return found
+
+
+def test_before_the_start_everything_is_zero_and_nothing_is_ready() -> None:
+    """A scrape may come at any time; and the settings it shows are masked."""
+
+    async def scenario() -> None:
+        service = Service(settings(TARGET_AUTH_TOKEN="very-hush-hush"))
+        now = service.snapshot()
+        assert (now.events_pending, now.updates_pending, now.updates_in_flight, now.partitions_assigned) == (0, 0, 0, 0)
+        assert (now.circuit_open, now.paused, now.consumer_lag) == (False, False, {})
+        told = json.dumps(service.status())
+        assert "very-hush-hush" not in told
+        assert json.loads(told)["event_age_seconds"] == {"p50": None, "p95": None, "p99": None}
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("content", [None, b"", b"Bearer hush", b"\xff\xfe"])
+def test_a_token_that_cannot_be_used_is_fatal_with_the_remedy(tmp_path: Path, content: bytes | None) -> None:
+    """To start without it would be a 401 a request; the message must not hold what stands in the file."""
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(Fatal) as caught:
+        Service(settings(TARGET_AUTH_TOKEN_FILE=str(file)))
+    assert caught.value.event == "token_unreadable"
+    assert "TARGET_AUTH_TOKEN" in caught.value.remedy
+    assert str(file) in caught.value.remedy
+    assert "hush" not in caught.value.remedy
+
+
+def test_a_fatal_start_is_exit_code_1_and_two_lines(tmp_path: Path) -> None:
+    """The remedy, and then that it stopped: without a traceback, which would bury both."""
+    with captured_logs(level="info") as logs:
+        code = asyncio.run(serve(settings(TARGET_AUTH_TOKEN_FILE=str(tmp_path / "nothing"))))
+        said = logs.lines
+    assert code == 1
+    assert [line["event"] for line in said] == ["token_unreadable", "connector_stopped"]
+    assert said[-1]["exit_code"] == 1
+    assert "exception" not in said[0]
+
+
+@pytest.mark.parametrize(("signals", "code", "reason"), [(1, 0, "signal"), (2, 1, "second signal")])
+def test_a_signal_drains_and_a_second_one_ends_it_at_once(signals: int, code: int, reason: str) -> None:
+    """What is not done is not committed either way; only the exit code tells a supervisor that the drain was cut."""
+
+    async def scenario() -> int:
+        async with parts("hang=60" if signals > 1 else "delay=0.1") as (broker, target):
+            produce(broker, 20, 5)
+            serving = asyncio.create_task(serve(settings(broker.bootstrap, target.url, TARGET_TIMEOUT_SECONDS="60")))
+            await until(lambda: target.endpoint.stats()["requests"])
+            for _ in range(signals):
+                os.kill(os.getpid(), signal.SIGTERM)
+                await asyncio.sleep(0.3)
+            return await asyncio.wait_for(serving, 15)
+
+    with captured_logs() as logs:
+        assert asyncio.run(scenario()) == code
+        last = logs.lines[-1]
+    assert (last["event"], last["reason"], last["exit_code"]) == ("connector_stopped", reason, code)
+
+
+def test_a_missing_dead_letter_topic_is_said_at_the_start_and_is_no_reason_to_stop() -> None:
+    """Kafka may be slow to answer, and there may never be a dead letter."""
+
+    async def scenario() -> list[dict[str, Any]]:
+        with captured_logs() as logs:
+            stop = asyncio.Event()
+            running = asyncio.create_task(Service(settings()).run(stop))
+            await until(lambda: [line for line in logs.lines if line["event"] == "dead_letter_topic_unavailable"])
+            assert not running.done()
+            stop.set()
+            await running
+            return logs.lines
+
+    (line,) = [line for line in asyncio.run(scenario()) if line["event"] == "dead_letter_topic_unavailable"]
+    assert line["topic"] == "target-profile-connector.dead-letter"
+    assert line["reason"]
+
+
+def test_a_token_that_is_replaced_is_said_without_a_character_of_it(tmp_path: Path) -> None:
+    """An operator wants to see that the new token was taken, and a broken one must show before it is needed."""
+    file = tmp_path / "token"
+    file.write_text("first-hush")
+
+    async def scenario() -> None:
+        async with parts() as (broker, target):
+            target.endpoint.set_token("second-hush")
+            service = Service(settings(broker.bootstrap, target.url, TARGET_AUTH_TOKEN_FILE=str(file)))
+            stop = asyncio.Event()
+            running = asyncio.create_task(service.run(stop))
+            produce(broker, 5, 5)
+            await until(lambda: target.endpoint.stats()["requests"])
+            file.write_text("not one word hush")
+            await until(lambda: "token_unreadable" in logs.text)
+            file.write_text("second-hush")
+            await until(lambda: service.snapshot().tally.updates_accepted == 5)
+            stop.set()
+            await running
+
+    with captured_logs() as logs:
+        asyncio.run(scenario())
+        events = [line["event"] for line in logs.lines]
+        assert "hush" not in logs.text
+    assert events.count("token_unreadable") == 1
+    assert events.count("token_reloaded") == 1
