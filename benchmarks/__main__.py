@@ -26,7 +26,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--events", type=int, default=500_000, help="records of the intake comparison")
     parser.add_argument("--visitors", type=int, default=40_000, help="visitors among them, Zipf-like")
-    parser.add_argument("--requests", type=int, default=20_000, help="records, and so requests, of the wire comparison")
+    parser.add_argument("--requests", type=int, default=40_000, help="records, and so requests, of the wire comparison")
     parser.add_argument("--pairs", type=int, default=5, help="how often each pair is run")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as made, endpoint(Path(made)) as url:

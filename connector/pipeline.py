@@ -7,6 +7,7 @@ Everything here runs on one event loop, so a method without an `await` in it is 
 """
 
 import asyncio
+import math
 import random
 import re
 import time
@@ -378,7 +379,8 @@ class Pipeline:
         now = self._now()
         self.tally.requests[answer.verdict] += 1
         self.tally.request_seconds.observe(now - began)
-        answer = self._read(answer)
+        if answer.verdict is not Verdict.ACCEPTED:
+            answer = self._read(answer)
         shift = self.circuit.settled(update.visitor, answer, now, first=update.attempts == 0, probe=probe)
         if shift is not None:
             self._say_shift(shift, answer)
@@ -397,12 +399,16 @@ class Pipeline:
         return answer
 
     def _accepted(self, update: Update) -> None:
-        records = update.records
-        self.tally.events_done[Done.ACCEPTED] += records
+        tally = self.tally
+        records, oldest_ms = 0, math.inf
+        for part in update.parts.values():
+            records += part.records
+            oldest_ms = min(oldest_ms, part.oldest_ms)
         if records:
-            self.tally.updates_accepted += 1
-            if update.oldest_ms >= 0:  # A topic of the oldest message format has no timestamps.
-                self.tally.event_age_seconds.observe(max(0.0, time.time() - update.oldest_ms / 1000))
+            tally.events_done[Done.ACCEPTED] += records
+            tally.updates_accepted += 1
+            if oldest_ms >= 0:  # A topic of the oldest message format has no timestamps.
+                tally.event_age_seconds.observe(max(0.0, time.time() - oldest_ms / 1000))
             self._target_guard.passed(1)
         self._settle(update)
 

@@ -96,7 +96,7 @@ class Circuit:
         if first or not failed:
             self._sick += (failed - self._sick) / _MEMORY
         if not failed:
-            return self._succeed()
+            return self._succeed() if self._failures or self.reason else None
         if self.is_open:
             # What was on the wire before it opened says nothing new; only a probe moves the next one.
             if current:

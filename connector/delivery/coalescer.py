@@ -3,6 +3,7 @@
 import enum
 import heapq
 import math
+from collections import deque
 from collections.abc import Collection
 from itertools import count
 
@@ -24,27 +25,45 @@ class Order(enum.StrEnum):
 
 
 class _Lane:
-    """Updates by the time at which they may go, oldest due first."""
+    """Updates by the time at which they may go, oldest due first.
 
-    __slots__ = ("_heap", "_tie")
+    Fresh ones come in the order of their due times, since the linger is the same for all: a queue, at constant cost.
+    Only what falls due before the last of it (a retry) goes through the heap.
+    """
+
+    __slots__ = ("_heap", "_queue", "_tie", "due")
 
     def __init__(self) -> None:
+        self._queue: deque[Update] = deque()
         self._heap: list[tuple[float, int, Update]] = []
         self._tie = count()
+        self.due = math.inf
+        """When the first of it is due."""
 
     def push(self, update: Update) -> None:
-        heapq.heappush(self._heap, (update.due, next(self._tie), update))
+        if not self._queue or update.due >= self._queue[-1].due:
+            self._queue.append(update)
+        else:
+            heapq.heappush(self._heap, (update.due, next(self._tie), update))
+        self.due = min(self.due, update.due)
 
     def pop(self) -> Update:
-        return heapq.heappop(self._heap)[2]
-
-    @property
-    def due(self) -> float:
-        return self._heap[0][0] if self._heap else math.inf
+        if self._heap and (not self._queue or self._heap[0][0] < self._queue[0].due):
+            update = heapq.heappop(self._heap)[2]
+        else:
+            update = self._queue.popleft()
+        self._look()
+        return update
 
     def keep(self, wanted: Collection[Update]) -> None:
+        self._queue = deque(update for update in self._queue if update in wanted)
         self._heap = [entry for entry in self._heap if entry[2] in wanted]
         heapq.heapify(self._heap)
+        self._look()
+
+    def _look(self) -> None:
+        queued = self._queue[0].due if self._queue else math.inf
+        self.due = min(queued, self._heap[0][0]) if self._heap else queued
 
 
 class Coalescer:

@@ -54,11 +54,6 @@ class Update:
         """How many records wait for this update."""
         return sum([part.records for part in self.parts.values()])
 
-    @property
-    def oldest_ms(self) -> int:
-        """The timestamp of the oldest record that it stands for, in milliseconds since the epoch."""
-        return min([part.oldest_ms for part in self.parts.values()])
-
     def forget(self, names: Iterable[str]) -> None:
         """These values were accepted: a retry sends only the rest. Receipts and times stay until all are."""
         gone = list(names)

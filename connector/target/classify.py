@@ -7,6 +7,7 @@ It names the status, what kind of body came, and what to look at. The sources of
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -53,7 +54,7 @@ def classify(  # noqa: PLR0911 - a table, a row a return
     `now_epoch` is in seconds since the epoch and is needed only for a Retry-After that is a date.
     """
     if status in _SUCCESS:
-        return _classify_success(status, body)
+        return (_remembered if len(body) <= _SHORT else _classify_success)(status, body)
     if status in {401, 403}:
         reason = f"HTTP {status}: the token is missing, wrong or expired; look at TARGET_AUTH_TOKEN_FILE"
         return Answer(Verdict.UNAUTHORIZED, reason)
@@ -100,6 +101,11 @@ def _classify_success(status: int, body: bytes) -> Answer:
         return Answer(Verdict.REJECTED, f"HTTP {status}, and its body says that the update failed")
     reason = f"HTTP {status} with {_kind(body)} in no known form; TARGET_UNCONFIRMED_SUCCESS decides"
     return Answer(Verdict.UNCONFIRMED, reason)
+
+
+_SHORT = 512
+# A success reads the same each time, as a rule.
+_remembered = lru_cache(64)(_classify_success)
 
 
 def _said(body: bytes) -> bool | None:

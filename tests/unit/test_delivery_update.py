@@ -80,7 +80,7 @@ def test_absorbing_merges_values_and_receipts() -> None:
     newer.write(theirs, {"a": "2", "c": "2"})
     update.absorb(newer, by_time=False)
     assert update.attributes == {"a": "2", "b": "1", "c": "2"}
-    assert (update.records, update.oldest_ms, part.first) == (5, 3_000, 3)
+    assert (update.records, part.oldest_ms, part.first) == (5, 3_000, 3)
     assert tracker.committable == 3
     tracker.close(3)
     assert tracker.committable == 8
@@ -99,7 +99,7 @@ def test_absorbing_takes_over_another_partition_with_its_receipt() -> None:
     update.absorb(newer, by_time=False)
     assert update.attributes == {"a": "2"}
     assert _in_one_part_each(update)
-    assert (update.records, update.oldest_ms) == (2, 1_000)
+    assert update.records == 2
     assert other.committable == 50
 
 
