@@ -258,8 +258,9 @@ def test_a_batch_costs_a_credit_and_without_one_none_comes(world: World) -> None
         recorder = Recorder(source, generous=False)
         await world.append(100, 4)
         await world.join(source, recorder)
-        await recorder.until_batch(1)
-        await world.append(100, 4)
+        while recorder.batches < CREDITS:  # What was there before the join may have come in one.
+            await world.append(1, 4)
+            await asyncio.sleep(0.05)
         for granted in range(CREDITS, CREDITS + 3):
             await recorder.until_batch(granted)
             before = recorder.count
@@ -284,9 +285,9 @@ def test_a_commit_lands_and_the_next_member_begins_there(world: World) -> None:
         await world.join(first, recorder)
         await until(lambda: recorder.count == 100, "all records came")
         await first.commit({names[0]: 10, names[1]: 20})
-        assert await world.committed() == {names[0]: 10, names[1]: 20}
+        assert (await world.committed()).items() >= {(names[0], 10), (names[1], 20)}
         await first.commit({names[0]: 30, names[1]: 30})
-        assert await world.committed() == {names[0]: 30, names[1]: 30}
+        assert (await world.committed()).items() >= {(names[0], 30), (names[1], 30)}
         await world.leave(first)
         second = world.source()
         later = Recorder(second)
