@@ -64,7 +64,10 @@ OURS = [words for words in commands() if words[0] != "make"]
 
 def recipe(words: list[str]) -> list[str]:
     """What make would run for this, without running it: the words of the last command."""
-    printed = subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    # The tests are run by make themselves: what it hands down is not for this one.
+    around = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    command = ["make", "-n", "--no-print-directory", *words]
+    printed = subprocess.run(command, cwd=ROOT, env=around, capture_output=True, text=True, check=True).stdout
     return shlex.split(printed.splitlines()[-1])
 
 
