@@ -21,7 +21,7 @@ from connector.pipeline import Source
 from tests.support.fakes import FakeLog, FakeSource
 from tests.support.kafka.broker import KafkaBroker, free_ports
 
-SETTLE_SECONDS = 30.0
+SETTLE_SECONDS = 90.0
 """A rebalance takes two of these at most; a busy machine, ten times that."""
 PROTOCOLS = ("classic", "consumer")
 
@@ -418,10 +418,10 @@ def test_a_frozen_broker_stops_neither_the_polls_nor_the_end(broker: KafkaBroker
             await asyncio.sleep(0.1)
         with pytest.raises(CommitFailed, match="no answer"):
             await commit
-        assert COMMIT_SECONDS - 0.5 < time.monotonic() - began < COMMIT_SECONDS + 3
+        assert COMMIT_SECONDS - 0.5 < time.monotonic() - began < COMMIT_SECONDS + 15
         began = time.monotonic()
         await source.close(CLOSE_SECONDS)
-        assert time.monotonic() - began < CLOSE_SECONDS + 3
+        assert time.monotonic() - began < CLOSE_SECONDS + 12
 
     async def main() -> None:
         frozen, ready = asyncio.Event(), asyncio.Semaphore(0)
@@ -471,7 +471,7 @@ def test_a_broker_that_is_not_there_is_said_and_waited_for(protocol: str) -> Non
         assert recorder.failures == []
         began = time.monotonic()
         await source.close(CLOSE_SECONDS)
-        assert time.monotonic() - began < CLOSE_SECONDS
+        assert time.monotonic() - began < CLOSE_SECONDS + 12
 
     asyncio.run(main())
 

@@ -27,7 +27,7 @@ def test_a_backlog_of_100000_events_needs_few_requests_and_adds_up_at_every_scra
                 scrapes.append(connector.metrics())
                 return scrapes[-1]['target_connector_events_done_total{outcome="accepted"}'] >= len(events)
 
-            connector.until(all_accepted, "all is accepted", 60)
+            connector.until(all_accepted, "all is accepted", 150)
             connector.until(lambda: caught_up(kafka, topic), "all is committed")
             assert connector.ready()
             assert connector.get("/livez")[0] == 200
@@ -84,7 +84,7 @@ def test_the_rate_of_the_group_is_held_and_memory_is_bounded(kafka: KafkaBroker,
                 most = max(most, connector.metrics()["target_connector_updates_pending"])
                 return caught_up(kafka, topic)
 
-            connector.until(ended, "all is committed", 60)
+            connector.until(ended, "all is committed", 150)
             seconds, requests = time.monotonic() - began, sandbox.stats()["requests"] - before
             assert connector.said("consumption_resumed")
             assert connector.stop() == 0

@@ -21,9 +21,9 @@ from connector.settings.load import PREFIXES
 T = TypeVar("T")
 
 POLL_SECONDS = 0.05
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 """A start takes a second; on a machine busy with other work, ten times that."""
-STOP_SECONDS = 30.0
+STOP_SECONDS = 60.0
 HTTP_SECONDS = 10.0
 BAD_SETTINGS = 2
 """The exit code of a process that never came to have a log."""

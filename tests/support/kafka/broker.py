@@ -28,11 +28,11 @@ from tests.support.kafka.fetch import Distribution
 
 T = TypeVar("T")
 
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 """A start takes one to two seconds; on a machine busy with other work, ten times that."""
 
 STOP_SECONDS = 20.0
-ANSWER_SECONDS = 30.0
+ANSWER_SECONDS = 60.0
 
 COORDINATOR_MOVES = {
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
