@@ -30,7 +30,7 @@ from connector.target.token import FileToken, FixedToken, Reload, TokenError, To
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 BAD_SETTINGS = "settings_refused"
-LAG_SECONDS = 1.0
+BEAT_SECONDS = 1.0
 """How often the loop shows that it comes round."""
 
 
@@ -164,7 +164,7 @@ class Service:
     async def _beat(self) -> None:
         while True:
             self._loop_beat = time.monotonic()
-            await asyncio.sleep(LAG_SECONDS)
+            await asyncio.sleep(BEAT_SECONDS)
 
     def _beats(self) -> Beats:
         return Beats(

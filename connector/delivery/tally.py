@@ -34,10 +34,10 @@ class Histogram:
         self.counts = [0] * (len(self.bounds) + 1)
         self.sum = 0.0
 
-    def observe(self, seconds: float, times: int = 1) -> None:
-        """Count a value, `times` over."""
-        self.counts[bisect_left(self.bounds, seconds)] += times
-        self.sum += seconds * times
+    def observe(self, seconds: float) -> None:
+        """Count a value."""
+        self.counts[bisect_left(self.bounds, seconds)] += 1
+        self.sum += seconds
 
     def quantile(self, share: float) -> float | None:
         """The bound under which this share of the values lies, in seconds; None without values or beyond the last."""

@@ -239,8 +239,10 @@ class ConsumerThread:
         self.reached = True
         starts = {TopicPartition(p.topic, p.partition): -1 for p in partitions}
         found = _committed_offsets(client, starts)
-        begun = {name: self._beginning(client, name) for name in starts if found.get(name, 0) < 0}
-        starts.update({name: offset for name, offset in (found | begun).items() if offset >= 0})
+        begun = {
+            name: offset for name in starts if found.get(name, 0) < 0 and (offset := self._beginning(client, name)) >= 0
+        }
+        starts |= found | begun
         # An offset that is not known is left to librdkafka, which asks again.
         client.incremental_assign([_at(name, offset) for name, offset in starts.items()])
         self._owned.update(starts)
@@ -250,8 +252,8 @@ class ConsumerThread:
             client.pause(partitions)
         else:
             client.resume(partitions)
-        if any(offset >= 0 for offset in begun.values()):
-            self._start_commit(client, _Commit({name: offset for name, offset in begun.items() if offset >= 0}))
+        if begun:
+            self._start_commit(client, _Commit(begun))
 
     def _beginning(self, client: Consumer, name: TopicPartition) -> int:
         """Where a group without offsets begins in this partition; -1 when the broker does not say."""

@@ -118,7 +118,8 @@ def test_histograms_are_cumulative_and_in_seconds() -> None:
     tally = Tally()
     for seconds in (0.001, 0.005, 0.03, 99.0):
         tally.request_seconds.observe(seconds)
-    tally.event_age_seconds.observe(2.0, times=3)
+    for _ in range(3):
+        tally.event_age_seconds.observe(2.0)
     scraped = scrape(replace(AT_START, tally=tally))
     name = "target_connector_request_duration_seconds"
     assert scraped[series(name + "_bucket", le="0.005")] == 2
