@@ -95,6 +95,7 @@ async def intake(bootstrap: str, topic: str, events: int) -> int:
         sender=_Nowhere(),
         dead_letters=_Nowhere(),
         rng=random.Random(1),
+        awake=time.monotonic,
     )
     stop = asyncio.Event()
     running = asyncio.create_task(pipeline.run(stop))

@@ -13,7 +13,7 @@ from connector.delivery.coalescer import Order
 from connector.delivery.retry import RetryPolicy
 from connector.errors import Fatal
 from connector.events import JsonDecoder, Nulls
-from connector.kafka.config import KafkaConfig
+from connector.kafka.config import KafkaConfig, session_seconds
 from connector.kafka.consumer import ConsumerThread
 from connector.kafka.dead_letters import KafkaDeadLetters
 from connector.ops.health import Beats, livez, readyz
@@ -32,6 +32,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 BAD_SETTINGS = "settings_refused"
 BEAT_SECONDS = 1.0
 """How often the loop shows that it comes round."""
+LEASE_MARGIN = 0.05
+"""Of the session, for what clocks and timers are off by."""
 
 
 class Service:
@@ -41,6 +43,8 @@ class Service:
         """Join everything; nothing is opened yet. Raises Fatal when a token, an address or a proxy cannot be used."""
         self._settings = settings
         kafka = _kafka(settings)
+        session = session_seconds(kafka)
+        self._request_timeout = min(settings.target_timeout_seconds, session / 2)
         try:
             where = endpoint(settings.target_base_url, settings.target_update_path, settings.target_client_code)
             proxy = proxy_for(where.origin)
@@ -52,20 +56,21 @@ class Service:
             SenderConfig(
                 origin=where.origin,
                 user_agent=f"target-profile-connector/{__version__}",
-                timeout_seconds=settings.target_timeout_seconds,
+                timeout_seconds=self._request_timeout,
                 max_connections=settings.target_max_in_flight,
                 token=_token(settings),
                 proxy=proxy,
             )
         )
         self.pipeline = Pipeline(
-            _pipeline(settings),
+            _pipeline(settings, self._request_timeout, session),
             decode=JsonDecoder(Nulls(settings.event_nulls)),
             render=Renderer(where.path, Method(settings.target_method)),
             source=self._source,
             sender=self._sender,
             dead_letters=self._dead_letters,
             rng=random.Random(),
+            awake=_awake,
         )
         self.ops = OpsServer(
             settings.ops_host,
@@ -82,6 +87,9 @@ class Service:
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set and the drain is over; raises Fatal when going on would lose something."""
         log.info("connector_started", version=__version__, settings=masked(self._settings))
+        if self._request_timeout < self._settings.target_timeout_seconds:
+            remedy = "raise session.timeout.ms (KAFKA_PROPERTIES) to twice TARGET_TIMEOUT_SECONDS, or lower that"
+            log.warning("request_timeout_reduced", seconds=self._request_timeout, remedy=remedy)
         beating = asyncio.create_task(self._beat())
         await self.ops.start()
         try:
@@ -113,9 +121,9 @@ class Service:
         }
         return Snapshot(
             tally=pipeline.tally,
-            events_pending=pipeline.coalescer.records + pipeline.letters_pending,
+            events_pending=pipeline.events_pending,
             updates_pending=pipeline.coalescer.waiting,
-            updates_in_flight=pipeline.requests_in_flight,
+            updates_in_flight=pipeline.gate.in_flight,
             partitions_assigned=len(pipeline.assigned_partitions),
             circuit_open=pipeline.circuit.is_open,
             paused=pipeline.starved,
@@ -146,6 +154,7 @@ class Service:
                 f"p{percent}": tally.event_age_seconds.quantile(percent / 100) for percent in (50, 95, 99)
             },
             "circuit": {"open": now.circuit_open, "reason": self.pipeline.circuit.reason},
+            "slots": self.pipeline.gate.concurrency.slots,
             "paused": now.paused,
             "partitions": [
                 {
@@ -153,7 +162,7 @@ class Service:
                     "partition": name.partition,
                     "position": tracker.position,
                     "committable": tracker.committable,
-                    "committed": tracker.committed,
+                    "committed": tracker.committed.offset,
                     "lag": now.consumer_lag.get((name.topic, name.partition)),
                 }
                 for name, tracker in sorted(self.pipeline.assigned_partitions.items())
@@ -226,7 +235,7 @@ def _kafka(settings: Settings) -> KafkaConfig:
     )
 
 
-def _pipeline(settings: Settings) -> PipelineConfig:
+def _pipeline(settings: Settings, request_timeout: float, session: float) -> PipelineConfig:
     return PipelineConfig(
         retry=RetryPolicy(
             initial=settings.retry_initial_seconds,
@@ -236,15 +245,25 @@ def _pipeline(settings: Settings) -> PipelineConfig:
         linger=settings.coalesce_linger_seconds,
         order=Order(settings.coalesce_order),
         max_visitors=settings.coalesce_max_visitors,
+        max_bytes=settings.coalesce_max_bytes,
         max_in_flight=settings.target_max_in_flight,
         updates_per_second=settings.target_max_updates_per_second,
         accept_unconfirmed=settings.target_unconfirmed_success == "accept",
         commit_interval=settings.commit_interval_seconds,
         shutdown_grace=settings.shutdown_grace_seconds,
-        request_timeout=settings.target_timeout_seconds,
+        request_timeout=request_timeout,
+        lease=session * (1 - LEASE_MARGIN) - request_timeout,
         max_dead_letters_in_a_row=settings.dead_letter_max_consecutive,
         max_dead_letter_ratio=settings.dead_letter_max_ratio,
     )
+
+
+def _awake() -> float:
+    """Seconds by a clock that runs on while the machine sleeps, where there is one."""
+    return time.clock_gettime(_CLOCK)
+
+
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def _token(settings: Settings) -> TokenSource | None:

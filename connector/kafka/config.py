@@ -27,6 +27,22 @@ class KafkaConfig:
     """Seconds that a revoke may wait for a request on the wire."""
 
 
+SESSION_SECONDS = 45.0
+"""The default of librdkafka (`session.timeout.ms`) and of the brokers (`group.consumer.session.timeout.ms`)."""
+
+
+def session_seconds(config: KafkaConfig) -> float:
+    """After so long without a word from it the group gives a member's partitions away.
+
+    A long request makes the default longer. With the `consumer` protocol the broker alone knows, and its default is
+    taken: see docs/guarantees.md.
+    """
+    if config.group_protocol != "classic":
+        return SESSION_SECONDS
+    by_default = max(SESSION_SECONDS, 2 * config.request_timeout) * 1_000
+    return int(config.properties.get("session.timeout.ms", by_default)) / 1_000
+
+
 def client(config: KafkaConfig) -> dict[str, Property]:
     """What consumer and producer share."""
     return {
@@ -50,7 +66,8 @@ def consumer(config: KafkaConfig) -> dict[str, Property]:
         **config.properties,
         # A revoke waits for a request on the wire, so the poll interval must leave room for the longest.
         "max.poll.interval.ms": max(
-            int(config.properties.get("max.poll.interval.ms", 300_000)), int((config.request_timeout + 60) * 1_000)
+            int(config.properties.get("max.poll.interval.ms", 300_000)),
+            int((max(config.request_timeout, session_seconds(config)) + 60) * 1_000),
         ),
         "group.id": config.group_id,
         "group.protocol": config.group_protocol,
@@ -63,6 +80,7 @@ def consumer(config: KafkaConfig) -> dict[str, Property]:
     }
     if config.group_protocol == "classic":
         made["partition.assignment.strategy"] = "cooperative-sticky"
+        made["session.timeout.ms"] = round(session_seconds(config) * 1_000)
     if config.group_instance_id is not None:
         made["group.instance.id"] = config.group_instance_id
     return made

@@ -138,7 +138,7 @@ class CoalescerMachine(RuleBasedStateMachine):
         raw = FakeRecord(
             b"", record.offset, topic=tracker.name.topic, partition=tracker.name.partition, timestamp_ms=stamp * 1_000
         )
-        self.coalescer.add(change, tracker, raw, self.now)
+        self.coalescer.add(change, tracker, raw, self.now, 50)
         tracker.position = record.offset + 1
         owed = self.pending.setdefault(visitor, Owed(self.now + LINGER))
         owed.records.append(record)
@@ -159,7 +159,7 @@ class CoalescerMachine(RuleBasedStateMachine):
         tracker = self._open(draw)
         if tracker is not None:
             record = self._take_record(tracker, {}, 0.0, 0)
-            tracker.open(record.offset)
+            tracker.open(record.offset, None)
             tracker.position = record.offset + 1
             self.letters.append(record)
 
