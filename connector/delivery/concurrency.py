@@ -22,7 +22,7 @@ class Concurrency:
     """Additive increase, multiplicative decrease, as TCP does it with a slow start.
 
     More requests at once than rate times latency gain nothing: they wait at the endpoint, or in our own process, and
-    cost both. Slots grow only while they are used up: by one an answer up to the last level that was known to be good,
+    cost both. Slots grow only while half of them are in use: by one an answer up to the last level known to be good,
     beyond it by one a round. At most one cut a round: answers to requests that were sent before a cut say nothing new.
     """
 
@@ -52,7 +52,7 @@ class Concurrency:
 
     def answered(self, seconds: float, now: float, in_flight: int) -> None:
         """The endpoint did its work in so many seconds, while so many requests were in flight, this one included."""
-        if in_flight >= self.slots and self._limit < self._maximum:
+        if 2 * in_flight >= self.slots and self._limit < self._maximum:
             self._set(self._limit + (1.0 if self._limit < self._level else 1.0 / self._limit))
         latencies = self._latencies
         latencies.append(seconds)

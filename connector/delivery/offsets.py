@@ -7,7 +7,7 @@ from connector.delivery import owed
 from connector.delivery.owed import Owed
 from connector.events.change import Visitor
 
-MOST_OWED = 600
+MOST_OWED = 612
 """More visitors than a commit's metadata can name."""
 
 
