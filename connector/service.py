@@ -13,7 +13,7 @@ from connector.delivery.coalescer import Order
 from connector.delivery.retry import RetryPolicy
 from connector.errors import Fatal
 from connector.events import JsonDecoder, Nulls
-from connector.kafka.config import KafkaConfig, session_seconds
+from connector.kafka.config import KafkaConfig
 from connector.kafka.consumer import ConsumerThread
 from connector.kafka.dead_letters import KafkaDeadLetters
 from connector.ops.health import Beats, livez, readyz
@@ -32,8 +32,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 BAD_SETTINGS = "settings_refused"
 BEAT_SECONDS = 1.0
 """How often the loop shows that it comes round."""
-LEASE_MARGIN = 0.05
-"""Of the session, for what clocks and timers are off by."""
 
 
 class Service:
@@ -43,8 +41,6 @@ class Service:
         """Join everything; nothing is opened yet. Raises Fatal when a token, an address or a proxy cannot be used."""
         self._settings = settings
         kafka = _kafka(settings)
-        session = session_seconds(kafka)
-        self._request_timeout = min(settings.target_timeout_seconds, session / 2)
         try:
             where = endpoint(settings.target_base_url, settings.target_update_path, settings.target_client_code)
             proxy = proxy_for(where.origin)
@@ -56,14 +52,14 @@ class Service:
             SenderConfig(
                 origin=where.origin,
                 user_agent=f"target-profile-connector/{__version__}",
-                timeout_seconds=self._request_timeout,
+                timeout_seconds=settings.target_timeout_seconds,
                 max_connections=settings.target_max_in_flight,
                 token=_token(settings),
                 proxy=proxy,
             )
         )
         self.pipeline = Pipeline(
-            _pipeline(settings, self._request_timeout, session),
+            _pipeline(settings),
             decode=JsonDecoder(Nulls(settings.event_nulls)),
             render=Renderer(where.path, Method(settings.target_method)),
             source=self._source,
@@ -87,9 +83,6 @@ class Service:
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set and the drain is over; raises Fatal when going on would lose something."""
         log.info("connector_started", version=__version__, settings=masked(self._settings))
-        if self._request_timeout < self._settings.target_timeout_seconds:
-            remedy = "raise session.timeout.ms (KAFKA_PROPERTIES) to twice TARGET_TIMEOUT_SECONDS, or lower that"
-            log.warning("request_timeout_reduced", seconds=self._request_timeout, remedy=remedy)
         beating = asyncio.create_task(self._beat())
         await self.ops.start()
         try:
@@ -235,7 +228,7 @@ def _kafka(settings: Settings) -> KafkaConfig:
     )
 
 
-def _pipeline(settings: Settings, request_timeout: float, session: float) -> PipelineConfig:
+def _pipeline(settings: Settings) -> PipelineConfig:
     return PipelineConfig(
         retry=RetryPolicy(
             initial=settings.retry_initial_seconds,
@@ -251,8 +244,7 @@ def _pipeline(settings: Settings, request_timeout: float, session: float) -> Pip
         accept_unconfirmed=settings.target_unconfirmed_success == "accept",
         commit_interval=settings.commit_interval_seconds,
         shutdown_grace=settings.shutdown_grace_seconds,
-        request_timeout=request_timeout,
-        lease=session * (1 - LEASE_MARGIN) - request_timeout,
+        request_timeout=settings.target_timeout_seconds,
         max_dead_letters_in_a_row=settings.dead_letter_max_consecutive,
         max_dead_letter_ratio=settings.dead_letter_max_ratio,
     )

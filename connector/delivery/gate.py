@@ -26,11 +26,11 @@ class Gate:
 
     __slots__ = ("circuit", "concurrency", "in_flight", "lease", "rate")
 
-    def __init__(self, max_in_flight: int, lease_seconds: float) -> None:
-        """No rate is given yet: it comes with the partitions."""
+    def __init__(self, max_in_flight: int) -> None:
+        """Rate and lease are nothing yet: they come with the group."""
         self.circuit = Circuit()
         self.concurrency = Concurrency(max_in_flight)
-        self.lease = Lease(lease_seconds)
+        self.lease = Lease()
         self.rate = Rate(0.0)
         self.in_flight = 0
         """Requests on the wire."""

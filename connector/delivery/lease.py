@@ -11,17 +11,18 @@ class Lease:
     can have sent a newer value. The times must come from a clock that runs on while the process or its machine sleeps.
     """
 
-    __slots__ = ("_until", "seconds")
+    __slots__ = ("_asked", "seconds")
 
-    def __init__(self, seconds: float) -> None:
-        """`seconds` is the session timeout less the request timeout, less some margin."""
-        self.seconds = seconds
-        self._until = -math.inf
+    def __init__(self) -> None:
+        """Nothing may be sent before `seconds` is known and the lease renewed."""
+        self.seconds = 0.0
+        """The session timeout less the request timeout, less some margin."""
+        self._asked = -math.inf
 
     def renew(self, asked: float) -> None:
         """The group acknowledged what was asked at this moment; it knew us then or later."""
-        self._until = max(self._until, asked + self.seconds)
+        self._asked = max(self._asked, asked)
 
     def left(self, now: float) -> float:
         """Seconds for which sending is still allowed; 0 or less: not until it is renewed."""
-        return self._until - now
+        return self._asked + self.seconds - now

@@ -8,8 +8,8 @@ from connector.events.change import Visitor
 
 UPDATE_BYTES = 1_000
 """What an update takes beside its values: its objects, its visitor and its places in the maps (measured)."""
-ATTRIBUTE_BYTES = 150
-"""What a value takes beside its text."""
+ATTRIBUTE_BYTES = 50
+"""What a value takes beside its text (measured)."""
 WEIGH_AGAIN_BYTES = 4_096
 
 

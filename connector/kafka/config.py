@@ -27,20 +27,14 @@ class KafkaConfig:
     """Seconds that a revoke may wait for a request on the wire."""
 
 
-SESSION_SECONDS = 45.0
-"""The default of librdkafka (`session.timeout.ms`) and of the brokers (`group.consumer.session.timeout.ms`)."""
+DEFAULT_SESSION_SECONDS = 45.0
+"""Of librdkafka (`session.timeout.ms`) and of the brokers (`group.consumer.session.timeout.ms`)."""
 
 
-def session_seconds(config: KafkaConfig) -> float:
-    """After so long without a word from it the group gives a member's partitions away.
-
-    A long request makes the default longer. With the `consumer` protocol the broker alone knows, and its default is
-    taken: see docs/guarantees.md.
-    """
-    if config.group_protocol != "classic":
-        return SESSION_SECONDS
-    by_default = max(SESSION_SECONDS, 2 * config.request_timeout) * 1_000
-    return int(config.properties.get("session.timeout.ms", by_default)) / 1_000
+def session_milliseconds(config: KafkaConfig) -> int:
+    """What a member of a classic group asks for; long requests make the default longer."""
+    by_default = 1_000 * max(DEFAULT_SESSION_SECONDS, 2 * config.request_timeout)
+    return int(config.properties.get("session.timeout.ms", by_default))
 
 
 def client(config: KafkaConfig) -> dict[str, Property]:
@@ -67,7 +61,7 @@ def consumer(config: KafkaConfig) -> dict[str, Property]:
         # A revoke waits for a request on the wire, so the poll interval must leave room for the longest.
         "max.poll.interval.ms": max(
             int(config.properties.get("max.poll.interval.ms", 300_000)),
-            int((max(config.request_timeout, session_seconds(config)) + 60) * 1_000),
+            max(int(config.request_timeout * 1_000), session_milliseconds(config)) + 60_000,
         ),
         "group.id": config.group_id,
         "group.protocol": config.group_protocol,
@@ -80,7 +74,7 @@ def consumer(config: KafkaConfig) -> dict[str, Property]:
     }
     if config.group_protocol == "classic":
         made["partition.assignment.strategy"] = "cooperative-sticky"
-        made["session.timeout.ms"] = round(session_seconds(config) * 1_000)
+        made["session.timeout.ms"] = session_milliseconds(config)
     if config.group_instance_id is not None:
         made["group.instance.id"] = config.group_instance_id
     return made

@@ -18,6 +18,7 @@ from connector.errors import CommitFailed, Fatal
 from connector.kafka.config import KafkaConfig, consumer
 from connector.kafka.errors import FENCED, Kind, sort
 from connector.kafka.ports import Listener
+from connector.kafka.session import session
 
 BATCH = 1_000
 CREDITS = 2
@@ -57,6 +58,7 @@ class ConsumerThread:
     def __init__(self, config: KafkaConfig) -> None:
         self._config = config
         self._totals: dict[str, int] = {}
+        self._session_is_told = False
         self._owned: set[TopicPartition] = set()
         self._credits = CREDITS
         self._paused = False
@@ -142,6 +144,7 @@ class ConsumerThread:
                 self._tell_assigned()
                 self._do_commands(client)
                 self._count_partitions(client)
+                self._tell_session()
                 self._tell_ends(client)
         except Exception as error:  # noqa: BLE001 - a thread that ends unseen would leave a Ready replica that consumes nothing
             self._tell(self._listener.failed, Fatal("kafka_fatal", f"the consumer thread failed: {error!r}"))
@@ -356,6 +359,16 @@ class ConsumerThread:
         if totals != self._totals:
             self._totals = totals
             self._tell(self._listener.counted, dict(totals))
+
+    def _tell_session(self) -> None:
+        """As soon as a broker answers; until then nobody can have given us a partition either."""
+        if self._session_is_told or not self.reached:
+            return
+        self._session_is_told = True
+        seconds, trouble = session(self._config)
+        if trouble is not None:
+            self._tell(self._listener.trouble, trouble)
+        self._tell(self._listener.session, seconds)
 
     def _tell_ends(self, client: Consumer) -> None:
         """Say where the logs end: what the fetches brought, or while paused what the broker answers."""

@@ -15,6 +15,10 @@ class Listener(Protocol):
         """These are added to what is owned, with where they start and what an earlier owner noted there."""
         ...
 
+    def session(self, seconds: float) -> None:
+        """So long the group waits for a silent member. Said once, before which nothing may be sent."""
+        ...
+
     def counted(self, totals: Mapping[str, int]) -> None:
         """So many partitions has each subscribed topic, as far as known; said when it is new."""
         ...

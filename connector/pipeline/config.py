@@ -22,7 +22,5 @@ class PipelineConfig:
     commit_interval: float = 5.0
     shutdown_grace: float = 25.0
     request_timeout: float = 10.0
-    lease: float = 33.0
-    """For so long after the group acknowledged a commit requests may begin; see `connector.delivery.lease`."""
     max_dead_letters_in_a_row: int = 1_000
     max_dead_letter_ratio: float = 0.5

@@ -40,6 +40,10 @@ class Sender(Protocol):
         """Send once."""
         ...
 
+    def bound(self, seconds: float) -> None:
+        """From now on no request may last longer than this."""
+        ...
+
 
 class DeadLetters(Protocol):
     """Where dead letters go."""

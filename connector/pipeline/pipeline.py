@@ -37,6 +37,8 @@ COMMIT_UPDATES = 1_000
 """So many settled updates are committed at once, so that a crash at full speed does not repeat a whole interval."""
 COMMIT_AGAIN_SECONDS = 1.0
 """After a failed commit, when the next one decides whether we may go on sending."""
+LEASE_MARGIN = 0.05
+"""Of the session, for what clocks and timers are off by."""
 RENEWALS = 4
 """So often within the lease the group is asked, so that three lost answers do not stop us."""
 
@@ -60,6 +62,8 @@ class Pipeline:
         self._config = config
         self._decode = decode
         self._source = source
+        self._sender = sender
+        self._request_timeout = config.request_timeout
         self._awake = awake
         # One clock for timers and decisions, so that a test's virtual one drives both.
         self._now = asyncio.get_running_loop().time
@@ -67,7 +71,7 @@ class Pipeline:
         say = self._say = Say(self._now)
         self.tally = Tally()
         self.coalescer = Coalescer(config.linger, config.order, config.max_in_flight)
-        self.gate = Gate(config.max_in_flight, config.lease)
+        self.gate = Gate(config.max_in_flight)
         self.burial = Burial(config, dead_letters, self.tally, say, moved=self._moved, fail=self._fail)
         self._dispatch = Dispatch(
             config,
@@ -188,6 +192,17 @@ class Pipeline:
         self._commit_wanted.set()
         log.info("partitions_assigned", partitions=_names(partitions), owned=len(self.assigned_partitions))
 
+    def session(self, seconds: float) -> None:
+        """Bound the lease on the partitions, and each request, by how long the group waits for a silent member."""
+        longest = seconds / 2
+        if longest < self._request_timeout:
+            remedy = "make the group's session at least twice TARGET_TIMEOUT_SECONDS, or lower that"
+            log.warning("request_timeout_reduced", seconds=longest, remedy=remedy)
+            self._request_timeout = longest
+            self._sender.bound(longest)
+        self.gate.lease.seconds = seconds * (1 - LEASE_MARGIN) - self._request_timeout
+        self._commit_wanted.set()
+
     def counted(self, totals: Mapping[str, int]) -> None:
         """Take the share of the rate that follows from the number of partitions."""
         self._totals = totals
@@ -241,7 +256,7 @@ class Pipeline:
             tracker.revoking = True
         self._hand_over(self.coalescer.drop_waiting(going))
         self._bell.ring()  # What waits between two requests of one update need not wait for its turn.
-        deadline = self._now() + self._config.request_timeout
+        deadline = self._now() + self._request_timeout
         while (left := deadline - self._now()) > 0 and not self._tasks_are_over():
             if not self.coalescer.is_flying(going) and not any(tracker.letters for tracker in going):
                 break
@@ -300,9 +315,9 @@ class Pipeline:
 
     async def _commit_regularly(self) -> None:
         """Every interval, after so many settled updates, and as often as the lease needs it."""
-        often = min(self._config.commit_interval, self._config.lease / RENEWALS)
         while True:
             self._commit_wanted.clear()
+            often = min(self._config.commit_interval, self.gate.lease.seconds / RENEWALS or COMMIT_AGAIN_SECONDS)
             next_at = self._now() + often
             await self._commit()
             if self.assigned_partitions and self.gate.lease.left(self._awake()) <= 0:

@@ -40,6 +40,7 @@ class Recorder:
         self.owned: set[TopicPartition] = set()
         self.starts: dict[TopicPartition, OffsetAndMetadata] = {}
         self.totals: Mapping[str, int] = {}
+        self.sessions: list[float] = []
         self.taken: dict[TopicPartition, list[int]] = {}
         self.handed_over: dict[TopicPartition, int] = {}
         self.gone: list[TopicPartition] = []
@@ -54,6 +55,9 @@ class Recorder:
         self.mistakes += [f"{name} was assigned twice" for name in partitions if name in self.owned]
         self.owned.update(partitions)
         self.starts.update(partitions)
+
+    def session(self, seconds: float) -> None:
+        self.sessions.append(seconds)
 
     def counted(self, totals: Mapping[str, int]) -> None:
         self.totals = totals

@@ -122,6 +122,7 @@ class FakeSource:
     def start(self, listener: Listener) -> None:
         """Join; partitions come by `assign`."""
         self._listener = listener
+        listener.session(45.0)
 
     def assign(self, *names: TopicPartition) -> None:
         """Give partitions to this member, from their committed offsets on."""
@@ -213,6 +214,8 @@ class FakeSender:
     def __init__(self, behaviour: Behaviour = accept) -> None:
         self.behaviour = behaviour
         self.profiles: dict[str, dict[str, str]] = {}
+        self.longest = 10.0
+        """Seconds that a request may last."""
         self.sent: list[tuple[float, str, dict[str, str]]] = []
         self.overlaps = 0
         self.overlapped: set[str] = set()
@@ -241,6 +244,10 @@ class FakeSender:
         if answer.verdict is Verdict.ACCEPTED or isinstance(answer, Applied):
             self._apply(visitor, attributes)
         return answer
+
+    def bound(self, seconds: float) -> None:
+        """No request lasts longer."""
+        self.longest = seconds
 
     def _apply(self, visitor: str, attributes: dict[str, str]) -> None:
         self.profiles.setdefault(visitor, {}).update(attributes)

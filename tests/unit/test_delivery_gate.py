@@ -14,15 +14,17 @@ BUSY = Answer(Verdict.THROTTLED, "HTTP 503")
 
 
 def _gate(slots: int = 64) -> Gate:
-    gate = Gate(slots, lease_seconds=30.0)
+    gate = Gate(slots)
     gate.rate.limit(math.inf)
+    gate.lease.seconds = 30.0
     gate.lease.renew(0.0)
     return gate
 
 
 def test_a_lease_counts_from_the_moment_of_asking() -> None:
     """The group may have answered long before we read it; from the answer on it would outlive the session."""
-    lease = Lease(30.0)
+    lease = Lease()
+    lease.seconds = 30.0
     assert lease.left(0.0) <= 0, "nobody has said yet that it is ours"
     lease.renew(100.0)
     assert lease.left(129.9) > 0
