@@ -67,9 +67,13 @@ class Concurrency:
             self._set(max(1.0, self._limit * CUT))
             self._level = self._limit
 
-    def recovered(self) -> None:
-        """The endpoint works again after an outage: what was learnt in it does not count."""
+    def recovered(self, in_flight: int) -> None:
+        """The endpoint works again after an outage: what was learnt in it does not count.
+
+        What is in flight are probes that still hang; they must not take the slots of what can go now.
+        """
         self._level = self._maximum
+        self._set(max(self._limit, float(in_flight + FIRST)))
         self._latencies.clear()
 
     def _judge(self, median: float, now: float) -> None:

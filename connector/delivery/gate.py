@@ -40,7 +40,10 @@ class Gate:
 
         `awake` is the time of the lease's clock.
         """
-        if self.in_flight >= self.concurrency.slots or self.lease.left(awake) <= 0:
+        if self.lease.left(awake) <= 0:
+            return math.inf
+        # A probe needs no slot: those may all be taken by requests that hang.
+        if self.in_flight >= self.concurrency.slots and not self.circuit.is_open:
             return math.inf
         return max(self.circuit.wait(now), self.rate.wait(now))
 
@@ -59,7 +62,7 @@ class Gate:
         self.in_flight -= 1
         shift = self.circuit.settled(visitor, answer, now, first=first, probe=attempt.probe)
         if shift is Shift.CLOSED:
-            self.concurrency.recovered()
+            self.concurrency.recovered(self.in_flight)
         return shift
 
     def abandon(self, attempt: Pass) -> None:

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from connector.delivery.coalescer import SUSPECT_ATTEMPTS, SUSPECT_SLOTS, Coalescer, Order
 from connector.delivery.offsets import PartitionOffsets, TopicPartition
-from connector.delivery.update import Update
+from connector.delivery.update import UPDATE_BYTES, WEIGH_AGAIN_BYTES, Update
 from connector.events.change import Change, Visitor
 from tests.support.fakes import FakeRecord
 
@@ -318,6 +318,12 @@ class CoalescerMachine(RuleBasedStateMachine):
         assert self.coalescer.waiting == len(self.pending)
         assert self.coalescer.in_flight == len(self.flying)
         assert len(self.coalescer) == len(self.pending) + len(self.flying)
+
+    @invariant()
+    def size_follows_what_is_held(self) -> None:
+        """A size that only grows pauses for ever, one that forgets something bounds nothing."""
+        size, updates = self.coalescer.size, len(self.coalescer)
+        assert UPDATE_BYTES * updates <= size <= (2 * UPDATE_BYTES + 2 * WEIGH_AGAIN_BYTES) * updates
 
     @invariant()
     def nothing_grows_with_coalesced_records(self) -> None:

@@ -3,6 +3,7 @@
 import math
 
 from connector.delivery.answer import Answer, Verdict
+from connector.delivery.circuit import PROBE_SECONDS
 from connector.delivery.concurrency import FIRST
 from connector.delivery.gate import Gate
 from connector.delivery.lease import Lease
@@ -59,6 +60,17 @@ def test_an_abandoned_attempt_frees_its_slot() -> None:
     gate.abandon(attempt)
     assert gate.in_flight == 0
     assert gate.wait(0.0, 0.0) <= 0
+
+
+def test_a_probe_needs_no_slot() -> None:
+    """After an outage of hanging requests one slot is left, and it hangs: the recovery would be seen 10 s late."""
+    gate = _gate(1)
+    for turn in range(8):
+        attempt = gate.enter(0.0)
+        gate.leave(attempt, Visitor("pcId", str(turn)), Answer(Verdict.TIMEOUT), 1.0, first=True)
+    assert gate.circuit.is_open
+    gate.enter(2.0)
+    assert gate.wait(2.0 + PROBE_SECONDS, 2.0) <= 0
 
 
 def test_only_first_attempts_speak_of_overload() -> None:
