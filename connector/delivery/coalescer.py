@@ -9,7 +9,7 @@ from itertools import count
 
 from connector.delivery.offsets import PartitionOffsets
 from connector.delivery.ports import Record
-from connector.delivery.update import ATTRIBUTE_BYTES, UPDATE_BYTES, Part, Update
+from connector.delivery.update import UPDATE_BYTES, Part, Update
 from connector.events.change import Change, Visitor
 
 SUSPECT_ATTEMPTS = 2
@@ -122,9 +122,9 @@ class Coalescer:
         return len(self._flying)
 
     def add(self, change: Change, partition: PartitionOffsets, record: Record, now: float, size: int) -> None:
-        """Merge one record's change into its visitor's pending update.
+        """Merge one record's change into its visitor's pending update; `size` is the record's length in bytes.
 
-        `size` is the record's length in bytes. `partition.position` is moved by the caller.
+        Counted and told together with the rest of its batch, by `added`; `partition.position` is moved by the caller.
         """
         visitor = change.visitor
         update = self._pending.get(visitor)
@@ -140,23 +140,23 @@ class Coalescer:
             part = update.parts[partition] = Part(offset, record.timestamp()[1])
         else:
             part.records += 1
-        self.records += 1
-        attributes = part.attributes
-        before = len(attributes)
         if self._by_time:
             said = change.occurred_at
             when = record.timestamp()[1] / 1000 if said is None else said.timestamp()
             update.write_at(part, change.attributes, dict.fromkeys(change.attributes, when))
         elif len(update.parts) == 1:
-            attributes.update(change.attributes)
+            part.attributes.update(change.attributes)
         else:
             update.write(part, change.attributes)
-        if (more := len(attributes) - before) > 0:
-            size += ATTRIBUTE_BYTES * more
-        self.size += size
-        update.size += size
-        if update.size > update.weigh_at:
+        size += update.size
+        update.size = size
+        if size > update.weigh_at:
             self.size += update.weigh()
+
+    def added(self, records: int, size: int) -> None:
+        """A batch is in: so many records, of so many bytes in all."""
+        self.records += records
+        self.size += size
 
     def due_in(self, now: float) -> float:
         """Seconds until an update can be taken; 0 or less: now; infinite: not before something changes."""

@@ -10,7 +10,7 @@ UPDATE_BYTES = 1_000
 """What an update takes beside its values: its objects, its visitor and its places in the maps (measured)."""
 ATTRIBUTE_BYTES = 50
 """What a value takes beside its text (measured)."""
-WEIGH_AGAIN_BYTES = 4_096
+WEIGH_AGAIN_BYTES = 2_048
 
 
 class Part:
@@ -49,7 +49,7 @@ class Update:
         """Attempts that failed while the endpoint was otherwise healthy."""
         self.parts: dict[PartitionOffsets, Part] = {}
         self.size = UPDATE_BYTES
-        """Bytes of memory, not less than it takes: each record adds its length, weighing takes off what it replaced."""
+        """Bytes of memory, about: each record adds its length, and weighing sets it to what is held."""
         self.weigh_at = WEIGH_AGAIN_BYTES
 
     def weigh(self) -> int:

@@ -215,36 +215,46 @@ class Pipeline:
             return
         now = self._now()
         decode, add, by_topic = self._decode, self.coalescer.add, self._by_topic
+        only = next(iter(by_topic.values())) if len(by_topic) == 1 else None
         recovering = any(tracker.recovering for tracker in self.assigned_partitions.values())
-        taken = skipped = good = 0
+        good = decoded = size = strange = skipped = passed_over = 0
+        current = last = None
         for record in batch:
-            partition = by_topic.get(record.topic(), _NONE).get(record.partition())
+            partition = (only or by_topic.get(record.topic(), _NONE)).get(record.partition())
             if partition is None:
-                continue  # Taken from us while it was on its way here: its next owner reads it.
-            taken += 1
+                strange += 1  # Taken from us while it was on its way here: its next owner reads it.
+                continue
+            if partition is not current:  # A batch is a few runs, each of one partition.
+                _move(current, last)
+                current = partition
+            last = record
             value = record.value()
             if value is None:
                 skipped += 1
-            else:
-                try:
-                    change = decode(value)
-                except Refused as refused:
-                    self.burial.decoded(good)
-                    good = 0
-                    if recovering and _is_done(partition, record, None):
-                        skipped += 1
-                    elif not self.burial.refuse(record, partition, refused):
-                        break
-                else:
-                    good += 1
-                    if not change.attributes or (recovering and _is_done(partition, record, change.visitor)):
-                        skipped += 1
-                    else:
-                        add(change, partition, record, now, len(value))
-            partition.position = record.offset() + 1
+                continue
+            try:
+                change = decode(value)
+            except Refused as refused:
+                self.burial.decoded(good)
+                decoded, good = decoded + good, 0
+                if recovering and _is_done(partition, record, None):
+                    skipped += 1
+                elif not self.burial.refuse(record, partition, refused):
+                    strange += len(batch) - batch.index(record) - 1
+                    break
+                continue
+            good += 1
+            if not change.attributes or (recovering and _is_done(partition, record, change.visitor)):
+                passed_over += 1
+                continue
+            length = len(value)
+            size += length
+            add(change, partition, record, now, length)
+        _move(current, last)
         self.burial.decoded(good)
-        self.tally.events_consumed += taken
-        self.tally.events_done[Done.SKIPPED] += skipped
+        self.coalescer.added(decoded + good - passed_over, size)
+        self.tally.events_consumed += len(batch) - strange
+        self.tally.events_done[Done.SKIPPED] += skipped + passed_over
         self._credits_due += 1
         self._grant()
         self._bell.ring()
@@ -388,6 +398,12 @@ class Pipeline:
 
 _NONE: dict[int, PartitionOffsets] = {}
 _DIGITS = re.compile(r"\d+")
+
+
+def _move(partition: PartitionOffsets | None, last: Record | None) -> None:
+    """All of the partition's records up to this one were taken."""
+    if partition is not None and last is not None:
+        partition.position = last.offset() + 1
 
 
 def _is_done(partition: PartitionOffsets, record: Record, visitor: Visitor | None) -> bool:

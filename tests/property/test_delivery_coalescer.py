@@ -139,6 +139,7 @@ class CoalescerMachine(RuleBasedStateMachine):
             b"", record.offset, topic=tracker.name.topic, partition=tracker.name.partition, timestamp_ms=stamp * 1_000
         )
         self.coalescer.add(change, tracker, raw, self.now, 50)
+        self.coalescer.added(1, 50)
         tracker.position = record.offset + 1
         owed = self.pending.setdefault(visitor, Owed(self.now + LINGER))
         owed.records.append(record)
