@@ -105,7 +105,7 @@ def test_parallel_consumer_827_a_commit_beside_a_revoke_counts_only_what_is_done
 
 
 def test_parallel_consumer_894_little_traffic_and_many_rebalances_never_move_the_commit_out_of_range() -> None:
-    """Thread confluentinc/parallel-consumer #894: a commit past the end of the log made the next owner reset its offset.
+    """Thread confluentinc/parallel-consumer #894: a commit past the log's end made the next owner reset its offset.
 
     Catches a design that keeps "highest done" from the offset it was given to begin at, and commits one after it while
     an older record is still open. The judge looks at each commit: never past what is open, past the end, or back.
@@ -179,7 +179,7 @@ def test_parallel_consumer_559_what_is_in_flight_at_the_end_is_finished_or_not_c
 
 
 def test_knative_3746_attempts_begin_anew_with_each_owner_and_still_end_in_a_dead_letter() -> None:
-    """Thread knative-extensions/eventing-kafka-broker #3746: each rebalance forgot the attempts; one event went 184 times.
+    """Thread knative-extensions/eventing-kafka-broker #3746: each rebalance forgot the attempts, 184 of one event.
 
     What we do: attempts live in memory and begin anew with each owner, since no count that survives a crash can be
     kept for every update. Catches what made that a loop there, a design in which the failing record itself causes the
