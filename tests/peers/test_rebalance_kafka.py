@@ -230,7 +230,7 @@ def test_librdkafka_5604_a_poll_interval_that_ends_in_a_rebalance_commits_nothin
             ctypes.PyDLL(None).sleep(75)
             await _until_committed(kafka, topic, dict.fromkeys(range(4), 50))
             deadline = time.monotonic() + SETTLE_SECONDS
-            while int(other.metrics()["target_connector_partitions_assigned"]) != len(stuck.owned):
+            while [len(stuck.owned), int(other.metrics()["target_connector_partitions_assigned"])] != [2, 2]:
                 assert time.monotonic() < deadline, "the one that was stuck did not come back"
                 found = await asyncio.to_thread(_offsets, kafka, topic)
                 assert found == dict.fromkeys(range(4), 50), "a commit went back"
@@ -238,7 +238,6 @@ def test_librdkafka_5604_a_poll_interval_that_ends_in_a_rebalance_commits_nothin
             stuck.sender.release.set()
             await _append(kafka, topic, range(50, 60))
             await _until_committed(kafka, topic, dict.fromkeys(range(4), 60))
-            assert len(stuck.owned) == 2
             sent = {key.partition(":")[2] for key in await asyncio.to_thread(sandbox.profiles)}
             assert sent >= {f"{p}.{n}" for p in range(4) for n in range(DONE, 50)}, (
                 "what it had not done, the other did"
