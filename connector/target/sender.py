@@ -66,13 +66,19 @@ async def _sent_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
 class HttpSender:
     """Sends requests to one origin over kept connections. Use it as `async with`, or by `start` and `close`."""
 
-    __slots__ = ("_authority", "_bearer", "_config", "_scheme", "_session")
+    __slots__ = ("_authority", "_bearer", "_config", "_scheme", "_session", "_timeout")
 
     def __init__(self, config: SenderConfig) -> None:
         self._config = config
         self._scheme, _, self._authority = config.origin.partition("://")
         self._session: aiohttp.ClientSession | None = None
         self._bearer: str | None = None
+        self.bound(config.timeout_seconds)
+
+    def bound(self, seconds: float) -> None:
+        """From now on a request lasts so long at most, connecting half of that."""
+        # aiohttp rounds timeouts above its threshold up to the next whole second; others rely on this one.
+        self._timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=seconds / 2, ceil_threshold=math.inf)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -100,12 +106,6 @@ class HttpSender:
             headers={"User-Agent": config.user_agent, "Accept-Encoding": "identity"},
             middlewares=(_sent_once,),
             proxy=config.proxy,
-            timeout=aiohttp.ClientTimeout(
-                total=config.timeout_seconds,
-                sock_connect=config.timeout_seconds / 2,
-                # aiohttp rounds timeouts above this up to the next whole second; others rely on this one.
-                ceil_threshold=math.inf,
-            ),
         )
 
     async def close(self) -> None:
@@ -139,6 +139,7 @@ class HttpSender:
                 data=body,
                 headers=None if body is None else _FORM,
                 allow_redirects=False,
+                timeout=self._timeout,
             )
         except _FAILURES as error:
             return _failed(error)
