@@ -137,12 +137,12 @@ def test_adobe_19_the_lag_stands_while_nothing_can_be_sent(failure: Answer) -> N
         for _ in range(3):
             member = Bench(log, sender, letters, commit_interval=0.5)
             await member.start()
-            await asyncio.sleep(1_200)
+            await asyncio.sleep(300)
             assert log.committed.get(P0, 0) == 0
             assert member.pending == 300
             member.crash()
         async with Bench(log, sender, letters) as member:
-            await asyncio.sleep(600)
+            await asyncio.sleep(300)
             await member.stop()
         assert log.committed.get(P0, 0) == 0, "an orderly end commits no more than a crash"
         broken = False

@@ -135,7 +135,7 @@ def test_vector_25212_what_waits_for_a_retry_does_not_make_room_for_more() -> No
         async with Bench(log, sender, batch=BATCH, max_visitors=500, max_in_flight=4, linger=0.0) as bench:
             for _ in range(720):
                 await asyncio.sleep(5)
-                assert bench.pipeline.requests_in_flight <= 4
+                assert bench.pipeline.gate.in_flight <= 4
                 assert len(asyncio.all_tasks()) <= before + 4 + 10
                 assert len(bench.pipeline.coalescer) <= 500 + 2 * BATCH
                 assert bench.source.credits == 0

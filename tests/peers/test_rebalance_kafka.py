@@ -73,6 +73,7 @@ class Member:
             sender=self.sender,
             dead_letters=FakeDeadLetters(),
             rng=random.Random(0),
+            awake=time.monotonic,
         )
         self._stop = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self.pipeline.run(self._stop))
