@@ -37,6 +37,8 @@ class Profile:
     sessions: tuple[float, ...] = (45.0,)
     short_words: float = 0.0
     """Share of worlds in which the broker takes little metadata."""
+    classic: float = 0.7
+    """Share of worlds with the classic protocol, in which a commit keeps the session alive."""
     suspends: float = 0.2
     """Share of freezes in which the machine sleeps, and the process's monotonic clock with it."""
 
@@ -48,6 +50,16 @@ PROFILES: Mapping[str, Profile] = {
         spread=0.2,
         big=True,
         special={11: "r"},
+    ),
+    "rolling": Profile(
+        faults={"roll": 3, "stop": 3, "scale_up": 1},
+        visitors=6,
+        seconds=(60.0,),
+        records=(150, 300),
+        slowness=(4.0, 9.0),
+        linger=(0.0, 0.2),
+        trouble=(0.0,),
+        malformed=0.01,
     ),
     "crashes": Profile(
         faults={"crash": 4, "scale_up": 1, "commit_trouble": 3, "outage": 1, "shuffle": 1, "stop": 1},

@@ -83,6 +83,8 @@ class Source:
         self._request_timeout = request_timeout
         self.freeze_at_commit: Callable[[], None] | None = None
         """Called once, when the next commit has landed."""
+        self.freeze_at_revoke: Callable[[], None] | None = None
+        """Called once, when the thread has just asked the loop what to commit before it lets go."""
         self.cut_off = False
         """No way to the brokers, either direction."""
         self.number = 0
@@ -359,6 +361,9 @@ class Source:
 
         self._process.loop.call_soon(start)
         self._process.later(Lane.THREAD, self._request_timeout + REVOKE_SLACK_SECONDS, done, None)
+        if self.freeze_at_revoke is not None:
+            freeze, self.freeze_at_revoke = self.freeze_at_revoke, None
+            freeze()
         return True
 
     async def _revoked(self, going: Sequence[TopicPartition]) -> Mapping[TopicPartition, OffsetAndMetadata]:

@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 SETTLING_SECONDS = 1.0
 """So long what fell due meanwhile may come late."""
+GRAIN_SECONDS = 1e-7
+"""Timers fire a little late, as real ones do; in time by rounding they would fire too early, and be set again."""
 SPINS = 200_000
 """Steps at one moment after which a world is held to turn in circles."""
 
@@ -220,7 +222,7 @@ class Loop(asyncio.AbstractEventLoop):
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         timer = asyncio.TimerHandle(when, callback, args, self, context)
-        self._process.at(Lane.LOOP, when, self._fire, timer)
+        self._process.at(Lane.LOOP, when + GRAIN_SECONDS, self._fire, timer)
         return timer
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:

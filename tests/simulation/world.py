@@ -21,12 +21,13 @@ from tests.simulation.endpoint import (
     FAILING_PREFIX,
     OUTAGES,
     REJECTED_PREFIX,
+    STUCK_PREFIX,
     Endpoint,
     Health,
     Sender,
 )
 from tests.simulation.oracle import Fact, Member, Oracle, Wrong
-from tests.simulation.profiles import PROFILES, Profile
+from tests.simulation.profiles import MANY, PROFILES, Profile
 from tests.simulation.source import CommitFaults, Source
 from tests.simulation.timeline import Lane, Process, Timeline
 from tests.support.fakes import FakeRecord, event
@@ -34,6 +35,9 @@ from tests.support.fakes import FakeRecord, event
 PARTITIONS = [TopicPartition("t", number) for number in range(3)]
 BIG = 40_000
 """Two values of this length need two requests."""
+CONSUMER_SESSION = 45.0
+"""The `consumer` protocol has its broker's default; see connector/kafka/config.py."""
+MOST_REPLICAS = 4
 CALM_SECONDS = 1_800.0
 """After the last fault all must be done within this time."""
 
@@ -111,7 +115,8 @@ class World:
         self.box = LetterBox()
         self.timeout = 10.0
         self.session = rng.choice(self.profile.sessions)
-        self.heartbeat = 3.0
+        self.classic = self.session != CONSUMER_SESSION or rng.random() < self.profile.classic
+        self.heartbeat = 3.0 if self.classic else 5.0
         self._options = self._choose_options()
         self.trouble = rng.choice(self.profile.trouble)
         self.health.trouble = self.trouble
@@ -125,7 +130,7 @@ class World:
             session=self.session,
             heartbeat=self.heartbeat,
             poll_interval=max(self.timeout, self.session) + 60.0,
-            classic=True,
+            classic=self.classic,
             most_characters=rng.choice((20, 60, 200)) if short else MAX_CHARACTERS,
             trace=self.trace,
         )
@@ -134,6 +139,8 @@ class World:
         self._names = 0
         self._serial = 0
         self._calm = False
+        self._stopping = False
+        self._trickle = 300
         self._over = False
         self._outages = 0
         self.deadline = 0.0
@@ -209,12 +216,20 @@ class World:
         if all(max(0, self.coordinator.standing(name).offset) == end for name, end in ends.items()):
             self._stop_all()
             return
+        if self._trickle > 0 and FAILING_PREFIX in self.profile.special.values():
+            # Whether an update fails by its own fault can only be told while others get through.
+            self._trickle -= 1
+            for name in PARTITIONS:
+                self._produce_event(1_000 + name.partition, name)
+            for replica in self.replicas:
+                replica.source.poke()
         if self.timeline.now > self.deadline:
             where = {name.partition: (self.coordinator.standing(name).offset, end) for name, end in ends.items()}
             self.oracle.wrong(f"stalled: not all is done {CALM_SECONDS:.0f} s after the last fault: {where}")
         self.timeline.after(1.0, self._watch)
 
     def _stop_all(self) -> None:
+        self._stopping = True
         for replica in self.replicas:
             self._end(replica)
         self._wait_for_all(self.timeline.now + 300.0)
@@ -232,7 +247,7 @@ class World:
     def _is_doomed(self, visitor: str) -> bool:
         if visitor.startswith((REJECTED_PREFIX, FAILING_PREFIX)):
             return True
-        return self.trouble > 0 and self._options["retry"].max_attempts < 1_000
+        return (self.trouble > 0 or visitor.startswith(STUCK_PREFIX)) and self._options["retry"].max_attempts < MANY
 
     def _produce(self, count: int) -> None:
         for _ in range(count):
@@ -283,7 +298,7 @@ class World:
 
     def start_replica(self) -> None:
         """A new process, which joins the group by itself."""
-        if len(self.replicas) >= 4:
+        if len(self.replicas) >= MOST_REPLICAS or self._stopping:
             return
         self._names += 1
         name = f"m{self._names}"
@@ -408,6 +423,9 @@ class World:
             replica.source.freeze_at_commit = start
         elif when < 0.5:
             replica.sender.freeze_at_send = start
+        elif when < 0.6:
+            replica.source.freeze_at_revoke = start
+            self.coordinator.shuffle()
         else:
             start()
 
