@@ -257,7 +257,9 @@ class Source:
         rng, faults = self._rng, self._faults
         if rng.random() < faults.unanswered:
             return
-        self._reply(commit, rng.uniform(0.0, 20.0) if rng.random() < faults.slow else rng.uniform(0.0005, 0.005), result)
+        # A refusal comes at once, and so before the answer to the join that follows it on the same connection.
+        slow = not result and rng.random() < faults.slow
+        self._reply(commit, rng.uniform(0.0, 20.0) if slow else rng.uniform(0.0005, 0.005), result)
 
     def _land(self, number: int, offsets: Offsets) -> str:
         try:
