@@ -245,6 +245,7 @@ def _pipeline(settings: Settings) -> PipelineConfig:
         commit_interval=settings.commit_interval_seconds,
         shutdown_grace=settings.shutdown_grace_seconds,
         request_timeout=settings.target_timeout_seconds,
+        static_member=settings.kafka_group_instance_id is not None,
         max_dead_letters_in_a_row=settings.dead_letter_max_consecutive,
         max_dead_letter_ratio=settings.dead_letter_max_ratio,
     )

@@ -89,6 +89,7 @@ class Coalescer:
         "_turns",
         "records",
         "size",
+        "untried",
     )
 
     def __init__(self, linger: float, order: Order, slots: int) -> None:
@@ -106,6 +107,8 @@ class Coalescer:
         """Records whose update is not settled yet, waiting or in flight."""
         self.size = 0
         """Bytes of memory that all of it takes, about; see `Update.size`."""
+        self.untried = 0
+        """Waiting updates that never were on the wire."""
 
     def __len__(self) -> int:
         """Updates held, waiting and in flight."""
@@ -131,6 +134,7 @@ class Coalescer:
         if update is None:
             update = self._pending[visitor] = Update(visitor, now + self._linger)
             self.size += UPDATE_BYTES
+            self.untried += 1
             if visitor not in self._flying:
                 self._ready.push(update)
         part = update.parts.get(partition)
@@ -168,6 +172,8 @@ class Coalescer:
         update = self._lane(now).pop()
         del self._pending[update.visitor]
         self._flying[update.visitor] = update
+        self.untried -= update.untried
+        update.untried = False
         if update.attempts >= SUSPECT_ATTEMPTS:
             self._suspects_flying += 1
         return update
@@ -193,6 +199,7 @@ class Coalescer:
         self._land(update)
         newer = self._pending.pop(update.visitor, None)
         if newer is not None:
+            self.untried -= 1
             update.absorb(newer, by_time=self._by_time)
             self.size += update.weigh()
         update.due = due
@@ -213,6 +220,7 @@ class Coalescer:
             if not update.parts:
                 del self._pending[visitor]
                 self.size -= update.size
+                self.untried -= update.untried
         left = set(self._pending.values()) - {u for v, u in self._pending.items() if v in self._flying}
         self._ready.keep(left)
         self._suspects.keep(left)

@@ -135,7 +135,7 @@ class Dispatch:
         self._tally.request_seconds.observe(now - attempt.began)
         if answer.verdict is not Verdict.ACCEPTED:
             answer = self._read(answer)
-        shift = self._gate.leave(attempt, update.visitor, answer, now, first=update.attempts == 0)
+        shift = self._gate.leave(attempt, update.visitor, answer, now, first=update.tries == 0)
         if shift is not None:
             self._say_shift(shift, answer)
             self._bell.ring()
@@ -170,18 +170,22 @@ class Dispatch:
         """It goes again with the newest values, or is a dead letter when it failed too often by its own fault."""
         now = self._now()
         policy = self._config.retry
-        attempts = update.attempts + self._gate.circuit.blames_update(update.visitor, answer, now)
-        if attempts >= policy.max_attempts:
+        circuit = self._gate.circuit
+        attempts = update.attempts + circuit.blames(update, answer, now)
+        update.tries += 1
+        update.seen = circuit.successes
+        # A token is never the update's fault, however long it takes to mend.
+        if attempts >= policy.max_attempts and answer.verdict is not Verdict.UNAUTHORIZED:
             self._bury(update, "RetriesExhausted", f"failed {attempts} times, at last: {answer.reason}")
             return
         asked = answer.retry_after or 0.0
-        delay = asked if self._gate.circuit.is_open else policy.delay(attempts, answer.retry_after, self._rng)
-        log.debug("update_retried", visitor=update.visitor, attempts=attempts, seconds=delay, reason=answer.reason)
+        delay = asked if circuit.is_open else policy.delay(update.tries, answer.retry_after, self._rng)
+        log.debug("update_retried", visitor=update.visitor, attempts=update.tries, seconds=delay, reason=answer.reason)
         self._give_back(update, now + delay, attempts)
 
     def _give_back(self, update: Update, due: float, attempts: int) -> None:
         self._tally.events_done[Done.HANDED_OVER] += self._coalescer.give_back(update, due, attempts)
-        self._bell.ring()
+        self._moved()
 
     def _bury(self, update: Update, error: str, reason: str) -> None:
         if update.attributes:
