@@ -30,8 +30,10 @@ class Client(Protocol):
 class Seat:
     """A member that the group knows, until its session ends or it leaves."""
 
-    def __init__(self, number: int, client: Client) -> None:
+    def __init__(self, number: int, client: Client, instance: str) -> None:
         self.number = number
+        self.instance = instance
+        """The name of a static member; empty: it is none."""
         self.client = client
         self.heard = 0.0
         self.silences = 0
@@ -80,14 +82,28 @@ class Coordinator:
 
     # Membership.
 
-    def join(self, client: Client) -> int:
-        """A new member, without partitions."""
+    def join(self, client: Client, instance: str) -> int:
+        """A new member, without partitions; or one that the group knows by its name, which has at once what it had."""
         self._numbers += 1
-        seat = self.seats[self._numbers] = Seat(self._numbers, client)
+        seat = self.seats[self._numbers] = Seat(self._numbers, client, instance)
         seat.heard = self._timeline.now
-        self._trace("joined", self._numbers)
+        self._trace("joined", self._numbers, instance)
+        before = next((it for it in self.seats.values() if it is not seat and instance and it.instance == instance), None)
+        if before is not None:
+            self._replace(before, seat)
         self.rebalance()
         return seat.number
+
+    def _replace(self, before: Seat, seat: Seat) -> None:
+        del self.seats[before.number]
+        self._going = {name: seat if to is before else to for name, to in self._going.items()}
+        for name, owner in self.owner.items():
+            if owner is before:
+                self.owner[name] = seat
+                self._post(seat, "assign", name)
+                to = self._going.pop(name, None)
+                if to is not None:
+                    self._move(name, to)
 
     def leave(self, number: int) -> None:
         """It says goodbye, or its session is over: what it had goes to others at once."""

@@ -126,6 +126,9 @@ class Sender:
         self.freeze_at_send: Callable[[], None] | None = None
         """Called once, when the next request has left."""
 
+    def bound(self, seconds: float) -> None:
+        self._timeout = min(self._timeout, seconds)
+
     async def send(self, request: Request) -> Answer:
         visitor, attributes = parse(request)
         loop = asyncio.get_running_loop()

@@ -39,6 +39,8 @@ class Profile:
     """Share of worlds in which the broker takes little metadata."""
     classic: float = 0.7
     """Share of worlds with the classic protocol, in which a commit keeps the session alive."""
+    static: float = 0.1
+    """Share of worlds with static members: whoever comes back in time has the partitions at once."""
     suspends: float = 0.2
     """Share of freezes in which the machine sleeps, and the process's monotonic clock with it."""
 
@@ -66,6 +68,17 @@ PROFILES: Mapping[str, Profile] = {
         seconds=(90.0, 180.0),
         special={10: "s", 11: "r"},
         records=(60, 150, 300),
+    ),
+    "static": Profile(
+        faults={"crash": 6, "outage": 2, "stop": 1, "scale_up": 1, "cut_off": 1},
+        seconds=(90.0, 180.0),
+        replicas=(1, 2),
+        records=(150, 300),
+        visitors=6,
+        slowness=(0.5, 4.0, 9.0),
+        linger=(0.0, 0.2),
+        malformed=0.01,
+        static=1.0,
     ),
     "zombies": Profile(
         faults={"freeze": 5, "cut_off": 3, "commit_trouble": 1, "outage": 2, "scale_up": 1, "stall": 1},

@@ -71,6 +71,8 @@ class Source:
         member: str,
         batch: int,
         request_timeout: float,
+        session: float,
+        instance: str,
     ) -> None:
         self._process = process
         self._coordinator = coordinator
@@ -81,6 +83,10 @@ class Source:
         self._member = member
         self._batch = batch
         self._request_timeout = request_timeout
+        self._session = session
+        self._session_is_told = False
+        self._instance = instance
+        self._leaves = True
         self.freeze_at_commit: Callable[[], None] | None = None
         """Called once, when the next commit has landed."""
         self.freeze_at_revoke: Callable[[], None] | None = None
@@ -135,6 +141,7 @@ class Source:
         if self._process.dead or self._finished:
             return
         self._closing = True
+        self._leaves = leave
         self._finish = asyncio.get_running_loop().create_future()
         self.poke()
         with suppress(TimeoutError):
@@ -169,7 +176,10 @@ class Source:
         if not self.is_reachable():
             self._process.later(Lane.CLIENT, 1.0, self._join)
             return
-        self.number = self._coordinator.join(self)
+        self.number = self._coordinator.join(self, self._instance)
+        if not self._session_is_told:
+            self._session_is_told = True
+            self._process.later(Lane.LOOP, 0.0, self._hear, "session", self._session)
         self._process.later(Lane.LOOP, 0.0, self._hear, "counted", {"t": len(self._log)})
 
     def _thrown_out(self) -> None:
@@ -196,7 +206,10 @@ class Source:
         if self._closing:
             self._leaving = True
             self._do_commands()
-            self._leave()
+            if self._leaves:
+                self._leave()
+            else:
+                self._be_over()
             return
         while self._ops:
             what, names = self._ops.popleft()
@@ -389,16 +402,20 @@ class Source:
         self._ops.clear()
 
         def left(_names: list[TopicPartition]) -> None:
-            if self.number and self.is_reachable():
+            if self.number and self.is_reachable() and not self._instance:
                 self._coordinator.leave(self.number)
                 self.number = 0
-            self._finished = True
-            for commit in (*self._on_their_way, *self._commands):
-                self._refuse(commit, CommitFailed("the consumer was closed before the answer came"))
-            if self._finish is not None and not self._finish.done():
-                self._finish.set_result(None)
+            self._be_over()
 
         self._revoke(list(self.positions), left)
+
+    def _be_over(self) -> None:
+        """Without a word to the group, which waits for the session's end; so does a static member that stops."""
+        self._finished = True
+        for commit in (*self._on_their_way, *self._commands):
+            self._refuse(commit, CommitFailed("the consumer was closed before the answer came"))
+        if self._finish is not None and not self._finish.done():
+            self._finish.set_result(None)
 
     # To the loop.
 

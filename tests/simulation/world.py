@@ -14,7 +14,6 @@ from connector.delivery.retry import RetryPolicy
 from connector.errors import Fatal
 from connector.events import JsonDecoder
 from connector.pipeline import Pipeline, PipelineConfig
-from connector.service import LEASE_MARGIN
 from connector.target.render import Renderer
 from tests.simulation.coordinator import Coordinator
 from tests.simulation.endpoint import (
@@ -92,6 +91,8 @@ class Replica:
     source: Source
     sender: Sender
     stop: asyncio.Event
+    instance: str = ""
+    """Its name as a static member; empty: it is none."""
     pipeline: Pipeline | None = None
     main: "asyncio.Task[None] | None" = None
     busy: bool = False
@@ -115,6 +116,7 @@ class World:
         self.box = LetterBox()
         self.timeout = 10.0
         self.session = rng.choice(self.profile.sessions)
+        self.static = random.Random(f"{seed} static").random() < self.profile.static
         self.classic = self.session != CONSUMER_SESSION or rng.random() < self.profile.classic
         self.heartbeat = 3.0 if self.classic else 5.0
         self._options = self._choose_options()
@@ -302,6 +304,8 @@ class World:
             return
         self._names += 1
         name = f"m{self._names}"
+        taken = {replica.instance for replica in self.replicas}
+        instance = next(i for n in range(MOST_REPLICAS) if (i := f"i{n}") not in taken) if self.static else ""
         rng = random.Random(f"{self.seed} {name}")
         process = Process(self.timeline, rng, self.oracle.wrong)
         batch = rng.choice(self.profile.batches)
@@ -315,18 +319,20 @@ class World:
             member=name,
             batch=batch,
             request_timeout=self.timeout,
+            session=self.session - (0.0 if self.classic else self.heartbeat),
+            instance=instance,
         )
         sender = Sender(process, self.endpoint, self.oracle, self.timeout, name)
-        replica = Replica(name, process, source, sender, asyncio.Event())
+        replica = Replica(name, process, source, sender, asyncio.Event(), instance)
         self.replicas.append(replica)
-        self.trace("starts", name)
+        self.trace("starts", name, instance)
         process.loop.call_soon(self._boot, replica, rng, batch)
 
     def _boot(self, replica: Replica, rng: random.Random, batch: int) -> None:
         config = PipelineConfig(
             **self._options,
             request_timeout=self.timeout,
-            lease=self.session * (1 - LEASE_MARGIN) - self.timeout,
+            static_member=bool(replica.instance),
             max_dead_letters_in_a_row=0,
             max_dead_letter_ratio=0.0,
         )
@@ -388,7 +394,8 @@ class World:
         self.trace("is killed", replica.name)
         self._gone(replica)
         if self.rng.random() < 0.7:
-            self.timeline.after(self.rng.uniform(0.5, 5.0), self.start_replica)
+            soonest = 0.01 if self.static else 0.5
+            self.timeline.after(self.rng.uniform(soonest, 5.0), self.start_replica)
 
     def _stop(self) -> None:
         if (replica := self._some()) is None:
