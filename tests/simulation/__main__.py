@@ -1,47 +1,83 @@
-"""`make simulate`: worlds by the thousand; the first seed that fails prints itself and the command that replays it."""
+"""`make simulate`: worlds by the thousand; a seed that fails prints itself and the command that replays it."""
 
 import argparse
+import os
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
-from tests.simulation.oracle import Wrong
 from tests.simulation.profiles import PROFILES
+from tests.simulation.runs import kind_of, live
 from tests.simulation.world import World
 from tests.support.bench import quiet
 
-if __name__ == "__main__":
-    asked = argparse.ArgumentParser()
-    asked.add_argument("--seeds", type=int, default=1000)
-    asked.add_argument("--first-seed", type=int, default=0)
-    asked.add_argument("--profile")
-    asked.add_argument("--seed", type=int)
-    asked.add_argument("--trace", action="store_true")
-    asked.add_argument("--keep-going", action="store_true")
-    a = asked.parse_args()
-    seeds = [a.seed] if a.seed is not None else range(a.first_seed, a.first_seed + a.seeds)
-    began = time.monotonic()
-    failures: Counter[str] = Counter()
-    counts: Counter[str] = Counter()
+CHUNK = 8
+SHOWN = (
+    *("crashes", "stops", "freezes", "partitions of the network", "outages", "revokes", "losses"),
+    *("commits", "commits refused", "requests", "repeats", "letters"),
+)
+
+
+def say(*what: object) -> None:
+    """To the terminal, at once."""
+    print(*what, flush=True)  # noqa: T201 - a program for the terminal
+
+
+def show(profile: str, seed: int) -> int:
+    """Replay one world, and print its trace."""
+    world = World(seed, PROFILES[profile])
+    failure: Exception | None = None
     with quiet():
-        for seed in seeds:
-            world = World(seed, PROFILES[a.profile] if a.profile else None)
-            t = time.monotonic()
-            try:
-                world.run()
-            except Exception as error:
-                import re, traceback
-                if not isinstance(error, Wrong): traceback.print_exc()
-                which = next(n for n, p in PROFILES.items() if p is world.profile)
-                print(f"seed {seed} {which}: {error!r}")
-                failures[which] += 1
-                if not a.keep_going:
-                    if not a.trace: sys.exit(1)
+        try:
+            world.run()
+        except Exception as error:  # noqa: BLE001 - it is shown, below what led to it
+            failure = error
+    for when, *what in world.lines:
+        say(f"{when - 1000:9.3f}", *what)
+    say(repr(failure) if failure else "nothing is wrong")
+    return 1 if failure else 0
+
+
+def sweep(kinds: list[tuple[str, int]], jobs: int, *, keep_going: bool) -> int:
+    """Run them all, and say what happened."""
+    began = time.monotonic()
+    counts: Counter[str] = Counter()
+    failures = worlds = 0
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        for outcome in pool.map(live, *zip(*kinds, strict=True), chunksize=CHUNK):
+            worlds += 1
+            counts.update(outcome.counts)
+            if outcome.failure:
+                failures += 1
+                say(f"seed {outcome.seed} of {outcome.profile}: {outcome.failure}\n  {outcome.replay}")
+                if not keep_going:
+                    pool.shutdown(cancel_futures=True)
                     break
-            counts.update(world.oracle.counts)
-            if time.monotonic() - t > 1: print("slow", seed, time.monotonic() - t)
-            if a.trace: break
-    if a.trace:
-        for when, *what in world.lines:
-            print(f"{when - 1000:9.3f}", *what)
-    print(len(seeds), "worlds", time.monotonic() - began, "s", failures, dict(counts))
+    minutes = (time.monotonic() - began) / 60
+    say(f"{worlds} worlds in {minutes:.1f} minutes, {worlds / minutes:.0f} a minute: {failures} failed")
+    say(", ".join(f"{counts[what]} {what}" for what in SHOWN))
+    return 1 if failures else 0
+
+
+def main() -> int:
+    """The exit code."""
+    asked = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    asked.add_argument("--seeds", type=int, default=1000, help="how many worlds")
+    asked.add_argument("--first-seed", type=int, default=0)
+    asked.add_argument("--profile", choices=PROFILES, help="one kind of worlds; else all in turn")
+    asked.add_argument("--seed", type=int, help="this world alone")
+    asked.add_argument("--trace", action="store_true", help="with --seed: show all that happens")
+    asked.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    asked.add_argument("--keep-going", action="store_true", help="do not stop at the first failure")
+    told = asked.parse_args()
+    if told.seed is not None and told.trace:
+        return show(told.profile or kind_of(told.seed), told.seed)
+    seeds = range(told.first_seed, told.first_seed + told.seeds) if told.seed is None else [told.seed]
+    kinds = [(told.profile or kind_of(seed), seed) for seed in seeds]
+    return sweep(kinds, told.jobs, keep_going=told.keep_going)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

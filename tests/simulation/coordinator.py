@@ -51,7 +51,7 @@ class Refusal(Exception):
 class Coordinator:
     """Partitions, their owners and what was committed for them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a broker has that many settings
         self,
         timeline: Timeline,
         rng: random.Random,
@@ -88,7 +88,9 @@ class Coordinator:
         seat = self.seats[self._numbers] = Seat(self._numbers, client, instance)
         seat.heard = self._timeline.now
         self._trace("joined", self._numbers, instance)
-        before = next((it for it in self.seats.values() if it is not seat and instance and it.instance == instance), None)
+        before = next(
+            (it for it in self.seats.values() if it is not seat and instance and it.instance == instance), None
+        )
         if before is not None:
             self._replace(before, seat)
         self.rebalance()
@@ -220,7 +222,8 @@ class Coordinator:
         """Take a commit of a member; returns the partitions whose metadata is too long. It may own none of them."""
         seat = self.seats.get(number)
         if seat is None:
-            raise Refusal("UNKNOWN_MEMBER_ID")
+            msg = "UNKNOWN_MEMBER_ID"
+            raise Refusal(msg)
         if self._classic:
             seat.heard = self._timeline.now
         refused = []

@@ -7,7 +7,7 @@ a request is applied within that time after it left, or never.
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from connector.delivery.answer import Answer, Verdict
@@ -19,6 +19,14 @@ from tests.support.fakes import parse
 FINE = Answer(Verdict.ACCEPTED)
 REJECTED = Answer(Verdict.REJECTED, "HTTP 400")
 FAILED = Answer(Verdict.UNAVAILABLE, "HTTP 500", own=True)
+REFUSED = Answer(Verdict.UNAVAILABLE, "refused", reached=False)
+RESET = Answer(Verdict.UNAVAILABLE, "the connection broke off")
+ANSWERS = {
+    "500": FAILED,
+    "503": Answer(Verdict.THROTTLED, "HTTP 503"),
+    "429": Answer(Verdict.THROTTLED, "HTTP 429"),
+    "401": Answer(Verdict.UNAUTHORIZED, "HTTP 401"),
+}
 SILENCE = Answer(Verdict.TIMEOUT, "no whole answer in time")
 
 REJECTED_PREFIX = "r"
@@ -42,7 +50,7 @@ class Health:
     """How the endpoint does now."""
 
     outage: str = ""
-    """A kind of `_OUTAGES`; empty: none."""
+    """One of `OUTAGES`; empty: none."""
     retry_after: float | None = None
     trouble: float = 0.0
     """Of requests that fail alone, at random."""
@@ -51,7 +59,7 @@ class Health:
     """Visitors that were stuck are not any more."""
 
 
-OUTAGES = ("500", "503", "429", "401", "hang", "hang_applied", "refused", "reset")
+OUTAGES = (*ANSWERS, "hang", "hang_applied", "refused", "reset")
 
 
 class Endpoint:
@@ -79,23 +87,18 @@ class Endpoint:
         return Fate(FINE, seconds, seconds)
 
     def _in_outage(self, kind: str, seconds: float) -> Fate:
-        after = self.health.retry_after
-        if kind == "503":
-            return Fate(Answer(Verdict.THROTTLED, "HTTP 503", retry_after=after), seconds, None)
-        if kind == "429":
-            return Fate(Answer(Verdict.THROTTLED, "HTTP 429", retry_after=after), seconds, None)
-        if kind == "401":
-            return Fate(Answer(Verdict.UNAUTHORIZED, "HTTP 401"), seconds, None)
+        rng = self._rng
         if kind == "refused":
-            return Fate(Answer(Verdict.UNAVAILABLE, "refused", reached=False), 0.001, None)
+            return Fate(REFUSED, 0.001, None)
+        if kind in ANSWERS:
+            answer = ANSWERS[kind]
+            after = self.health.retry_after if answer.verdict is Verdict.THROTTLED else None
+            return Fate(replace(answer, retry_after=after), seconds, None)
         if kind == "reset":
-            applied = seconds * self._rng.random() if self._rng.random() < 0.3 else None
-            return Fate(Answer(Verdict.UNAVAILABLE, "the connection broke off"), seconds, applied)
-        if kind == "hang":
-            return Fate(None, 0.0, None)
+            return Fate(RESET, seconds, seconds * rng.random() if rng.random() < 0.3 else None)
         if kind == "hang_applied":
-            return Fate(None, 0.0, self._rng.uniform(0.0, self._timeout) if self._rng.random() < 0.5 else None)
-        return Fate(FAILED, seconds, None)
+            return Fate(None, 0.0, rng.uniform(0.0, self._timeout) if rng.random() < 0.5 else None)
+        return Fate(None, 0.0, None)
 
     def _alone(self, seconds: float) -> Fate:
         rng = self._rng

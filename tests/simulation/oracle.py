@@ -4,124 +4,45 @@ Each value is the serial number of its event, so that "newer" is a comparison. A
 partition only, so that the order of its events is defined. A *stay* is one assignment of one partition to one replica.
 
 1. Nothing is lost. At the moment when a replica asks for a commit, each record that the commit calls done (below its
-   offset, or below `until` and not owed by the metadata) is done: for each attribute of it that value or a newer one was
-   applied by the endpoint or is in an acknowledged dead letter; a record that cannot be read has its letter.
-2. No stale value wins. A replica has one request a visitor on the wire. What is applied is never older than what a later
-   stay applied before (a zombie), nor than what the same stay applied before. At the end each attribute has the value of
-   its last event, unless that very value is a dead letter.
-4. Memory is bounded: pending visitors and bytes are within their bounds, and the batches for which credit was given.
+   offset, or below `until` and not owed by the metadata) is done: for each attribute of it that value or a newer one
+   was applied by the endpoint or is in an acknowledged dead letter; a record that cannot be read has its letter. A
+   healthy visitor is no dead letter unless its replica could not know better: it failed, and no other healthy one did.
+2. No stale value wins. A replica has one request a visitor on the wire. What is applied is never older than what a
+   later stay applied before (a zombie), nor than what the same stay applied before. At the end each attribute has the
+   value of its last event, unless that very value is a dead letter.
+4. Memory is bounded: pending visitors and bytes are within their bounds, and the batches that credit was given for.
 5. The group stays: a replica that runs answers a revoke within the request timeout, and a slack.
 6. Reconciled: consumed = done + pending, after each turn of the loop.
 7. Little is repeated. Exactly: a request carries no value that its own stay had accepted, none older than its stay had
    sent, and of an attribute the newest value that the replica had taken when the update was taken from the queue. It
    carries nothing that the word with which the stay began calls done. And each commit calls done all that was accepted
-   in its stay before that moment, and all that the first word of the stay called done, except beyond a record that waits
-   for its own letter, and except what its own visitor's older record still holds back. So after a crash nothing is sent
-   again but what was on the wire, and what was settled after the last commit was asked for; more only if that commit was
-   not acknowledged, or an older one landed after it.
+   in its stay before that moment, and all that the first word of the stay called done, except beyond a record that
+   waits for its own letter, and except what its own visitor's older record still holds back. So after a crash nothing
+   is sent again but what was on the wire, and what was settled after the last commit was asked for; more only if that
+   commit was not acknowledged, or an older one landed after it.
 
 Besides: a request begins only for a partition that the replica holds and that is not being revoked; while the circuit
 is open Retry-After is kept; the first probe after an outage follows within the circuit's longest pause.
 """
 
-import zlib
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import msgspec
 
-from connector.delivery import owed
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.letter import DeadLetter, Stage
 from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
-from connector.pipeline import Pipeline, PipelineConfig
-from tests.simulation.timeline import Process, Timeline
+from tests.simulation.timeline import Timeline
+from tests.simulation.truth import Fact, Key, Member, Sent, Stay, Truth, Word, Wrong, serial_of
 from tests.support.fakes import FakeRecord
 
 CREDITS = 2
+RESERVE = 1.05
+"""Beyond the bounds, when nothing that is held can show whether the endpoint works."""
 SLACK_SECONDS = 0.5
-Key = tuple[str, str]
-"""A visitor and an attribute."""
-
-
-class Wrong(AssertionError):
-    """An invariant does not hold."""
-
-
-class Fact(NamedTuple):
-    """What a record is: `visitor` is empty for one that is skipped; `malformed` for one that cannot be read."""
-
-    visitor: str
-    serials: Mapping[str, int]
-    malformed: bool = False
-
-
-class Word:
-    """What a commit says is done."""
-
-    __slots__ = ("_owed", "offset", "until")
-
-    def __init__(self, where: OffsetAndMetadata) -> None:
-        self.offset = max(0, where.offset)
-        said = owed.decode(where.offset, where.metadata)
-        self._owed = said.firsts if said is not None else {}
-        self.until = said.until if said is not None else self.offset
-
-    def calls_done(self, offset: int, print_: int) -> bool:
-        """Whether the record of the visitor with this fingerprint is done, by this word; 0: it has no visitor."""
-        if offset < self.offset:
-            return True
-        if offset >= self.until:
-            return False
-        first = self._owed.get(print_) if print_ else None
-        return first is None or offset < first
-
-
-@dataclass(eq=False)
-class Stay:
-    """One assignment of a partition."""
-
-    number: int
-    name: TopicPartition
-    start: Word
-    revoking: bool = False
-    taken: int = 0
-    newest: dict[Key, int] = field(default_factory=dict)
-    sent: dict[Key, int] = field(default_factory=dict)
-    accepted: dict[Key, tuple[int, float]] = field(default_factory=dict)
-    """The newest accepted value, and when its replica learnt it."""
-    letters: dict[int, float] = field(default_factory=dict)
-    """When the replica learnt that a record's letter is written."""
-    judged: tuple[object, ...] = ()
-    changes: int = 0
-
-
-@dataclass(eq=False)
-class Sent:
-    """A request."""
-
-    member: str
-    visitor: str
-    at: float
-    parts: list[tuple[Key, int, Stay]]
-
-
-@dataclass(eq=False)
-class Member:
-    """A replica, as the oracle watches it."""
-
-    process: Process
-    pipeline: Pipeline
-    config: PipelineConfig
-    batch: int
-    batch_bytes: int
-    wire: set[str] = field(default_factory=set)
-    last: Sent | None = None
-    asked_to_wait: tuple[Sent, float] | None = None
-    wait_until: float = 0.0
-    open_since: float | None = None
+PROBE_SECONDS, UNAUTHORIZED_PROBE_SECONDS = 2.0, 10.0
 
 
 class Oracle:
@@ -130,17 +51,7 @@ class Oracle:
     def __init__(self, timeline: Timeline, names: Sequence[TopicPartition], trace: Callable[..., None]) -> None:
         self._timeline = timeline
         self._trace = trace
-        self.facts: dict[TopicPartition, list[Fact]] = {name: [] for name in names}
-        self._prints: dict[str, int] = {"": 0}
-        self._where: dict[int, tuple[TopicPartition, int]] = {}
-        self._open: dict[TopicPartition, list[int]] = {name: [] for name in names}
-        """Records that are not known to be done yet."""
-        self.expected: dict[Key, int] = {}
-        self.profile: dict[Key, int] = {}
-        self._highest: dict[Key, tuple[int, int]] = {}
-        """The newest value that was ever applied, and the number of its stay."""
-        self._buried: dict[Key, int] = {}
-        self._letters: dict[tuple[TopicPartition, int], float] = {}
+        self.truth = Truth(names)
         self._stays: dict[tuple[str, TopicPartition], Stay] = {}
         self._numbers = 0
         self.members: dict[str, Member] = {}
@@ -158,21 +69,6 @@ class Oracle:
         self.failure = self.failure or f"at {self._timeline.now - 1_000:.3f} s: {what}"
         self._trace("WRONG", what)
         raise Wrong(self.failure)
-
-    # The log.
-
-    def produced(self, name: TopicPartition, fact: Fact) -> None:
-        """A record was appended."""
-        facts = self.facts[name]
-        offset = len(facts)
-        facts.append(fact)
-        if fact.visitor and fact.visitor not in self._prints:
-            self._prints[fact.visitor] = zlib.crc32(f"mbox3rdPartyId\0{fact.visitor}".encode())
-        for attribute, serial in fact.serials.items():
-            self._where[serial] = (name, offset)
-            self.expected[fact.visitor, attribute] = serial
-        if fact.visitor or fact.malformed:
-            self._open[name].append(offset)
 
     # What a replica is told.
 
@@ -199,17 +95,17 @@ class Oracle:
                 self.wrong(f"{member} was handed {offset} of {name.partition} after {stay.taken}")
             stay.taken = offset + 1
             stay.changes += 1
-            fact = self.facts[name][offset]
-            if not stay.start.calls_done(offset, self._prints[fact.visitor]):
+            fact = self.truth.facts[name][offset]
+            if not stay.start.calls_done(offset, self.truth.prints[fact.visitor]):
                 for attribute, serial in fact.serials.items():
                     stay.newest[fact.visitor, attribute] = serial
 
     def after_records(self, member: str, _batch: object) -> None:
         it = self.members[member]
         coalescer, config = it.pipeline.coalescer, it.config
-        if len(coalescer) > config.max_visitors + CREDITS * it.batch:
+        if len(coalescer) > RESERVE * config.max_visitors + CREDITS * it.batch:
             self.wrong(f"{member} holds {len(coalescer)} visitors, its bound is {config.max_visitors}")
-        if coalescer.size > config.max_bytes + CREDITS * it.batch_bytes:
+        if coalescer.size > RESERVE * config.max_bytes + CREDITS * it.batch_bytes:
             self.wrong(f"{member} holds {coalescer.size} bytes, its bound is {config.max_bytes}")
 
     def after_lost(self, member: str, names: Sequence[TopicPartition]) -> None:
@@ -228,7 +124,7 @@ class Oracle:
 
     def ended(self, member: str) -> None:
         """Its process is no more."""
-        self.over(member, list(self.facts))
+        self.over(member, list(self.truth.facts))
         self.members.pop(member, None)
 
     def revoke_took(self, member: str, began: float) -> None:
@@ -249,23 +145,15 @@ class Oracle:
             stay = self._stays.get((member, name))
             if stay is None:
                 self.wrong(f"{member} commits {name.partition}, which was taken from it")
-            elif where.offset > len(self.facts[name]):
+            elif where.offset > len(self.truth.facts[name]):
                 self.wrong(f"{member} commits {name.partition} beyond its end")
             else:
                 self._judge(member, stay, where)
 
     def _judge(self, member: str, stay: Stay, where: OffsetAndMetadata) -> None:
-        word, name = Word(where), stay.name
-        facts, prints = self.facts[name], self._prints
-        left = []
-        for offset in self._open[name]:
-            if offset >= word.until:
-                left.append(offset)
-            elif not self._is_done(name, offset):
-                left.append(offset)
-                if word.calls_done(offset, prints[facts[offset].visitor]):
-                    self.wrong(f"lost: {member} commits {name.partition} {where} and {offset} is not done")
-        self._open[name] = left
+        word = Word(where)
+        if (lost := self.truth.lost_by(stay.name, word)) is not None:
+            self.wrong(f"lost: {member} commits {stay.name.partition} {where} and {lost} is not done")
         if self.words_are_short:
             return
         state = (where, stay.changes)
@@ -277,11 +165,11 @@ class Oracle:
     def _is_complete(self, member: str, stay: Stay, word: Word) -> None:
         """Each record that was done by then is called done."""
         now = self._timeline.now
-        facts, name = self.facts[stay.name], stay.name
+        facts, name = self.truth.facts[stay.name], stay.name
         held: set[str] = set()
         for offset in range(min(stay.start.offset, word.offset), min(len(facts), max(stay.taken, stay.start.until))):
             fact = facts[offset]
-            print_ = self._prints[fact.visitor]
+            print_ = self.truth.prints[fact.visitor]
             before = stay.start.calls_done(offset, print_)
             if not before and offset >= stay.taken:
                 continue
@@ -289,12 +177,13 @@ class Oracle:
                 if stay.letters.get(offset, now) >= now:
                     return
                 continue
-            if not before:
-                if fact.visitor in held or not self._is_accepted(stay, fact, now):
-                    held.add(fact.visitor)
-                    continue
+            if not before and (fact.visitor in held or not self._is_accepted(stay, fact, now)):
+                held.add(fact.visitor)
+                continue
             if not word.calls_done(offset, print_) and fact.visitor not in held:
-                self.wrong(f"{member} commits {name.partition} {word.offset}/{word.until}: {offset} was done long before")
+                self.wrong(
+                    f"{member} commits {name.partition} {word.offset}/{word.until}: {offset} was done long before"
+                )
 
     def _is_accepted(self, stay: Stay, fact: Fact, now: float) -> bool:
         if fact.visitor in self.big or self.doomed(fact.visitor):
@@ -305,16 +194,6 @@ class Oracle:
                 return False
         return True
 
-    def _is_done(self, name: TopicPartition, offset: int) -> bool:
-        fact = self.facts[name][offset]
-        if fact.malformed:
-            return (name, offset) in self._letters
-        for attribute, serial in fact.serials.items():
-            key = (fact.visitor, attribute)
-            if self._highest.get(key, (0,))[0] < serial and self._buried.get(key, 0) < serial:
-                return False
-        return True
-
     # Requests.
 
     def sent(self, member: str, visitor: str, attributes: Mapping[str, str]) -> Sent:
@@ -322,7 +201,7 @@ class Oracle:
         it = self.members[member]
         now = self._timeline.now
         self.counts["requests"] += 1
-        self._trace("sends", member, visitor, {name: _serial(value) for name, value in attributes.items()})
+        self._trace("sends", member, visitor, {name: serial_of(value) for name, value in attributes.items()})
         if visitor in it.wire:
             self.wrong(f"two requests at once of {member} for {visitor}")
         if it.process.clock() < it.wait_until - 1e-6:
@@ -330,22 +209,27 @@ class Oracle:
         it.wire.add(visitor)
         sent = Sent(member, visitor, now, [])
         for attribute, value in attributes.items():
-            serial = _serial(value)
-            name, offset = self._where[serial]
+            serial = serial_of(value)
+            name, offset = self.truth.where[serial]
             stay = self._stays.get((member, name))
             if stay is None:
-                self.wrong(f"{member} sends {visitor} {attribute}={serial} of {name.partition}, which was taken from it")
+                self.wrong(
+                    f"{member} sends {visitor} {attribute}={serial} of {name.partition}, which was taken from it"
+                )
             else:
                 self._may_be_sent(member, stay, (visitor, attribute), serial, offset)
                 sent.parts.append(((visitor, attribute), serial, stay))
+        if all(serial <= self.truth.highest.get(key, (0,))[0] for key, serial, _ in sent.parts):
+            self.counts["repeats"] += 1
         it.last = sent
+        it.sent_at = now
         return sent
 
     def _may_be_sent(self, member: str, stay: Stay, key: Key, serial: int, offset: int) -> None:
         what = f"{member} sends {key[0]} {key[1]}={serial} of {stay.name.partition}"
         if stay.revoking:
             self.wrong(f"{what} while that is being revoked")
-        if stay.start.calls_done(offset, self._prints[key[0]]):
+        if stay.start.calls_done(offset, self.truth.prints[key[0]]):
             self.wrong(f"{what}, which an earlier owner had settled and said so")
         if serial < stay.sent.get(key, 0):
             self.wrong(f"{what} after {stay.sent[key]}")
@@ -359,7 +243,7 @@ class Oracle:
         """The endpoint has done it, whatever the sender knows."""
         self._trace("applies", sent.member, sent.visitor, [serial for _, serial, _ in sent.parts])
         for key, serial, stay in sent.parts:
-            highest, by = self._highest.get(key, (0, 0))
+            highest, by = self.truth.highest.get(key, (0, 0))
             if serial < highest:
                 what = f"{key[0]} {key[1]}={serial} of {sent.member} is applied after {highest}"
                 if by == stay.number:
@@ -367,8 +251,8 @@ class Oracle:
                 elif by > stay.number:
                     self.wrong(f"zombie: {what} of a later owner")
             else:
-                self._highest[key] = (serial, stay.number)
-            self.profile[key] = serial
+                self.truth.highest[key] = (serial, stay.number)
+            self.truth.profile[key] = serial
 
     def answered(self, sent: Sent, answer: Answer) -> None:
         """The replica has its answer."""
@@ -378,12 +262,18 @@ class Oracle:
         self._trace("hears", sent.member, sent.visitor, answer.verdict.value)
         self.counts[answer.verdict.value] += 1
         it.wire.discard(sent.visitor)
-        accepted = answer.verdict is Verdict.ACCEPTED
-        if accepted or (answer.verdict is Verdict.UNCONFIRMED and it.config.accept_unconfirmed):
+        unconfirmed = answer.verdict is Verdict.UNCONFIRMED and it.config.accept_unconfirmed
+        accepted = answer.verdict is Verdict.ACCEPTED or unconfirmed
+        if accepted:
             for key, serial, stay in sent.parts:
                 stay.changes += 1
                 if serial > stay.accepted.get(key, (0, 0.0))[0]:
                     stay.accepted[key] = (serial, self._timeline.now)
+        if accepted or answer.verdict is Verdict.REJECTED:
+            it.failing.pop(sent.visitor, None)
+        else:
+            it.failing.setdefault(sent.visitor, self._timeline.now)
+            it.failed[sent.visitor] = self._timeline.now
         if answer.verdict is Verdict.THROTTLED and answer.retry_after and it.last is sent and not it.wire:
             it.asked_to_wait = (sent, it.process.clock() + min(answer.retry_after, it.config.retry.maximum))
 
@@ -393,22 +283,30 @@ class Oracle:
             self._trace("cuts", sent.member, sent.visitor)
             it.wire.discard(sent.visitor)
 
-    def lettered(self, letter: DeadLetter) -> None:
+    def lettered(self, member: str, letter: DeadLetter) -> None:
         """A dead letter is written."""
         self._trace("letter", letter.source.partition, letter.offset, letter.error)
         self.counts["letters"] += 1
         if letter.stage is Stage.DECODE:
-            if not self.facts[letter.source][letter.offset].malformed:
+            if not self.truth.facts[letter.source][letter.offset].malformed:
                 self.wrong(f"a letter for {letter.source.partition} {letter.offset}, which can be read")
-            self._letters.setdefault((letter.source, letter.offset), self._timeline.now)
+            self.truth.letters.add((letter.source, letter.offset))
             return
         event = msgspec.json.decode(letter.value or b"")
         visitor = event["mbox3rdPartyId"]
-        if not self.doomed(visitor):
+        if not self.doomed(visitor) and (letter.error != "RetriesExhausted" or self._fail_others(member, visitor)):
             self.wrong(f"{visitor} is a dead letter ({letter.error}: {letter.reason})")
         for attribute, value in event["profile"].items():
             key = (visitor, attribute)
-            self._buried[key] = max(self._buried.get(key, 0), _serial(value))
+            self.truth.buried[key] = max(self.truth.buried.get(key, 0), serial_of(value))
+
+    def _fail_others(self, member: str, visitor: str) -> bool:
+        """Whether another healthy visitor failed there too since this one does; else its replica cannot know better."""
+        it = self.members.get(member)
+        if it is None:
+            return False
+        since = it.failing.get(visitor, math.inf)
+        return any(when >= since for other, when in it.failed.items() if other != visitor and not self.doomed(other))
 
     def letter_heard(self, member: str, letter: DeadLetter) -> None:
         """The replica learns that it is written."""
@@ -441,18 +339,35 @@ class Oracle:
             if opened or (it.open_since is not None and sent.at > it.open_since):
                 it.wait_until = until
 
+    def healed(self) -> None:
+        """The endpoint works again: whoever holds it to be down must ask it soon."""
+        now = self._timeline.now
+        for name, it in self.members.items():
+            gate = it.pipeline.gate
+            unauthorized = gate.circuit.reason == Verdict.UNAUTHORIZED.value
+            pause = UNAUTHORIZED_PROBE_SECONDS if unauthorized else PROBE_SECONDS
+            waits = it.wait_until > it.process.clock() or it.asked_to_wait is not None or gate.rate.wait(now) > 0
+            if gate.circuit.is_open and not waits and gate.in_flight < it.config.max_in_flight:
+                self._timeline.after(pause + SLACK_SECONDS, self._has_probed, name, now)
+
+    def _has_probed(self, member: str, healed: float) -> None:
+        it = self.members.get(member)
+        if it is None or it.process.frozen or it.process.slept or it.process.went_on_at >= healed:
+            return
+        pipeline, now = it.pipeline, self._timeline.now
+        may = pipeline.gate.lease.left(now) > 0 and now < pipeline.gate.closes_at and not pipeline.draining
+        due = pipeline.coalescer.due_in(healed) <= 0
+        if may and due and it.open_since is not None and it.open_since <= healed and it.sent_at < healed:
+            self.wrong(f"{member} does not ask the endpoint, which works since {healed - 1_000:.3f} s")
+
     def at_end(self, committed: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """All is calm and drained: the fold of the events, and every offset committed."""
-        for name, facts in self.facts.items():
+        for name, facts in self.truth.facts.items():
             if max(0, committed.get(name, OffsetAndMetadata(0)).offset) != len(facts):
                 self.wrong(f"{name.partition} is committed at {committed.get(name)} of {len(facts)}")
-            for offset in self._open[name]:
-                if not self._is_done(name, offset):
+            for offset in self.truth.open[name]:
+                if not self.truth.is_done(name, offset):
                     self.wrong(f"lost: {name.partition} {offset} is not done at the end")
-        for key, serial in self.expected.items():
-            if self.profile.get(key) != serial and self._buried.get(key) != serial:
-                self.wrong(f"stale: {key[0]} has {key[1]}={self.profile.get(key)} at the end, not {serial}")
-
-
-def _serial(value: str) -> int:
-    return int(value.partition(".")[0])
+        for key, serial in self.truth.expected.items():
+            if self.truth.profile.get(key) != serial and self.truth.buried.get(key) != serial:
+                self.wrong(f"stale: {key[0]} has {key[1]}={self.truth.profile.get(key)} at the end, not {serial}")

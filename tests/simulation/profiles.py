@@ -39,6 +39,8 @@ class Profile:
     """Share of worlds in which the broker takes little metadata."""
     classic: float = 0.7
     """Share of worlds with the classic protocol, in which a commit keeps the session alive."""
+    graces: tuple[float, ...] = (25.0, 5.0)
+    """Seconds for a drain."""
     static: float = 0.1
     """Share of worlds with static members: whoever comes back in time has the partitions at once."""
     suspends: float = 0.2

@@ -1,4 +1,4 @@
-"""The consumer thread as a fake: it hands on, filters and lets go in the order in which connector/kafka/consumer.py does.
+"""The consumer thread as a fake: it hands on, filters and lets go in the order of connector/kafka/consumer.py.
 
 It stands between the coordinator and the pipeline, in the lanes of its process: what the pipeline asks is done when the
 thread comes round, and what the thread says is heard when the loop does.
@@ -9,12 +9,14 @@ import random
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
 from connector.errors import CommitFailed
 from connector.kafka.ports import Listener
-from tests.simulation.coordinator import NOTHING, Coordinator, Refusal
+from tests.simulation.client import COMMIT_SECONDS as CLIENT_COMMIT_SECONDS
+from tests.simulation.client import Client, Commit, CommitFaults, Offsets
+from tests.simulation.coordinator import NOTHING, Coordinator
 from tests.simulation.oracle import Oracle
 from tests.simulation.timeline import Lane, Process
 from tests.support.fakes import FakeRecord
@@ -23,43 +25,15 @@ CREDITS = 2
 POLL_SECONDS = 0.1
 COMMIT_SECONDS = 10.0
 REVOKE_SLACK_SECONDS = 2.0
-CLIENT_COMMIT_SECONDS = 15.0
-"""So long the client itself waits for the answer to a commit that goes before partitions are let go."""
+HEAR_SECONDS = 30.0
 
-Offsets = dict[TopicPartition, OffsetAndMetadata]
 Log = dict[TopicPartition, list[FakeRecord]]
-
-
-@dataclass
-class CommitFaults:
-    """What may happen to a commit now; each a probability."""
-
-    vanishes: float = 0.0
-    """It never reaches the coordinator."""
-    refused: float = 0.0
-    """The coordinator is loading, or a rebalance is under way: an error, and the member stays."""
-    unanswered: float = 0.0
-    """It takes effect, but the answer is lost."""
-    lands_late: float = 0.0
-    """An error is answered, and it takes effect all the same, up to a minute later."""
-    slow: float = 0.0
-    """It takes effect at once, and the answer comes seconds later."""
-    unknown_start: float = 0.0
-    """An assignment does not learn where the group stands."""
-
-
-@dataclass(eq=False)
-class _Commit:
-    offsets: Offsets
-    done: "asyncio.Future[bool] | None"
-    over: bool = False
-    after: list[Callable[[], None]] = field(default_factory=list)
 
 
 class Source:
     """One replica's consumer."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - everything that a consumer stands between
         self,
         process: Process,
         coordinator: Coordinator,
@@ -74,6 +48,7 @@ class Source:
         session: float,
         instance: str,
     ) -> None:
+        """`session`: what the listener is told; `instance`: the name of a static member, or empty."""
         self._process = process
         self._coordinator = coordinator
         self._log = log
@@ -82,32 +57,26 @@ class Source:
         self._rng = rng
         self._member = member
         self._batch = batch
-        self._request_timeout = request_timeout
+        self.request_timeout = request_timeout
         self._session = session
         self._session_is_told = False
-        self._instance = instance
-        self._leaves = True
-        self.freeze_at_commit: Callable[[], None] | None = None
-        """Called once, when the next commit has landed."""
+        self.client = Client(process, coordinator, faults, rng, self, instance=instance)
         self.freeze_at_revoke: Callable[[], None] | None = None
         """Called once, when the thread has just asked the loop what to commit before it lets go."""
-        self.cut_off = False
-        """No way to the brokers, either direction."""
-        self.number = 0
-        """What the coordinator calls it; 0 when it is no member."""
         self.positions: dict[TopicPartition, int | None] = {}
         """What the thread owns, and where it reads; None: where the group stands, which is not known yet."""
         self._credits = CREDITS
         self._ops: deque[tuple[str, list[TopicPartition]]] = deque()
         self._fresh: Offsets = {}
-        self._commands: deque[_Commit] = deque()
-        self._on_their_way: list[_Commit] = []
+        self._commands: deque[Commit] = deque()
+        self._on_their_way: list[Commit] = []
         self._turn_due = False
         self._in_callback = False
         """The thread waits for the loop, inside a revoke."""
-        self._replies: list[tuple[_Commit, str]] = []
+        self._replies: list[tuple[Commit, str]] = []
         self._closing = False
-        self._leaving = False
+        self._leaves = True
+        self._ending = False
         self._finished = False
         self._finish: asyncio.Future[None] | None = None
 
@@ -115,7 +84,7 @@ class Source:
 
     def start(self, listener: Listener) -> None:
         self._listener = listener
-        self._process.later(Lane.CLIENT, self._rng.uniform(0.0, 1.0), self._join)
+        self.client.join_within(1.0)
 
     def more(self) -> None:
         self._credits += 1
@@ -126,13 +95,12 @@ class Source:
             msg = "the consumer is closed"
             raise CommitFailed(msg)
         self._oracle.asked(self._member, offsets)
-        commit = _Commit(dict(offsets), asyncio.get_running_loop().create_future())
-        self._commands.append(commit)
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._commands.append(Commit(dict(offsets), done))
         self.poke()
-        assert commit.done is not None
         try:
             async with asyncio.timeout(COMMIT_SECONDS):
-                return await commit.done
+                return await done
         except TimeoutError as error:
             msg = "no answer from the group coordinator"
             raise CommitFailed(msg) from error
@@ -140,7 +108,7 @@ class Source:
     async def close(self, seconds: float, *, leave: bool = True) -> None:
         if self._process.dead or self._finished:
             return
-        self._closing = True
+        self._closing = self.client.is_closing = True
         self._leaves = leave
         self._finish = asyncio.get_running_loop().create_future()
         self.poke()
@@ -148,43 +116,20 @@ class Source:
             async with asyncio.timeout(seconds):
                 await self._finish
 
-    # The group, in the client's own thread.
-
-    def is_reachable(self) -> bool:
-        return not (self._process.dead or self._process.frozen or self.cut_off)
+    # What the client calls, in its own thread.
 
     def told(self, what: str, names: list[TopicPartition]) -> None:
         self._ops.append((what, names))
         self.poke()
 
-    def silent(self) -> None:
-        """It cannot be heard from now on."""
-        self._coordinator.silent(self.number)
-
-    def heard(self) -> None:
-        """It can be heard again: its next heartbeat says whether it is still a member."""
-        delay = self._rng.choice((0.001, 0.01, 0.1)) if self._rng.random() < 0.7 else self._rng.uniform(0, 3)  # noqa: PLR2004
-        self._process.later(Lane.CLIENT, delay, self._beat)
-
-    def _beat(self) -> None:
-        if self.number and self.is_reachable() and not self._coordinator.heartbeat(self.number):
-            self._thrown_out()
-
-    def _join(self) -> None:
-        if self._closing or self.number or self._process.dead:
-            return
-        if not self.is_reachable():
-            self._process.later(Lane.CLIENT, 1.0, self._join)
-            return
-        self.number = self._coordinator.join(self, self._instance)
+    def joined(self) -> None:
+        self._process.later(Lane.LOOP, 0.0, self._hear, "counted", {"t": len(self._log)})
         if not self._session_is_told:
             self._session_is_told = True
             self._process.later(Lane.LOOP, 0.0, self._hear, "session", self._session)
-        self._process.later(Lane.LOOP, 0.0, self._hear, "counted", {"t": len(self._log)})
 
-    def _thrown_out(self) -> None:
+    def thrown_out(self) -> None:
         """The group does not know us: all is lost, and when the thread has served that we join again."""
-        self.number = 0
         self._ops.clear()
         self._ops.append(("lost", []))
         self.poke()
@@ -196,20 +141,21 @@ class Source:
         if not self._turn_due:
             self._turn_due = True
             rng = self._rng
-            delay = rng.random() * (0.002 if rng.random() < 0.8 else POLL_SECONDS)  # noqa: PLR2004 - mostly at once
+            delay = rng.random() * (0.002 if rng.random() < 0.8 else POLL_SECONDS)  # Mostly at once.
             self._process.later(Lane.THREAD, delay, self._turn)
 
     def _turn(self) -> None:
         self._turn_due = False
-        if self._in_callback or self._leaving:
+        if self._in_callback or self._ending:
             return
         if self._closing:
-            self._leaving = True
+            self._ending = True
             self._do_commands()
             if self._leaves:
-                self._leave()
+                self._ops.clear()
+                self._revoke(list(self.positions), self._leave)
             else:
-                self._be_over()
+                self._be_over()  # Without a word to the group, which waits for the session's end.
             return
         while self._ops:
             what, names = self._ops.popleft()
@@ -217,15 +163,15 @@ class Source:
                 self._assign(names)
             elif what == "lost":
                 self._let_go()
-                self._process.later(Lane.CLIENT, self._rng.uniform(0.0, 0.5), self._join)
-            elif self._revoke([name for name in names if name in self.positions], self._revoked_in_order):
+                self.client.join_within(0.5)
+            elif self._revoke([name for name in names if name in self.positions], self.client.release):
                 return
         self._take()
         self._tell_assigned()
         self._do_commands()
 
     def _take(self) -> None:
-        if self._credits <= 0 or self.cut_off:
+        if self._credits <= 0 or self.client.cut_off:
             return
         batch: list[FakeRecord] = []
         for name, position in self.positions.items():
@@ -242,58 +188,19 @@ class Source:
 
     def _do_commands(self) -> None:
         while self._commands:
-            self._start_commit(self._commands.popleft())
+            self.start_commit(self._commands.popleft())
 
-    def _start_commit(self, commit: _Commit) -> None:
+    def start_commit(self, commit: Commit) -> None:
+        """Send it without waiting; only of what is owned now, because the coordinator does not check that."""
         commit.offsets = {name: where for name, where in commit.offsets.items() if name in self.positions}
         if not commit.offsets:
             self._answer(commit, acknowledged=False)
             return
-        rng, faults = self._rng, self._faults
         self._on_their_way.append(commit)
-        number = self.number
-        delay = rng.uniform(0.0005, 0.005)
-        if self.cut_off or rng.random() < faults.vanishes:
-            return
-        if rng.random() < faults.refused:
-            self._reply(commit, delay, "COORDINATOR_LOAD_IN_PROGRESS")
-            return
-        if rng.random() < faults.lands_late:
-            self._reply(commit, rng.uniform(0.0, 3.0), "NOT_ENOUGH_REPLICAS")
-            self._process.timeline.after(rng.uniform(0.0, 60.0), self._land, number, commit.offsets)
-            return
-        self._process.timeline.after(delay, self._arrive, number, commit)
+        self.client.commit(commit)
 
-    def _arrive(self, number: int, commit: _Commit) -> None:
-        """At the coordinator, whatever became of the sender."""
-        result = self._land(number, commit.offsets)
-        rng, faults = self._rng, self._faults
-        if rng.random() < faults.unanswered:
-            return
-        # A refusal comes at once, and so before the answer to the join that follows it on the same connection.
-        slow = not result and rng.random() < faults.slow
-        self._reply(commit, rng.uniform(0.0, 20.0) if slow else rng.uniform(0.0005, 0.005), result)
-
-    def _land(self, number: int, offsets: Offsets) -> str:
-        try:
-            refused = self._coordinator.commit(number, offsets)
-        except Refusal as refusal:
-            return refusal.code
-        if self.freeze_at_commit is not None and not self._process.dead:
-            freeze, self.freeze_at_commit = self.freeze_at_commit, None
-            freeze()
-        return "OFFSET_METADATA_TOO_LARGE" if refused else ""
-
-    def _reply(self, commit: _Commit, seconds: float, code: str) -> None:
-        """The answer comes in through the client, and is served by the thread's next poll."""
-        self._process.later(Lane.CLIENT, seconds, self._replied, commit, code)
-
-    def _replied(self, commit: _Commit, code: str) -> None:
-        if self.cut_off:
-            return
-        self._process.later(Lane.THREAD, 0.0, self._committed, commit, code)
-
-    def _committed(self, commit: _Commit, code: str) -> None:
+    def committed(self, commit: Commit, code: str) -> None:
+        """The client has the answer."""
         if self._in_callback:
             self._replies.append((commit, code))
             return
@@ -301,26 +208,19 @@ class Source:
             return
         self._on_their_way.remove(commit)
         if code:
-            refused = code == "OFFSET_METADATA_TOO_LARGE"
-            self._refuse(commit, CommitFailed(code, metadata_refused=refused))
+            self._refuse(commit, CommitFailed(code, metadata_refused=code == "OFFSET_METADATA_TOO_LARGE"))
         else:
             self._answer(commit, acknowledged=True)
-        self._end_commit(commit)
+        commit.end()
         if code == "UNKNOWN_MEMBER_ID":
             self._let_go()
-            self._beat()
-
-    def _end_commit(self, commit: _Commit) -> None:
-        if not commit.over:
-            commit.over = True
-            for what in commit.after:
-                what()
+            self.client.beat()
 
     def _assign(self, names: list[TopicPartition]) -> None:
         begun: Offsets = {}
         for name in names:
             start = self._coordinator.standing(name)
-            if self.cut_off or self._rng.random() < self._faults.unknown_start:
+            if self.client.cut_off or self._rng.random() < self._faults.unknown_start:
                 self.positions[name] = None
                 self._fresh[name] = NOTHING
                 continue
@@ -329,7 +229,7 @@ class Source:
             self.positions[name] = start.offset
             self._fresh[name] = start
         if begun:
-            self._start_commit(_Commit(begun, None))
+            self.start_commit(Commit(begun, None))
 
     def _revoke(self, going: list[TopicPartition], after: Callable[[list[TopicPartition]], None]) -> bool:
         """Ask the loop what to commit; the thread stands still until it says so, or for the time of a request."""
@@ -338,48 +238,19 @@ class Source:
             after(going)
             return False
         self._in_callback = True
-        began = self._process.clock()
-        work: list[asyncio.Task[Mapping[TopicPartition, OffsetAndMetadata]]] = []
-        answered: list[bool] = []
-
-        def start() -> None:
-            if not answered:
-                task = self._process.loop.create_task(self._revoked(going))
-                work.append(task)
-                task.add_done_callback(lambda task: self._process.later(Lane.THREAD, 0.0, done, task))
-
-        def done(task: "asyncio.Task[Mapping[TopicPartition, OffsetAndMetadata]] | None") -> None:
-            if answered:
-                return
-            answered.append(True)
-            commit = None
-            if task is not None and not task.cancelled() and task.exception() is None:
-                self._oracle.revoke_took(self._member, began)
-                commit = _Commit(dict(task.result()), None)
-                self._start_commit(commit)
-            else:
-                if work:
-                    self._process.loop.call_soon(work[0].cancel)
-                self._tell("lost", going)
-            for name in going:
-                self.positions.pop(name, None)
-            self._in_callback = False
-            if commit is None or commit not in self._on_their_way:
-                after(going)
-            else:
-                commit.after.append(lambda: after(going))
-                self._process.later(Lane.CLIENT, CLIENT_COMMIT_SECONDS, self._end_commit, commit)
-            replies, self._replies = self._replies, []
-            for reply in replies:
-                self._committed(*reply)
-            self.poke()
-
-        self._process.loop.call_soon(start)
-        self._process.later(Lane.THREAD, self._request_timeout + REVOKE_SLACK_SECONDS, done, None)
+        it = _Revoke(going, after, self._process.clock())
+        self._process.loop.call_soon(self._ask, it)
+        self._process.later(Lane.THREAD, self.request_timeout + REVOKE_SLACK_SECONDS, self._give_up, it)
         if self.freeze_at_revoke is not None:
             freeze, self.freeze_at_revoke = self.freeze_at_revoke, None
             freeze()
         return True
+
+    def _ask(self, it: "_Revoke") -> None:
+        """In the loop."""
+        if not it.answered:
+            it.task = self._process.loop.create_task(self._revoked(it.going))
+            it.task.add_done_callback(lambda _: self._process.later(Lane.THREAD, 0.0, self._told_what, it))
 
     async def _revoked(self, going: Sequence[TopicPartition]) -> Mapping[TopicPartition, OffsetAndMetadata]:
         self._oracle.revoking(self._member, going)
@@ -388,29 +259,56 @@ class Source:
         self._oracle.over(self._member, going)
         return offsets
 
-    def _revoked_in_order(self, names: list[TopicPartition]) -> None:
-        if self.number:
-            self._process.later(Lane.CLIENT, self._rng.uniform(0.0, 0.2), self._released, self.number, names)
+    def _told_what(self, it: "_Revoke") -> None:
+        """The loop says what to commit."""
+        if it.answered or it.task is None:
+            return
+        if it.task.cancelled() or it.task.exception() is not None:
+            self._give_up(it)
+            return
+        it.answered = True
+        self._oracle.revoke_took(self._member, it.began)
+        commit = Commit(dict(it.task.result()), None)
+        self.start_commit(commit)
+        self._let_these_go(it, commit)
 
-    def _released(self, number: int, names: list[TopicPartition]) -> None:
-        if self.is_reachable():
-            self._coordinator.released(number, names)
+    def _give_up(self, it: "_Revoke") -> None:
+        """The loop does not answer. It must hear that before another member may own them: it may just have woken."""
+        if it.answered:
+            return
+        it.answered = True
+        if it.task is not None:
+            self._process.loop.call_soon(it.task.cancel)
+        self._process.loop.call_soon(self._hear_lost, it)
+        self._process.later(Lane.THREAD, HEAR_SECONDS, self._let_these_go, it, None)
+
+    def _hear_lost(self, it: "_Revoke") -> None:
+        self._hear("lost", it.going)
+        self._process.later(Lane.THREAD, 0.0, self._let_these_go, it, None)
+
+    def _let_these_go(self, it: "_Revoke", commit: Commit | None) -> None:
+        """The client finishes a commit on its way before it unassigns."""
+        if it.over:
+            return
+        it.over = True
+        for name in it.going:
+            self.positions.pop(name, None)
+        self._in_callback = False
+        if commit is None or commit not in self._on_their_way:
+            it.after(it.going)
         else:
-            self._process.later(Lane.CLIENT, 1.0, self._released, number, names)
+            commit.after.append(lambda: it.after(it.going))
+            self._process.later(Lane.CLIENT, CLIENT_COMMIT_SECONDS, commit.end)
+        replies, self._replies = self._replies, []
+        for reply in replies:
+            self.committed(*reply)
+        self.poke()
 
-    def _leave(self) -> None:
-        self._ops.clear()
-
-        def left(_names: list[TopicPartition]) -> None:
-            if self.number and self.is_reachable() and not self._instance:
-                self._coordinator.leave(self.number)
-                self.number = 0
-            self._be_over()
-
-        self._revoke(list(self.positions), left)
+    def _leave(self, _names: list[TopicPartition]) -> None:
+        self.client.leave()
+        self._be_over()
 
     def _be_over(self) -> None:
-        """Without a word to the group, which waits for the session's end; so does a static member that stops."""
         self._finished = True
         for commit in (*self._on_their_way, *self._commands):
             self._refuse(commit, CommitFailed("the consumer was closed before the answer came"))
@@ -439,11 +337,24 @@ class Source:
         getattr(self._listener, what)(about)
         getattr(self._oracle, f"after_{what}", _nothing)(self._member, about)
 
-    def _answer(self, commit: _Commit, *, acknowledged: bool) -> None:
+    def _answer(self, commit: Commit, *, acknowledged: bool) -> None:
         self._process.loop.call_soon(_resolve, commit.done, acknowledged)
 
-    def _refuse(self, commit: _Commit, error: CommitFailed) -> None:
+    def _refuse(self, commit: Commit, error: CommitFailed) -> None:
+        self._oracle.counts["commits refused"] += 1
         self._process.loop.call_soon(_reject, commit.done, error)
+
+
+@dataclass(eq=False)
+class _Revoke:
+    """The thread inside the callback that lets go."""
+
+    going: list[TopicPartition]
+    after: Callable[[list[TopicPartition]], None]
+    began: float
+    task: "asyncio.Task[Mapping[TopicPartition, OffsetAndMetadata]] | None" = None
+    answered: bool = False
+    over: bool = False
 
 
 def _nothing(*_: object) -> None:

@@ -74,7 +74,7 @@ class Process:
         """Seconds for which its monotonic clock stood still, because the machine slept."""
         self.went_on_at = -1.0
         """When it last went on after it had stood still, by its own clock."""
-        self.loop = Loop(self, wrong)
+        self.loop = Loop(self, wrong)  # type: ignore[abstract]  # Sockets and signals are not in this world.
         self._rng = rng
         self._held: dict[Lane, list[tuple[Callable[..., object], tuple[Any, ...]]]] = {}
 
@@ -202,7 +202,7 @@ class Loop(asyncio.AbstractEventLoop):
         self._tasks.append(task)
         return task
 
-    def call_soon(
+    def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
@@ -211,14 +211,14 @@ class Loop(asyncio.AbstractEventLoop):
             self.wake()
         return handle
 
-    call_soon_threadsafe = call_soon
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
 
-    def call_later(
+    def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
-    def call_at(
+    def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         timer = asyncio.TimerHandle(when, callback, args, self, context)

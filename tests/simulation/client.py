@@ -1,0 +1,196 @@
+"""librdkafka's own part of a replica: its membership and its commits on the wire, in a thread that nothing holds up."""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Protocol
+
+from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
+from tests.simulation.coordinator import Coordinator, Refusal
+from tests.simulation.timeline import Lane, Process
+
+COMMIT_SECONDS = 15.0
+"""So long it waits for the answer to a commit that goes before partitions are let go."""
+
+Offsets = dict[TopicPartition, OffsetAndMetadata]
+
+
+@dataclass
+class CommitFaults:
+    """What may happen to a commit now; each a probability."""
+
+    vanishes: float = 0.0
+    """It never reaches the coordinator."""
+    refused: float = 0.0
+    """The coordinator is loading, or a rebalance is under way: an error, and the member stays."""
+    unanswered: float = 0.0
+    """It takes effect, but the answer is lost."""
+    lands_late: float = 0.0
+    """An error is answered, and it takes effect all the same, up to a minute later."""
+    slow: float = 0.0
+    """It takes effect at once, and the answer comes seconds later."""
+    unknown_start: float = 0.0
+    """An assignment does not learn where the group stands."""
+
+    def end(self) -> None:
+        """All is well again."""
+        for fault in fields(self):
+            setattr(self, fault.name, 0.0)
+
+
+@dataclass(eq=False)
+class Commit:
+    """A commit on its way, and who waits for it."""
+
+    offsets: Offsets
+    done: "asyncio.Future[bool] | None"
+    over: bool = False
+    after: list[Callable[[], None]] = field(default_factory=list)
+
+    def end(self) -> None:
+        """It is answered, or not waited for any more."""
+        if not self.over:
+            self.over = True
+            for what in self.after:
+                what()
+
+
+class User(Protocol):
+    """The consumer thread, as the client reaches it."""
+
+    def told(self, what: str, names: list[TopicPartition]) -> None: ...
+
+    def joined(self) -> None: ...
+
+    def thrown_out(self) -> None: ...
+
+    def committed(self, commit: Commit, code: str) -> None: ...
+
+
+class Client:
+    """One replica's connection to the group."""
+
+    def __init__(
+        self,
+        process: Process,
+        coordinator: Coordinator,
+        faults: CommitFaults,
+        rng: random.Random,
+        user: User,
+        *,
+        instance: str,
+    ) -> None:
+        """`instance`: the name of a static member; empty: it is none."""
+        self._process = process
+        self._coordinator = coordinator
+        self._faults = faults
+        self._rng = rng
+        self._user = user
+        self._instance = instance
+        self.number = 0
+        """What the coordinator calls it; 0 when it is no member."""
+        self.cut_off = False
+        """No way to the brokers, either direction."""
+        self.is_closing = False
+        self.freeze_at_commit: Callable[[], None] | None = None
+        """Called once, when the next commit has landed."""
+
+    # Membership.
+
+    def is_reachable(self) -> bool:
+        return not (self._process.dead or self._process.frozen or self.cut_off)
+
+    def told(self, what: str, names: list[TopicPartition]) -> None:
+        self._user.told(what, names)
+
+    def silent(self) -> None:
+        """It cannot be heard from now on."""
+        self._coordinator.silent(self.number)
+
+    def heard(self) -> None:
+        """It can be heard again: its next heartbeat says whether it is still a member."""
+        delay = self._rng.choice((0.001, 0.01, 0.1)) if self._rng.random() < 0.7 else self._rng.uniform(0, 3)
+        self._process.later(Lane.CLIENT, delay, self.beat)
+
+    def beat(self) -> None:
+        """A heartbeat."""
+        if self.number and self.is_reachable() and not self._coordinator.heartbeat(self.number):
+            self.number = 0
+            self._user.thrown_out()
+
+    def join_within(self, seconds: float) -> None:
+        """Join at a random moment."""
+        self._process.later(Lane.CLIENT, self._rng.uniform(0.0, seconds), self._join)
+
+    def _join(self) -> None:
+        if self.is_closing or self.number or self._process.dead:
+            return
+        if not self.is_reachable():
+            self._process.later(Lane.CLIENT, 1.0, self._join)
+            return
+        self.number = self._coordinator.join(self, self._instance)
+        self._user.joined()
+
+    def release(self, names: list[TopicPartition]) -> None:
+        """Tell the group soon that these are let go."""
+        if self.number:
+            self._process.later(Lane.CLIENT, self._rng.uniform(0.0, 0.2), self._released, self.number, names)
+
+    def _released(self, number: int, names: list[TopicPartition]) -> None:
+        if self.is_reachable():
+            self._coordinator.released(number, names)
+        else:
+            self._process.later(Lane.CLIENT, 1.0, self._released, number, names)
+
+    def leave(self) -> None:
+        """Say goodbye; a static member does not, since it may come back."""
+        if self.number and self.is_reachable() and not self._instance:
+            self._coordinator.leave(self.number)
+            self.number = 0
+
+    # Commits.
+
+    def commit(self, commit: Commit) -> None:
+        """Send it, and whatever happens to it then."""
+        rng, faults = self._rng, self._faults
+        number = self.number
+        delay = rng.uniform(0.0005, 0.005)
+        if self.cut_off or rng.random() < faults.vanishes:
+            return
+        if rng.random() < faults.refused:
+            self._reply(commit, delay, "COORDINATOR_LOAD_IN_PROGRESS")
+            return
+        if rng.random() < faults.lands_late:
+            self._reply(commit, rng.uniform(0.0, 3.0), "NOT_ENOUGH_REPLICAS")
+            self._process.timeline.after(rng.uniform(0.0, 60.0), self._land, number, commit.offsets)
+            return
+        self._process.timeline.after(delay, self._arrive, number, commit)
+
+    def _arrive(self, number: int, commit: Commit) -> None:
+        """At the coordinator, whatever became of the sender."""
+        result = self._land(number, commit.offsets)
+        rng, faults = self._rng, self._faults
+        if rng.random() < faults.unanswered:
+            return
+        # A refusal comes at once, and so before the answer to the join that follows it on the same connection.
+        slow = not result and rng.random() < faults.slow
+        self._reply(commit, rng.uniform(0.0, 20.0) if slow else rng.uniform(0.0005, 0.005), result)
+
+    def _land(self, number: int, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> str:
+        try:
+            refused = self._coordinator.commit(number, offsets)
+        except Refusal as refusal:
+            return refusal.code
+        if self.freeze_at_commit is not None and not self._process.dead:
+            freeze, self.freeze_at_commit = self.freeze_at_commit, None
+            freeze()
+        return "OFFSET_METADATA_TOO_LARGE" if refused else ""
+
+    def _reply(self, commit: Commit, seconds: float, code: str) -> None:
+        """The answer comes in through the client, and is served by the thread's next poll."""
+        self._process.later(Lane.CLIENT, seconds, self._replied, commit, code)
+
+    def _replied(self, commit: Commit, code: str) -> None:
+        if not self.cut_off:
+            self._process.later(Lane.THREAD, 0.0, self._user.committed, commit, code)

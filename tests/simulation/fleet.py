@@ -1,0 +1,158 @@
+"""The replicas: each a process with a real pipeline in it, which starts, stops, crashes and comes back."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+from connector.errors import Fatal
+from connector.events import JsonDecoder
+from connector.pipeline import Pipeline, PipelineConfig
+from connector.target.render import Renderer
+from tests.simulation.client import CommitFaults
+from tests.simulation.coordinator import Coordinator
+from tests.simulation.endpoint import Endpoint, Sender
+from tests.simulation.letters import LetterBox, Letters
+from tests.simulation.oracle import Oracle
+from tests.simulation.setting import TIMEOUT, Setting
+from tests.simulation.source import Log, Source
+from tests.simulation.timeline import Lane, Process, Timeline
+from tests.simulation.truth import Member, Wrong
+
+MOST_REPLICAS = 4
+
+
+@dataclass(eq=False)
+class Replica:
+    """A running process with what is inside."""
+
+    name: str
+    instance: str
+    """Its name as a static member; empty: it is none."""
+    process: Process
+    source: Source
+    sender: Sender
+    stop: asyncio.Event
+    pipeline: Pipeline | None = None
+    main: "asyncio.Task[None] | None" = None
+    busy: bool = False
+    """Something is being done to it already."""
+    leaving: bool = False
+
+
+class Fleet:
+    """All of them."""
+
+    def __init__(
+        self,
+        setting: Setting,
+        timeline: Timeline,
+        coordinator: Coordinator,
+        endpoint: Endpoint,
+        oracle: Oracle,
+        log: Log,
+        trace: Callable[..., None],
+    ) -> None:
+        self._setting = setting
+        self._timeline = timeline
+        self._coordinator = coordinator
+        self._endpoint = endpoint
+        self._oracle = oracle
+        self._log = log
+        self._trace = trace
+        self._names = 0
+        self.faults = CommitFaults()
+        self.box = LetterBox()
+        self.replicas: list[Replica] = []
+        self.is_over = False
+        """No new ones from now on."""
+
+    def poke(self) -> None:
+        """There is something new in the log."""
+        for replica in self.replicas:
+            replica.source.poke()
+
+    def start(self) -> None:
+        """A new process, which joins the group by itself."""
+        if len(self.replicas) >= MOST_REPLICAS or self.is_over:
+            return
+        self._names += 1
+        name = f"m{self._names}"
+        setting = self._setting
+        rng = random.Random(f"{setting.seed} {name}")
+        process = Process(self._timeline, rng, self._oracle.wrong)
+        batch = rng.choice(setting.profile.batches)
+        instance = self._free_instance()
+        source = Source(
+            process,
+            self._coordinator,
+            self._log,
+            self._oracle,
+            self.faults,
+            rng,
+            member=name,
+            batch=batch,
+            request_timeout=TIMEOUT,
+            session=setting.told_session,
+            instance=instance,
+        )
+        sender = Sender(process, self._endpoint, self._oracle, TIMEOUT, name)
+        replica = Replica(name, instance, process, source, sender, asyncio.Event())
+        self.replicas.append(replica)
+        self._trace("starts", name, instance)
+        process.loop.call_soon(self._boot, replica, rng, batch)
+
+    def _free_instance(self) -> str:
+        """The first free name, as those of a stateful set: whoever is started again has that of whoever was killed."""
+        taken = {replica.instance for replica in self.replicas}
+        names = (f"i{number}" for number in range(MOST_REPLICAS))
+        return next(name for name in names if name not in taken) if self._setting.static else ""
+
+    def _boot(self, replica: Replica, rng: random.Random, batch: int) -> None:
+        config = PipelineConfig(**self._setting.options)
+        process, profile = replica.process, self._setting.profile
+        replica.pipeline = Pipeline(
+            config,
+            decode=JsonDecoder(),
+            render=Renderer("/u"),
+            source=replica.source,
+            sender=replica.sender,
+            dead_letters=Letters(process, self.box, self._oracle, rng, replica.name),
+            rng=random.Random(rng.getrandbits(32)),
+            awake=lambda: self._timeline.now,
+        )
+        batch_bytes = batch * (200_000 if profile.big else 3_000 + profile.padding * 4)
+        self._oracle.members[replica.name] = Member(process, replica.pipeline, config, batch, batch_bytes)
+        process.loop.after_turn = partial(self._oracle.after_turn, replica.name)
+        replica.main = process.loop.create_task(replica.pipeline.run(replica.stop))
+        replica.main.add_done_callback(lambda task: self._main_ended(replica, task))
+
+    def _main_ended(self, replica: Replica, task: "asyncio.Task[None]") -> None:
+        if replica.process.dead:
+            return
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, Fatal):
+            with suppress(Wrong):
+                self._oracle.wrong(f"{replica.name} ended: {error!r}")
+        self._trace("exits", replica.name, "" if error is None else repr(error))
+        self._timeline.after(0.0, self.kill, replica)
+        if error is not None:
+            self._timeline.after(5.0, self.start)
+
+    def kill(self, replica: Replica) -> None:
+        """The process is over, whether it said goodbye or not."""
+        if replica.process.dead:
+            return
+        replica.source.client.silent()
+        self.replicas.remove(replica)
+        self._oracle.ended(replica.name)
+        replica.process.kill()
+
+    def terminate(self, replica: Replica) -> None:
+        """SIGTERM."""
+        if not replica.leaving:
+            self._trace("is told to stop", replica.name)
+            replica.leaving = True
+            replica.process.later(Lane.LOOP, 0.0, replica.process.loop.call_soon, replica.stop.set)

@@ -1,0 +1,70 @@
+"""What stays the same in a world from its beginning to its end."""
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from connector.delivery.offsets import TopicPartition
+from connector.delivery.owed import MAX_CHARACTERS
+from connector.delivery.retry import RetryPolicy
+from tests.simulation.profiles import Profile
+
+PARTITIONS = [TopicPartition("t", number) for number in range(3)]
+TIMEOUT = 10.0
+CONSUMER_SESSION = 45.0
+"""The `consumer` protocol has its broker's default; see connector/kafka/config.py."""
+CLASSIC_HEARTBEAT, CONSUMER_HEARTBEAT = 3.0, 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Times in seconds."""
+
+    seed: int
+    profile: Profile
+    slowness: float
+    session: float
+    classic: bool
+    static: bool
+    options: dict[str, Any]
+    """Of the pipelines."""
+    trouble: float
+    most_characters: int
+    """Of a commit's metadata."""
+
+    @property
+    def heartbeat(self) -> float:
+        """Between two of them."""
+        return CLASSIC_HEARTBEAT if self.classic else CONSUMER_HEARTBEAT
+
+    @property
+    def told_session(self) -> float:
+        """What a replica is told: see connector/kafka/session.py."""
+        return self.session if self.classic else self.session - self.heartbeat
+
+
+def choose(seed: int, profile: Profile, rng: random.Random) -> Setting:
+    """All of it follows from the seed."""
+    slowness = rng.choice(profile.slowness)
+    session = rng.choice(profile.sessions)
+    classic = session != CONSUMER_SESSION or rng.random() < profile.classic
+    options = {
+        "linger": rng.choice(profile.linger),
+        "max_visitors": rng.choice(profile.max_visitors),
+        "max_bytes": rng.choice(profile.max_bytes),
+        "max_in_flight": rng.choice((1, 3, 8)),
+        "updates_per_second": rng.choice(profile.rate),
+        "commit_interval": rng.choice((0.3, 5.0)),
+        "accept_unconfirmed": rng.random() < 0.5,
+        "retry": RetryPolicy(0.5, rng.choice((2.0, 60.0)), rng.choice(profile.attempts)),
+        "shutdown_grace": rng.choice(profile.graces),
+        "request_timeout": TIMEOUT,
+        "max_dead_letters_in_a_row": 0,
+        "max_dead_letter_ratio": 0.0,
+    }
+    trouble = rng.choice(profile.trouble)
+    short = rng.random() < profile.short_words
+    most_characters = rng.choice((20, 60, 200)) if short else MAX_CHARACTERS
+    static = random.Random(f"{seed} static").random() < profile.static
+    options["static_member"] = static
+    return Setting(seed, profile, slowness, session, classic, static, options, trouble, most_characters)

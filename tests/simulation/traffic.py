@@ -1,0 +1,69 @@
+"""What is in the log: mostly events of visitors, at times a tombstone or rubbish; each value is a serial number."""
+
+import random
+from collections.abc import Callable
+
+from connector.delivery.offsets import TopicPartition
+from tests.simulation.profiles import Profile
+from tests.simulation.setting import PARTITIONS
+from tests.simulation.source import Log
+from tests.simulation.truth import Fact
+from tests.support.fakes import FakeRecord, event
+
+BIG = 40_000
+"""Two values of this length need two requests."""
+
+
+class Traffic:
+    """Appends to the log, and tells the truth of it."""
+
+    def __init__(self, profile: Profile, rng: random.Random, truth: Callable[[TopicPartition, Fact], None]) -> None:
+        """`truth` is told of each record."""
+        self._profile = profile
+        self._rng = rng
+        self._truth = truth
+        self._serial = 0
+        self.log: Log = {name: [] for name in PARTITIONS}
+        self.big: set[str] = set()
+        """Visitors whose updates may need several requests."""
+
+    def record(self) -> None:
+        """One more record, of any kind."""
+        rng, profile = self._rng, self._profile
+        number = rng.randrange(profile.visitors)
+        partition = PARTITIONS[number % len(PARTITIONS)]
+        kind = rng.random()
+        if kind < 0.02:
+            self._append(partition, None, Fact("", {}))
+        elif kind < 0.02 + profile.malformed:
+            value = rng.choice([b"{", b"[]", event("x"), event("x", a=[1]), b"\xff"])
+            self._append(partition, value, Fact("", {}, malformed=True))
+        else:
+            self.event(number, partition)
+
+    def event(self, number: int, partition: TopicPartition) -> None:
+        """An event of this visitor."""
+        rng, profile = self._rng, self._profile
+        visitor = f"{profile.special.get(number, 'v')}{number}"
+        names = rng.sample("abcd", rng.randint(1, 2))
+        if profile.spread and visitor[0] == "v" and rng.random() < profile.spread:
+            # Visitors whose events come over all partitions: each has names of its own there, so the order is defined.
+            visitor = f"w{number}"
+            partition = rng.choice(PARTITIONS)
+            names = [f"{name}{partition.partition}" for name in names]
+        serials: dict[str, int] = {}
+        for name in names:
+            self._serial += 1
+            serials[name] = self._serial
+        values = {name: str(serial) for name, serial in serials.items()}
+        if profile.big and number == 1 and rng.random() < 0.4:
+            if visitor[0] == "v":
+                self.big.add(visitor)
+                values = {name: f"{serial}.{'x' * BIG}" for name, serial in serials.items()}
+        elif profile.padding:
+            values = {name: f"{value}.{'x' * profile.padding}" for name, value in values.items()}
+        self._append(partition, event(visitor, **values), Fact(visitor, serials))
+
+    def _append(self, partition: TopicPartition, value: bytes | None, fact: Fact) -> None:
+        self._truth(partition, fact)
+        self.log[partition].append(FakeRecord(value, len(self.log[partition]), partition=partition.partition))
