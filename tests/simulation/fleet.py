@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+from connector.delivery.tally import Tally
 from connector.errors import Fatal
 from connector.events import JsonDecoder
 from connector.pipeline import Pipeline, PipelineConfig
@@ -66,6 +67,8 @@ class Fleet:
         self.faults = CommitFaults()
         self.box = LetterBox()
         self.replicas: list[Replica] = []
+        self.tallies: list[Tally] = []
+        """What each of them counted, dead or alive."""
         self.is_over = False
         """No new ones from now on."""
 
@@ -123,6 +126,7 @@ class Fleet:
             rng=random.Random(rng.getrandbits(32)),
             awake=lambda: self._timeline.now,
         )
+        self.tallies.append(replica.pipeline.tally)
         batch_bytes = batch * (200_000 if profile.big else 3_000 + profile.padding * 4)
         self._oracle.members[replica.name] = Member(process, replica.pipeline, config, batch, batch_bytes)
         process.loop.after_turn = partial(self._oracle.after_turn, replica.name)

@@ -54,7 +54,7 @@ def choose(seed: int, profile: Profile, rng: random.Random) -> Setting:
         "max_bytes": rng.choice(profile.max_bytes),
         "max_in_flight": rng.choice((1, 3, 8)),
         "updates_per_second": rng.choice(profile.rate),
-        "commit_interval": rng.choice((0.3, 5.0)),
+        "commit_interval": rng.choice((1.0, 5.0)),
         "accept_unconfirmed": rng.random() < 0.5,
         "retry": RetryPolicy(0.5, rng.choice((2.0, 60.0)), rng.choice(profile.attempts)),
         "shutdown_grace": rng.choice(profile.graces),

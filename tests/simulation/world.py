@@ -37,8 +37,8 @@ class World:
         self.oracle = Oracle(timeline, PARTITIONS, self._trace)
         self.oracle.words_are_short = setting.most_characters < MAX_CHARACTERS
         self.oracle.doomed = self._is_doomed
-        self._traffic = Traffic(self.profile, rng, self.oracle.truth.produced)
-        self.oracle.big = self._traffic.big
+        self.traffic = Traffic(self.profile, rng, self.oracle.truth.produced)
+        self.oracle.big = self.traffic.big
         self._health = Health(slowness=setting.slowness, trouble=setting.trouble)
         self._coordinator = Coordinator(
             timeline,
@@ -52,10 +52,10 @@ class World:
             trace=self._trace,
         )
         endpoint = Endpoint(self._health, random.Random(f"{seed} endpoint"), TIMEOUT)
-        log = self._traffic.log
-        self._fleet = Fleet(setting, timeline, self._coordinator, endpoint, self.oracle, log, self._trace)
+        log = self.traffic.log
+        self.fleet = Fleet(setting, timeline, self._coordinator, endpoint, self.oracle, log, self._trace)
         self._troubles = Troubles(
-            setting, timeline, rng, self._fleet, self._coordinator, self._health, self._trace, self.oracle.healed
+            setting, timeline, rng, self.fleet, self._coordinator, self._health, self._trace, self.oracle.healed
         )
         self._trickle = TRICKLES
         self._over = False
@@ -74,14 +74,14 @@ class World:
                     raise Wrong(self.oracle.failure)
             self.oracle.at_end(self._coordinator.committed)
         finally:
-            for replica in list(self._fleet.replicas):
+            for replica in list(self.fleet.replicas):
                 replica.process.kill()
 
     def _plan(self) -> None:
         rng, profile, timeline = self._rng, self.profile, self._timeline
         seconds = rng.choice(profile.seconds)
         for _ in range(rng.choice(profile.replicas)):
-            timeline.after(rng.choice((0.0, rng.uniform(0.0, 5.0))), self._fleet.start)
+            timeline.after(rng.choice((0.0, rng.uniform(0.0, 5.0))), self.fleet.start)
         records = rng.choice(profile.records)
         while records > 0:
             burst = min(records, rng.choice((1, 3, 10, 40)))
@@ -92,8 +92,8 @@ class World:
 
     def _produce(self, count: int) -> None:
         for _ in range(count):
-            self._traffic.record()
-        self._fleet.poke()
+            self.traffic.record()
+        self.fleet.poke()
 
     def _is_doomed(self, visitor: str) -> bool:
         """Whether a visitor's updates may be dead letters, whatever happens."""
@@ -109,9 +109,9 @@ class World:
         self._watch(self._timeline.now + CALM_SECONDS)
 
     def _watch(self, deadline: float) -> None:
-        if all(replica.leaving for replica in self._fleet.replicas):
-            self._fleet.start()
-        ends = {name: len(records) for name, records in self._traffic.log.items()}
+        if all(replica.leaving for replica in self.fleet.replicas):
+            self.fleet.start()
+        ends = {name: len(records) for name, records in self.traffic.log.items()}
         if all(max(0, self._coordinator.standing(name).offset) == end for name, end in ends.items()):
             self._stop_all()
             return
@@ -119,23 +119,23 @@ class World:
             # Whether an update fails by its own fault can only be told while others get through.
             self._trickle -= 1
             for name in PARTITIONS:
-                self._traffic.event(1_000 + name.partition, name)
-            self._fleet.poke()
+                self.traffic.event(1_000 + name.partition, name)
+            self.fleet.poke()
         if self._timeline.now > deadline:
             where = {name.partition: (self._coordinator.standing(name).offset, end) for name, end in ends.items()}
             self.oracle.wrong(f"stalled: not all is done {CALM_SECONDS:.0f} s after the last fault: {where}")
         self._timeline.after(1.0, self._watch, deadline)
 
     def _stop_all(self) -> None:
-        self._fleet.is_over = True
-        for replica in self._fleet.replicas:
-            self._fleet.terminate(replica)
+        self.fleet.is_over = True
+        for replica in self.fleet.replicas:
+            self.fleet.terminate(replica)
         self._wait_for_all(self._timeline.now + STOP_SECONDS)
 
     def _wait_for_all(self, deadline: float) -> None:
-        if not self._fleet.replicas:
+        if not self.fleet.replicas:
             self._over = True
             return
         if self._timeline.now > deadline:
-            self.oracle.wrong(f"does not stop: {[replica.name for replica in self._fleet.replicas]}")
+            self.oracle.wrong(f"does not stop: {[replica.name for replica in self.fleet.replicas]}")
         self._timeline.after(1.0, self._wait_for_all, deadline)

@@ -1,0 +1,334 @@
+"""Bugs that we plant on purpose: a simulator is worth what it finds, and this is how we know.
+
+Each is a few words of our own code changed into what a colleague, or a peer of this connector, has written in good
+faith. The one place where code of ours is patched in a test: here the simulation is what is tested.
+"""
+
+import inspect
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from connector.delivery import owed
+from connector.delivery.circuit import Circuit
+from connector.delivery.coalescer import Coalescer
+from connector.delivery.gate import Gate
+from connector.delivery.offsets import PartitionOffsets
+from connector.delivery.owed import Owed
+from connector.delivery.update import Update
+from connector.pipeline.burial import Burial
+from connector.pipeline.dispatch import Dispatch
+from connector.pipeline.pipeline import Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """These words of a function become others."""
+
+    owner: type | ModuleType
+    function: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A planted bug, and where it shows."""
+
+    name: str
+    breaks: str
+    """What goes wrong, in the words of the oracle."""
+    profile: str
+    seeds: tuple[int, ...]
+    """Known to find it."""
+    edits: tuple[Edit, ...]
+
+
+MUTANTS = (
+    Mutant(
+        "commit past a gap",
+        "the highest record taken is committed, whatever is still open below it",
+        "calm",
+        (0, 1),
+        (
+            Edit(
+                PartitionOffsets,
+                "to_commit",
+                "offset, until = self.committable, self.position",
+                "return OffsetAndMetadata(self.position)",
+            ),
+        ),
+    ),
+    Mutant(
+        "handed over is done",
+        "what is dropped at a revoke closes its receipt, and the offset of what nobody sent is committed",
+        "rebalances",
+        (1, 8),
+        (
+            Edit(
+                Coalescer,
+                "_strip",
+                "gone = [",
+                "[p.close(update.parts[p].first) for p in partitions if p in update.parts]\n    gone = [",
+            ),
+        ),
+    ),
+    Mutant(
+        "tracker reused",
+        "a partition that comes back goes on with the receipts of its earlier assignment",
+        "rebalances",
+        (1, 7),
+        (
+            Edit(
+                Pipeline,
+                "assigned",
+                "tracker = self.assigned_partitions[name] = PartitionOffsets(name, start)",
+                "tracker = self.assigned_partitions[name] = "
+                'vars(self).setdefault("kept", {}).setdefault(name, PartitionOffsets(name, start))\n'
+                "        tracker.detached = tracker.revoking = False",
+            ),
+        ),
+    ),
+    Mutant(
+        "older over newer",
+        "an update that comes back for a retry writes its old values over those that came meanwhile",
+        "calm",
+        (1, 2),
+        (
+            Edit(
+                Update,
+                "absorb",
+                "self.write(mine, theirs.attributes)",
+                "self.write(mine, {**theirs.attributes, **mine.attributes})",
+            ),
+        ),
+    ),
+    Mutant(
+        "two in flight",
+        "a change that comes while its visitor's update is on the wire goes too",
+        "calm",
+        (1, 2),
+        (
+            Edit(Coalescer, "add", "if visitor not in self._flying:", "if True:"),
+            Edit(Coalescer, "settle", "self._queue(follower)", "pass"),
+        ),
+    ),
+    Mutant(
+        "letter not awaited",
+        "the offset of a rejected update counts as done before its dead letter is written",
+        "poison",
+        (1, 5),
+        (
+            Edit(
+                Burial,
+                "_write_update",
+                "await self._dead_letters.send(letter)",
+                "self._spawn(self._dead_letters.send(letter))",
+            ),
+        ),
+    ),
+    Mutant(
+        "letter of a record not awaited",
+        "likewise a record that cannot be read",
+        "poison",
+        (1, 7),
+        (
+            Edit(
+                Burial,
+                "_write_record",
+                "await self._dead_letters.send(letter)",
+                "self._spawn(self._dead_letters.send(letter))",
+            ),
+        ),
+    ),
+    Mutant(
+        "credit lost",
+        "a rebalance forgets that it owes a batch, and consumption never goes on",
+        "memory",
+        (16, 18),
+        (Edit(Pipeline, "assigned", "self._share_rate()", "self._credits_due = 0\n    self._share_rate()"),),
+    ),
+    Mutant(
+        "until one too high",
+        "a commit calls the record done that was not taken yet",
+        "stuck",
+        (0, 1),
+        (Edit(owed, "encode", "_number(until - offset)", "_number(until - offset + 1)"),),
+    ),
+    Mutant(
+        "first one too high",
+        "a commit owes a visitor from the record after its first",
+        "stuck",
+        (0, 1),
+        (Edit(PartitionOffsets, "to_commit", "waiting.append((first,", "waiting.append((first + 1,"),),
+    ),
+    Mutant(
+        "owed are forgotten",
+        "a second restart does not know any more whom the first one owed",
+        "stuck",
+        (0, 2),
+        (Edit(owed, "merged", "yield from sorted(later)", "yield from ()"),),
+    ),
+    Mutant(
+        "owed are passed over",
+        "a restart takes all that a commit speaks of as done",
+        "stuck",
+        (0, 1),
+        (Edit(Owed, "is_done", "return first is None or offset < first", "return True"),),
+    ),
+    Mutant(
+        "old body",
+        "a retry sends what was rendered for the first attempt",
+        "calm",
+        (1, 2),
+        (
+            Edit(
+                Dispatch,
+                "_deliver",
+                "rendered = self._render(update.visitor, update.attributes)",
+                'rendered = vars(self).setdefault("kept", {}).setdefault(\n'
+                "        update, self._render(update.visitor, dict(update.attributes)))",
+            ),
+        ),
+    ),
+    Mutant(
+        "lease not checked",
+        "whoever was frozen past its session writes over its successor's values",
+        "zombies",
+        (1, 8),
+        (Edit(Gate, "wait", "self.lease.left(awake) <= 0 or ", ""),),
+    ),
+    Mutant(
+        "lease from the answer",
+        "an answer that comes late says that the group knew us late",
+        "zombies",
+        (16, 39),
+        (Edit(Pipeline, "_commit", "self.gate.lease.renew(asked)", "self.gate.lease.renew(self._awake())"),),
+    ),
+    Mutant(
+        "lease by a failed commit",
+        "whoever cannot reach the group believes that it is a member",
+        "zombies",
+        (21, 39),
+        (
+            Edit(
+                Pipeline,
+                "_commit",
+                "if failed.metadata_refused:",
+                "self.gate.lease.renew(asked)\n        if failed.metadata_refused:",
+            ),
+        ),
+    ),
+    Mutant(
+        "revoke does not wait",
+        "a request is on the wire while the next owner sends a newer value",
+        "rolling",
+        (41, 45),
+        (Edit(Pipeline, "revoked", "deadline = self._now() + self._request_timeout", "deadline = self._now()"),),
+    ),
+    Mutant(
+        "revoke stops nothing",
+        "a retry begins while its partition is being taken away",
+        "rebalances",
+        (36, 46),
+        (Edit(Pipeline, "revoked", "tracker.revoking = True", "pass"),),
+    ),
+    Mutant(
+        "lost is not heard",
+        "what another member may own is sent and committed",
+        "zombies",
+        (0, 1),
+        (Edit(Pipeline, "lost", "self._detach(gone)", "pass"),),
+    ),
+    Mutant(
+        "split settled early",
+        "an update of several requests counts as done after its first",
+        "rebalances",
+        (1, 3),
+        (Edit(Dispatch, "_deliver", "enumerate(rendered.requests)", "enumerate(rendered.requests[:1])"),),
+    ),
+    Mutant(
+        "memory unbounded",
+        "batches are taken on however much is pending",
+        "memory",
+        (0, 1),
+        (Edit(Pipeline, "_grant", "full = many or self.burial.is_full", "full = self.burial.is_full"),),
+    ),
+    Mutant(
+        "hung probe",
+        "a probe that is swallowed hides the recovery for a whole request timeout",
+        "outages",
+        (11, 31),
+        (Edit(Circuit, "started", "now + self._longest_pause()", "math.inf"),),
+    ),
+    Mutant(
+        "retry-after ignored",
+        "a probe goes before the endpoint wants to be asked",
+        "outages",
+        (2, 21),
+        (Edit(Circuit, "_schedule_probe", "max(delay, answer.retry_after or 0.0)", "delay"),),
+    ),
+    Mutant(
+        "outage blamed on updates",
+        "an outage makes dead letters of healthy visitors",
+        "outages",
+        (29, 35),
+        (
+            Edit(
+                Circuit,
+                "blames",
+                "if self.reason or not answer.reached:",
+                "if self.reason != 'never':\n        return True\n    if False:",
+            ),
+        ),
+    ),
+    Mutant(
+        "drain cuts and leaves",
+        "what a shutdown cut may land after the next owner's newer value",
+        "rolling",
+        (1, 19),
+        (Edit(Pipeline, "run", "leave=landed", "leave=True"),),
+    ),
+    Mutant(
+        "static member does not wait",
+        "it is back before the requests of its killed predecessor have landed",
+        "static",
+        (32, 42),
+        (Edit(Pipeline, "assigned", "if self._config.static_member and", "if False and"),),
+    ),
+    Mutant(
+        "handed over twice",
+        "consumed is not done and pending",
+        "rebalances",
+        (8, 9),
+        (Edit(Pipeline, "_hand_over", "+= records", "+= 2 * records"),),
+    ),
+)
+
+
+@contextmanager
+def planted(mutant: Mutant) -> Iterator[None]:
+    """The bug is in our code for as long as this lasts."""
+    kept: list[tuple[type | ModuleType, str, Any]] = []
+    try:
+        for edit in mutant.edits:
+            before = vars(edit.owner)[edit.function]
+            kept.append((edit.owner, edit.function, before))
+            setattr(edit.owner, edit.function, _edited(edit, before))
+        yield
+    finally:
+        for owner, name, before in reversed(kept):
+            setattr(owner, name, before)
+
+
+def _edited(edit: Edit, before: Any) -> Any:
+    """The same function with other words; an assertion when those are not there any more, or not once."""
+    function = before.fget if isinstance(before, property) else before
+    source = textwrap.dedent(inspect.getsource(function))
+    assert source.count(edit.old) == 1, f"{edit.function} has not {edit.old!r} once"
+    made: dict[str, Any] = {}
+    exec(source.replace(edit.old, edit.new), function.__globals__, made)  # noqa: S102 - our own words
+    return made[edit.function]
