@@ -326,9 +326,8 @@ def planted(mutant: Mutant) -> Iterator[None]:
 
 def _edited(edit: Edit, before: Any) -> Any:
     """The same function with other words; an assertion when those are not there any more, or not once."""
-    function = before.fget if isinstance(before, property) else before
-    source = textwrap.dedent(inspect.getsource(function))
+    source = textwrap.dedent(inspect.getsource(before))
     assert source.count(edit.old) == 1, f"{edit.function} has not {edit.old!r} once"
     made: dict[str, Any] = {}
-    exec(source.replace(edit.old, edit.new), function.__globals__, made)  # noqa: S102 - our own words
+    exec(source.replace(edit.old, edit.new), before.__globals__, made)  # noqa: S102 - our own words
     return made[edit.function]

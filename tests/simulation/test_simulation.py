@@ -29,7 +29,7 @@ KEPT = (
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_invariant_holds_in_any_world(profile: str) -> None:
-    """Nothing lost, stale, unbounded or needlessly repeated; test_mutants.py has the wrong designs that this catches."""
+    """Nothing lost, stale, unbounded or repeated without need; test_mutants.py has the wrong designs that it catches."""
     for seed in range(SEEDS):
         outcome = live(profile, seed)
         assert not outcome.failure, outcome.replay
