@@ -22,7 +22,8 @@ partition only, so that the order of its events is defined. A *stay* is one assi
    commit was not acknowledged, or an older one landed after it.
 
 Besides: a request begins only for a partition that the replica holds and that is not being revoked; while the circuit
-is open Retry-After is kept; the first probe after an outage follows within the circuit's longest pause.
+is open Retry-After is kept; the first probe after an outage follows within the circuit's longest pause, counted from
+the last answer.
 """
 
 import math
@@ -260,6 +261,7 @@ class Oracle:
         if it is None:
             return
         self._trace("hears", sent.member, sent.visitor, answer.verdict.value)
+        it.heard_at = self._timeline.now
         self.counts[answer.verdict.value] += 1
         it.wire.discard(sent.visitor)
         unconfirmed = answer.verdict is Verdict.UNCONFIRMED and it.config.accept_unconfirmed
@@ -344,17 +346,22 @@ class Oracle:
         now = self._timeline.now
         for name, it in self.members.items():
             gate = it.pipeline.gate
-            unauthorized = gate.circuit.reason == Verdict.UNAUTHORIZED.value
-            pause = UNAUTHORIZED_PROBE_SECONDS if unauthorized else PROBE_SECONDS
             waits = it.wait_until > it.process.clock() or it.asked_to_wait is not None or gate.rate.wait(now) > 0
             if gate.circuit.is_open and not waits and gate.in_flight < it.config.max_in_flight:
-                self._timeline.after(pause + SLACK_SECONDS, self._has_probed, name, now)
+                self._timeline.after(PROBE_SECONDS + SLACK_SECONDS, self._has_probed, name, now)
 
     def _has_probed(self, member: str, healed: float) -> None:
         it = self.members.get(member)
         if it is None or it.process.frozen or it.process.slept or it.process.went_on_at >= healed:
             return
         pipeline, now = it.pipeline, self._timeline.now
+        # A probe that was on its way when the endpoint recovered may fail: the pause begins with its answer.
+        unauthorized = pipeline.circuit.reason == Verdict.UNAUTHORIZED.value
+        pause = UNAUTHORIZED_PROBE_SECONDS if unauthorized else PROBE_SECONDS
+        until = max(healed, it.heard_at) + pause + SLACK_SECONDS
+        if now < until - 1e-6:
+            self._timeline.at(until, self._has_probed, member, healed)
+            return
         may = pipeline.gate.lease.left(now) > 0 and now < pipeline.gate.closes_at and not pipeline.draining
         due = pipeline.coalescer.due_in(healed) <= 0
         if may and due and it.open_since is not None and it.open_since <= healed and it.sent_at < healed:

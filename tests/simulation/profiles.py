@@ -98,7 +98,7 @@ PROFILES: Mapping[str, Profile] = {
         faults={"outage": 5, "shuffle": 1, "commit_trouble": 1},
         seconds=(90.0, 180.0),
         trouble=(0.0,),
-        attempts=(4, 10),
+        attempts=(10,),
         replicas=(1, 2),
         malformed=0.01,
     ),

@@ -91,6 +91,7 @@ class Member:
     wait_until: float = 0.0
     open_since: float | None = None
     sent_at: float = 0.0
+    heard_at: float = 0.0
     failing: dict[str, float] = field(default_factory=dict)
     """Since when a visitor does, without an end until now."""
     failed: dict[str, float] = field(default_factory=dict)
