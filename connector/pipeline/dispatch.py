@@ -67,7 +67,7 @@ class Dispatch:
         while True:
             now = self._now()
             if self._coalescer.due_in(now) <= 0 and self._gate.wait(now, self._awake()) <= 0:
-                update, attempt = self._coalescer.take(now), self._gate.enter(now)
+                update, attempt = self._take(now)
             else:
                 update, attempt = await self._next()
             await self._deliver(update, attempt)
@@ -82,8 +82,13 @@ class Dispatch:
                 now = self._now()
                 wait = max(self._coalescer.due_in(now), self._gate.wait(now, self._awake()))
                 if wait <= 0:
-                    return self._coalescer.take(now), self._gate.enter(now)
+                    return self._take(now)
                 await self._bell.wait(wait)
+
+    def _take(self, now: float) -> tuple[Update, Pass]:
+        """The update that is due longest; for a probe one from anywhere, since those in front may all be bad."""
+        take = self._coalescer.take_anywhere if self._gate.circuit.is_open else self._coalescer.take
+        return take(now), self._gate.enter(now)
 
     async def _deliver(self, update: Update, attempt: Pass) -> None:
         """One update's time in flight: its requests, mostly one, and then its end."""
@@ -112,11 +117,12 @@ class Dispatch:
             self._accepted(update)
 
     async def _may_go_on(self, update: Update, request: Request) -> bool:
-        """Between two requests of one update: not while the circuit is open, and not with what was taken from us."""
+        """Between two requests of one update: not at an open circuit or a drain's end, nor with what is not ours."""
         while True:
             now = self._now()
             ours = not any(partition.revoking for partition in update.parts)
-            if self._gate.circuit.wait(now) > 0 or not ours or not update.attributes.keys() >= {*request.names}:
+            shut = self._gate.circuit.wait(now) > 0 or now >= self._gate.closes_at
+            if shut or not ours or not update.attributes.keys() >= {*request.names}:
                 return False
             if (wait := self._gate.wait(now, self._awake())) <= 0:
                 return True
