@@ -5,6 +5,7 @@ import random
 import signal
 import time
 from collections.abc import Mapping
+from functools import partial
 
 import structlog
 
@@ -256,12 +257,8 @@ def _pipeline(settings: Settings) -> PipelineConfig:
     )
 
 
-def _awake() -> float:
-    """Seconds by a clock that runs on while the machine sleeps, where there is one."""
-    return time.clock_gettime(_CLOCK)
-
-
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_awake = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+"""Seconds by a clock that runs on while the machine sleeps, where there is one."""
 
 
 def _token(settings: Settings) -> TokenSource | None:

@@ -35,6 +35,7 @@ class Concurrency:
         "_lowest",
         "_lowest_before",
         "_maximum",
+        "_window",
         "slots",
     )
 
@@ -47,6 +48,7 @@ class Concurrency:
         self._cut_at = -math.inf
         self._began = -math.inf
         self._lowest = self._lowest_before = math.inf
+        self._window = WINDOW
         self.slots = int(self._limit)
         """Requests that may be in flight now."""
 
@@ -56,7 +58,7 @@ class Concurrency:
             self._set(self._limit + (1.0 if self._limit < self._level else 1.0 / self._limit))
         latencies = self._latencies
         latencies.append(seconds)
-        if len(latencies) >= WINDOW and len(latencies) >= self.slots:
+        if len(latencies) >= self._window:
             self._judge(sorted(latencies)[len(latencies) // 2], now)
             latencies.clear()
 
@@ -88,3 +90,4 @@ class Concurrency:
     def _set(self, limit: float) -> None:
         self._limit = min(limit, self._maximum)
         self.slots = int(self._limit)
+        self._window = max(WINDOW, self.slots)
