@@ -5,6 +5,7 @@ import random
 import signal
 import time
 from collections.abc import Mapping
+from functools import partial
 
 import structlog
 
@@ -20,6 +21,7 @@ from connector.ops.health import Beats, livez, readyz
 from connector.ops.metrics import Metrics, Snapshot
 from connector.ops.server import OpsServer
 from connector.pipeline import Pipeline, PipelineConfig
+from connector.pipeline.say import Say
 from connector.settings import Settings, masked
 from connector.target.endpoint import EndpointError, endpoint
 from connector.target.proxy import ProxyError, proxy_for
@@ -47,7 +49,8 @@ class Service:
         except (EndpointError, ProxyError) as error:
             raise Fatal(BAD_SETTINGS, str(error)) from error
         self._source = ConsumerThread(kafka)
-        self._dead_letters = KafkaDeadLetters(kafka)
+        self._say = Say(time.monotonic)
+        self._dead_letters = KafkaDeadLetters(kafka, self._say_delayed)
         self._sender = HttpSender(
             SenderConfig(
                 origin=where.origin,
@@ -103,6 +106,9 @@ class Service:
         wrong = await self._dead_letters.prepare()
         if wrong is not None:
             log.warning("dead_letter_topic_unavailable", topic=self._settings.dead_letter_topic, reason=wrong.reason)
+
+    def _say_delayed(self, reason: str) -> None:
+        self._say("dead_letter_delayed", about=reason, topic=self._settings.dead_letter_topic, reason=reason)
 
     def snapshot(self) -> Snapshot:
         """What the metrics show, all of one moment."""
@@ -251,12 +257,8 @@ def _pipeline(settings: Settings) -> PipelineConfig:
     )
 
 
-def _awake() -> float:
-    """Seconds by a clock that runs on while the machine sleeps, where there is one."""
-    return time.clock_gettime(_CLOCK)
-
-
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_awake = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+"""Seconds by a clock that runs on while the machine sleeps, where there is one."""
 
 
 def _token(settings: Settings) -> TokenSource | None:

@@ -126,10 +126,14 @@ class Circuit:
         if first or not failed:
             self._sick += (failed - self._sick) / _MEMORY
             self._sick_at = now
-            self._doubt(visitor, now, failed=failed)
         if not failed:
             self.successes += 1
+            self._doubt_until = -math.inf
             return self._succeed() if self._failures or self.reason else None
+        if first:
+            # With two of them each is in doubt by the other.
+            self._doubted = visitor if self._doubt_until == -math.inf or self._doubted == visitor else None
+            self._doubt_until = now + DOUBT_SECONDS
         if self.is_open:
             # What was on the wire before it opened says nothing new; only a probe moves the next one.
             if current:
@@ -142,14 +146,6 @@ class Circuit:
         if probe and probe == self._probing:
             self._probing = 0
             self._probe_at = -math.inf
-
-    def _doubt(self, visitor: Visitor, now: float, *, failed: bool) -> None:
-        if not failed:
-            self._doubt_until = -math.inf
-            return
-        # With two of them each is in doubt by the other.
-        self._doubted = visitor if self._doubt_until == -math.inf or self._doubted == visitor else None
-        self._doubt_until = now + DOUBT_SECONDS
 
     def _succeed(self) -> Shift | None:
         was_open = self.is_open

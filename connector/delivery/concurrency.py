@@ -5,7 +5,7 @@ import math
 FIRST = 8
 """Slots at the start; the first answers double them."""
 WINDOW = 16
-"""At least so many answers are judged together."""
+"""At least so many answers are judged together, as a rule a round of them."""
 RISE = 2.0
 """The median of a window that is so many times the lowest of late says that requests queue somewhere."""
 EASE = 0.7
@@ -22,8 +22,8 @@ class Concurrency:
     """Additive increase, multiplicative decrease, as TCP does it with a slow start.
 
     More requests at once than rate times latency gain nothing: they wait at the endpoint, or in our own process, and
-    cost both. Slots grow only while half of them are in use: by one an answer up to the last level known to be good,
-    beyond it by one a round. At most one cut a round: answers to requests that were sent before a cut say nothing new.
+    cost both. Slots grow only while half of them are in use: they double each round up to the last level that was good,
+    and beyond it grow by one. At most one cut a round: answers to requests sent before a cut say nothing new.
     """
 
     __slots__ = (
@@ -35,6 +35,7 @@ class Concurrency:
         "_lowest",
         "_lowest_before",
         "_maximum",
+        "_window",
         "slots",
     )
 
@@ -47,17 +48,16 @@ class Concurrency:
         self._cut_at = -math.inf
         self._began = -math.inf
         self._lowest = self._lowest_before = math.inf
+        self._window = WINDOW
         self.slots = int(self._limit)
         """Requests that may be in flight now."""
 
     def answered(self, seconds: float, now: float, in_flight: int) -> None:
         """The endpoint did its work in so many seconds, while so many requests were in flight, this one included."""
-        if 2 * in_flight >= self.slots and self._limit < self._maximum:
-            self._set(self._limit + (1.0 if self._limit < self._level else 1.0 / self._limit))
         latencies = self._latencies
         latencies.append(seconds)
-        if len(latencies) >= WINDOW and len(latencies) >= self.slots:
-            self._judge(sorted(latencies)[len(latencies) // 2], now)
+        if len(latencies) >= self._window:
+            self._judge(sorted(latencies)[len(latencies) // 2], now, in_flight)
             latencies.clear()
 
     def overloaded(self, began: float, now: float) -> None:
@@ -66,6 +66,7 @@ class Concurrency:
             self._cut_at = now
             self._set(max(1.0, self._limit * CUT))
             self._level = self._limit
+            self._latencies.clear()
 
     def recovered(self, in_flight: int) -> None:
         """The endpoint works again after an outage: what was learnt in it does not count.
@@ -76,7 +77,7 @@ class Concurrency:
         self._set(max(self._limit, float(in_flight + FIRST)))
         self._latencies.clear()
 
-    def _judge(self, median: float, now: float) -> None:
+    def _judge(self, median: float, now: float, in_flight: int) -> None:
         if now - self._began >= FORGET_SECONDS:
             self._began = now
             self._lowest_before, self._lowest = self._lowest, math.inf
@@ -84,7 +85,10 @@ class Concurrency:
         if median > RISE * min(self._lowest, self._lowest_before) and self._limit > EASE_FLOOR:
             self._set(max(EASE_FLOOR, self._limit * EASE))
             self._level = self._limit
+        elif 2 * in_flight >= self.slots:
+            self._set(min(2 * self._limit, self._level) if self._limit < self._level else self._limit + 1)
 
     def _set(self, limit: float) -> None:
         self._limit = min(limit, self._maximum)
         self.slots = int(self._limit)
+        self._window = max(WINDOW, self.slots)

@@ -1,24 +1,16 @@
 """The one place that every attempt passes, first or not: whether it may go now, and what its answer teaches."""
 
 import math
-from typing import NamedTuple
 
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.circuit import Circuit, Shift
 from connector.delivery.concurrency import Concurrency
 from connector.delivery.lease import Lease
 from connector.delivery.rate import Rate
-from connector.events.change import Visitor
+from connector.delivery.update import Update
 
 _DONE = frozenset({Verdict.ACCEPTED, Verdict.REJECTED})
 _OVERLOADED = frozenset({Verdict.THROTTLED, Verdict.TIMEOUT})
-
-
-class Pass(NamedTuple):
-    """Leave for one attempt: when it began, and its number if it is a probe of the open circuit (else 0)."""
-
-    began: float
-    probe: int
 
 
 class Gate:
@@ -50,25 +42,34 @@ class Gate:
             return math.inf
         return max(self.circuit.wait(now), self.rate.wait(now), self.opens_at - now)
 
-    def enter(self, now: float) -> Pass:
-        """An attempt goes; it has spent its part of the rate, whatever comes of it."""
+    @property
+    def has_spare(self) -> bool:
+        """Whether more than one slot is free."""
+        return self.in_flight + 1 < self.concurrency.slots
+
+    def enter(self, now: float) -> int:
+        """An attempt goes; it has spent its part of the rate, whatever comes of it.
+
+        Returns its number if it is a probe of the open circuit, else 0.
+        """
         self.in_flight += 1
         self.rate.spend(now)
-        return Pass(now, self.circuit.started(now))
+        return self.circuit.started(now)
 
-    def leave(self, attempt: Pass, visitor: Visitor, answer: Answer, now: float, *, first: bool) -> Shift | None:
-        """Learn from an attempt's answer; `first` says that its update had not failed before."""
+    def leave(self, update: Update, answer: Answer, began: float, now: float, probe: int) -> Shift | None:
+        """Learn from the answer to an attempt that began then."""
+        first = update.tries == 0
         if answer.verdict in _DONE:
-            self.concurrency.answered(now - attempt.began, now, self.in_flight)
+            self.concurrency.answered(now - began, now, self.in_flight)
         elif first and answer.verdict in _OVERLOADED:
-            self.concurrency.overloaded(attempt.began, now)
+            self.concurrency.overloaded(began, now)
         self.in_flight -= 1
-        shift = self.circuit.settled(visitor, answer, now, first=first, probe=attempt.probe)
+        shift = self.circuit.settled(update.visitor, answer, now, first=first, probe=probe)
         if shift is Shift.CLOSED:
             self.concurrency.recovered(self.in_flight)
         return shift
 
-    def abandon(self, attempt: Pass) -> None:
+    def abandon(self, probe: int) -> None:
         """The attempt was given up without an answer, or was not needed after all."""
         self.in_flight -= 1
-        self.circuit.abandoned(probe=attempt.probe)
+        self.circuit.abandoned(probe=probe)

@@ -78,10 +78,13 @@ class PartitionOffsets:
         offset, until = self.committable, self.position
         waiting: list[tuple[int, int]] = []
         earlier = self.recovering
+        left = len(self._open)
         for first, visitor in islice(self._open.items(), MOST_OWED):
-            if visitor is None:
+            # Where each record that is left is open by itself, nothing is settled and there is nothing to say.
+            if visitor is None or (earlier is None and left >= self.position - first):
                 until, earlier = first, None
                 break
+            left -= 1
             waiting.append((first, owed.fingerprint(visitor)))
         else:
             if len(self._open) > MOST_OWED:

@@ -13,7 +13,7 @@ from connector.bell import Bell
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.circuit import Shift
 from connector.delivery.coalescer import Coalescer
-from connector.delivery.gate import Gate, Pass
+from connector.delivery.gate import Gate
 from connector.delivery.tally import Done, Tally
 from connector.delivery.update import Update
 from connector.events.change import Visitor
@@ -37,7 +37,6 @@ class Dispatch:
         burial: Burial,
         tally: Tally,
         say: Say,
-        bell: Bell,
         *,
         render: Callable[[Visitor, Mapping[str, str]], Rendered],
         sender: Sender,
@@ -53,7 +52,6 @@ class Dispatch:
         self._burial = burial
         self._tally = tally
         self._say = say
-        self._bell = bell
         self._render = render
         self._sender = sender
         self._rng = rng
@@ -61,31 +59,43 @@ class Dispatch:
         self._awake = awake
         self._moved = moved
         self._turn = asyncio.Lock()
+        self._bell = Bell()
+
+    def wake(self) -> None:
+        """Something changed that decides whether an update may go."""
+        self._bell.ring()
 
     async def work(self) -> None:
         """Deliver one update after the other, for ever; `max_in_flight` of these run side by side."""
         while True:
             now = self._now()
             if self._coalescer.due_in(now) <= 0 and self._gate.wait(now, self._awake()) <= 0:
-                update, attempt = self._coalescer.take(now), self._gate.enter(now)
+                update, probe = self._take(now)
             else:
-                update, attempt = await self._next()
-            await self._deliver(update, attempt)
+                update, probe = await self._next()
+            await self._deliver(update, probe)
 
-    async def _next(self) -> tuple[Update, Pass]:
+    async def _next(self) -> tuple[Update, int]:
         """Wait for an update that is due and may go, and take it; until then it is open for newer values.
 
-        One worker waits for its turn at the gate, the others queue behind it: no thundering herd at each ring.
+        One worker waits for its turn at the gate, the others queue behind it: no thundering herd at each ring. Whoever
+        ends a delivery looks for the next one himself, so the one at the gate is called only when that finds nothing.
         """
+        self._bell.ring()
         async with self._turn:
             while True:
                 now = self._now()
                 wait = max(self._coalescer.due_in(now), self._gate.wait(now, self._awake()))
                 if wait <= 0:
-                    return self._coalescer.take(now), self._gate.enter(now)
+                    return self._take(now)
                 await self._bell.wait(wait)
 
-    async def _deliver(self, update: Update, attempt: Pass) -> None:
+    def _take(self, now: float) -> tuple[Update, int]:
+        """The update that is due longest; for a probe one from anywhere, since those in front may all be bad."""
+        take = self._coalescer.take_anywhere if self._gate.circuit.is_open else self._coalescer.take
+        return take(now), self._gate.enter(now)
+
+    async def _deliver(self, update: Update, probe: int) -> None:
         """One update's time in flight: its requests, mostly one, and then its end."""
         rendered = self._render(update.visitor, update.attributes)
         rejected = dict.fromkeys(rendered.unfit, "fits in no request, even alone")
@@ -94,8 +104,8 @@ class Dispatch:
                 if not await self._may_go_on(update, request):
                     self._give_back(update, self._now(), update.attempts)
                     return
-                attempt = self._gate.enter(self._now())
-            answer = await self._attempt(update, request, attempt)
+                probe = self._gate.enter(self._now())
+            answer = await self._attempt(update, request, probe)
             if answer.verdict is Verdict.ACCEPTED:
                 if len(rendered.requests) > 1 or rejected:
                     update.forget(request.names)
@@ -105,39 +115,43 @@ class Dispatch:
                 self._retry(update, answer)
                 return
         if not rendered.requests:
-            self._gate.abandon(attempt)
+            self._gate.abandon(probe)
         if rejected:
             self._bury(update, "Rejected", "; ".join(sorted(set(rejected.values()))))
         else:
             self._accepted(update)
 
     async def _may_go_on(self, update: Update, request: Request) -> bool:
-        """Between two requests of one update: not while the circuit is open, and not with what was taken from us."""
+        """Between two requests of one update: not at an open circuit or a drain's end, nor with what is not ours."""
         while True:
             now = self._now()
             ours = not any(partition.revoking for partition in update.parts)
-            if self._gate.circuit.wait(now) > 0 or not ours or not update.attributes.keys() >= {*request.names}:
+            shut = self._gate.circuit.wait(now) > 0 or now >= self._gate.closes_at
+            if shut or not ours or not update.attributes.keys() >= {*request.names}:
                 return False
             if (wait := self._gate.wait(now, self._awake())) <= 0:
                 return True
             await self._bell.wait(wait)
 
-    async def _attempt(self, update: Update, request: Request, attempt: Pass) -> Answer:
+    async def _attempt(self, update: Update, request: Request, probe: int) -> Answer:
         """One request: counted, timed, and told to the gate."""
+        began = self._now()
         try:
             answer = await self._sender.send(request)
         except asyncio.CancelledError:
             self._tally.requests[Verdict.TIMEOUT] += 1  # It left the process and may have been applied.
-            self._gate.abandon(attempt)
+            self._gate.abandon(probe)
             raise
         now = self._now()
         self._tally.requests[answer.verdict] += 1
-        self._tally.request_seconds.observe(now - attempt.began)
+        self._tally.request_seconds.observe(now - began)
         if answer.verdict is not Verdict.ACCEPTED:
             answer = self._read(answer)
-        shift = self._gate.leave(attempt, update.visitor, answer, now, first=update.tries == 0)
+        shift = self._gate.leave(update, answer, began, now, probe)
         if shift is not None:
             self._say_shift(shift, answer)
+            self._bell.ring()
+        elif self._gate.has_spare:
             self._bell.ring()
         return answer
 
@@ -185,13 +199,18 @@ class Dispatch:
 
     def _give_back(self, update: Update, due: float, attempts: int) -> None:
         self._tally.events_done[Done.HANDED_OVER] += self._coalescer.give_back(update, due, attempts)
+        self._bell.ring()
         self._moved()
 
     def _bury(self, update: Update, error: str, reason: str) -> None:
         if update.attributes:
-            self._burial.bury(update, error, reason, self._settle)
+            self._burial.bury(update, error, reason, self._buried)
         else:
             self._accepted(update)
+
+    def _buried(self, update: Update) -> None:
+        self._settle(update)
+        self._bell.ring()  # No worker ends with this, and what gathered behind it may be due.
 
     def _settle(self, update: Update) -> None:
         self._coalescer.settle(update)

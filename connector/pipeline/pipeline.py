@@ -83,7 +83,6 @@ class Pipeline:
             self.burial,
             self.tally,
             say,
-            self._bell,
             render=render,
             sender=sender,
             rng=rng,
@@ -198,7 +197,6 @@ class Pipeline:
             # Whoever had this name before may have been killed a moment ago, with requests that may still land.
             self.gate.opens_at = self._now() + self._request_timeout
         self._share_rate()
-        self._bell.ring()
         self._commit_wanted.set()
         log.info("partitions_assigned", partitions=_names(partitions), owned=len(self.assigned_partitions))
 
@@ -217,7 +215,6 @@ class Pipeline:
         """Take the share of the rate that follows from the number of partitions."""
         self._totals = totals
         self._share_rate()
-        self._bell.ring()
 
     def records(self, batch: Sequence[Record]) -> None:
         """Take a batch in: decode, coalesce, and move each partition's position."""
@@ -267,7 +264,7 @@ class Pipeline:
         self.tally.events_done[Done.SKIPPED] += skipped + passed_over
         self._credits_due += 1
         self._grant()
-        self._bell.ring()
+        self._dispatch.wake()
 
     async def revoked(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, OffsetAndMetadata]:
         """Finish what is on the wire, hand over the rest, and say what to commit."""
@@ -275,7 +272,7 @@ class Pipeline:
         for tracker in going:
             tracker.revoking = True
         self._hand_over(self.coalescer.drop_waiting(going))
-        self._bell.ring()  # What waits between two requests of one update need not wait for its turn.
+        self._dispatch.wake()  # What waits between two requests of one update need not wait for its turn.
         deadline = self._now() + self._request_timeout
         while (left := deadline - self._now()) > 0 and not self._tasks_are_over():
             if not self.coalescer.is_flying(going) and not any(tracker.letters for tracker in going):
@@ -376,7 +373,7 @@ class Pipeline:
             return
         if acknowledged:
             self.gate.lease.renew(asked)
-            self._bell.ring()
+            self._dispatch.wake()
             for tracker, place in moved.items():
                 tracker.committed = place
 
@@ -396,6 +393,7 @@ class Pipeline:
         share = len(self.assigned_partitions) / total if total else 0.0
         whole = self._config.updates_per_second or float("inf")
         self.gate.rate.limit(min(share, 1.0) * whole if share else 0.0)
+        self._dispatch.wake()
 
     def _grant(self) -> None:
         """Let the next batch come, unless too much is pending."""

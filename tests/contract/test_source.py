@@ -41,6 +41,8 @@ class Recorder:
         self.starts: dict[TopicPartition, OffsetAndMetadata] = {}
         self.totals: Mapping[str, int] = {}
         self.sessions: list[float] = []
+        self.note = ""
+        """What is committed beside each offset at a revoke."""
         self.taken: dict[TopicPartition, list[int]] = {}
         self.handed_over: dict[TopicPartition, int] = {}
         self.gone: list[TopicPartition] = []
@@ -79,7 +81,7 @@ class Recorder:
         self.gone += partitions
         going = {name: self.done(name, self.taken[name][-1] + 1) for name in partitions if name in self.taken}
         self.handed_over.update(going)
-        return at(going)
+        return {name: OffsetAndMetadata(offset, self.note) for name, offset in going.items()}
 
     def lost(self, partitions: Sequence[TopicPartition]) -> None:
         self.owned.difference_update(partitions)
@@ -306,6 +308,72 @@ def test_a_commit_lands_and_the_next_member_begins_there(world: World) -> None:
         await until(lambda: later.count == 40, "what was not committed came again")
         await world.leave(second)
         assert {name: offsets[0] for name, offsets in later.taken.items()} == {names[0]: 30, names[1]: 30}
+
+    asyncio.run(main())
+
+
+def test_what_was_noted_beside_an_offset_reaches_the_next_owner(world: World) -> None:
+    """It names who is still owed: lost on its way, a restart would send everything again."""
+
+    async def main() -> None:
+        await world.append(20, 1)
+        (name,) = [TopicPartition(world.topic, 0)]
+        first = world.source()
+        recorder = Recorder(first)
+        recorder.done = lambda _, __: 10
+        recorder.note = "what the last owner knew"
+        await world.join(first, recorder)
+        await until(lambda: recorder.count == 20, "all records came")
+        assert recorder.starts[name] == OffsetAndMetadata(0, "")
+        assert await first.commit({name: OffsetAndMetadata(5, "x" * 4_095)})
+        await world.leave(first)
+        second = world.source()
+        later = Recorder(second)
+        await world.join(second, later)
+        await until(lambda: name in later.starts, "the next member owns it")
+        await world.leave(second)
+        assert later.starts[name] == OffsetAndMetadata(10, "what the last owner knew")
+
+    asyncio.run(main())
+
+
+def test_a_commit_of_nothing_that_is_owned_proves_nothing(world: World) -> None:
+    """The lease on sending rests on it: an answer without the coordinator's word would let a zombie write."""
+
+    async def main() -> None:
+        await world.append(1, 1)
+        source = world.source()
+        recorder = Recorder(source)
+        await world.join(source, recorder)
+        await until(lambda: recorder.count == 1, "it owns something")
+        assert not await source.commit(at({TopicPartition(world.topic, 99): 1}))
+        assert await source.commit(at({TopicPartition(world.topic, 0): 1}))
+        await until(lambda: recorder.sessions, "and knows how long its session is")
+        assert len(recorder.sessions) == 1
+        await world.leave(source)
+
+    asyncio.run(main())
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_who_does_not_leave_keeps_the_others_waiting_for_its_session(kafka: KafkaBroker, protocol: str) -> None:
+    """Requests that were cut may still land; a consumer that says goodbye lets a successor write before they do."""
+
+    async def main() -> None:
+        world = RealWorld(kafka, protocol)
+        first, second = world.source(), world.source()
+        mine, others = Recorder(first), Recorder(second)
+        await world.join(first, mine)
+        await until(lambda: len(mine.owned) == 4, "the first has all")
+        await until(lambda: mine.sessions, "it knows its session")
+        await first.close(CLOSE_SECONDS, leave=False)
+        assert not mine.gone, "nothing is revoked"
+        # The client's own threads live on in this process, and so does its membership; a real one ends with it.
+        await world.join(second, others)
+        await asyncio.sleep(min(mine.sessions[0] / 2, 2.0))
+        assert not others.owned
+        await world.leave(second)
 
     asyncio.run(main())
 

@@ -7,11 +7,17 @@ from connector.delivery.circuit import PROBE_SECONDS
 from connector.delivery.concurrency import FIRST
 from connector.delivery.gate import Gate
 from connector.delivery.lease import Lease
+from connector.delivery.update import Update
 from connector.events.change import Visitor
 
-V = Visitor("pcId", "v")
 FINE = Answer(Verdict.ACCEPTED)
 BUSY = Answer(Verdict.THROTTLED, "HTTP 503")
+
+
+def _update(number: int = 0, *, tries: int = 0) -> Update:
+    update = Update(Visitor("pcId", str(number)), 0.0)
+    update.tries = tries
+    return update
 
 
 def _gate(slots: int = 64) -> Gate:
@@ -48,7 +54,7 @@ def test_nothing_goes_beyond_the_slots() -> None:
     gate = _gate()
     attempts = [gate.enter(0.0) for _ in range(FIRST)]
     assert gate.wait(0.0, 0.0) == math.inf
-    gate.leave(attempts[0], V, FINE, 0.1, first=True)
+    gate.leave(_update(), FINE, 0.0, 0.1, attempts[0])
     assert gate.wait(0.1, 0.1) <= 0
 
 
@@ -67,7 +73,7 @@ def test_a_probe_needs_no_slot() -> None:
     gate = _gate(1)
     for turn in range(8):
         attempt = gate.enter(0.0)
-        gate.leave(attempt, Visitor("pcId", str(turn)), Answer(Verdict.TIMEOUT), 1.0, first=True)
+        gate.leave(_update(turn), Answer(Verdict.TIMEOUT), 0.0, 1.0, attempt)
     assert gate.circuit.is_open
     gate.enter(2.0)
     assert gate.wait(2.0 + PROBE_SECONDS, 2.0) <= 0
@@ -77,7 +83,7 @@ def test_only_first_attempts_speak_of_overload() -> None:
     """One visitor that always times out would halve the slots for all at each of its retries."""
     gate = _gate()
     for turn in range(50):
-        gate.leave(gate.enter(turn), V, Answer(Verdict.TIMEOUT), turn + 0.5, first=False)
+        gate.leave(_update(tries=1), Answer(Verdict.TIMEOUT), turn, turn + 0.5, gate.enter(turn))
     assert gate.concurrency.slots == FIRST
-    gate.leave(gate.enter(60.0), V, BUSY, 60.5, first=True)
+    gate.leave(_update(), BUSY, 60.0, 60.5, gate.enter(60.0))
     assert gate.concurrency.slots == FIRST / 2

@@ -204,6 +204,25 @@ def test_nothing_is_sent_before_the_group_has_answered() -> None:
     run(main())
 
 
+def test_a_static_member_waits_for_what_its_predecessor_may_have_on_the_wire() -> None:
+    """After kill -9 the group gives it the same partitions at once: a request of the dead may land after its first."""
+
+    async def main() -> None:
+        log = FakeLog()
+        log.append(event("v", a=0))
+        async with Bench(log, linger=0.0, static_member=True, request_timeout=8.0) as bench:
+            began = _now()
+            await bench.settle(20)
+            assert bench.sender.sent[0][0] == pytest.approx(began + 8.0, abs=0.2)
+            await bench.source.revoke(P0)
+            bench.source.assign(P0)
+            log.append(event("v", a=1))
+            bench.source.feed()
+            await bench.settle(1)
+
+    run(main())
+
+
 def test_a_short_session_makes_requests_short() -> None:
     """A request that outlives the session would land after a successor's; with 6 s none may last longer than 3."""
 
