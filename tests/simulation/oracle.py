@@ -6,7 +6,8 @@ partition only, so that the order of its events is defined. A *stay* is one assi
 1. Nothing is lost. At the moment when a replica asks for a commit, each record that the commit calls done (below its
    offset, or below `until` and not owed by the metadata) is done: for each attribute of it that value or a newer one
    was applied by the endpoint or is in an acknowledged dead letter; a record that cannot be read has its letter. A
-   healthy visitor is no dead letter unless its replica could not know better: it failed, and no other healthy one did.
+   healthy visitor is no dead letter unless its replica could not know better: no other healthy one failed, or plain
+   500s came for fewer visitors than open the circuit (docs/guarantees.md has both among its limits).
 2. No stale value wins. A replica has one request a visitor on the wire. What is applied is never older than what a
    later stay applied before (a zombie), nor than what the same stay applied before. At the end each attribute has the
    value of its last event, unless that very value is a dead letter.
@@ -43,6 +44,7 @@ CREDITS = 2
 RESERVE = 1.05
 """Beyond the bounds, when nothing that is held can show whether the endpoint works."""
 SLACK_SECONDS = 0.5
+FAILURES_TO_OPEN = 8
 PROBE_SECONDS, UNAUTHORIZED_PROBE_SECONDS = 2.0, 10.0
 
 
@@ -273,7 +275,10 @@ class Oracle:
                     stay.accepted[key] = (serial, self._timeline.now)
         if accepted or answer.verdict is Verdict.REJECTED:
             it.failing.pop(sent.visitor, None)
+            it.firsts.clear()
         else:
+            if sent.visitor not in it.failing:
+                it.firsts.add(sent.visitor)
             it.failing.setdefault(sent.visitor, self._timeline.now)
             it.failed[sent.visitor] = self._timeline.now
         if answer.verdict is Verdict.THROTTLED and answer.retry_after and it.last is sent and not it.wire:
@@ -296,16 +301,18 @@ class Oracle:
             return
         event = msgspec.json.decode(letter.value or b"")
         visitor = event["mbox3rdPartyId"]
-        if not self.doomed(visitor) and (letter.error != "RetriesExhausted" or self._fail_others(member, visitor)):
+        if not self.doomed(visitor) and (
+            letter.error != "RetriesExhausted" or self._shows_an_outage(member, visitor, letter.reason)
+        ):
             self.wrong(f"{visitor} is a dead letter ({letter.error}: {letter.reason})")
         for attribute, value in event["profile"].items():
             key = (visitor, attribute)
             self.truth.buried[key] = max(self.truth.buried.get(key, 0), serial_of(value))
 
-    def _fail_others(self, member: str, visitor: str) -> bool:
-        """Whether another healthy visitor failed there too since this one does; else its replica cannot know better."""
+    def _shows_an_outage(self, member: str, visitor: str, reason: str) -> bool:
+        """Whether the replica could know that it is not this update's own fault."""
         it = self.members.get(member)
-        if it is None:
+        if it is None or ("HTTP 500" in reason and len(it.firsts) < FAILURES_TO_OPEN):
             return False
         since = it.failing.get(visitor, math.inf)
         return any(when >= since for other, when in it.failed.items() if other != visitor and not self.doomed(other))

@@ -96,6 +96,8 @@ class Member:
     """Since when a visitor does, without an end until now."""
     failed: dict[str, float] = field(default_factory=dict)
     """When it last did."""
+    firsts: set[str] = field(default_factory=set)
+    """Whose first attempt failed since anyone got through."""
 
 
 class Truth:
