@@ -37,7 +37,8 @@ from connector.delivery.answer import Answer, Verdict
 from connector.delivery.letter import DeadLetter, Stage
 from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
 from tests.simulation.timeline import Timeline
-from tests.simulation.truth import Fact, Key, Member, Sent, Stay, Truth, Word, Wrong, serial_of
+from tests.simulation.truth import Key, Member, Sent, Stay, Truth, Word, Wrong, serial_of
+from tests.simulation.words import Words
 from tests.support.fakes import FakeRecord
 
 CREDITS = 2
@@ -62,10 +63,16 @@ class Oracle:
         """Visitors whose updates may need several requests."""
         self.doomed: Callable[[str], bool] = lambda _visitor: False
         """Whether a visitor's updates may be dead letters."""
-        self.words_are_short = False
-        """Whether the broker takes less metadata than a commit would say."""
+        self._words = Words(timeline, self.truth, self._is_certain, self.wrong)
         self.failure: str = ""
         self.counts: Counter[str] = Counter()
+
+    def words_are_short(self) -> None:
+        """The broker takes less metadata than a commit would say."""
+        self._words.are_short = True
+
+    def _is_certain(self, visitor: str) -> bool:
+        return visitor not in self.big and not self.doomed(visitor)
 
     def wrong(self, what: str) -> None:
         """An invariant does not hold: remember it, for an exception may be swallowed, and raise."""
@@ -151,51 +158,7 @@ class Oracle:
             elif where.offset > len(self.truth.facts[name]):
                 self.wrong(f"{member} commits {name.partition} beyond its end")
             else:
-                self._judge(member, stay, where)
-
-    def _judge(self, member: str, stay: Stay, where: OffsetAndMetadata) -> None:
-        word = Word(where)
-        if (lost := self.truth.lost_by(stay.name, word)) is not None:
-            self.wrong(f"lost: {member} commits {stay.name.partition} {where} and {lost} is not done")
-        if self.words_are_short:
-            return
-        state = (where, stay.changes)
-        if stay.judged == state:
-            return
-        stay.judged = state
-        self._is_complete(member, stay, word)
-
-    def _is_complete(self, member: str, stay: Stay, word: Word) -> None:
-        """Each record that was done by then is called done."""
-        now = self._timeline.now
-        facts, name = self.truth.facts[stay.name], stay.name
-        held: set[str] = set()
-        for offset in range(min(stay.start.offset, word.offset), min(len(facts), max(stay.taken, stay.start.until))):
-            fact = facts[offset]
-            print_ = self.truth.prints[fact.visitor]
-            before = stay.start.calls_done(offset, print_)
-            if not before and offset >= stay.taken:
-                continue
-            if fact.malformed and not before:
-                if stay.letters.get(offset, now) >= now:
-                    return
-                continue
-            if not before and (fact.visitor in held or not self._is_accepted(stay, fact, now)):
-                held.add(fact.visitor)
-                continue
-            if not word.calls_done(offset, print_) and fact.visitor not in held:
-                self.wrong(
-                    f"{member} commits {name.partition} {word.offset}/{word.until}: {offset} was done long before"
-                )
-
-    def _is_accepted(self, stay: Stay, fact: Fact, now: float) -> bool:
-        if fact.visitor in self.big or self.doomed(fact.visitor):
-            return False
-        for attribute, serial in fact.serials.items():
-            newest = stay.accepted.get((fact.visitor, attribute))
-            if newest is None or newest[0] < serial or newest[1] >= now:
-                return False
-        return True
+                self._words.judge(member, stay, where)
 
     # Requests.
 
