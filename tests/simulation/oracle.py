@@ -244,8 +244,11 @@ class Oracle:
                 it.firsts.add(sent.visitor)
             it.failing.setdefault(sent.visitor, self._timeline.now)
             it.failed[sent.visitor] = self._timeline.now
-        if answer.verdict is Verdict.THROTTLED and answer.retry_after and it.last is sent and not it.wire:
-            it.asked_to_wait = (sent, it.process.clock() + min(answer.retry_after, it.config.retry.maximum))
+        if answer.verdict is Verdict.THROTTLED and answer.retry_after:
+            seconds = min(answer.retry_after, it.config.retry.maximum)
+            it.longest_wait = max(it.longest_wait, self._timeline.now + seconds)
+            if it.last is sent and not it.wire:
+                it.asked_to_wait = (sent, it.process.clock() + seconds)
 
     def cut(self, sent: Sent) -> None:
         """The replica gave it up."""
@@ -316,8 +319,7 @@ class Oracle:
         now = self._timeline.now
         for name, it in self.members.items():
             gate = it.pipeline.gate
-            waits = it.wait_until > it.process.clock() or it.asked_to_wait is not None or gate.rate.wait(now) > 0
-            if gate.circuit.is_open and not waits and gate.in_flight < it.config.max_in_flight:
+            if gate.circuit.is_open and gate.rate.wait(now) <= 0 and gate.in_flight < it.config.max_in_flight:
                 self._timeline.after(PROBE_SECONDS + SLACK_SECONDS, self._has_probed, name, now)
 
     def _has_probed(self, member: str, healed: float) -> None:
@@ -325,10 +327,11 @@ class Oracle:
         if it is None or it.process.frozen or it.process.slept or it.process.went_on_at >= healed:
             return
         pipeline, now = it.pipeline, self._timeline.now
-        # A probe that was on its way when the endpoint recovered may fail: the pause begins with its answer.
+        # A probe that was on its way when the endpoint recovered may fail: the pause begins with its answer. And
+        # whatever Retry-After said may still hold.
         unauthorized = pipeline.circuit.reason == Verdict.UNAUTHORIZED.value
         pause = UNAUTHORIZED_PROBE_SECONDS if unauthorized else PROBE_SECONDS
-        until = max(healed, it.heard_at) + pause + SLACK_SECONDS
+        until = max(healed, it.heard_at, it.longest_wait) + pause + SLACK_SECONDS
         if now < until - 1e-6:
             self._timeline.at(until, self._has_probed, member, healed)
             return
