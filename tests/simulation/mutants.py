@@ -198,14 +198,14 @@ MUTANTS = (
         "lease not checked",
         "whoever was frozen past its session writes over its successor's values",
         "zombies",
-        (1, 8),
+        (1, 14),
         (Edit(Gate, "wait", "self.lease.left(awake) <= 0 or ", ""),),
     ),
     Mutant(
         "lease from the answer",
         "an answer that comes late says that the group knew us late",
         "zombies",
-        (16, 39),
+        (28, 39),
         (Edit(Pipeline, "_commit", "self.gate.lease.renew(asked)", "self.gate.lease.renew(self._awake())"),),
     ),
     Mutant(
@@ -233,7 +233,7 @@ MUTANTS = (
         "revoke stops nothing",
         "a retry begins while its partition is being taken away",
         "rebalances",
-        (36, 46),
+        (51, 69),
         (Edit(Pipeline, "revoked", "tracker.revoking = True", "pass"),),
     ),
     Mutant(
@@ -261,7 +261,7 @@ MUTANTS = (
         "hung probe",
         "a probe that is swallowed hides the recovery for a whole request timeout",
         "outages",
-        (11, 31),
+        (11, 32),
         (Edit(Circuit, "started", "now + self._longest_pause()", "math.inf"),),
     ),
     Mutant(
@@ -275,7 +275,7 @@ MUTANTS = (
         "outage blamed on updates",
         "an outage makes dead letters of healthy visitors",
         "outages",
-        (29, 35),
+        (29, 75),
         (
             Edit(
                 Circuit,

@@ -6,7 +6,8 @@ partition only, so that the order of its events is defined. A *stay* is one assi
 1. Nothing is lost. At the moment when a replica asks for a commit, each record that the commit calls done (below its
    offset, or below `until` and not owed by the metadata) is done: for each attribute of it that value or a newer one
    was applied by the endpoint or is in an acknowledged dead letter; a record that cannot be read has its letter. A
-   healthy visitor is no dead letter unless its replica could not know better: it failed, and no other healthy one did.
+   healthy visitor is no dead letter unless its replica could not know better: no other healthy one failed, or plain
+   500s came for fewer visitors than open the circuit (docs/guarantees.md has both among its limits).
 2. No stale value wins. A replica has one request a visitor on the wire. What is applied is never older than what a
    later stay applied before (a zombie), nor than what the same stay applied before. At the end each attribute has the
    value of its last event, unless that very value is a dead letter.
@@ -36,13 +37,15 @@ from connector.delivery.answer import Answer, Verdict
 from connector.delivery.letter import DeadLetter, Stage
 from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
 from tests.simulation.timeline import Timeline
-from tests.simulation.truth import Fact, Key, Member, Sent, Stay, Truth, Word, Wrong, serial_of
+from tests.simulation.truth import Key, Member, Sent, Stay, Truth, Word, Wrong, serial_of
+from tests.simulation.words import Words
 from tests.support.fakes import FakeRecord
 
 CREDITS = 2
 RESERVE = 1.05
 """Beyond the bounds, when nothing that is held can show whether the endpoint works."""
 SLACK_SECONDS = 0.5
+FAILURES_TO_OPEN = 8
 PROBE_SECONDS, UNAUTHORIZED_PROBE_SECONDS = 2.0, 10.0
 
 
@@ -60,10 +63,16 @@ class Oracle:
         """Visitors whose updates may need several requests."""
         self.doomed: Callable[[str], bool] = lambda _visitor: False
         """Whether a visitor's updates may be dead letters."""
-        self.words_are_short = False
-        """Whether the broker takes less metadata than a commit would say."""
+        self._words = Words(timeline, self.truth, self._is_certain, self.wrong)
         self.failure: str = ""
         self.counts: Counter[str] = Counter()
+
+    def words_are_short(self) -> None:
+        """The broker takes less metadata than a commit would say."""
+        self._words.are_short = True
+
+    def _is_certain(self, visitor: str) -> bool:
+        return visitor not in self.big and not self.doomed(visitor)
 
     def wrong(self, what: str) -> None:
         """An invariant does not hold: remember it, for an exception may be swallowed, and raise."""
@@ -149,51 +158,7 @@ class Oracle:
             elif where.offset > len(self.truth.facts[name]):
                 self.wrong(f"{member} commits {name.partition} beyond its end")
             else:
-                self._judge(member, stay, where)
-
-    def _judge(self, member: str, stay: Stay, where: OffsetAndMetadata) -> None:
-        word = Word(where)
-        if (lost := self.truth.lost_by(stay.name, word)) is not None:
-            self.wrong(f"lost: {member} commits {stay.name.partition} {where} and {lost} is not done")
-        if self.words_are_short:
-            return
-        state = (where, stay.changes)
-        if stay.judged == state:
-            return
-        stay.judged = state
-        self._is_complete(member, stay, word)
-
-    def _is_complete(self, member: str, stay: Stay, word: Word) -> None:
-        """Each record that was done by then is called done."""
-        now = self._timeline.now
-        facts, name = self.truth.facts[stay.name], stay.name
-        held: set[str] = set()
-        for offset in range(min(stay.start.offset, word.offset), min(len(facts), max(stay.taken, stay.start.until))):
-            fact = facts[offset]
-            print_ = self.truth.prints[fact.visitor]
-            before = stay.start.calls_done(offset, print_)
-            if not before and offset >= stay.taken:
-                continue
-            if fact.malformed and not before:
-                if stay.letters.get(offset, now) >= now:
-                    return
-                continue
-            if not before and (fact.visitor in held or not self._is_accepted(stay, fact, now)):
-                held.add(fact.visitor)
-                continue
-            if not word.calls_done(offset, print_) and fact.visitor not in held:
-                self.wrong(
-                    f"{member} commits {name.partition} {word.offset}/{word.until}: {offset} was done long before"
-                )
-
-    def _is_accepted(self, stay: Stay, fact: Fact, now: float) -> bool:
-        if fact.visitor in self.big or self.doomed(fact.visitor):
-            return False
-        for attribute, serial in fact.serials.items():
-            newest = stay.accepted.get((fact.visitor, attribute))
-            if newest is None or newest[0] < serial or newest[1] >= now:
-                return False
-        return True
+                self._words.judge(member, stay, where)
 
     # Requests.
 
@@ -273,11 +238,17 @@ class Oracle:
                     stay.accepted[key] = (serial, self._timeline.now)
         if accepted or answer.verdict is Verdict.REJECTED:
             it.failing.pop(sent.visitor, None)
+            it.firsts.clear()
         else:
+            if sent.visitor not in it.failing:
+                it.firsts.add(sent.visitor)
             it.failing.setdefault(sent.visitor, self._timeline.now)
             it.failed[sent.visitor] = self._timeline.now
-        if answer.verdict is Verdict.THROTTLED and answer.retry_after and it.last is sent and not it.wire:
-            it.asked_to_wait = (sent, it.process.clock() + min(answer.retry_after, it.config.retry.maximum))
+        if answer.verdict is Verdict.THROTTLED and answer.retry_after:
+            seconds = min(answer.retry_after, it.config.retry.maximum)
+            it.longest_wait = max(it.longest_wait, self._timeline.now + seconds)
+            if it.last is sent and not it.wire:
+                it.asked_to_wait = (sent, it.process.clock() + seconds)
 
     def cut(self, sent: Sent) -> None:
         """The replica gave it up."""
@@ -296,16 +267,18 @@ class Oracle:
             return
         event = msgspec.json.decode(letter.value or b"")
         visitor = event["mbox3rdPartyId"]
-        if not self.doomed(visitor) and (letter.error != "RetriesExhausted" or self._fail_others(member, visitor)):
+        if not self.doomed(visitor) and (
+            letter.error != "RetriesExhausted" or self._shows_an_outage(member, visitor, letter.reason)
+        ):
             self.wrong(f"{visitor} is a dead letter ({letter.error}: {letter.reason})")
         for attribute, value in event["profile"].items():
             key = (visitor, attribute)
             self.truth.buried[key] = max(self.truth.buried.get(key, 0), serial_of(value))
 
-    def _fail_others(self, member: str, visitor: str) -> bool:
-        """Whether another healthy visitor failed there too since this one does; else its replica cannot know better."""
+    def _shows_an_outage(self, member: str, visitor: str, reason: str) -> bool:
+        """Whether the replica could know that it is not this update's own fault."""
         it = self.members.get(member)
-        if it is None:
+        if it is None or ("HTTP 500" in reason and len(it.firsts) < FAILURES_TO_OPEN):
             return False
         since = it.failing.get(visitor, math.inf)
         return any(when >= since for other, when in it.failed.items() if other != visitor and not self.doomed(other))
@@ -346,8 +319,7 @@ class Oracle:
         now = self._timeline.now
         for name, it in self.members.items():
             gate = it.pipeline.gate
-            waits = it.wait_until > it.process.clock() or it.asked_to_wait is not None or gate.rate.wait(now) > 0
-            if gate.circuit.is_open and not waits and gate.in_flight < it.config.max_in_flight:
+            if gate.circuit.is_open and gate.rate.wait(now) <= 0 and gate.in_flight < it.config.max_in_flight:
                 self._timeline.after(PROBE_SECONDS + SLACK_SECONDS, self._has_probed, name, now)
 
     def _has_probed(self, member: str, healed: float) -> None:
@@ -355,10 +327,11 @@ class Oracle:
         if it is None or it.process.frozen or it.process.slept or it.process.went_on_at >= healed:
             return
         pipeline, now = it.pipeline, self._timeline.now
-        # A probe that was on its way when the endpoint recovered may fail: the pause begins with its answer.
+        # A probe that was on its way when the endpoint recovered may fail: the pause begins with its answer. And
+        # whatever Retry-After said may still hold.
         unauthorized = pipeline.circuit.reason == Verdict.UNAUTHORIZED.value
         pause = UNAUTHORIZED_PROBE_SECONDS if unauthorized else PROBE_SECONDS
-        until = max(healed, it.heard_at) + pause + SLACK_SECONDS
+        until = max(healed, it.heard_at, it.longest_wait) + pause + SLACK_SECONDS
         if now < until - 1e-6:
             self._timeline.at(until, self._has_probed, member, healed)
             return

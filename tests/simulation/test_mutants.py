@@ -7,7 +7,7 @@ import pytest
 from tests.simulation.mutants import MUTANTS, Mutant, planted
 from tests.simulation.runs import Outcome, live
 
-FALLBACK = 60
+FALLBACK = 100
 DOCS = Path(__file__).parents[2] / "docs" / "simulation.md"
 
 

@@ -89,6 +89,8 @@ class Member:
     last: Sent | None = None
     asked_to_wait: tuple[Sent, float] | None = None
     wait_until: float = 0.0
+    longest_wait: float = 0.0
+    """Until when any answer asked it to wait."""
     open_since: float | None = None
     sent_at: float = 0.0
     heard_at: float = 0.0
@@ -96,6 +98,8 @@ class Member:
     """Since when a visitor does, without an end until now."""
     failed: dict[str, float] = field(default_factory=dict)
     """When it last did."""
+    firsts: set[str] = field(default_factory=set)
+    """Whose first attempt failed since anyone got through."""
 
 
 class Truth:

@@ -35,7 +35,8 @@ class World:
         self.setting = setting = choose(seed, self.profile, rng)
         self._timeline = timeline = Timeline()
         self.oracle = Oracle(timeline, PARTITIONS, self._trace)
-        self.oracle.words_are_short = setting.most_characters < MAX_CHARACTERS
+        if setting.most_characters < MAX_CHARACTERS:
+            self.oracle.words_are_short()
         self.oracle.doomed = self._is_doomed
         self.traffic = Traffic(self.profile, rng, self.oracle.truth.produced)
         self.oracle.big = self.traffic.big

@@ -1,0 +1,68 @@
+"""What a commit says, held against the truth: nothing that is not done, and all that was done long before."""
+
+from collections.abc import Callable
+
+from connector.delivery.offsets import OffsetAndMetadata
+from tests.simulation.timeline import Timeline
+from tests.simulation.truth import Fact, Stay, Truth, Word
+
+
+class Words:
+    """Invariants 1 and 7, as far as they are about commits."""
+
+    def __init__(
+        self, timeline: Timeline, truth: Truth, is_certain: Callable[[str], bool], wrong: Callable[[str], None]
+    ) -> None:
+        """`is_certain`: whether an accepted answer says that a visitor's values are done."""
+        self._timeline = timeline
+        self._truth = truth
+        self._is_certain = is_certain
+        self._wrong = wrong
+        self.are_short = False
+        """Whether the broker takes less metadata than a commit would say."""
+
+    def judge(self, member: str, stay: Stay, where: OffsetAndMetadata) -> None:
+        """A replica asks for this commit."""
+        word = Word(where)
+        if (lost := self._truth.lost_by(stay.name, word)) is not None:
+            self._wrong(f"lost: {member} commits {stay.name.partition} {where} and {lost} is not done")
+        if self.are_short:
+            return
+        # The same words of the same state need no second look.
+        state = (where, stay.changes)
+        if stay.judged == state:
+            return
+        stay.judged = state
+        self._is_complete(member, stay, word)
+
+    def _is_complete(self, member: str, stay: Stay, word: Word) -> None:
+        """Each record that was done by then is called done."""
+        now = self._timeline.now
+        facts, name = self._truth.facts[stay.name], stay.name
+        held: set[str] = set()
+        for offset in range(min(stay.start.offset, word.offset), min(len(facts), max(stay.taken, stay.start.until))):
+            fact = facts[offset]
+            print_ = self._truth.prints[fact.visitor]
+            before = stay.start.calls_done(offset, print_)
+            if not before and offset >= stay.taken:
+                continue
+            if fact.malformed and not before:
+                if stay.letters.get(offset, now) >= now:
+                    return
+                continue
+            if not before and (fact.visitor in held or not self._is_accepted(stay, fact, now)):
+                held.add(fact.visitor)
+                continue
+            if not word.calls_done(offset, print_) and fact.visitor not in held:
+                self._wrong(
+                    f"{member} commits {name.partition} {word.offset}/{word.until}: {offset} was done long before"
+                )
+
+    def _is_accepted(self, stay: Stay, fact: Fact, now: float) -> bool:
+        if not self._is_certain(fact.visitor):
+            return False
+        for attribute, serial in fact.serials.items():
+            newest = stay.accepted.get((fact.visitor, attribute))
+            if newest is None or newest[0] < serial or newest[1] >= now:
+                return False
+        return True
