@@ -13,7 +13,7 @@ from connector import __version__
 from connector.delivery.coalescer import Order
 from connector.delivery.retry import RetryPolicy
 from connector.errors import Fatal
-from connector.events import JsonDecoder, Nulls
+from connector.events import RULES, JsonDecoder, Nulls
 from connector.kafka.config import KafkaConfig
 from connector.kafka.consumer import ConsumerThread
 from connector.kafka.dead_letters import KafkaDeadLetters
@@ -243,6 +243,7 @@ def _pipeline(settings: Settings) -> PipelineConfig:
         ),
         linger=settings.coalesce_linger_seconds,
         order=Order(settings.coalesce_order),
+        rules=f"{settings.event_format} {RULES} {settings.event_nulls}",
         max_visitors=settings.coalesce_max_visitors,
         max_bytes=settings.coalesce_max_bytes,
         max_in_flight=settings.target_max_in_flight,

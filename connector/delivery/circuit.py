@@ -47,7 +47,9 @@ class Circuit:
         "_doubt_until",
         "_doubted",
         "_failures",
+        "_ill",
         "_probe_at",
+        "_probed_at",
         "_probes",
         "_probing",
         "_serial",
@@ -72,12 +74,14 @@ class Circuit:
         self._visitors: set[Visitor] = set()
         self._sick = 0.0
         self._sick_at = -math.inf
+        self._ill = 0.0
         self._doubt_until = -math.inf
         self._doubted: Visitor | None = None
         self._probing = 0
         self._serial = 0
         self._probes = 0
         self._probe_at = -math.inf
+        self._probed_at = -math.inf
 
     @property
     def is_open(self) -> bool:
@@ -98,6 +102,9 @@ class Circuit:
             return False
         if now < self._doubt_until and update.visitor != self._doubted:
             return False
+        # With so many asked to wait, this one was no more than unlucky, although others get through.
+        if answer.verdict is Verdict.THROTTLED and self._ill >= SICK_SHARE:
+            return False
         if self.is_alone(update):
             return True
         if self._sick >= SICK_SHARE and now - self._sick_at < SICK_SECONDS:
@@ -114,6 +121,7 @@ class Circuit:
             return 0
         self._serial += 1
         self._probing = self._serial
+        self._probed_at = now
         self._probe_at = now + self._longest_pause()
         return self._serial
 
@@ -123,6 +131,7 @@ class Circuit:
         if current:
             self._probing = 0
         failed = answer.verdict in _FAILED
+        self._ill += ((answer.verdict is Verdict.THROTTLED) - self._ill) / _MEMORY
         if first or not failed:
             self._sick += (failed - self._sick) / _MEMORY
             self._sick_at = now
@@ -137,7 +146,7 @@ class Circuit:
         if self.is_open:
             # What was on the wire before it opened says nothing new; only a probe moves the next one.
             if current:
-                self._schedule_probe(answer, now)
+                self._schedule_probe(answer, now, self._probed_at)
             return None
         return self._fail(visitor, answer, now, first=first) if first or not answer.own else None
 
@@ -169,16 +178,17 @@ class Circuit:
         refused = first and answer.verdict is Verdict.UNAUTHORIZED
         if not outage and not refused:
             return None
-        self._schedule_probe(answer, now)
+        self._schedule_probe(answer, now, now)
         return Shift.OPENED
 
-    def _schedule_probe(self, answer: Answer, now: float) -> None:
+    def _schedule_probe(self, answer: Answer, now: float, since: float) -> None:
+        """The pause counts from the last probe's beginning: its answer may have taken as long as the recovery."""
         # An outage may turn from one kind into another: the pause follows what was said last.
         self.reason = answer.verdict.value
         self.is_doubtful = answer.own
         delay = min(self._longest_pause(), FIRST_PROBE_SECONDS * 2.0 ** min(self._probes, 10))
         self._probes += 1
-        self._probe_at = now + max(delay, answer.retry_after or 0.0)
+        self._probe_at = max(since + delay, now + (answer.retry_after or 0.0))
 
     def _longest_pause(self) -> float:
         return UNAUTHORIZED_PROBE_SECONDS if self.reason == Verdict.UNAUTHORIZED.value else PROBE_SECONDS

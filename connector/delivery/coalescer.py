@@ -198,6 +198,12 @@ class Coalescer:
             self._suspects_flying += 1
         return update
 
+    def bury(self, update: Update) -> None:
+        """The update stays in flight until its dead letter is acknowledged; it takes nobody's turn meanwhile."""
+        if update.attempts >= SUSPECT_ATTEMPTS:
+            self._suspects_flying -= 1
+            update.attempts = 0
+
     def settle(self, update: Update) -> None:
         """The update is done: its receipts close, and what gathered behind it may follow."""
         self._land(update)

@@ -15,7 +15,7 @@ EASE_FLOOR = 8.0
 CUT = 0.5
 """What is left of the slots when the endpoint says that it is overloaded, or says nothing."""
 FORGET_SECONDS = 5.0
-"""The lowest latency is that of the current and the last stretch of so many seconds."""
+"""The lowest latency is that of the current and the last stretch of so many seconds; a cut is forgotten after them."""
 
 
 class Concurrency:
@@ -82,9 +82,12 @@ class Concurrency:
             self._began = now
             self._lowest_before, self._lowest = self._lowest, math.inf
         self._lowest = min(self._lowest, median)
+        if now - self._cut_at >= FORGET_SECONDS:
+            self._level = self._maximum
         if median > RISE * min(self._lowest, self._lowest_before) and self._limit > EASE_FLOOR:
             self._set(max(EASE_FLOOR, self._limit * EASE))
             self._level = self._limit
+            self._cut_at = now
         elif 2 * in_flight >= self.slots:
             self._set(min(2 * self._limit, self._level) if self._limit < self._level else self._limit + 1)
 

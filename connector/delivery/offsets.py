@@ -33,10 +33,18 @@ class PartitionOffsets:
     Cost: one entry for each thing that is open (a pending update, a dead letter), none for each coalesced record.
     """
 
-    __slots__ = ("_open", "_owed", "committed", "detached", "letters", "name", "position", "revoking")
+    __slots__ = ("_open", "_owed", "_rules", "committed", "detached", "letters", "name", "position", "revoking")
 
-    def __init__(self, name: TopicPartition, start: OffsetAndMetadata = OffsetAndMetadata(-1)) -> None:  # noqa: B008 - a tuple never changes
-        """`start` is where the group stands, with what an earlier owner said of the records beyond it."""
+    def __init__(
+        self,
+        name: TopicPartition,
+        start: OffsetAndMetadata = OffsetAndMetadata(-1),  # noqa: B008 - a tuple never changes
+        rules: str = "",
+    ) -> None:
+        """`start` is where the group stands, with what an earlier owner said of the records beyond it.
+
+        `rules` names how records are decoded; what was said under other rules means nothing.
+        """
         self.name = name
         self.position = start.offset
         """The offset after the last record taken."""
@@ -49,7 +57,8 @@ class PartitionOffsets:
         self.detached = False
         """Set when the assignment is over: a receipt of it counts for nothing."""
         self._open: dict[int, Visitor | None] = {}
-        self._owed = owed.decode(start.offset, start.metadata)
+        self._owed = owed.decode(start.offset, start.metadata, rules)
+        self._rules = rules
 
     def open(self, offset: int, visitor: Visitor | None) -> None:
         """Hold the committable offset at `offset` or below until it is closed; offsets are opened in order.
@@ -86,6 +95,6 @@ class PartitionOffsets:
             left -= 1
             waiting.setdefault(owed.fingerprint(visitor), first)
         if earlier is None:
-            return OffsetAndMetadata(offset, owed.encode(offset, until, waiting, limit))
+            return OffsetAndMetadata(offset, owed.encode(offset, until, waiting, limit, self._rules))
         waiting |= owed.carried(waiting, earlier, self.position)
-        return OffsetAndMetadata(offset, owed.encode(offset, earlier.until, waiting, limit))
+        return OffsetAndMetadata(offset, owed.encode(offset, earlier.until, waiting, limit, self._rules))

@@ -55,11 +55,11 @@ def fingerprint(visitor: Visitor | None) -> int:
     return 0 if visitor is None else zlib.crc32(f"{visitor.kind}\0{visitor.id}".encode())
 
 
-def encode(offset: int, until: int, owed: Mapping[int, int], limit: int = MAX_CHARACTERS) -> str:
+def encode(offset: int, until: int, owed: Mapping[int, int], limit: int = MAX_CHARACTERS, rules: str = "") -> str:
     """The text for a commit at `offset`: all is done below `until` but what is `owed` (fingerprint to first offset).
 
     What does not fit into `limit` characters makes `until` lower, which is always true as well. Empty when there is
-    nothing to say.
+    nothing to say. `rules` names how records are decoded.
     """
     room = (limit - len(VERSION)) * 3 // 4 - _CHECKSUM_BYTES - _LONGEST_NUMBER
     body = bytearray()
@@ -74,11 +74,11 @@ def encode(offset: int, until: int, owed: Mapping[int, int], limit: int = MAX_CH
     if until <= offset or not body:
         return ""
     said = _number(until - offset) + bytes(body)
-    return VERSION + urlsafe_b64encode(_checksum(offset, said) + said).decode().rstrip("=")
+    return VERSION + urlsafe_b64encode(_checksum(offset, rules, said) + said).decode().rstrip("=")
 
 
-def decode(offset: int, text: str) -> Owed | None:
-    """Read what `encode` wrote for this very offset; None for anything else, which then means nothing."""
+def decode(offset: int, text: str, rules: str = "") -> Owed | None:
+    """Read what `encode` wrote for this very offset and these rules; None for anything else, which means nothing."""
     if not text.startswith(VERSION) or not text.isascii():
         return None
     packed = text.removeprefix(VERSION)
@@ -87,7 +87,7 @@ def decode(offset: int, text: str) -> Owed | None:
     except (binascii.Error, ValueError):
         return None
     checksum, said = raw[:_CHECKSUM_BYTES], raw[_CHECKSUM_BYTES:]
-    if checksum != _checksum(offset, said):
+    if checksum != _checksum(offset, rules, said):
         return None
     try:
         firsts: dict[int, int] = {}
@@ -113,9 +113,9 @@ def carried(waiting: Mapping[int, int], earlier: Owed, position: int) -> dict[in
     return {who: max(first, position) for who, first in earlier.firsts.items() if who not in waiting}
 
 
-def _checksum(offset: int, said: bytes) -> bytes:
-    """Over the offset too: a word that was moved to another offset, by whatever tool, means nothing."""
-    return zlib.crc32(said, zlib.crc32(str(offset).encode())).to_bytes(_CHECKSUM_BYTES, "big")
+def _checksum(offset: int, rules: str, said: bytes) -> bytes:
+    """Over the offset and the rules too: a record that is decoded otherwise now may never have been settled."""
+    return zlib.crc32(said, zlib.crc32(f"{offset}{rules}".encode())).to_bytes(_CHECKSUM_BYTES, "big")
 
 
 def _number(value: int) -> bytes:

@@ -10,7 +10,11 @@ UPDATE_BYTES = 1_000
 """What an update takes beside its values: its objects, its visitor and its places in the maps (measured)."""
 ATTRIBUTE_BYTES = 50
 """What a value takes beside its text (measured)."""
-WEIGH_AGAIN_BYTES = 2_048
+SHARED_NAME = 32
+"""Characters up to which the decoder gives the same name to all events."""
+TIME_BYTES = 100
+"""What a value's time takes."""
+WEIGH_AGAIN_BYTES = 1_024
 
 
 class Part:
@@ -59,12 +63,17 @@ class Update:
         self.weigh_at = WEIGH_AGAIN_BYTES
 
     def weigh(self) -> int:
-        """Set the size to what is held now; returns the change. At each doubling only, so it costs an event little."""
-        values = [value for part in self.parts.values() for value in part.attributes.values()]
-        size = UPDATE_BYTES + ATTRIBUTE_BYTES * len(values) + sum(map(sys.getsizeof, values))
+        """Set the size to what is held now; returns the change. Only after growing by half: it costs little."""
+        size = UPDATE_BYTES
+        for part in self.parts.values():
+            attributes = part.attributes
+            count = len(attributes)
+            size += ATTRIBUTE_BYTES * count + TIME_BYTES * len(part.times)
+            size += sum(map(sys.getsizeof, attributes.values()))
+            size += max(0, sum(map(len, attributes)) - SHARED_NAME * count)
         change = size - self.size
         self.size = size
-        self.weigh_at = 2 * size + WEIGH_AGAIN_BYTES
+        self.weigh_at = size + size // 2 + WEIGH_AGAIN_BYTES
         return change
 
     @property

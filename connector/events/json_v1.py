@@ -16,6 +16,8 @@ import msgspec
 
 from connector.events.change import Change, Refused, Visitor
 
+RULES = 1
+"""Raised whenever an event may be refused, skipped or read otherwise than before: notes beside offsets depend on it."""
 MAX_DEPTH = 16  # names on the way to a value; the schema unrolls as many levels
 _MAX_PATH = 200  # characters of a refusal's field: it becomes a Kafka header, and a name may be megabytes long
 

@@ -13,6 +13,8 @@ class PipelineConfig:
     retry: RetryPolicy
     linger: float = 1.0
     order: Order = Order.OFFSET
+    rules: str = ""
+    """What decides how a record is decoded: what was noted under other rules says nothing of the records."""
     max_visitors: int = 200_000
     max_bytes: int = 256 << 20
     max_in_flight: int = 64

@@ -204,6 +204,7 @@ class Dispatch:
 
     def _bury(self, update: Update, error: str, reason: str) -> None:
         if update.attributes:
+            self._coalescer.bury(update)
             self._burial.bury(update, error, reason, self._buried)
         else:
             self._accepted(update)

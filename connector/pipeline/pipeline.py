@@ -10,7 +10,7 @@ import structlog
 
 from connector.bell import Bell
 from connector.delivery.circuit import Circuit
-from connector.delivery.coalescer import Coalescer
+from connector.delivery.coalescer import Coalescer, Order
 from connector.delivery.gate import Gate
 from connector.delivery.offsets import OffsetAndMetadata, PartitionOffsets, TopicPartition
 from connector.delivery.owed import MAX_CHARACTERS
@@ -102,7 +102,8 @@ class Pipeline:
         self._reserve_at = 0.0
         self._commit_wanted = asyncio.Event()
         self._committed_updates = 0
-        self._metadata_characters = MAX_CHARACTERS
+        # By event time the newest value may stand in a record that was settled long ago: there all are read again.
+        self._metadata_characters = MAX_CHARACTERS if config.order is Order.OFFSET else 0
 
     @property
     def circuit(self) -> Circuit:
@@ -180,9 +181,9 @@ class Pipeline:
     # What the group does: the Listener of the source.
 
     def assigned(self, partitions: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
-        """Start fresh trackers, and ask the group at once whether it knows us: nothing goes before it answers."""
+        """Start fresh trackers, and ask the group at once whether it knows us: there may be no lease to send by yet."""
         for name, start in partitions.items():
-            tracker = self.assigned_partitions[name] = PartitionOffsets(name, start)
+            tracker = self.assigned_partitions[name] = PartitionOffsets(name, start, self._config.rules)
             self._by_topic.setdefault(name.topic, {})[name.partition] = tracker
             if (earlier := tracker.recovering) is not None:
                 log.info(
@@ -209,6 +210,7 @@ class Pipeline:
             self._request_timeout = longest
             self._sender.bound(longest)
         self.gate.lease.seconds = seconds * (1 - LEASE_MARGIN) - self._request_timeout
+        self._dispatch.wake()
         self._commit_wanted.set()
 
     def counted(self, totals: Mapping[str, int]) -> None:
@@ -361,9 +363,9 @@ class Pipeline:
         asked = self._awake()
         if self.gate.lease.left(asked) < self.gate.lease.seconds * (1 - 1 / RENEWALS):
             moved = moved or standing
+        self._committed_updates = self.tally.updates_accepted
         if not moved:
             return
-        self._committed_updates = self.tally.updates_accepted
         try:
             acknowledged = await self._source.commit({tracker.name: place for tracker, place in moved.items()})
         except CommitFailed as failed:

@@ -85,9 +85,8 @@ MUTANTS = (
             Edit(
                 Pipeline,
                 "assigned",
-                "tracker = self.assigned_partitions[name] = PartitionOffsets(name, start)",
-                "tracker = self.assigned_partitions[name] = "
-                'vars(self).setdefault("kept", {}).setdefault(name, PartitionOffsets(name, start))\n'
+                "= PartitionOffsets(name, start, self._config.rules)",
+                '= vars(self).setdefault("kept", {}).setdefault(name, PartitionOffsets(name, start))\n'
                 "        tracker.detached = tracker.revoking = False",
             ),
         ),

@@ -115,6 +115,17 @@ def test_an_update_that_fails_while_others_get_through_is_blamed() -> None:
     assert circuit.blames(_update(-1, seen=circuit.successes - 1), BAD, 0.0)
 
 
+def test_nobody_is_blamed_for_a_429_while_many_are_asked_to_wait() -> None:
+    """Under steady throttling others get through all the time: healthy updates would end as dead letters by chance."""
+    circuit = Circuit()
+    for turn in range(100):
+        _answer(circuit, turn, BUSY if turn % 2 else FINE, first=False)
+    assert not circuit.blames(_update(-1, seen=0), BUSY, 0.0)
+    for turn in range(100):
+        _answer(circuit, turn, FINE)
+    assert circuit.blames(_update(-1, seen=0), BUSY, 0.0)
+
+
 def test_what_was_sick_long_ago_says_nothing_now() -> None:
     """With no fresh update for a minute the share of failed ones would never move, and nobody ever be blamed."""
     circuit = Circuit()

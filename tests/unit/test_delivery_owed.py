@@ -57,6 +57,13 @@ def test_what_is_not_ours_or_broken_means_nothing(word: str) -> None:
     assert decode(5, word) is None
 
 
+def test_a_word_of_other_rules_of_decoding_means_nothing() -> None:
+    """What was refused then may be an event now, and the other way round: neither was settled as what it is."""
+    word = encode(5, 9, {1: 5}, rules="json 1 drop")
+    assert decode(5, word, "json 1 drop") is not None
+    assert decode(5, word, "json 1 reject") is None
+
+
 def test_a_word_that_ends_within_a_number_means_nothing() -> None:
     """With a right checksum even: whoever wrote it counted otherwise than we do."""
     from base64 import urlsafe_b64encode  # noqa: PLC0415 - only here
