@@ -1,6 +1,5 @@
 """Which offset may be committed, so that no record is ever behind the group's position and not done."""
 
-from itertools import islice
 from typing import NamedTuple
 
 from connector.delivery import owed
@@ -76,20 +75,17 @@ class PartitionOffsets:
     def to_commit(self, limit: int = owed.MAX_CHARACTERS) -> OffsetAndMetadata:
         """The committable offset, and in at most `limit` characters who is owed beyond it."""
         offset, until = self.committable, self.position
-        waiting: list[tuple[int, int]] = []
+        waiting: dict[int, int] = {}
         earlier = self.recovering
         left = len(self._open)
-        for first, visitor in islice(self._open.items(), MOST_OWED):
+        for first, visitor in self._open.items():
             # Where each record that is left is open by itself, nothing is settled and there is nothing to say.
-            if visitor is None or (earlier is None and left >= self.position - first):
+            if (earlier is None and left >= self.position - first) or len(waiting) == MOST_OWED:
                 until, earlier = first, None
                 break
             left -= 1
-            waiting.append((first, owed.fingerprint(visitor)))
-        else:
-            if len(self._open) > MOST_OWED:
-                until, earlier = waiting[-1][0], None
+            waiting.setdefault(owed.fingerprint(visitor), first)
         if earlier is None:
             return OffsetAndMetadata(offset, owed.encode(offset, until, waiting, limit))
-        entries = owed.merged(waiting, earlier, self.position)
-        return OffsetAndMetadata(offset, owed.encode(offset, earlier.until, entries, limit))
+        waiting |= owed.carried(waiting, earlier, self.position)
+        return OffsetAndMetadata(offset, owed.encode(offset, earlier.until, waiting, limit))

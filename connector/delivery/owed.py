@@ -8,8 +8,9 @@ for the visitors that are named: each by a short fingerprint and the first offse
 import binascii
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 
 from connector.events.change import Visitor
 
@@ -19,6 +20,7 @@ VERSION = "owed1:"
 _CHECKSUM_BYTES = 4
 _FINGERPRINT_BYTES = 4
 _LONGEST_NUMBER = 10
+_by_offset = itemgetter(1, 0)
 _MORE = 128
 """The bit that says that more of a number follows."""
 
@@ -41,27 +43,28 @@ class Owed:
         """
         if not self.offset <= offset < self.until:
             return False
-        if visitor is None:
-            return True
         first = self.firsts.get(fingerprint(visitor))
         return first is None or offset < first
 
 
-def fingerprint(visitor: Visitor) -> int:
-    """32 bits that are the same in every process and version; no secret, since the events stand beside them."""
-    return zlib.crc32(f"{visitor.kind}\0{visitor.id}".encode())
+def fingerprint(visitor: Visitor | None) -> int:
+    """32 bits that are the same in every process and version; no secret, since the events stand beside them.
+
+    Records that could not be decoded, and wait for their dead letters, are owed to nobody: 0 for all of them.
+    """
+    return 0 if visitor is None else zlib.crc32(f"{visitor.kind}\0{visitor.id}".encode())
 
 
-def encode(offset: int, until: int, owed: Iterable[tuple[int, int]], limit: int = MAX_CHARACTERS) -> str:
-    """The text for a commit at `offset`: all is done below `until` but what is `owed` (first offset, fingerprint).
+def encode(offset: int, until: int, owed: Mapping[int, int], limit: int = MAX_CHARACTERS) -> str:
+    """The text for a commit at `offset`: all is done below `until` but what is `owed` (fingerprint to first offset).
 
-    `owed` ascends by offset. What does not fit into `limit` characters makes `until` lower, which is always true as
-    well. Empty when there is nothing to say.
+    What does not fit into `limit` characters makes `until` lower, which is always true as well. Empty when there is
+    nothing to say.
     """
     room = (limit - len(VERSION)) * 3 // 4 - _CHECKSUM_BYTES - _LONGEST_NUMBER
     body = bytearray()
     previous = offset
-    for first, print_ in owed:
+    for print_, first in sorted(owed.items(), key=_by_offset):
         entry = _number(first - previous) + print_.to_bytes(_FINGERPRINT_BYTES, "big")
         if len(body) + len(entry) > room:
             until = min(until, first)
@@ -101,19 +104,13 @@ def decode(offset: int, text: str) -> Owed | None:
     return Owed(offset, offset + reach, firsts)
 
 
-def merged(ours: Iterable[tuple[int, int]], earlier: Owed, position: int) -> Iterator[tuple[int, int]]:
-    """What is owed when an earlier word reaches beyond `position`, where reading stands: in order of offsets.
+def carried(waiting: Mapping[int, int], earlier: Owed, position: int) -> dict[int, int]:
+    """What an earlier word still says beyond `position`, where reading stands: fingerprint to first offset.
 
-    Below the position only what is open counts. Above it the earlier word still holds, also for a visitor whose
-    records below were settled meanwhile.
+    Below the position only what is `waiting` counts. Above it the earlier word holds, also for a visitor whose records
+    below were settled meanwhile.
     """
-    seen: set[int] = set()
-    for first, print_ in ours:
-        if print_ not in seen:
-            seen.add(print_)
-            yield first, print_
-    later = [(max(first, position), print_) for print_, first in earlier.firsts.items() if print_ not in seen]
-    yield from sorted(later)
+    return {who: max(first, position) for who, first in earlier.firsts.items() if who not in waiting}
 
 
 def _checksum(offset: int, said: bytes) -> bytes:

@@ -99,7 +99,7 @@ class Partition(RuleBasedStateMachine):
         for at in range(offset, len(self.log)):
             if owed is not None and owed.is_done(at, self.log[at]):
                 assert at in self.settled
-        if limit == MAX_CHARACTERS and not self.letters:
+        if limit == MAX_CHARACTERS:
             self._says_all(offset)
 
     def _says_all(self, offset: int) -> None:
@@ -109,12 +109,12 @@ class Partition(RuleBasedStateMachine):
         for at in range(offset, self.tracker.position):
             visitor = self.log[at]
             said = fresh.recovering is not None and fresh.recovering.is_done(at, visitor)
-            mine = None if visitor is None else self.pending.get(visitor)
-            assert said == (mine is None or at < mine.first)
+            waiting = [*self.letters] if visitor is None else [p.first for v, p in self.pending.items() if v == visitor]
+            assert said == (at < min(waiting, default=len(self.log)))
         for at in range(self.tracker.position, len(self.log)):
             before = earlier is not None and earlier.is_done(at, self.log[at])
             after = fresh.recovering is not None and fresh.recovering.is_done(at, self.log[at])
-            assert before == after or self.log[at] in self.pending
+            assert before == after or self.log[at] in self.pending or self.letters
 
     @rule()
     def crash(self) -> None:

@@ -163,14 +163,14 @@ MUTANTS = (
         "a commit owes a visitor from the record after its first",
         "stuck",
         (0, 1),
-        (Edit(PartitionOffsets, "to_commit", "waiting.append((first,", "waiting.append((first + 1,"),),
+        (Edit(PartitionOffsets, "to_commit", "(visitor), first)", "(visitor), first + 1)"),),
     ),
     Mutant(
         "owed are forgotten",
         "a second restart does not know any more whom the first one owed",
         "stuck",
         (0, 2),
-        (Edit(owed, "merged", "yield from sorted(later)", "yield from ()"),),
+        (Edit(owed, "carried", "if who not in waiting", "if False"),),
     ),
     Mutant(
         "owed are passed over",

@@ -38,12 +38,12 @@ class Word:
         self.until = said.until if said is not None else self.offset
 
     def calls_done(self, offset: int, print_: int) -> bool:
-        """Whether the record of the visitor with this fingerprint is done, by this word; 0: it has no visitor."""
+        """Whether the record of the visitor with this fingerprint is done, by this word; 0: malformed."""
         if offset < self.offset:
             return True
         if offset >= self.until:
             return False
-        first = self._owed.get(print_) if print_ else None
+        first = self._owed.get(print_)
         return first is None or offset < first
 
 

@@ -14,7 +14,7 @@ def _visitor(number: int) -> Visitor:
 
 
 def _word(offset: int, until: int, *owed: tuple[int, int]) -> str:
-    return encode(offset, until, owed)
+    return encode(offset, until, {who: first for first, who in owed})
 
 
 def test_it_comes_back_as_it_was_said() -> None:
@@ -96,20 +96,24 @@ def test_too_many_make_it_reach_less_far() -> None:
 @pytest.mark.parametrize("limit", [0, 10, 30, 40, 100])
 def test_a_short_limit_is_kept(limit: int) -> None:
     """A broker may allow less than the default; then less is said, never a cut word."""
-    word = encode(100, 10_000, [(100 + step, step) for step in range(300)], limit)
+    word = encode(100, 10_000, {step: 100 + step for step in range(300)}, limit)
     assert len(word) <= limit
     assert word == "" or decode(100, word) is not None
 
 
-def test_a_waiting_dead_letter_ends_the_stretch() -> None:
-    """A record that could not be decoded has no visitor to be named by: beyond it nothing may be skipped."""
+def test_waiting_dead_letters_are_owed_to_nobody_by_name() -> None:
+    """A record that cannot be decoded has no visitor; one mark stands for all such from the first that waits."""
     tracker = PartitionOffsets(NAME, OffsetAndMetadata(0))
     tracker.open(0, _visitor(1))
     tracker.open(5, None)
+    tracker.open(7, None)
     tracker.position = 50
     owed = decode(0, tracker.to_commit().metadata)
-    assert owed == Owed(0, 5, {fingerprint(_visitor(1)): 0})
+    assert owed is not None
+    assert (owed.is_done(4, None), owed.is_done(5, None), owed.is_done(6, None)) == (True, False, False)
+    assert owed.is_done(6, _visitor(2))
     tracker.close(5)
+    tracker.close(7)
     owed = decode(0, tracker.to_commit().metadata)
     assert owed == Owed(0, 50, {fingerprint(_visitor(1)): 0})
 
