@@ -204,14 +204,14 @@ MUTANTS = (
         "lease from the answer",
         "an answer that comes late says that the group knew us late",
         "zombies",
-        (28, 39),
+        (28, 41),
         (Edit(Pipeline, "_commit", "self.gate.lease.renew(asked)", "self.gate.lease.renew(self._awake())"),),
     ),
     Mutant(
         "lease by a failed commit",
         "whoever cannot reach the group believes that it is a member",
         "zombies",
-        (21, 39),
+        (21, 57),
         (
             Edit(
                 Pipeline,

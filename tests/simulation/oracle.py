@@ -17,10 +17,10 @@ partition only, so that the order of its events is defined. A *stay* is one assi
 7. Little is repeated. Exactly: a request carries no value that its own stay had accepted, none older than its stay had
    sent, and of an attribute the newest value that the replica had taken when the update was taken from the queue. It
    carries nothing that the word with which the stay began calls done. And each commit calls done all that was accepted
-   in its stay before that moment, and all that the first word of the stay called done, except beyond a record that
-   waits for its own letter, and except what its own visitor's older record still holds back. So after a crash nothing
-   is sent again but what was on the wire, and what was settled after the last commit was asked for; more only if that
-   commit was not acknowledged, or an older one landed after it.
+   in its stay before that moment, and all that the first word of the stay called done, except what its own visitor's
+   older record still holds back, or an older record without a visitor that waits for its letter. So after a crash
+   nothing is sent again but what was on the wire, and what was settled after the last commit was asked for; more only
+   if that commit was not acknowledged, or an older one landed after it.
 
 Besides: a request begins only for a partition that the replica holds and that is not being revoked; while the circuit
 is open Retry-After is kept; the first probe after an outage follows within the circuit's longest pause, counted from

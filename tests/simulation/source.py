@@ -9,7 +9,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
 
 from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
 from connector.errors import CommitFailed
@@ -18,14 +18,13 @@ from tests.simulation.client import COMMIT_SECONDS as CLIENT_COMMIT_SECONDS
 from tests.simulation.client import Client, Commit, CommitFaults, Offsets
 from tests.simulation.coordinator import NOTHING, Coordinator
 from tests.simulation.oracle import Oracle
+from tests.simulation.revoke import Revoke
 from tests.simulation.timeline import Lane, Process
 from tests.support.fakes import FakeRecord
 
 CREDITS = 2
 POLL_SECONDS = 0.1
 COMMIT_SECONDS = 10.0
-REVOKE_SLACK_SECONDS = 2.0
-HEAR_SECONDS = 30.0
 
 Log = dict[TopicPartition, list[FakeRecord]]
 
@@ -238,66 +237,45 @@ class Source:
             after(going)
             return False
         self._in_callback = True
-        it = _Revoke(going, after, self._process.clock())
-        self._process.loop.call_soon(self._ask, it)
-        self._process.later(Lane.THREAD, self.request_timeout + REVOKE_SLACK_SECONDS, self._give_up, it)
+        Revoke(
+            self._process,
+            self.request_timeout,
+            ask=partial(self._revoked, going),
+            hear_lost=partial(self._hear, "lost", going),
+            let_go=partial(self._let_these_go, going, after, self._process.clock()),
+        )
         if self.freeze_at_revoke is not None:
             freeze, self.freeze_at_revoke = self.freeze_at_revoke, None
             freeze()
         return True
 
-    def _ask(self, it: "_Revoke") -> None:
+    async def _revoked(self, going: Sequence[TopicPartition]) -> Offsets:
         """In the loop."""
-        if not it.answered:
-            it.task = self._process.loop.create_task(self._revoked(it.going))
-            it.task.add_done_callback(lambda _: self._process.later(Lane.THREAD, 0.0, self._told_what, it))
-
-    async def _revoked(self, going: Sequence[TopicPartition]) -> Mapping[TopicPartition, OffsetAndMetadata]:
         self._oracle.revoking(self._member, going)
         offsets = await self._listener.revoked(going)
         self._oracle.asked(self._member, offsets)
         self._oracle.over(self._member, going)
-        return offsets
+        return dict(offsets)
 
-    def _told_what(self, it: "_Revoke") -> None:
-        """The loop says what to commit."""
-        if it.answered or it.task is None:
-            return
-        if it.task.cancelled() or it.task.exception() is not None:
-            self._give_up(it)
-            return
-        it.answered = True
-        self._oracle.revoke_took(self._member, it.began)
-        commit = Commit(dict(it.task.result()), None)
-        self.start_commit(commit)
-        self._let_these_go(it, commit)
-
-    def _give_up(self, it: "_Revoke") -> None:
-        """The loop does not answer. It must hear that before another member may own them: it may just have woken."""
-        if it.answered:
-            return
-        it.answered = True
-        if it.task is not None:
-            self._process.loop.call_soon(it.task.cancel)
-        self._process.loop.call_soon(self._hear_lost, it)
-        self._process.later(Lane.THREAD, HEAR_SECONDS, self._let_these_go, it, None)
-
-    def _hear_lost(self, it: "_Revoke") -> None:
-        self._hear("lost", it.going)
-        self._process.later(Lane.THREAD, 0.0, self._let_these_go, it, None)
-
-    def _let_these_go(self, it: "_Revoke", commit: Commit | None) -> None:
+    def _let_these_go(
+        self,
+        going: list[TopicPartition],
+        after: Callable[[list[TopicPartition]], None],
+        began: float,
+        offsets: Offsets | None,
+    ) -> None:
         """The client finishes a commit on its way before it unassigns."""
-        if it.over:
-            return
-        it.over = True
-        for name in it.going:
+        commit = Commit(offsets or {}, None)
+        if offsets is not None:
+            self._oracle.revoke_took(self._member, began)
+            self.start_commit(commit)
+        for name in going:
             self.positions.pop(name, None)
         self._in_callback = False
-        if commit is None or commit not in self._on_their_way:
-            it.after(it.going)
+        if commit not in self._on_their_way:
+            after(going)
         else:
-            commit.after.append(lambda: it.after(it.going))
+            commit.after.append(lambda: after(going))
             self._process.later(Lane.CLIENT, CLIENT_COMMIT_SECONDS, commit.end)
         replies, self._replies = self._replies, []
         for reply in replies:
@@ -343,18 +321,6 @@ class Source:
     def _refuse(self, commit: Commit, error: CommitFailed) -> None:
         self._oracle.counts["commits refused"] += 1
         self._process.loop.call_soon(_reject, commit.done, error)
-
-
-@dataclass(eq=False)
-class _Revoke:
-    """The thread inside the callback that lets go."""
-
-    going: list[TopicPartition]
-    after: Callable[[list[TopicPartition]], None]
-    began: float
-    task: "asyncio.Task[Mapping[TopicPartition, OffsetAndMetadata]] | None" = None
-    answered: bool = False
-    over: bool = False
 
 
 def _nothing(*_: object) -> None:

@@ -46,11 +46,8 @@ class Words:
             before = stay.start.calls_done(offset, print_)
             if not before and offset >= stay.taken:
                 continue
-            if fact.malformed and not before:
-                if stay.letters.get(offset, now) >= now:
-                    return
-                continue
-            if not before and (fact.visitor in held or not self._is_accepted(stay, fact, now)):
+            waits = stay.letters.get(offset, now) >= now if fact.malformed else not self._is_accepted(stay, fact, now)
+            if not before and (waits or fact.visitor in held):
                 held.add(fact.visitor)
                 continue
             if not word.calls_done(offset, print_) and fact.visitor not in held:
