@@ -24,13 +24,15 @@ def main() -> int:
         help="of every random decision (default: another each time); when a process does what stays its own affair",
     )
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=1, help="(default: %(default)s)")
+    parser.add_argument("--folder", type=Path, help="keep logs and evidence here (default: only those of a failed run)")
     options = parser.parse_args()
     try:
         distribution = obtain()
     except Unavailable as problem:
         sys.stderr.write(f"no real Kafka broker: {problem}\n")
         return 2
-    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    folder: Path = options.folder or Path(tempfile.mkdtemp(prefix="chaos-"))
+    folder.mkdir(parents=True, exist_ok=True)
     say(f"{options.minutes:g} minutes of chaos, seed {options.seed}, brokers {options.brokers}, logs in {folder}")
     plan = Plan(seconds=options.minutes * 60, seed=options.seed, brokers=options.brokers)
     verdict = asyncio.run(run(plan, distribution, folder, say))
@@ -42,7 +44,8 @@ def main() -> int:
         say(f"FAILED with seed {options.seed}; the logs and all evidence are in {folder}")
         return 1
     say(f"nothing lost, nothing stale, nothing twice at once (seed {options.seed})")
-    shutil.rmtree(folder)
+    if options.folder is None:
+        shutil.rmtree(folder)
     return 0
 
 

@@ -61,8 +61,9 @@ class Replica:
         return self.life.name
 
     def has_partitions(self) -> bool:
-        """Whether it was given some, once."""
-        return bool(self.process.said("partitions_assigned"))
+        """Whether it has some, as far as it knows."""
+        said = [line["owned"] for line in self.process.lines() if line["event"].startswith("partitions_")]
+        return bool(said and said[-1])
 
     def is_up(self) -> bool:
         """Whether it runs and got so far that it can be stopped in order."""

@@ -109,6 +109,7 @@ class Link:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # An aborted connection is closed a turn later.
 
     def poison(self, toxic: Toxic, seconds: float = 0.0) -> None:
         """Put a toxic in the place of the one before; `seconds` of a delay, or between two drops of a drip."""
@@ -134,7 +135,7 @@ class Link:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             server_reader, server = await asyncio.open_connection(HOST, self._server_port)
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             writer.transport.abort()
             return
         way = _Way(writer, server)
@@ -149,12 +150,13 @@ class Link:
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for pump in pumps:
-                pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
+            # All that must be done before the first wait: this task may be cancelled in it.
             way.end(rudely=False)
             self._answered(way)
             self._ways.discard(way)
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
 
     async def _pass_requests(self, way: _Way, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(OSError):

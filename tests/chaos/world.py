@@ -31,6 +31,9 @@ PARTITIONS = 8
 REPLICAS = 3
 SETTLE_SECONDS = 180.0
 LOOK_SECONDS = 0.25
+CALM_SHARE = 0.8
+CALM_SECONDS = 12.0
+CALM_UPDATES = 100
 
 SHORT = (1.0, 4.0)
 LONG = (SESSION_SECONDS + 1.5, SESSION_SECONDS + 5.0)
@@ -131,8 +134,14 @@ class _World:
             while loop.time() < end:
                 if not deck:
                     deck = self._deal()
+                taken = self._taken()
                 deeds.append(loop.create_task(self._act(deck.pop(), end)))
-                await self._watch(self._rng.uniform(1.0, 4.0), background, deeds)
+                await self._watch(self._rng.uniform(0.5, 3.0), background, deeds)
+                # Mostly not before the last blow was survived: a group that never forms has nothing to lose.
+                if self._rng.random() < CALM_SHARE:
+                    patience = min(end, loop.time() + CALM_SECONDS)
+                    while self._taken() < taken + CALM_UPDATES and loop.time() < patience:
+                        await self._watch(LOOK_SECONDS, background, deeds)
             await self._watch_until(lambda: all(deed.done() for deed in deeds), background, deeds)
         finally:
             for task in (*background[1:], *deeds):
@@ -149,12 +158,13 @@ class _World:
                 await self._fleet.start(slot)
         self._feed.calm()
         ends = await asyncio.to_thread(self._cluster.nodes[0].end_offsets, TOPIC)
-        if await self._arrives(lambda: self._has_committed(ends)):
-            self._tell("all that was written under faults is committed")
+        if await self._comes(lambda: self._has_committed(ends), "all that was written under faults is committed"):
+            # One that stays out of the group would do no harm, and no work for as long as it lives.
+            for replica in self._fleet.living():
+                await self._comes(replica.has_partitions, f"{replica.name} has partitions")
         self._feeding.cancel()
         await asyncio.to_thread(self._feed.flush, SETTLE_SECONDS)
-        if await self._arrives(lambda: caught_up(self._cluster.nodes[0], TOPIC)):
-            self._tell("all is committed")
+        await self._comes(lambda: caught_up(self._cluster.nodes[0], TOPIC), "all is committed")
         for replica in self._fleet.living():
             await asyncio.to_thread(self._reconcile, replica.name, replica.process.metrics)
         await asyncio.gather(*(self._fleet.stop(slot) for slot in self._fleet.slots if slot.replica is not None))
@@ -221,13 +231,14 @@ class _World:
         self._done[name] += 1
 
     def _pick(self, *, up: bool = False) -> Slot | None:
-        """A replica that nothing is being done to; with `up`, one that can be stopped in order."""
+        """A replica that is let alone so far, best one that has work; with `up`, one that can be stopped in order."""
         free = [
             slot
             for slot in self._fleet.slots
             if slot.replica is not None and not slot.busy and (not up or slot.replica.is_up())
         ]
-        return self._rng.choice(free) if free else None
+        working = [slot for slot in free if slot.replica is not None and slot.replica.has_partitions()]
+        return self._rng.choice(working or free) if free else None
 
     async def _kill(self) -> bool:
         slot = self._pick()
@@ -365,8 +376,12 @@ class _World:
                     task.result()
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _arrives(self, condition: Callable[[], bool]) -> bool:
-        """Wait for it, and note it when it never comes."""
+    def _taken(self) -> int:
+        taken: int = self._sandbox.stats()["applied"]
+        return taken
+
+    async def _comes(self, condition: Callable[[], bool], what: str) -> bool:
+        """Wait for it, and say so, or note that it never came."""
 
         def ask() -> bool:
             with suppress(KafkaException):
@@ -377,9 +392,10 @@ class _World:
         while not await asyncio.to_thread(ask):
             self._fleet.look()
             if time.monotonic() > deadline:
-                self._fleet.incidents.append(f"not all is committed {SETTLE_SECONDS:.0f} s after the last fault")
+                self._fleet.incidents.append(f"not within {SETTLE_SECONDS:.0f} s after the last fault: {what}")
                 return False
             await asyncio.sleep(LOOK_SECONDS)
+        self._tell(what)
         return True
 
     def _has_committed(self, ends: Mapping[int, int]) -> bool:
