@@ -83,6 +83,9 @@ class _Nowhere:
         del request
         return Answer(Verdict.UNAVAILABLE)
 
+    def bound(self, seconds: float) -> None:
+        """Nothing lasts."""
+
 
 async def intake(bootstrap: str, topic: str, events: int) -> int:
     """The product's consumer thread, decoder and coalescer, with a linger that outlasts the run."""
@@ -95,6 +98,7 @@ async def intake(bootstrap: str, topic: str, events: int) -> int:
         sender=_Nowhere(),
         dead_letters=_Nowhere(),
         rng=random.Random(1),
+        awake=time.monotonic,
     )
     stop = asyncio.Event()
     running = asyncio.create_task(pipeline.run(stop))

@@ -22,3 +22,8 @@ class Fatal(ConnectorError):
 
 class CommitFailed(ConnectorError):
     """The group coordinator refused a commit or did not answer in time: it may still land."""
+
+    def __init__(self, reason: str, *, metadata_refused: bool = False) -> None:
+        """`metadata_refused`: the broker takes no metadata of that length (`offset.metadata.max.bytes`)."""
+        super().__init__(reason)
+        self.metadata_refused = metadata_refused

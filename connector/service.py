@@ -66,6 +66,7 @@ class Service:
             sender=self._sender,
             dead_letters=self._dead_letters,
             rng=random.Random(),
+            awake=_awake,
         )
         self.ops = OpsServer(
             settings.ops_host,
@@ -113,9 +114,9 @@ class Service:
         }
         return Snapshot(
             tally=pipeline.tally,
-            events_pending=pipeline.coalescer.records + pipeline.letters_pending,
+            events_pending=pipeline.events_pending,
             updates_pending=pipeline.coalescer.waiting,
-            updates_in_flight=pipeline.requests_in_flight,
+            updates_in_flight=pipeline.gate.in_flight,
             partitions_assigned=len(pipeline.assigned_partitions),
             circuit_open=pipeline.circuit.is_open,
             paused=pipeline.starved,
@@ -146,6 +147,7 @@ class Service:
                 f"p{percent}": tally.event_age_seconds.quantile(percent / 100) for percent in (50, 95, 99)
             },
             "circuit": {"open": now.circuit_open, "reason": self.pipeline.circuit.reason},
+            "slots": self.pipeline.gate.concurrency.slots,
             "paused": now.paused,
             "partitions": [
                 {
@@ -153,7 +155,7 @@ class Service:
                     "partition": name.partition,
                     "position": tracker.position,
                     "committable": tracker.committable,
-                    "committed": tracker.committed,
+                    "committed": tracker.committed.offset,
                     "lag": now.consumer_lag.get((name.topic, name.partition)),
                 }
                 for name, tracker in sorted(self.pipeline.assigned_partitions.items())
@@ -236,6 +238,7 @@ def _pipeline(settings: Settings) -> PipelineConfig:
         linger=settings.coalesce_linger_seconds,
         order=Order(settings.coalesce_order),
         max_visitors=settings.coalesce_max_visitors,
+        max_bytes=settings.coalesce_max_bytes,
         max_in_flight=settings.target_max_in_flight,
         updates_per_second=settings.target_max_updates_per_second,
         accept_unconfirmed=settings.target_unconfirmed_success == "accept",
@@ -245,6 +248,14 @@ def _pipeline(settings: Settings) -> PipelineConfig:
         max_dead_letters_in_a_row=settings.dead_letter_max_consecutive,
         max_dead_letter_ratio=settings.dead_letter_max_ratio,
     )
+
+
+def _awake() -> float:
+    """Seconds by a clock that runs on while the machine sleeps, where there is one."""
+    return time.clock_gettime(_CLOCK)
+
+
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def _token(settings: Settings) -> TokenSource | None:

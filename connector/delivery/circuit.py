@@ -15,6 +15,8 @@ PROBE_SECONDS = 2.0
 """The longest pause between two probes: recovery is seen within it."""
 UNAUTHORIZED_PROBE_SECONDS = 10.0
 """Slower, because only a person or a token file can mend it, and every probe spends quota."""
+DOUBT_SECONDS = 10.0
+"""So long after a first attempt failed, and nothing got through since, other failures may be an outage that begins."""
 
 _FAILED = frozenset(Verdict) - {Verdict.ACCEPTED, Verdict.REJECTED}
 
@@ -27,7 +29,10 @@ class Shift(enum.Enum):
 
 
 class Circuit:
-    """Closed: all may go. Open: none but one probe at a time.
+    """Closed: all may go. Open: none but a probe now and then.
+
+    A probe that has no answer yet does not keep the next one waiting for longer than `PROBE_SECONDS`: an endpoint that
+    swallows requests would hide its recovery for a whole request timeout.
 
     One visitor that fails for good must not look like an outage, and an outage must not look like many visitors that
     fail for good. So the circuit opens on `FAILURES_TO_OPEN` failures without a success between them from at least
@@ -36,6 +41,8 @@ class Circuit:
     """
 
     __slots__ = (
+        "_doubt_until",
+        "_doubted",
         "_failures",
         "_probe_at",
         "_probes",
@@ -54,6 +61,8 @@ class Circuit:
         self._unreached = 0
         self._visitors: set[Visitor] = set()
         self._sick = 0.0
+        self._doubt_until = -math.inf
+        self._doubted: Visitor | None = None
         self._probing = 0
         self._serial = 0
         self._probes = 0
@@ -64,27 +73,29 @@ class Circuit:
         """True while the endpoint is held to be down."""
         return bool(self.reason)
 
-    def blames_update(self, answer: Answer) -> bool:
+    def blames_update(self, visitor: Visitor, answer: Answer, now: float) -> bool:
         """Whether a failed attempt counts against its update: the endpoint is otherwise healthy as far as one can tell.
 
-        What speaks of the endpoint (503, a timeout) counts only while others get through.
+        What speaks of the endpoint (503, a timeout) counts only while others get through. And nothing counts while an
+        outage may just be opening: another visitor's first attempt failed a moment ago, and nobody got through since.
         """
         if self.reason or not answer.reached or self._sick >= SICK_SHARE:
+            return False
+        if now < self._doubt_until and visitor != self._doubted:
             return False
         return answer.own or self._failures < FAILURES_TO_OPEN
 
     def wait(self, now: float) -> float:
-        """Seconds until a request may go; 0 or less: now; infinite while a probe is on its way."""
-        if not self.reason:
-            return 0.0
-        return math.inf if self._probing else self._probe_at - now
+        """Seconds until a request may go; 0 or less: now."""
+        return self._probe_at - now if self.reason else 0.0
 
-    def started(self) -> int:
-        """A request goes on the wire; returns a number for it when it is the probe of an open circuit, else 0."""
-        if not self.is_open:
+    def started(self, now: float) -> int:
+        """A request goes on the wire; returns a number for it when it is a probe of the open circuit, else 0."""
+        if not self.reason:
             return 0
         self._serial += 1
         self._probing = self._serial
+        self._probe_at = now + self._longest_pause()
         return self._serial
 
     def settled(self, visitor: Visitor, answer: Answer, now: float, *, first: bool, probe: int) -> Shift | None:
@@ -95,6 +106,7 @@ class Circuit:
         failed = answer.verdict in _FAILED
         if first or not failed:
             self._sick += (failed - self._sick) / _MEMORY
+            self._doubt(visitor, now, failed=failed)
         if not failed:
             return self._succeed() if self._failures or self.reason else None
         if self.is_open:
@@ -105,9 +117,18 @@ class Circuit:
         return self._fail(visitor, answer, now) if first or not answer.own else None
 
     def abandoned(self, *, probe: int) -> None:
-        """A request was given up without an answer; if it was the probe, another may go."""
-        if probe == self._probing:
+        """A request was given up without an answer; if it was the newest probe, another may go."""
+        if probe and probe == self._probing:
             self._probing = 0
+            self._probe_at = -math.inf
+
+    def _doubt(self, visitor: Visitor, now: float, *, failed: bool) -> None:
+        if not failed:
+            self._doubt_until = -math.inf
+            return
+        # With two of them each is in doubt by the other.
+        self._doubted = visitor if self._doubt_until == -math.inf or self._doubted == visitor else None
+        self._doubt_until = now + DOUBT_SECONDS
 
     def _succeed(self) -> Shift | None:
         was_open = self.is_open
@@ -129,13 +150,15 @@ class Circuit:
         )
         if not outage and answer.verdict is not Verdict.UNAUTHORIZED:
             return None
-        self.reason = answer.verdict.value
         self._schedule_probe(answer, now)
         return Shift.OPENED
 
     def _schedule_probe(self, answer: Answer, now: float) -> None:
-        unauthorized = answer.verdict is Verdict.UNAUTHORIZED
-        longest = UNAUTHORIZED_PROBE_SECONDS if unauthorized else PROBE_SECONDS
-        delay = min(longest, FIRST_PROBE_SECONDS * 2.0 ** min(self._probes, 10))
+        # An outage may turn from one kind into another: the pause follows what was said last.
+        self.reason = answer.verdict.value
+        delay = min(self._longest_pause(), FIRST_PROBE_SECONDS * 2.0 ** min(self._probes, 10))
         self._probes += 1
         self._probe_at = now + max(delay, answer.retry_after or 0.0)
+
+    def _longest_pause(self) -> float:
+        return UNAUTHORIZED_PROBE_SECONDS if self.reason == Verdict.UNAUTHORIZED.value else PROBE_SECONDS

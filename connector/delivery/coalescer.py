@@ -9,7 +9,7 @@ from itertools import count
 
 from connector.delivery.offsets import PartitionOffsets
 from connector.delivery.ports import Record
-from connector.delivery.update import Part, Update
+from connector.delivery.update import UPDATE_BYTES, Part, Update
 from connector.events.change import Change, Visitor
 
 SUSPECT_ATTEMPTS = 2
@@ -88,6 +88,7 @@ class Coalescer:
         "_suspects_flying",
         "_turns",
         "records",
+        "size",
     )
 
     def __init__(self, linger: float, order: Order, slots: int) -> None:
@@ -103,6 +104,8 @@ class Coalescer:
         self._turns = 0
         self.records = 0
         """Records whose update is not settled yet, waiting or in flight."""
+        self.size = 0
+        """Bytes of memory that all of it takes, about; see `Update.size`."""
 
     def __len__(self) -> int:
         """Updates held, waiting and in flight."""
@@ -118,22 +121,25 @@ class Coalescer:
         """Visitors whose update is on the wire, or whose dead letter is."""
         return len(self._flying)
 
-    def add(self, change: Change, partition: PartitionOffsets, record: Record, now: float) -> None:
-        """Merge one record's change into its visitor's pending update; `partition.position` is moved by the caller."""
+    def add(self, change: Change, partition: PartitionOffsets, record: Record, now: float, size: int) -> None:
+        """Merge one record's change into its visitor's pending update; `size` is the record's length in bytes.
+
+        Counted and told together with the rest of its batch, by `added`; `partition.position` is moved by the caller.
+        """
         visitor = change.visitor
         update = self._pending.get(visitor)
         if update is None:
             update = self._pending[visitor] = Update(visitor, now + self._linger)
+            self.size += UPDATE_BYTES
             if visitor not in self._flying:
                 self._ready.push(update)
         part = update.parts.get(partition)
         if part is None:
             offset = record.offset()
-            partition.open(offset)
+            partition.open(offset, visitor)
             part = update.parts[partition] = Part(offset, record.timestamp()[1])
         else:
             part.records += 1
-        self.records += 1
         if self._by_time:
             said = change.occurred_at
             when = record.timestamp()[1] / 1000 if said is None else said.timestamp()
@@ -142,6 +148,15 @@ class Coalescer:
             part.attributes.update(change.attributes)
         else:
             update.write(part, change.attributes)
+        size += update.size
+        update.size = size
+        if size > update.weigh_at:
+            self.size += update.weigh()
+
+    def added(self, records: int, size: int) -> None:
+        """A batch is in: so many records, of so many bytes in all."""
+        self.records += records
+        self.size += size
 
     def due_in(self, now: float) -> float:
         """Seconds until an update can be taken; 0 or less: now; infinite: not before something changes."""
@@ -160,6 +175,7 @@ class Coalescer:
     def settle(self, update: Update) -> None:
         """The update is done: its receipts close, and what gathered behind it may follow."""
         self._land(update)
+        self.size -= update.size
         for partition, part in update.parts.items():
             partition.close(part.first)
             self.records -= part.records
@@ -178,12 +194,15 @@ class Coalescer:
         newer = self._pending.pop(update.visitor, None)
         if newer is not None:
             update.absorb(newer, by_time=self._by_time)
+            self.size += update.weigh()
         update.due = due
         update.attempts = attempts
         dropped = self._strip(update, {partition for partition in update.parts if partition.revoking})
         if update.parts:
             self._pending[update.visitor] = update
             self._queue(update)
+        else:
+            self.size -= update.size
         return dropped
 
     def drop_waiting(self, partitions: Collection[PartitionOffsets]) -> int:
@@ -193,6 +212,7 @@ class Coalescer:
             dropped += self._strip(update, partitions)
             if not update.parts:
                 del self._pending[visitor]
+                self.size -= update.size
         left = set(self._pending.values()) - {u for v, u in self._pending.items() if v in self._flying}
         self._ready.keep(left)
         self._suspects.keep(left)

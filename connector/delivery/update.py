@@ -1,9 +1,16 @@
 """One visitor's pending update: the newest values, and for each partition what they stand for."""
 
+import sys
 from collections.abc import Iterable, Mapping
 
 from connector.delivery.offsets import PartitionOffsets
 from connector.events.change import Visitor
+
+UPDATE_BYTES = 1_000
+"""What an update takes beside its values: its objects, its visitor and its places in the maps (measured)."""
+ATTRIBUTE_BYTES = 50
+"""What a value takes beside its text (measured)."""
+WEIGH_AGAIN_BYTES = 2_048
 
 
 class Part:
@@ -32,7 +39,7 @@ class Update:
     Merging events merges their receipts: however many records coalesce, a partition has one entry here, its first.
     """
 
-    __slots__ = ("attempts", "due", "parts", "visitor")
+    __slots__ = ("attempts", "due", "parts", "size", "visitor", "weigh_at")
 
     def __init__(self, visitor: Visitor, due: float) -> None:
         self.visitor = visitor
@@ -41,6 +48,18 @@ class Update:
         self.attempts = 0
         """Attempts that failed while the endpoint was otherwise healthy."""
         self.parts: dict[PartitionOffsets, Part] = {}
+        self.size = UPDATE_BYTES
+        """Bytes of memory, about: each record adds its length, and weighing sets it to what is held."""
+        self.weigh_at = WEIGH_AGAIN_BYTES
+
+    def weigh(self) -> int:
+        """Set the size to what is held now; returns the change. At each doubling only, so it costs an event little."""
+        values = [value for part in self.parts.values() for value in part.attributes.values()]
+        size = UPDATE_BYTES + ATTRIBUTE_BYTES * len(values) + sum(map(sys.getsizeof, values))
+        change = size - self.size
+        self.size = size
+        self.weigh_at = 2 * size + WEIGH_AGAIN_BYTES
+        return change
 
     @property
     def attributes(self) -> Mapping[str, str]:
@@ -91,6 +110,7 @@ class Update:
 
     def absorb(self, newer: "Update", *, by_time: bool) -> None:
         """Take over what came while this one was on the wire: its values win, its receipts merge into these."""
+        self.size += newer.size
         for partition, theirs in newer.parts.items():
             mine = self.parts.get(partition)
             if mine is None:

@@ -27,6 +27,16 @@ class KafkaConfig:
     """Seconds that a revoke may wait for a request on the wire."""
 
 
+DEFAULT_SESSION_SECONDS = 45.0
+"""Of librdkafka (`session.timeout.ms`) and of the brokers (`group.consumer.session.timeout.ms`)."""
+
+
+def session_milliseconds(config: KafkaConfig) -> int:
+    """What a member of a classic group asks for; long requests make the default longer."""
+    by_default = 1_000 * max(DEFAULT_SESSION_SECONDS, 2 * config.request_timeout)
+    return int(config.properties.get("session.timeout.ms", by_default))
+
+
 def client(config: KafkaConfig) -> dict[str, Property]:
     """What consumer and producer share."""
     return {
@@ -50,7 +60,8 @@ def consumer(config: KafkaConfig) -> dict[str, Property]:
         **config.properties,
         # A revoke waits for a request on the wire, so the poll interval must leave room for the longest.
         "max.poll.interval.ms": max(
-            int(config.properties.get("max.poll.interval.ms", 300_000)), int((config.request_timeout + 60) * 1_000)
+            int(config.properties.get("max.poll.interval.ms", 300_000)),
+            max(int(config.request_timeout * 1_000), session_milliseconds(config)) + 60_000,
         ),
         "group.id": config.group_id,
         "group.protocol": config.group_protocol,
@@ -63,6 +74,7 @@ def consumer(config: KafkaConfig) -> dict[str, Property]:
     }
     if config.group_protocol == "classic":
         made["partition.assignment.strategy"] = "cooperative-sticky"
+        made["session.timeout.ms"] = session_milliseconds(config)
     if config.group_instance_id is not None:
         made["group.instance.id"] = config.group_instance_id
     return made

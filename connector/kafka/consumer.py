@@ -12,12 +12,13 @@ from typing import cast
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
-from connector.delivery.offsets import TopicPartition
+from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
 from connector.delivery.ports import Record
 from connector.errors import CommitFailed, Fatal
 from connector.kafka.config import KafkaConfig, consumer
 from connector.kafka.errors import FENCED, Kind, sort
 from connector.kafka.ports import Listener
+from connector.kafka.session import session
 
 BATCH = 1_000
 CREDITS = 2
@@ -34,7 +35,7 @@ COUNT_AGAIN_SECONDS = 5.0
 METADATA_SECONDS = 2.0
 REVOKE_SLACK_SECONDS = 2.0
 
-_Wanted = dict[TopicPartition, int]
+_Wanted = dict[TopicPartition, OffsetAndMetadata]
 
 
 class _Commit:
@@ -44,7 +45,7 @@ class _Commit:
 
     def __init__(self, offsets: _Wanted) -> None:
         self.offsets = offsets
-        self.done: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self.done: concurrent.futures.Future[bool] = concurrent.futures.Future()
 
 
 class ConsumerThread:
@@ -57,12 +58,13 @@ class ConsumerThread:
     def __init__(self, config: KafkaConfig) -> None:
         self._config = config
         self._totals: dict[str, int] = {}
+        self._session_is_told = False
         self._owned: set[TopicPartition] = set()
         self._credits = CREDITS
         self._paused = False
         self._closing = False
         self._held: list[Message] = []
-        self._fresh: dict[TopicPartition, int] = {}
+        self._fresh: _Wanted = {}
         self._count_at = 0.0
         self._starved_since = 0.0
         self._ends_at = 0.0
@@ -91,8 +93,11 @@ class ConsumerThread:
             self._credits += 1
             self._wake.notify()
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commit what is still owned of this; raises CommitFailed when refused or not answered in time."""
+    async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
+        """Commit what is still owned of this; raises CommitFailed when refused or not answered in time.
+
+        True when the coordinator, which knows who is a member, acknowledged it; False when nothing is owned.
+        """
         commit = _Commit(dict(offsets))
         with self._wake:
             if self._finished.is_set():
@@ -102,7 +107,7 @@ class ConsumerThread:
             self._wake.notify()
         try:
             async with asyncio.timeout(COMMIT_SECONDS):
-                await asyncio.wrap_future(commit.done)
+                return await asyncio.wrap_future(commit.done)
         except TimeoutError as error:
             msg = f"no answer from the group coordinator in {COMMIT_SECONDS:.0f} s"
             raise CommitFailed(msg) from error
@@ -134,10 +139,12 @@ class ConsumerThread:
         try:
             while not self._closing:
                 self.last_beat = time.monotonic()
-                self._do_commands(client)
+                # The poll before the commits: after a freeze it is what says that the partitions are lost.
                 self._turn(client)
                 self._tell_assigned()
+                self._do_commands(client)
                 self._count_partitions(client)
+                self._tell_session()
                 self._tell_ends(client)
         except Exception as error:  # noqa: BLE001 - a thread that ends unseen would leave a Ready replica that consumes nothing
             self._tell(self._listener.failed, Fatal("kafka_fatal", f"the consumer thread failed: {error!r}"))
@@ -146,7 +153,7 @@ class ConsumerThread:
             client.close()  # Revokes what is owned, through `_revoke`, and waits for the commits on their way.
             self._finished.set()
             for commit in (*self._on_their_way, *self._commands):
-                self._answer(commit, CommitFailed("the consumer was closed before the answer came"))
+                self._refuse(commit, CommitFailed("the consumer was closed before the answer came"))
 
     def _turn(self, client: Consumer) -> None:
         """Take a batch, or hold back."""
@@ -206,27 +213,32 @@ class ConsumerThread:
         """Send a commit without waiting; only of what is owned now, because the coordinator does not check that."""
         commit.offsets = {name: offset for name, offset in commit.offsets.items() if name in self._owned}
         if not commit.offsets:
-            self._answer(commit, None)
+            self._answer(commit, acknowledged=False)
             return
         self._on_their_way.append(commit)
         try:
             client.commit(
-                offsets=[KafkaTopicPartition(*name, offset) for name, offset in commit.offsets.items()],
+                offsets=[_at(name, where) for name, where in commit.offsets.items()],
                 asynchronous=True,
             )
         except KafkaException as error:
             self._on_their_way.remove(commit)
-            self._answer(commit, CommitFailed(error.args[0].str()))
+            self._refuse(commit, CommitFailed(error.args[0].str()))
 
     # Callbacks of librdkafka; they are made inside poll, consume and close, so in this thread.
 
     def _committed(self, error: KafkaError | None, partitions: list[KafkaTopicPartition]) -> None:
+        # Of two with the same offsets the first is answered first.
         offsets = {TopicPartition(p.topic, p.partition): p.offset for p in partitions}
-        commit = next((c for c in self._on_their_way if c.offsets == offsets), None)
+        commit = next((c for c in self._on_their_way if offsets == {n: w.offset for n, w in c.offsets.items()}), None)
         errors = [e for e in (error, *(p.error for p in partitions)) if e is not None]
         if commit is not None:
             self._on_their_way.remove(commit)
-            self._answer(commit, CommitFailed(errors[0].str()) if errors else None)
+            if errors:
+                refused = any(e.code() == KafkaError.OFFSET_METADATA_TOO_LARGE for e in errors)
+                self._refuse(commit, CommitFailed(errors[0].str(), metadata_refused=refused))
+            else:
+                self._answer(commit, acknowledged=True)
         if any(e.code() in FENCED for e in errors):
             self._let_go(self._owned)
 
@@ -237,14 +249,16 @@ class ConsumerThread:
         keeps one call state a thread.
         """
         self.reached = True
-        starts = {TopicPartition(p.topic, p.partition): -1 for p in partitions}
+        starts = {TopicPartition(p.topic, p.partition): OffsetAndMetadata(-1) for p in partitions}
         found = _committed_offsets(client, starts)
         begun = {
-            name: offset for name in starts if found.get(name, 0) < 0 and (offset := self._beginning(client, name)) >= 0
+            name: OffsetAndMetadata(offset)
+            for name in starts
+            if name in found and found[name].offset < 0 and (offset := self._beginning(client, name)) >= 0
         }
         starts |= found | begun
         # An offset that is not known is left to librdkafka, which asks again.
-        client.incremental_assign([_at(name, offset) for name, offset in starts.items()])
+        client.incremental_assign([_at(name, where) for name, where in starts.items()])
         self._owned.update(starts)
         self._fresh.update(starts)
         # A pause outlives a rebalance for some partitions and not for others: make it the same for all.
@@ -346,6 +360,16 @@ class ConsumerThread:
             self._totals = totals
             self._tell(self._listener.counted, dict(totals))
 
+    def _tell_session(self) -> None:
+        """As soon as a broker answers; until then nobody can have given us a partition either."""
+        if self._session_is_told or not self.reached:
+            return
+        self._session_is_told = True
+        seconds, trouble = session(self._config)
+        if trouble is not None:
+            self._tell(self._listener.trouble, trouble)
+        self._tell(self._listener.session, seconds)
+
     def _tell_ends(self, client: Consumer) -> None:
         """Say where the logs end: what the fetches brought, or while paused what the broker answers."""
         now = time.monotonic()
@@ -367,13 +391,13 @@ class ConsumerThread:
         if ends:
             self._tell(self._listener.ends, ends)
 
-    def _answer(self, commit: _Commit, error: CommitFailed | None) -> None:
+    def _answer(self, commit: _Commit, *, acknowledged: bool) -> None:
         """Wake whoever waits; a deadline may have passed, then the future is cancelled and nobody does."""
-        if not commit.done.set_running_or_notify_cancel():
-            return
-        if error is None:
-            commit.done.set_result(None)
-        else:
+        if commit.done.set_running_or_notify_cancel():
+            commit.done.set_result(acknowledged)
+
+    def _refuse(self, commit: _Commit, error: CommitFailed) -> None:
+        if commit.done.set_running_or_notify_cancel():
             commit.done.set_exception(error)
 
     def _tell(self, what: Callable[..., None], *args: object) -> None:
@@ -388,17 +412,23 @@ class ConsumerThread:
             self._listener.failed(error)
 
 
-def _committed_offsets(client: Consumer, names: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+def _committed_offsets(client: Consumer, names: Iterable[TopicPartition]) -> _Wanted:
     """Where the group stands; nothing where the coordinator does not say."""
     try:
         found = client.committed([KafkaTopicPartition(*name) for name in names], timeout=METADATA_SECONDS)
     except KafkaException:
         return {}
-    return {TopicPartition(p.topic, p.partition): max(-1, p.offset) for p in found if p.error is None}
+    return {
+        TopicPartition(p.topic, p.partition): OffsetAndMetadata(max(-1, p.offset), p.metadata or "")
+        for p in found
+        if p.error is None
+    }
 
 
-def _at(name: TopicPartition, offset: int) -> KafkaTopicPartition:
-    return KafkaTopicPartition(*name, offset) if offset >= 0 else KafkaTopicPartition(*name)
+def _at(name: TopicPartition, where: OffsetAndMetadata) -> KafkaTopicPartition:
+    if where.offset < 0:
+        return KafkaTopicPartition(*name)
+    return KafkaTopicPartition(*name, where.offset, where.metadata)
 
 
 def _kafka(names: set[TopicPartition]) -> list[KafkaTopicPartition]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from connector.delivery.offsets import TopicPartition
+from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
 from connector.delivery.ports import Record
 from connector.kafka.errors import Trouble
 
@@ -11,8 +11,12 @@ from connector.kafka.errors import Trouble
 class Listener(Protocol):
     """Told what the group does. Records of a partition come only between its `assigned` and its `revoked` or `lost`."""
 
-    def assigned(self, partitions: Mapping[TopicPartition, int]) -> None:
-        """These are added to what is owned, with the offsets at which they start (-1: not known)."""
+    def assigned(self, partitions: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        """These are added to what is owned, with where they start and what an earlier owner noted there."""
+        ...
+
+    def session(self, seconds: float) -> None:
+        """So long the group waits for a silent member. Said once, before which nothing may be sent."""
         ...
 
     def counted(self, totals: Mapping[str, int]) -> None:
@@ -23,7 +27,7 @@ class Listener(Protocol):
         """A batch, in log order for each partition. It used up one credit."""
         ...
 
-    async def revoked(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+    async def revoked(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, OffsetAndMetadata]:
         """These go at once; returns what to commit for them. The group waits for it, so it must be bounded in time."""
         ...
 

@@ -64,6 +64,19 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "Partitions went to another without a hand-over; nothing was committed for them.",
         ),
         LogEvent(
+            "recovery_started",
+            _INFO,
+            (*_RECORD, "until", "owed"),
+            "An earlier owner had settled records beyond the committed offset: up to the one named, all are passed "
+            "over but those of visitors that are still owed.",
+        ),
+        LogEvent(
+            "request_timeout_reduced",
+            _WARNING,
+            ("seconds", "remedy"),
+            "A request may not last longer than half the group's session, so that it is over before a successor sends.",
+        ),
+        LogEvent(
             "commit_failed",
             _WARNING,
             ("reason",),
@@ -72,10 +85,10 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         LogEvent(
             "consumption_paused",
             _INFO,
-            ("updates_pending", "letters_pending"),
+            ("updates_pending", "bytes", "letters_pending"),
             "Too much is pending: nothing is read until some is done.",
         ),
-        LogEvent("consumption_resumed", _INFO, ("updates_pending",), "Reading goes on."),
+        LogEvent("consumption_resumed", _INFO, ("updates_pending", "bytes"), "Reading goes on."),
         LogEvent("kafka_unreachable", _WARNING_OR_LAST, _KAFKA, "No broker answers; the client goes on trying."),
         LogEvent(
             "kafka_authentication_failed",
@@ -169,6 +182,9 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
 }
 
 FIELDS: Final[Mapping[str, str]] = {
+    "bytes": "memory that pending updates and dead letters take, about",
+    "owed": "visitors whose records are still to be sent, by their fingerprints",
+    "until": "the offset up to which that holds",
     "accepted": "whether it counted as success (`TARGET_UNCONFIRMED_SUCCESS`)",
     "attempts": "how often it was sent so far",
     "code": "librdkafka's name of the error",

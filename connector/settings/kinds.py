@@ -46,6 +46,7 @@ def says(*, unit: str = "", allowed: str = "", default: str = "") -> dict[str, J
 SECONDS: Final = says(unit="seconds")
 UPDATES: Final = says(unit="updates a second")
 VISITORS: Final = says(unit="visitors")
+BYTES: Final = says(unit="bytes")
 REQUESTS: Final = says(unit="requests")
 ATTEMPTS: Final = says(unit="attempts")
 DEAD_LETTERS: Final = says(unit="dead letters")

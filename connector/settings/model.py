@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from connector.settings import formats
 from connector.settings.kinds import (
     ATTEMPTS,
+    BYTES,
     DEAD_LETTERS,
     LOWER,
     PATH,
@@ -195,6 +196,13 @@ class Settings(BaseSettings):
         le=10_000_000,
         description="Pending visitors of one replica; past it, consumption pauses. It bounds memory in an outage.",
         json_schema_extra=VISITORS,
+    )
+    coalesce_max_bytes: int = Field(
+        268_435_456,
+        ge=1_048_576,
+        le=1_099_511_627_776,
+        description="Memory that pending visitors of one replica may take, about; past it, consumption pauses.",
+        json_schema_extra=BYTES,
     )
     coalesce_order: Annotated[Literal["offset", "event_time"], LOWER] = Field(
         "offset",

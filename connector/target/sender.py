@@ -2,8 +2,8 @@
 
 Nothing that the network or the server does raises here: it becomes an `Answer`. And nothing is sent that the caller
 does not see: aiohttp by itself sends a GET again when a kept connection breaks under it, which would be a call that no
-quota counts and, after a newer value went out on another connection, an old value that wins. `_sent_once` is the end
-of that. See docs/target.md.
+quota counts and, after a newer value went out on another connection, an old value that wins. `_Response` is the end of
+that. See docs/target.md.
 """
 
 import math
@@ -14,10 +14,12 @@ from types import TracebackType
 from typing import Self
 
 import aiohttp
+from aiohttp.tracing import Trace
 from yarl import URL
 
 from connector.delivery.answer import Answer, Verdict
 from connector.target.classify import classify
+from connector.target.deadlines import Deadlines
 from connector.target.render import Request
 from connector.target.token import TokenSource
 
@@ -54,25 +56,59 @@ class _BrokeOff(aiohttp.ClientError):
     """A connection ended under a request, in words that aiohttp does not answer by sending again."""
 
 
-async def _sent_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    try:
-        return await handler(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise _BrokeOff from error
+class _Response(aiohttp.ClientResponse):
+    """Where aiohttp learns that a connection ended under a request; a middleware would cost twice as much."""
+
+    async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        """Wait for the answer's header."""
+        try:
+            return await super().start(connection)
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            raise _BrokeOff from error
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Gives out no kept connection on which bytes wait: aiohttp would take them for the answer to what is sent next.
+
+    A server's second answer, or a proxy's 408 on an idle connection, is nobody's; as a success it would settle an
+    update whose own answer was never read.
+    """
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature is aiohttp's
+    ) -> aiohttp.connector.Connection:
+        """Each connection that is refused is closed, so this ends with a new one."""
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            if connection.protocol is None or not connection.protocol.should_close:
+                return connection
+            connection.close()
 
 
 class HttpSender:
     """Sends requests to one origin over kept connections. Use it as `async with`, or by `start` and `close`."""
 
-    __slots__ = ("_authority", "_bearer", "_config", "_scheme", "_session")
+    __slots__ = ("_authority", "_bearer", "_config", "_deadlines", "_scheme", "_seconds", "_session", "_timeout")
 
     def __init__(self, config: SenderConfig) -> None:
         self._config = config
         self._scheme, _, self._authority = config.origin.partition("://")
         self._session: aiohttp.ClientSession | None = None
         self._bearer: str | None = None
+        self._seconds = config.timeout_seconds
+
+    def bound(self, seconds: float) -> None:
+        """From now on a request lasts so long at most, connecting half of that; on the loop that sends."""
+        self._seconds = seconds
+        self._deadlines = Deadlines(seconds)
+        self._timeout = aiohttp.ClientTimeout(
+            total=None,  # That is for the deadlines.
+            sock_connect=seconds / 2,
+            ceil_threshold=math.inf,  # aiohttp rounds timeouts above this up to the next whole second.
+        )
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -87,8 +123,9 @@ class HttpSender:
         """Make the session; opens no connection. Trusts the system's certificates, or those of SSL_CERT_FILE."""
         config = self._config
         self._bearer = None
+        self.bound(self._seconds)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=_Connector(
                 limit=config.max_connections,
                 keepalive_timeout=IDLE_SECONDS,
                 ttl_dns_cache=DNS_SECONDS,
@@ -98,14 +135,8 @@ class HttpSender:
             cookie_jar=aiohttp.DummyCookieJar(),
             # Answers are short: compressing them would only let a hostile one grow.
             headers={"User-Agent": config.user_agent, "Accept-Encoding": "identity"},
-            middlewares=(_sent_once,),
+            response_class=_Response,
             proxy=config.proxy,
-            timeout=aiohttp.ClientTimeout(
-                total=config.timeout_seconds,
-                sock_connect=config.timeout_seconds / 2,
-                # aiohttp rounds timeouts above this up to the next whole second; others rely on this one.
-                ceil_threshold=math.inf,
-            ),
         )
 
     async def close(self) -> None:
@@ -122,42 +153,41 @@ class HttpSender:
         if token is not None and (bearer := token.current()) is not self._bearer:
             self._bearer = bearer
             self._session.headers["Authorization"] = f"Bearer {bearer}"
-        answer = await self._attempt(self._session, request)
-        if answer.verdict is Verdict.UNAUTHORIZED and token is not None:
-            token.refresh()
-        return answer
-
-    async def _attempt(self, session: aiohttp.ClientSession, request: Request) -> Answer:
-        body = request.body
+        status, text, response = 0, b"", None
         path, _, query = request.target.partition("?")
         # From its parts, since parsing a text that was just put together costs three times as much.
         url = URL.build(scheme=self._scheme, authority=self._authority, path=path, query_string=query, encoded=True)
         try:
-            response = await session.request(
-                request.method,
-                url,
-                data=body,
-                headers=None if body is None else _FORM,
-                allow_redirects=False,
-            )
-        except _FAILURES as error:
-            return _failed(error)
-        text = b""
-        try:
-            text = await _read(response)
+            with self._deadlines:
+                response = await self._session.request(
+                    request.method,
+                    url,
+                    data=request.body,
+                    headers=None if request.body is None else _FORM,
+                    allow_redirects=False,
+                    timeout=self._timeout,
+                )
+                status = response.status
+                text = await _read(response.content)
         except _FAILURES as error:
             # The status of an error says enough; a success is none until its body came whole.
-            if response.status in _SUCCESS:
+            if response is None or status in _SUCCESS:
                 return _failed(error)
         finally:
-            if not response.content.at_eof():
+            if response is not None and not response.content.at_eof():
                 response.close()
-        return classify(response.status, text, response.headers.get("Retry-After"), time.time())
+        if status in _SUCCESS:
+            return classify(status, text, None, 0.0)
+        answer = classify(status, text, response.headers.get("Retry-After"), time.time())
+        if answer.verdict is Verdict.UNAUTHORIZED and token is not None:
+            token.refresh()
+        return answer
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+async def _read(content: aiohttp.StreamReader) -> bytes:
     """Read the body to its end, which frees the connection, or to the limit."""
-    content = response.content
+    if content.is_eof():
+        return content.read_nowait()
     first = await content.read(BODY_BYTES)
     if content.at_eof():
         return first

@@ -185,6 +185,56 @@ def test_what_a_server_says_unasked_is_nobodys_answer(runner: Runner) -> None:
     runner(_exchange([says(two), says(answer(429, b""))], exchange, CONFIG))
 
 
+def _late(second: bytes, go: asyncio.Event) -> Behaviour:
+    """Answer, and answer again when told to."""
+
+    async def behave(_: Received, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer())
+        await go.wait()
+        writer.write(second)
+        await writer.drain()
+
+    return behave
+
+
+@pytest.mark.parametrize("second", [answer(), answer(408, b""), b"x"], ids=["success", "408", "noise"])
+def test_what_a_server_says_on_an_idle_connection_is_nobodys_answer(runner: Runner, second: bytes) -> None:
+    """By itself aiohttp takes it for the next visitor's: an update would count as accepted that was never answered."""
+
+    async def main() -> None:
+        go = asyncio.Event()
+        async with (
+            HostileServer([_late(second, go), says(answer(429, b""))]) as server,
+            HttpSender(replace(CONFIG, origin=server.origin)) as sender,
+        ):
+            assert (await sender.send(get())).verdict is Verdict.ACCEPTED
+            go.set()
+            await asyncio.sleep(0.05)
+            assert (await sender.send(get())).verdict is Verdict.THROTTLED
+            assert (len(server.received), server.connections) == (2, 2)
+
+    runner(main())
+
+
+@pytest.mark.parametrize("interim", [100, 102, 103, 199])
+def test_an_interim_answer_is_not_the_answer(runner: Runner, interim: int) -> None:
+    """A gateway may say `100 Continue` or `103 Early Hints` before it answers."""
+    given, _ = _send_one(runner, says(f"HTTP/1.1 {interim} Wait\r\n\r\n".encode() + answer(429, b"")))
+    assert given.verdict is Verdict.THROTTLED
+
+
+def test_a_switch_of_protocols_is_no_success(runner: Runner) -> None:
+    """Nobody asked for one, and the connection is of no use after it."""
+
+    async def exchange(sender: HttpSender, server: HostileServer) -> None:
+        for number in (1, 2):
+            assert (await sender.send(get())).verdict is Verdict.UNAVAILABLE
+            assert (len(server.received), server.connections) == (number, number)
+
+    switch = b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    runner(_exchange([says(switch)], exchange, CONFIG))
+
+
 def test_a_connection_that_was_closed_while_idle_is_replaced_without_a_failure(runner: Runner) -> None:
     """Servers close idle connections all day: that must cost a handshake, not an attempt."""
 
@@ -375,6 +425,22 @@ def test_a_connection_that_does_not_come_about_in_time_says_that_nothing_was_sen
         assert (given.verdict, given.reached) == (Verdict.TIMEOUT, False)
 
     runner(main())
+
+
+def test_connecting_gets_half_of_the_time() -> None:
+    """A dead way to the endpoint is known early, and leaves a connection's slot the sooner."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with HostileServer([hangs]) as server:
+            config = replace(CONFIG, origin=server.origin.replace("http:", "https:"), timeout_seconds=30.0)
+            async with HttpSender(config) as sender:
+                start = loop.time()
+                assert (await sender.send(UPDATE)).verdict is Verdict.TIMEOUT
+                assert 15.0 <= loop.time() - start < 25.0
+
+    with asyncio.Runner(loop_factory=_JumpingLoop) as loop:
+        loop.run(main())
 
 
 def test_a_huge_body_is_read_to_the_limit_and_no_further(runner: Runner) -> None:
@@ -602,6 +668,55 @@ def test_a_proxy_that_refuses_the_tunnel_never_saw_the_update(runner: Runner, st
             assert SECRET not in str(proxy.received)
 
     runner(main())
+
+
+@pytest.mark.parametrize("status", [200, 407])
+def test_a_tunnel_carries_the_update_to_the_endpoint_alone(
+    runner: Runner, status: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The proxy sees where to, and its own password; the endpoint's token and the visitor stay inside the tunnel."""
+    authority = trustme.CA()
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(tls)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    opened: list[bytes] = []
+
+    async def main() -> None:
+        async with HostileServer([says(answer())], tls=tls) as server:
+
+            async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                while data := await reader.read(65_536):
+                    writer.write(data)
+                writer.close()
+
+            async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                opened.append(await reader.readuntil(b"\r\n\r\n"))
+                writer.write(f"HTTP/1.1 {status} Said\r\n\r\n".encode())
+                if status == 200:
+                    port = int(server.origin.rpartition(":")[2])
+                    far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+                    await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
+                writer.close()
+
+            async with await asyncio.start_server(tunnel, "127.0.0.1", 0) as proxy:
+                address = f"http://user:word@127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+                config = replace(CONFIG, origin=server.origin, proxy=address, token=FixedToken("hidden"))
+                async with HttpSender(config) as sender:
+                    for _ in range(2):
+                        given = await sender.send(UPDATE)
+                        assert given.verdict is (Verdict.ACCEPTED if status == 200 else Verdict.UNAUTHORIZED)
+                        assert given.reached is (status == 200)
+            for received in server.received:
+                assert received.headers["authorization"] == "Bearer hidden"
+                assert "proxy-authorization" not in received.headers
+            assert len(server.received) == (2 if status == 200 else 0)
+
+    runner(main())
+    assert len(opened) == (1 if status == 200 else 2)
+    assert b"Proxy-Authorization: Basic dXNlcjp3b3Jk\r\n" in opened[0]
+    assert b"hidden" not in b"".join(opened)
+    assert SECRET.encode() not in b"".join(opened)
 
 
 def test_a_proxy_that_is_down_is_named(runner: Runner) -> None:

@@ -10,14 +10,14 @@ from typing import Protocol
 
 import pytest
 
-from connector.delivery.offsets import TopicPartition
+from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
 from connector.delivery.ports import Record
 from connector.errors import CommitFailed, Fatal
 from connector.kafka.config import KafkaConfig
 from connector.kafka.consumer import COMMIT_SECONDS, CREDITS, STALL_SECONDS, ConsumerThread
 from connector.kafka.errors import Trouble
 from connector.kafka.ports import Listener
-from connector.pipeline import Source
+from connector.pipeline.edges import Source
 from tests.support.fakes import FakeLog, FakeSource
 from tests.support.kafka.broker import KafkaBroker, free_ports
 
@@ -38,7 +38,9 @@ class Recorder:
         self.generous = generous
         self.batches = 0
         self.owned: set[TopicPartition] = set()
+        self.starts: dict[TopicPartition, OffsetAndMetadata] = {}
         self.totals: Mapping[str, int] = {}
+        self.sessions: list[float] = []
         self.taken: dict[TopicPartition, list[int]] = {}
         self.handed_over: dict[TopicPartition, int] = {}
         self.gone: list[TopicPartition] = []
@@ -49,9 +51,13 @@ class Recorder:
         self.done: Callable[[TopicPartition, int], int] = lambda _, position: position
         """From a partition and its position to what is handed over at a revoke."""
 
-    def assigned(self, partitions: Mapping[TopicPartition, int]) -> None:
+    def assigned(self, partitions: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         self.mistakes += [f"{name} was assigned twice" for name in partitions if name in self.owned]
         self.owned.update(partitions)
+        self.starts.update(partitions)
+
+    def session(self, seconds: float) -> None:
+        self.sessions.append(seconds)
 
     def counted(self, totals: Mapping[str, int]) -> None:
         self.totals = totals
@@ -66,14 +72,14 @@ class Recorder:
         if self.generous:
             self.source.more()
 
-    async def revoked(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+    async def revoked(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, OffsetAndMetadata]:
         self.mistakes += [f"{name} was revoked and is not owned" for name in partitions if name not in self.owned]
         await asyncio.sleep(0.05)  # What is on the wire takes its time; the next owner must wait for it.
         self.owned.difference_update(partitions)
         self.gone += partitions
         going = {name: self.done(name, self.taken[name][-1] + 1) for name in partitions if name in self.taken}
         self.handed_over.update(going)
-        return going
+        return at(going)
 
     def lost(self, partitions: Sequence[TopicPartition]) -> None:
         self.owned.difference_update(partitions)
@@ -97,6 +103,11 @@ class Recorder:
     def count(self) -> int:
         """Records taken in all."""
         return sum(map(len, self.taken.values()))
+
+
+def at(offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, OffsetAndMetadata]:
+    """Offsets to commit, without metadata."""
+    return {name: OffsetAndMetadata(offset) for name, offset in offsets.items()}
 
 
 class World(Protocol):
@@ -284,9 +295,9 @@ def test_a_commit_lands_and_the_next_member_begins_there(world: World) -> None:
         recorder.done = lambda _, __: 30
         await world.join(first, recorder)
         await until(lambda: recorder.count == 100, "all records came")
-        await first.commit({names[0]: 10, names[1]: 20})
+        await first.commit(at({names[0]: 10, names[1]: 20}))
         assert (await world.committed()).items() >= {(names[0], 10), (names[1], 20)}
-        await first.commit({names[0]: 30, names[1]: 30})
+        await first.commit(at({names[0]: 30, names[1]: 30}))
         assert (await world.committed()).items() >= {(names[0], 30), (names[1], 30)}
         await world.leave(first)
         second = world.source()
@@ -311,7 +322,7 @@ def test_a_partition_that_another_member_owns_cannot_be_committed(world: World) 
         await world.join(second, others)
         await until(lambda: len(mine.owned) == len(others.owned) == 2, "each has two")
         before = await world.committed()
-        await first.commit(dict.fromkeys(others.owned, 1) | dict.fromkeys(mine.owned, 2))
+        await first.commit(at(dict.fromkeys(others.owned, 1) | dict.fromkeys(mine.owned, 2)))
         after = await world.committed()
         assert {name: after.get(name) for name in others.owned} == {name: before.get(name) for name in others.owned}
         assert [after[name] for name in mine.owned] == [2, 2]
@@ -412,7 +423,7 @@ def test_a_frozen_broker_stops_neither_the_polls_nor_the_end(broker: KafkaBroker
         ready.release()
         await frozen.wait()
         began = time.monotonic()
-        commit = asyncio.create_task(source.commit(dict.fromkeys(recorder.owned, 5)))
+        commit = asyncio.create_task(source.commit(at(dict.fromkeys(recorder.owned, 5))))
         while not commit.done():
             assert time.monotonic() - source.last_beat < 5
             await asyncio.sleep(0.1)
@@ -512,7 +523,7 @@ def test_a_property_that_the_client_refuses_is_fatal() -> None:
         assert recorder.failures[0].event == "kafka_fatal"
         assert "KAFKA_PROPERTIES" in recorder.failures[0].remedy
         with pytest.raises(CommitFailed, match="closed"):
-            await source.commit({TopicPartition("t", 0): 1})
+            await source.commit(at({TopicPartition("t", 0): 1}))
         await source.close(CLOSE_SECONDS)
 
     asyncio.run(main())

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from connector.delivery.coalescer import SUSPECT_ATTEMPTS, SUSPECT_SLOTS, Coalescer, Order
 from connector.delivery.offsets import PartitionOffsets, TopicPartition
-from connector.delivery.update import Update
+from connector.delivery.update import UPDATE_BYTES, WEIGH_AGAIN_BYTES, Update
 from connector.events.change import Change, Visitor
 from tests.support.fakes import FakeRecord
 
@@ -138,7 +138,8 @@ class CoalescerMachine(RuleBasedStateMachine):
         raw = FakeRecord(
             b"", record.offset, topic=tracker.name.topic, partition=tracker.name.partition, timestamp_ms=stamp * 1_000
         )
-        self.coalescer.add(change, tracker, raw, self.now)
+        self.coalescer.add(change, tracker, raw, self.now, 50)
+        self.coalescer.added(1, 50)
         tracker.position = record.offset + 1
         owed = self.pending.setdefault(visitor, Owed(self.now + LINGER))
         owed.records.append(record)
@@ -159,7 +160,7 @@ class CoalescerMachine(RuleBasedStateMachine):
         tracker = self._open(draw)
         if tracker is not None:
             record = self._take_record(tracker, {}, 0.0, 0)
-            tracker.open(record.offset)
+            tracker.open(record.offset, None)
             tracker.position = record.offset + 1
             self.letters.append(record)
 
@@ -318,6 +319,12 @@ class CoalescerMachine(RuleBasedStateMachine):
         assert self.coalescer.waiting == len(self.pending)
         assert self.coalescer.in_flight == len(self.flying)
         assert len(self.coalescer) == len(self.pending) + len(self.flying)
+
+    @invariant()
+    def size_follows_what_is_held(self) -> None:
+        """A size that only grows pauses for ever, one that forgets something bounds nothing."""
+        size, updates = self.coalescer.size, len(self.coalescer)
+        assert UPDATE_BYTES * updates <= size <= (2 * UPDATE_BYTES + 2 * WEIGH_AGAIN_BYTES) * updates
 
     @invariant()
     def nothing_grows_with_coalesced_records(self) -> None:

@@ -62,6 +62,7 @@ class Bench:
             sender=self.sender,
             dead_letters=self.letters,
             rng=random.Random(seed),
+            awake=asyncio.get_running_loop().time,
         )
         self._assign = assign
         self._stop = asyncio.Event()
@@ -132,7 +133,7 @@ class Bench:
     @property
     def pending(self) -> int:
         """Records taken and not done, by what the pipeline holds."""
-        return self.pipeline.coalescer.records + self.pipeline.letters_pending
+        return self.pipeline.events_pending
 
     def done(self, how: Done) -> int:
         """Records that ended so."""

@@ -43,7 +43,10 @@ def captured_logs(
     stream = io.StringIO() if stream is None else stream
     root.handlers.clear()
     try:
-        yield Captured(stream, configure(level, fmt, visitor_ids, stream, secrets))
+        redactor = configure(level, fmt, visitor_ids, stream, secrets)
+        # Else a logger that is first used in here keeps this level, and its voice, for all tests that follow.
+        structlog.configure(cache_logger_on_first_use=False)
+        yield Captured(stream, redactor)
     finally:
         logging.captureWarnings(capture=False)
         root.handlers[:] = before[0]

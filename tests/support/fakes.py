@@ -9,7 +9,7 @@ import msgspec
 
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.letter import DeadLetter
-from connector.delivery.offsets import TopicPartition
+from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
 from connector.errors import CommitFailed
 from connector.kafka.ports import Listener
 from connector.target.render import Request
@@ -64,15 +64,22 @@ class FakeLog:
 
     records: dict[TopicPartition, list[FakeRecord]] = field(default_factory=dict)
     committed: dict[TopicPartition, int] = field(default_factory=dict)
+    metadata: dict[TopicPartition, str] = field(default_factory=dict)
+    """What was committed beside the offset."""
     on_commit: Callable[[TopicPartition, int], None] | None = None
     """Looks at each commit at the moment it takes effect."""
 
-    def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+    def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Keep what the group committed."""
-        for name, offset in offsets.items():
+        for name, (offset, metadata) in offsets.items():
             if self.on_commit is not None:
                 self.on_commit(name, offset)
             self.committed[name] = offset
+            self.metadata[name] = metadata
+
+    def standing(self, name: TopicPartition) -> OffsetAndMetadata:
+        """Where the group stands."""
+        return OffsetAndMetadata(self.committed.get(name, 0), self.metadata.get(name, ""))
 
     def append(self, value: bytes | None, *, topic: str = "t", partition: int = 0, timestamp_ms: int = 0) -> int:
         """Put a record at the end of its partition; returns its offset."""
@@ -115,6 +122,7 @@ class FakeSource:
     def start(self, listener: Listener) -> None:
         """Join; partitions come by `assign`."""
         self._listener = listener
+        listener.session(45.0)
 
     def assign(self, *names: TopicPartition) -> None:
         """Give partitions to this member, from their committed offsets on."""
@@ -124,7 +132,7 @@ class FakeSource:
         for topic, _ in self.log.records:
             totals[topic] = totals.get(topic, 0) + 1
         self.listener.counted(totals)
-        self.listener.assigned({name: self.log.committed.get(name, 0) for name in names})
+        self.listener.assigned({name: self.log.standing(name) for name in names})
         self.feed()
 
     async def revoke(self, *names: TopicPartition) -> None:
@@ -163,7 +171,7 @@ class FakeSource:
         """Batches that may still be handed on."""
         return self._credits
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+    async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
         """Commit, or fail as often as the test said."""
         await asyncio.sleep(0.001)
         if self.fail_commits > 0:
@@ -172,16 +180,18 @@ class FakeSource:
                 self._commit({name: offset for name, offset in offsets.items() if name in self._positions})
             msg = "the coordinator did not answer"
             raise CommitFailed(msg)
-        self._commit({name: offset for name, offset in offsets.items() if name in self._positions})
+        owned = {name: offset for name, offset in offsets.items() if name in self._positions}
+        self._commit(owned)
+        return bool(owned)
 
     async def close(self, seconds: float) -> None:  # noqa: ARG002 - a fake leaves at once
         """Revoke what is left, as a consumer that leaves does."""
         await self.revoke(*list(self._positions))
         self.closed = True
 
-    def _commit(self, offsets: dict[TopicPartition, int]) -> None:
+    def _commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         if offsets and not self.killed:
-            self.commits.append(offsets)
+            self.commits.append({name: where.offset for name, where in offsets.items()})
             self.log.commit(offsets)
 
 
@@ -204,6 +214,8 @@ class FakeSender:
     def __init__(self, behaviour: Behaviour = accept) -> None:
         self.behaviour = behaviour
         self.profiles: dict[str, dict[str, str]] = {}
+        self.longest = 10.0
+        """Seconds that a request may last."""
         self.sent: list[tuple[float, str, dict[str, str]]] = []
         self.overlaps = 0
         self.overlapped: set[str] = set()
@@ -232,6 +244,10 @@ class FakeSender:
         if answer.verdict is Verdict.ACCEPTED or isinstance(answer, Applied):
             self._apply(visitor, attributes)
         return answer
+
+    def bound(self, seconds: float) -> None:
+        """No request lasts longer."""
+        self.longest = seconds
 
     def _apply(self, visitor: str, attributes: dict[str, str]) -> None:
         self.profiles.setdefault(visitor, {}).update(attributes)

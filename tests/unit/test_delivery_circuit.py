@@ -1,11 +1,16 @@
 """The circuit, because it decides between "this update is bad" and "the endpoint is down", and both errors cost."""
 
-import math
-
 import pytest
 
 from connector.delivery.answer import Answer, Verdict
-from connector.delivery.circuit import FAILURES_TO_OPEN, UNAUTHORIZED_PROBE_SECONDS, Circuit, Shift
+from connector.delivery.circuit import (
+    DOUBT_SECONDS,
+    FAILURES_TO_OPEN,
+    PROBE_SECONDS,
+    UNAUTHORIZED_PROBE_SECONDS,
+    Circuit,
+    Shift,
+)
 from connector.events.change import Visitor
 
 DOWN = Answer(Verdict.UNAVAILABLE, "HTTP 502")
@@ -22,7 +27,7 @@ def _visitor(number: int) -> Visitor:
 
 def _answer(circuit: Circuit, visitor: int, answer: Answer, now: float = 0.0, *, first: bool = True) -> Shift | None:
     """One request, from the wire and back at once."""
-    probe = circuit.started()
+    probe = circuit.started(now)
     return circuit.settled(_visitor(visitor), answer, now, first=first, probe=probe)
 
 
@@ -56,7 +61,7 @@ def test_eight_failures_from_three_visitors_open_it(answer: Answer) -> None:
     shifts = [_answer(circuit, turn % 3, answer) for turn in range(8)]
     assert shifts == [None] * 7 + [Shift.OPENED]
     assert circuit.reason == answer.verdict.value
-    assert not circuit.blames_update(DOWN)
+    assert not circuit.blames_update(_visitor(1), DOWN, 0.0)
 
 
 @pytest.mark.parametrize("good", [FINE, Answer(Verdict.REJECTED, "HTTP 400")])
@@ -89,30 +94,36 @@ def test_a_refused_token_opens_it_at_once(*, first: bool) -> None:
     assert _answer(Circuit(), 1, DENIED, first=first) is Shift.OPENED
 
 
-def test_one_probe_at_a_time() -> None:
-    """While a probe is on its way nobody else goes; a timer alone would send a crowd at a slow endpoint."""
+def test_one_probe_at_a_time_and_another_when_it_hangs() -> None:
+    """A crowd would hit a slow endpoint again; waiting for a probe that hangs would sleep through the recovery."""
     circuit = _opened()
     assert circuit.wait(0.0) > 0
     at = circuit.wait(0.0)
     assert circuit.wait(at) <= 0
-    probe = circuit.started()
+    probe = circuit.started(at)
     assert probe
-    assert circuit.wait(at + 1_000) == math.inf
-    assert circuit.settled(_visitor(1), DOWN, at + 9, first=False, probe=probe) is None
-    assert 0 < circuit.wait(at + 9) <= 2.0
+    assert circuit.wait(at) == PROBE_SECONDS
+    assert circuit.settled(_visitor(1), DOWN, at + 0.1, first=False, probe=probe) is None
+    assert 0 < circuit.wait(at + 0.1) <= PROBE_SECONDS
+    hanging = circuit.started(at + 5)
+    assert circuit.wait(at + 5 + PROBE_SECONDS) <= 0
+    newer = circuit.started(at + 5 + PROBE_SECONDS)
+    assert circuit.settled(_visitor(1), DOWN, at + 9, first=False, probe=hanging) is None
+    assert circuit.wait(at + 5 + PROBE_SECONDS) == PROBE_SECONDS, "the older one says nothing new"
+    assert circuit.settled(_visitor(2), FINE, at + 9, first=False, probe=newer) is Shift.CLOSED
 
 
 def test_a_probe_that_was_given_up_lets_another_go() -> None:
     """An abandoned probe frees its place; else the circuit would wait for ever for an answer that cannot come."""
     circuit = _opened()
     at = circuit.wait(0.0)
-    probe = circuit.started()
+    probe = circuit.started(at)
     assert probe
     circuit.abandoned(probe=probe)
     assert circuit.wait(at) <= 0
-    assert circuit.started()
-    circuit.abandoned(probe=False)
-    assert circuit.wait(at) == math.inf
+    assert circuit.started(at)
+    circuit.abandoned(probe=0)
+    assert circuit.wait(at) == PROBE_SECONDS
 
 
 @pytest.mark.parametrize("late", [DOWN, DENIED, Answer(Verdict.THROTTLED, "HTTP 503", retry_after=50.0)])
@@ -121,25 +132,25 @@ def test_a_late_failure_from_before_the_opening_neither_ends_nor_moves_the_probe
     circuit = _opened()
     at = circuit.wait(0.0)
     for number in range(64):
-        assert circuit.settled(_visitor(number), late, 0.1, first=True, probe=False) is None
+        assert circuit.settled(_visitor(number), late, 0.1, first=True, probe=0) is None
     assert circuit.wait(0.0) == at
-    assert circuit.started()
-    assert circuit.settled(_visitor(1), late, at, first=True, probe=False) is None
-    assert circuit.wait(at) == math.inf
+    assert circuit.started(at)
+    assert circuit.settled(_visitor(1), late, at, first=True, probe=0) is None
+    assert circuit.wait(at) == PROBE_SECONDS
 
 
 def test_a_probe_of_an_earlier_opening_does_not_end_a_later_one() -> None:
     """At most one probe is on its way, also when it opens twice; a bare flag lets an old answer free a third."""
     circuit = _opened()
-    first_probe = circuit.started()
+    first_probe = circuit.started(0.5)
     # An old request succeeds and closes it; then it fails again while the first probe still hangs.
-    assert circuit.settled(_visitor(5), FINE, 1.0, first=True, probe=False) is Shift.CLOSED
+    assert circuit.settled(_visitor(5), FINE, 1.0, first=True, probe=0) is Shift.CLOSED
     for number in range(FAILURES_TO_OPEN):
         _answer(circuit, number, DOWN, 2.0)
     assert circuit.is_open
-    assert circuit.started()
+    assert circuit.started(10.0)
     circuit.settled(_visitor(1), DOWN, 10.0, first=False, probe=first_probe)
-    assert circuit.wait(10.0) == math.inf
+    assert circuit.wait(10.0) == PROBE_SECONDS
 
 
 @pytest.mark.parametrize("answer", [DOWN, BUSY, UNREACHED, Answer(Verdict.TIMEOUT)])
@@ -157,7 +168,7 @@ def test_recovery_is_seen_within_two_seconds(answer: Answer) -> None:
     now += circuit.wait(now)
     assert _answer(circuit, 1, FINE, now) is Shift.CLOSED
     assert circuit.wait(now) == 0
-    assert circuit.blames_update(DOWN)
+    assert circuit.blames_update(_visitor(2), DOWN, now)
 
 
 def test_a_refused_token_is_probed_slowly() -> None:
@@ -193,10 +204,10 @@ def test_few_bad_visitors_leave_it_healthy_and_many_do_not() -> None:
         _answer(circuit, turn, FINE)
         for poison in range(5):
             _answer(circuit, -poison, DOWN, first=False)
-        assert circuit.blames_update(DOWN)
+        assert circuit.blames_update(_visitor(-1), DOWN, 0.0)
     for turn in range(50):
         _answer(circuit, turn, FINE if turn % 2 else DOWN)
-    assert not circuit.blames_update(DOWN)
+    assert not circuit.blames_update(_visitor(-1), DOWN, 0.0)
 
 
 def test_bad_updates_that_are_left_alone_are_no_outage() -> None:
@@ -205,8 +216,8 @@ def test_bad_updates_that_are_left_alone_are_no_outage() -> None:
     for number in range(10):
         _answer(circuit, number, BAD if number % 2 else FINE)
     for turn in range(100):
-        assert _answer(circuit, turn % 5, BAD, first=False) is None
-        assert circuit.blames_update(BAD)
+        assert _answer(circuit, turn % 5, BAD, 20.0, first=False) is None
+        assert circuit.blames_update(_visitor(turn % 5), BAD, 20.0)
 
 
 def test_a_lone_visitor_in_an_outage_is_not_blamed() -> None:
@@ -215,6 +226,21 @@ def test_a_lone_visitor_in_an_outage_is_not_blamed() -> None:
     blamed = 0
     for turn in range(100):
         _answer(circuit, 1, DOWN, first=turn == 0)
-        blamed += circuit.blames_update(DOWN)
+        blamed += circuit.blames_update(_visitor(1), DOWN, 0.0)
     assert blamed < FAILURES_TO_OPEN
-    assert not circuit.blames_update(UNREACHED)
+    assert not circuit.blames_update(_visitor(1), UNREACHED, 0.0)
+
+
+def test_nobody_is_blamed_while_an_outage_may_be_opening() -> None:
+    """With few attempts allowed, a count of failures alone makes dead letters before the circuit is open."""
+    circuit = Circuit()
+    _answer(circuit, 1, FINE)
+    _answer(circuit, 2, BAD, 1.0)
+    assert circuit.blames_update(_visitor(2), BAD, 1.0), "alone, it may well be its own fault"
+    _answer(circuit, 3, BAD, 2.0)
+    assert not circuit.blames_update(_visitor(2), BAD, 3.0)
+    assert not circuit.blames_update(_visitor(3), BAD, 3.0)
+    assert circuit.blames_update(_visitor(3), BAD, 2.0 + DOUBT_SECONDS), "nobody else tries: no outage came of it"
+    _answer(circuit, 4, BAD, 13.0)
+    _answer(circuit, 5, FINE, 13.0)
+    assert circuit.blames_update(_visitor(3), BAD, 13.0), "others get through"

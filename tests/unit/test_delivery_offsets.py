@@ -1,6 +1,9 @@
 """What may be committed, in the small tables that the state machine's failures are easier to read by."""
 
 from connector.delivery.offsets import PartitionOffsets, TopicPartition
+from connector.events.change import Visitor
+
+V = Visitor("pcId", "v")
 
 
 def _tracker() -> PartitionOffsets:
@@ -23,7 +26,7 @@ def test_completion_out_of_order_never_passes_the_first_that_is_open() -> None:
     """The commit waits for the lowest open offset; "highest done" would lose what is below it."""
     tracker = _tracker()
     for offset in (5, 6, 9):
-        tracker.open(offset)
+        tracker.open(offset, V)
     tracker.position = 10
     tracker.close(9)
     tracker.close(6)
@@ -35,5 +38,5 @@ def test_completion_out_of_order_never_passes_the_first_that_is_open() -> None:
 def test_an_open_first_record_holds_before_the_position_moves() -> None:
     """Between open and the move of the position the record is safe, even as the first one of all."""
     tracker = _tracker()
-    tracker.open(7)
+    tracker.open(7, None)
     assert tracker.committable == 7

@@ -12,7 +12,7 @@ def _update(*firsts: int) -> tuple[Update, list[Part], list[PartitionOffsets]]:
     update = Update(VISITOR, 0.0)
     trackers = [PartitionOffsets(TopicPartition("t", number)) for number in range(len(firsts))]
     for tracker, first in zip(trackers, firsts, strict=True):
-        tracker.open(first)
+        tracker.open(first, None)
         tracker.position = first + 1
         update.parts[tracker] = Part(first, first * 1_000)
     return update, list(update.parts.values()), trackers
@@ -73,7 +73,7 @@ def test_absorbing_merges_values_and_receipts() -> None:
     update, (part,), (tracker,) = _update(3)
     update.write(part, {"a": "1", "b": "1"})
     newer = Update(VISITOR, 0.0)
-    tracker.open(7)
+    tracker.open(7, None)
     tracker.position = 8
     theirs = newer.parts[tracker] = Part(7, 7_000)
     theirs.records = 4
@@ -91,7 +91,7 @@ def test_absorbing_takes_over_another_partition_with_its_receipt() -> None:
     update, (part,), _ = _update(3)
     update.write(part, {"a": "1"})
     other = PartitionOffsets(TopicPartition("t", 9))
-    other.open(50)
+    other.open(50, None)
     other.position = 51
     newer = Update(VISITOR, 0.0)
     theirs = newer.parts[other] = Part(50, 1_000)
@@ -107,7 +107,7 @@ def test_absorbing_by_event_time_keeps_the_newer_truth_that_waited_longer() -> N
     """Between a returned update and what came meanwhile event time decides, not who came later."""
     update, (part,), (tracker,) = _update(3)
     update.write_at(part, {"a": "new"}, {"a": 20.0})
-    tracker.open(7)
+    tracker.open(7, None)
     newer = Update(VISITOR, 0.0)
     theirs = newer.parts[tracker] = Part(7, 7_000)
     newer.write_at(theirs, {"a": "old", "b": "x"}, {"a": 10.0, "b": 10.0})

@@ -118,7 +118,7 @@ def test_what_comes_during_a_request_waits_for_it(first: Answer) -> None:
             bench.source.feed()
             await asyncio.sleep(1)
             assert len(bench.sender.sent) == 1
-            assert log.committed == {}
+            assert log.committed == {P0: 0}
             await bench.settle(60)
         assert bench.sender.overlaps == 0
         assert [attributes["a"] for _, _, attributes in bench.sender.sent] == ["old", "new"]
@@ -294,10 +294,10 @@ def test_a_failed_commit_is_said_again() -> None:
         async with Bench(log, commit_interval=1.0) as bench:
             bench.source.fail_commits = 3
             await asyncio.sleep(3.9)
-            assert log.committed == {}
+            assert log.committed == {P0: 0}
             await asyncio.sleep(2)
             assert log.committed == {P0: 1}
-            assert len(bench.source.commits) == 1
+            assert bench.source.commits == [{P0: 0}, {P0: 1}], "the start, and what is true now"
 
     run(main())
 

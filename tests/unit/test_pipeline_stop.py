@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from connector.delivery.answer import Answer, Verdict
-from connector.delivery.offsets import TopicPartition
+from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
 from connector.delivery.tally import Done
 from connector.errors import Fatal
 from connector.kafka.errors import Kind, Trouble
@@ -178,7 +178,7 @@ def test_a_crash_of_a_worker_ends_the_process() -> None:
 
 
 class _BrokenSource(FakeSource):
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+    async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
         del offsets
         raise ZeroDivisionError
 

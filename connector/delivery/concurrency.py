@@ -1,0 +1,90 @@
+"""How many requests may be in flight: as many as the endpoint answers without making them wait."""
+
+import math
+
+FIRST = 8
+"""Slots at the start; the first answers double them."""
+WINDOW = 16
+"""At least so many answers are judged together."""
+RISE = 2.0
+"""The median of a window that is so many times the lowest of late says that requests queue somewhere."""
+EASE = 0.7
+"""What is left of the slots when they do."""
+EASE_FLOOR = 8.0
+"""Latency alone never takes the last of them: it may have risen for a reason that has nothing to do with us."""
+CUT = 0.5
+"""What is left of the slots when the endpoint says that it is overloaded, or says nothing."""
+FORGET_SECONDS = 5.0
+"""The lowest latency is that of the current and the last stretch of so many seconds."""
+
+
+class Concurrency:
+    """Additive increase, multiplicative decrease, as TCP does it with a slow start.
+
+    More requests at once than rate times latency gain nothing: they wait at the endpoint, or in our own process, and
+    cost both. Slots grow only while half of them are in use: by one an answer up to the last level known to be good,
+    beyond it by one a round. At most one cut a round: answers to requests that were sent before a cut say nothing new.
+    """
+
+    __slots__ = (
+        "_began",
+        "_cut_at",
+        "_latencies",
+        "_level",
+        "_limit",
+        "_lowest",
+        "_lowest_before",
+        "_maximum",
+        "slots",
+    )
+
+    def __init__(self, maximum: int) -> None:
+        """`maximum` is never passed."""
+        self._maximum = float(maximum)
+        self._limit = min(float(FIRST), self._maximum)
+        self._level = self._maximum
+        self._latencies: list[float] = []
+        self._cut_at = -math.inf
+        self._began = -math.inf
+        self._lowest = self._lowest_before = math.inf
+        self.slots = int(self._limit)
+        """Requests that may be in flight now."""
+
+    def answered(self, seconds: float, now: float, in_flight: int) -> None:
+        """The endpoint did its work in so many seconds, while so many requests were in flight, this one included."""
+        if 2 * in_flight >= self.slots and self._limit < self._maximum:
+            self._set(self._limit + (1.0 if self._limit < self._level else 1.0 / self._limit))
+        latencies = self._latencies
+        latencies.append(seconds)
+        if len(latencies) >= WINDOW and len(latencies) >= self.slots:
+            self._judge(sorted(latencies)[len(latencies) // 2], now)
+            latencies.clear()
+
+    def overloaded(self, began: float, now: float) -> None:
+        """A request that began then got a 429, a 503 or no answer in time."""
+        if began >= self._cut_at:
+            self._cut_at = now
+            self._set(max(1.0, self._limit * CUT))
+            self._level = self._limit
+
+    def recovered(self, in_flight: int) -> None:
+        """The endpoint works again after an outage: what was learnt in it does not count.
+
+        What is in flight are probes that still hang; they must not take the slots of what can go now.
+        """
+        self._level = self._maximum
+        self._set(max(self._limit, float(in_flight + FIRST)))
+        self._latencies.clear()
+
+    def _judge(self, median: float, now: float) -> None:
+        if now - self._began >= FORGET_SECONDS:
+            self._began = now
+            self._lowest_before, self._lowest = self._lowest, math.inf
+        self._lowest = min(self._lowest, median)
+        if median > RISE * min(self._lowest, self._lowest_before) and self._limit > EASE_FLOOR:
+            self._set(max(EASE_FLOOR, self._limit * EASE))
+            self._level = self._limit
+
+    def _set(self, limit: float) -> None:
+        self._limit = min(limit, self._maximum)
+        self.slots = int(self._limit)

@@ -1,0 +1,28 @@
+"""Whether the partitions are still ours: a replica that was frozen past its session may not know that they are not."""
+
+import math
+
+
+class Lease:
+    """Sending is allowed for so long after a moment at which the group knew us.
+
+    The group gives a member's partitions away when it has not heard of it for the session timeout. A request may be on
+    the wire for the request timeout. So a request that begins within the session less that is over before a successor
+    can have sent a newer value. The times must come from a clock that runs on while the process or its machine sleeps.
+    """
+
+    __slots__ = ("_asked", "seconds")
+
+    def __init__(self) -> None:
+        """Nothing may be sent before `seconds` is known and the lease renewed."""
+        self.seconds = 0.0
+        """The session timeout less the request timeout, less some margin."""
+        self._asked = -math.inf
+
+    def renew(self, asked: float) -> None:
+        """The group acknowledged what was asked at this moment; it knew us then or later."""
+        self._asked = max(self._asked, asked)
+
+    def left(self, now: float) -> float:
+        """Seconds for which sending is still allowed; 0 or less: not until it is renewed."""
+        return self._asked + self.seconds - now

@@ -1,0 +1,26 @@
+"""What the pipeline has to know of the settings, so that it needs to know nothing of where they come from."""
+
+from dataclasses import dataclass
+
+from connector.delivery.coalescer import Order
+from connector.delivery.retry import RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineConfig:
+    """Times in seconds."""
+
+    retry: RetryPolicy
+    linger: float = 1.0
+    order: Order = Order.OFFSET
+    max_visitors: int = 200_000
+    max_bytes: int = 256 << 20
+    max_in_flight: int = 64
+    updates_per_second: float = 200.0
+    """For the whole group; 0: no limit."""
+    accept_unconfirmed: bool = True
+    commit_interval: float = 5.0
+    shutdown_grace: float = 25.0
+    request_timeout: float = 10.0
+    max_dead_letters_in_a_row: int = 1_000
+    max_dead_letter_ratio: float = 0.5

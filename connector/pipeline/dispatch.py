@@ -1,0 +1,203 @@
+"""The wire: one update at a time a worker, one request at a time a visitor, every attempt through the gate."""
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import structlog
+
+from connector.bell import Bell
+from connector.delivery.answer import Answer, Verdict
+from connector.delivery.circuit import Shift
+from connector.delivery.coalescer import Coalescer
+from connector.delivery.gate import Gate, Pass
+from connector.delivery.tally import Done, Tally
+from connector.delivery.update import Update
+from connector.events.change import Visitor
+from connector.pipeline.burial import Burial
+from connector.pipeline.config import PipelineConfig
+from connector.pipeline.edges import Sender
+from connector.pipeline.say import Say
+from connector.target.render import Rendered, Request
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class Dispatch:
+    """Takes the update that is due longest, sends it when the gate lets it, and settles what came of it."""
+
+    def __init__(  # noqa: PLR0913 - every room that a delivery passes
+        self,
+        config: PipelineConfig,
+        coalescer: Coalescer,
+        gate: Gate,
+        burial: Burial,
+        tally: Tally,
+        say: Say,
+        bell: Bell,
+        *,
+        render: Callable[[Visitor, Mapping[str, str]], Rendered],
+        sender: Sender,
+        rng: random.Random,
+        now: Callable[[], float],
+        awake: Callable[[], float],
+        moved: Callable[[], None],
+    ) -> None:
+        """`now` is the loop's clock, `awake` the lease's; `moved` is called when an update is settled."""
+        self._config = config
+        self._coalescer = coalescer
+        self._gate = gate
+        self._burial = burial
+        self._tally = tally
+        self._say = say
+        self._bell = bell
+        self._render = render
+        self._sender = sender
+        self._rng = rng
+        self._now = now
+        self._awake = awake
+        self._moved = moved
+        self._turn = asyncio.Lock()
+
+    async def work(self) -> None:
+        """Deliver one update after the other, for ever; `max_in_flight` of these run side by side."""
+        while True:
+            now = self._now()
+            if self._coalescer.due_in(now) <= 0 and self._gate.wait(now, self._awake()) <= 0:
+                update, attempt = self._coalescer.take(now), self._gate.enter(now)
+            else:
+                update, attempt = await self._next()
+            await self._deliver(update, attempt)
+
+    async def _next(self) -> tuple[Update, Pass]:
+        """Wait for an update that is due and may go, and take it; until then it is open for newer values.
+
+        One worker waits for its turn at the gate, the others queue behind it: no thundering herd at each ring.
+        """
+        async with self._turn:
+            while True:
+                now = self._now()
+                wait = max(self._coalescer.due_in(now), self._gate.wait(now, self._awake()))
+                if wait <= 0:
+                    return self._coalescer.take(now), self._gate.enter(now)
+                await self._bell.wait(wait)
+
+    async def _deliver(self, update: Update, attempt: Pass) -> None:
+        """One update's time in flight: its requests, mostly one, and then its end."""
+        rendered = self._render(update.visitor, update.attributes)
+        rejected = dict.fromkeys(rendered.unfit, "fits in no request, even alone")
+        for index, request in enumerate(rendered.requests):
+            if index:
+                if not await self._may_go_on(update, request):
+                    self._give_back(update, self._now(), update.attempts)
+                    return
+                attempt = self._gate.enter(self._now())
+            answer = await self._attempt(update, request, attempt)
+            if answer.verdict is Verdict.ACCEPTED:
+                if len(rendered.requests) > 1 or rejected:
+                    update.forget(request.names)
+            elif answer.verdict is Verdict.REJECTED:
+                rejected.update(dict.fromkeys(request.names, answer.reason))
+            else:
+                self._retry(update, answer)
+                return
+        if not rendered.requests:
+            self._gate.abandon(attempt)
+        if rejected:
+            self._bury(update, "Rejected", "; ".join(sorted(set(rejected.values()))))
+        else:
+            self._accepted(update)
+
+    async def _may_go_on(self, update: Update, request: Request) -> bool:
+        """Between two requests of one update: not while the circuit is open, and not with what was taken from us."""
+        while True:
+            now = self._now()
+            ours = not any(partition.revoking for partition in update.parts)
+            if self._gate.circuit.wait(now) > 0 or not ours or not update.attributes.keys() >= {*request.names}:
+                return False
+            if (wait := self._gate.wait(now, self._awake())) <= 0:
+                return True
+            await self._bell.wait(wait)
+
+    async def _attempt(self, update: Update, request: Request, attempt: Pass) -> Answer:
+        """One request: counted, timed, and told to the gate."""
+        try:
+            answer = await self._sender.send(request)
+        except asyncio.CancelledError:
+            self._tally.requests[Verdict.TIMEOUT] += 1  # It left the process and may have been applied.
+            self._gate.abandon(attempt)
+            raise
+        now = self._now()
+        self._tally.requests[answer.verdict] += 1
+        self._tally.request_seconds.observe(now - attempt.began)
+        if answer.verdict is not Verdict.ACCEPTED:
+            answer = self._read(answer)
+        shift = self._gate.leave(attempt, update.visitor, answer, now, first=update.attempts == 0)
+        if shift is not None:
+            self._say_shift(shift, answer)
+            self._bell.ring()
+        return answer
+
+    def _read(self, answer: Answer) -> Answer:
+        """Read an answer as the settings want it read."""
+        if answer.verdict is Verdict.UNCONFIRMED:
+            self._say("target_unconfirmed", reason=answer.reason, accepted=self._config.accept_unconfirmed)
+            if self._config.accept_unconfirmed:
+                return Answer(Verdict.ACCEPTED, answer.reason)
+        longest = self._config.retry.maximum
+        if answer.retry_after is not None and answer.retry_after > longest:
+            return replace(answer, retry_after=longest)
+        return answer
+
+    def _accepted(self, update: Update) -> None:
+        tally = self._tally
+        records, oldest_ms = 0, math.inf
+        for part in update.parts.values():
+            records += part.records
+            oldest_ms = min(oldest_ms, part.oldest_ms)
+        if records:
+            tally.events_done[Done.ACCEPTED] += records
+            tally.updates_accepted += 1
+            if oldest_ms >= 0:  # A topic of the oldest message format has no timestamps.
+                tally.event_age_seconds.observe(max(0.0, time.time() - oldest_ms / 1000))
+            self._burial.accepted()
+        self._settle(update)
+
+    def _retry(self, update: Update, answer: Answer) -> None:
+        """It goes again with the newest values, or is a dead letter when it failed too often by its own fault."""
+        now = self._now()
+        policy = self._config.retry
+        attempts = update.attempts + self._gate.circuit.blames_update(update.visitor, answer, now)
+        if attempts >= policy.max_attempts:
+            self._bury(update, "RetriesExhausted", f"failed {attempts} times, at last: {answer.reason}")
+            return
+        asked = answer.retry_after or 0.0
+        delay = asked if self._gate.circuit.is_open else policy.delay(attempts, answer.retry_after, self._rng)
+        log.debug("update_retried", visitor=update.visitor, attempts=attempts, seconds=delay, reason=answer.reason)
+        self._give_back(update, now + delay, attempts)
+
+    def _give_back(self, update: Update, due: float, attempts: int) -> None:
+        self._tally.events_done[Done.HANDED_OVER] += self._coalescer.give_back(update, due, attempts)
+        self._bell.ring()
+
+    def _bury(self, update: Update, error: str, reason: str) -> None:
+        if update.attributes:
+            self._burial.bury(update, error, reason, self._settle)
+        else:
+            self._accepted(update)
+
+    def _settle(self, update: Update) -> None:
+        self._coalescer.settle(update)
+        self._moved()
+
+    def _say_shift(self, shift: Shift, answer: Answer) -> None:
+        if shift is Shift.CLOSED:
+            self._say("circuit_closed", level="info")
+        elif answer.verdict is Verdict.UNAUTHORIZED:
+            remedy = "renew TARGET_AUTH_TOKEN or its file; nothing is lost meanwhile"
+            self._say("target_unauthorized", level="error", reason=answer.reason, remedy=remedy)
+        else:
+            self._say("circuit_opened", reason=answer.reason, verdict=answer.verdict.value)

@@ -1,0 +1,53 @@
+"""The outside as the pipeline sees it: Protocols that the real edges and the fakes of the tests both fit."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from connector.delivery.answer import Answer
+from connector.delivery.letter import DeadLetter
+from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
+from connector.kafka.ports import Listener
+from connector.target.render import Request
+
+
+class Source(Protocol):
+    """Where records come from: the consumer thread, or a fake of it."""
+
+    def start(self, listener: Listener) -> None:
+        """Begin; from now on the listener is called on this event loop."""
+        ...
+
+    def more(self) -> None:
+        """Grant one more batch. Without credit nothing is handed on, and soon consumption is paused."""
+        ...
+
+    async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
+        """Commit what of this is still owned; raises CommitFailed when it is not known to have taken effect.
+
+        True says that the group knew this member at some moment after the call; False that nothing of it is owned.
+        """
+        ...
+
+    async def close(self, seconds: float) -> None:
+        """Leave the group, within so many seconds; what is still owned is revoked and committed first."""
+        ...
+
+
+class Sender(Protocol):
+    """The endpoint: one request, one answer, never an exception."""
+
+    async def send(self, request: Request) -> Answer:
+        """Send once."""
+        ...
+
+    def bound(self, seconds: float) -> None:
+        """From now on no request may last longer than this."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """Where dead letters go."""
+
+    async def send(self, letter: DeadLetter) -> None:
+        """Return when all in-sync replicas have it; raises Fatal when it can never be written."""
+        ...

@@ -1,0 +1,416 @@
+"""The group's side: records in, offsets out, and the life of the process between its first and its last commit."""
+
+import asyncio
+import random
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+
+import structlog
+
+from connector.bell import Bell
+from connector.delivery.circuit import Circuit
+from connector.delivery.coalescer import Coalescer
+from connector.delivery.gate import Gate
+from connector.delivery.offsets import OffsetAndMetadata, PartitionOffsets, TopicPartition
+from connector.delivery.owed import MAX_CHARACTERS
+from connector.delivery.ports import Record
+from connector.delivery.tally import Done, Tally
+from connector.errors import CommitFailed
+from connector.events.change import Change, Refused, Visitor
+from connector.kafka.errors import Kind, Trouble
+from connector.pipeline.burial import Burial
+from connector.pipeline.config import PipelineConfig
+from connector.pipeline.dispatch import Dispatch
+from connector.pipeline.edges import DeadLetters, Sender, Source
+from connector.pipeline.say import Say
+from connector.target.render import Rendered
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+LOW_WATER = 0.9
+"""Consumption goes on when this share of the bound is pending: hysteresis, so that it does not flutter."""
+CLOSING_SECONDS = 5.0
+"""Of the grace time, what is kept for the last commit and for leaving the group."""
+LEAST_CLOSING_SECONDS = 1.0
+COMMIT_UPDATES = 1_000
+"""So many settled updates are committed at once, so that a crash at full speed does not repeat a whole interval."""
+COMMIT_AGAIN_SECONDS = 1.0
+"""After a failed commit, when the next one decides whether we may go on sending."""
+LEASE_MARGIN = 0.05
+"""Of the session, for what clocks and timers are off by."""
+RENEWALS = 4
+"""So often within the lease the group is asked, so that three lost answers do not stop us."""
+
+
+class Pipeline:
+    """Joins the rooms; owns every decision's state and nothing of the outside."""
+
+    def __init__(
+        self,
+        config: PipelineConfig,
+        *,
+        decode: Callable[[bytes], Change],
+        render: Callable[[Visitor, Mapping[str, str]], Rendered],
+        source: Source,
+        sender: Sender,
+        dead_letters: DeadLetters,
+        rng: random.Random,
+        awake: Callable[[], float],
+    ) -> None:
+        """Make it on the loop that runs it. `awake` is the lease's clock: it runs on while the machine sleeps."""
+        self._config = config
+        self._decode = decode
+        self._source = source
+        self._sender = sender
+        self._request_timeout = config.request_timeout
+        self._awake = awake
+        # One clock for timers and decisions, so that a test's virtual one drives both.
+        self._now = asyncio.get_running_loop().time
+        self._bell = Bell()
+        say = self._say = Say(self._now)
+        self.tally = Tally()
+        self.coalescer = Coalescer(config.linger, config.order, config.max_in_flight)
+        self.gate = Gate(config.max_in_flight)
+        self.burial = Burial(config, dead_letters, self.tally, say, moved=self._moved, fail=self._fail)
+        self._dispatch = Dispatch(
+            config,
+            self.coalescer,
+            self.gate,
+            self.burial,
+            self.tally,
+            say,
+            self._bell,
+            render=render,
+            sender=sender,
+            rng=rng,
+            now=self._now,
+            awake=awake,
+            moved=self._moved,
+        )
+        self.assigned_partitions: dict[TopicPartition, PartitionOffsets] = {}
+        self.log_ends: dict[TopicPartition, int] = {}
+        self.starved = False
+        """True while no credit is granted because too much is pending."""
+        self.draining = False
+        self._by_topic: dict[str, dict[int, PartitionOffsets]] = {}
+        self._totals: Mapping[str, int] = {}
+        self._failure: BaseException | None = None
+        self._credits_due = 0
+        self._commit_wanted = asyncio.Event()
+        self._committed_updates = 0
+        self._metadata_characters = MAX_CHARACTERS
+
+    @property
+    def circuit(self) -> Circuit:
+        """Whether the endpoint is held to be down."""
+        return self.gate.circuit
+
+    @property
+    def events_pending(self) -> int:
+        """Records taken and not done."""
+        return self.coalescer.records + self.burial.letters
+
+    # The life of the process.
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then drain; raises Fatal when going on would lose something."""
+        loop = asyncio.get_running_loop()
+        stopped = loop.create_task(self._ring_when(stop))
+        workers = [loop.create_task(self._dispatch.work()) for _ in range(self._config.max_in_flight)]
+        committer = loop.create_task(self._commit_regularly())
+        for task in (*workers, committer):
+            task.add_done_callback(self._crashed)
+        closing = min(CLOSING_SECONDS, max(self._config.shutdown_grace, LEAST_CLOSING_SECONDS))
+        deadline = loop.time() + self._config.shutdown_grace
+        self._source.start(self)
+        try:
+            while not stop.is_set() and self._failure is None:
+                await self._bell.wait()
+            self.draining = True
+            deadline = loop.time() + max(self._config.shutdown_grace, closing)
+            if self._failure is None:
+                await self._drain(deadline - closing)
+        finally:
+            self.draining = True
+            deadline = min(deadline, loop.time() + closing)
+            ending = (stopped, committer, *workers, *self.burial.tasks)
+            for task in ending:
+                task.cancel()
+            await asyncio.gather(*ending, return_exceptions=True)
+            try:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(deadline - closing / 2):
+                        await self._commit()
+            finally:
+                await self._source.close(max(0.0, deadline - loop.time()))
+        if self._failure is not None:
+            raise self._failure
+
+    async def _drain(self, deadline: float) -> None:
+        """Send what comes due before the deadline; the rest is handed over, which costs no call."""
+        began = self._now()
+        log.info("drain_started", updates_pending=len(self.coalescer), seconds=round(deadline - began, 1))
+        while (now := self._now()) < deadline and self._failure is None:
+            to_send = self.coalescer.due_in(deadline) <= 0 and not self.circuit.is_open
+            if not (to_send or self.coalescer.in_flight or self.burial.letters):
+                break
+            await self._bell.wait(deadline - now)
+        log.info("drain_finished", updates_left=len(self.coalescer), seconds=round(self._now() - began, 1))
+
+    async def _ring_when(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._bell.ring()
+
+    def _crashed(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = self._failure or error
+        self.draining = True
+        self._bell.ring()
+
+    # What the group does: the Listener of the source.
+
+    def assigned(self, partitions: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        """Start fresh trackers, and ask the group at once whether it knows us: nothing goes before it answers."""
+        for name, start in partitions.items():
+            tracker = self.assigned_partitions[name] = PartitionOffsets(name, start)
+            self._by_topic.setdefault(name.topic, {})[name.partition] = tracker
+            if (earlier := tracker.recovering) is not None:
+                log.info(
+                    "recovery_started",
+                    topic=name.topic,
+                    partition=name.partition,
+                    offset=earlier.offset,
+                    until=earlier.until,
+                    owed=len(earlier.firsts),
+                )
+        self._share_rate()
+        self._bell.ring()
+        self._commit_wanted.set()
+        log.info("partitions_assigned", partitions=_names(partitions), owned=len(self.assigned_partitions))
+
+    def session(self, seconds: float) -> None:
+        """Bound the lease on the partitions, and each request, by how long the group waits for a silent member."""
+        longest = seconds / 2
+        if longest < self._request_timeout:
+            remedy = "make the group's session at least twice TARGET_TIMEOUT_SECONDS, or lower that"
+            log.warning("request_timeout_reduced", seconds=longest, remedy=remedy)
+            self._request_timeout = longest
+            self._sender.bound(longest)
+        self.gate.lease.seconds = seconds * (1 - LEASE_MARGIN) - self._request_timeout
+        self._commit_wanted.set()
+
+    def counted(self, totals: Mapping[str, int]) -> None:
+        """Take the share of the rate that follows from the number of partitions."""
+        self._totals = totals
+        self._share_rate()
+        self._bell.ring()
+
+    def records(self, batch: Sequence[Record]) -> None:
+        """Take a batch in: decode, coalesce, and move each partition's position."""
+        if self.draining:
+            return
+        now = self._now()
+        decode, add, by_topic = self._decode, self.coalescer.add, self._by_topic
+        only = next(iter(by_topic.values())) if len(by_topic) == 1 else None
+        recovering = any(tracker.recovering for tracker in self.assigned_partitions.values())
+        good = decoded = size = strange = skipped = passed_over = 0
+        current = last = None
+        for record in batch:
+            partition = (only or by_topic.get(record.topic(), _NONE)).get(record.partition())
+            if partition is None:
+                strange += 1  # Taken from us while it was on its way here: its next owner reads it.
+                continue
+            if partition is not current:  # A batch is a few runs, each of one partition.
+                _move(current, last)
+                current = partition
+            last = record
+            value = record.value()
+            if value is None:
+                skipped += 1
+                continue
+            try:
+                change = decode(value)
+            except Refused as refused:
+                self.burial.decoded(good)
+                decoded, good = decoded + good, 0
+                if recovering and _is_done(partition, record, None):
+                    skipped += 1
+                elif not self.burial.refuse(record, partition, refused):
+                    strange += len(batch) - batch.index(record) - 1
+                    break
+                continue
+            good += 1
+            if not change.attributes or (recovering and _is_done(partition, record, change.visitor)):
+                passed_over += 1
+                continue
+            length = len(value)
+            size += length
+            add(change, partition, record, now, length)
+        _move(current, last)
+        self.burial.decoded(good)
+        self.coalescer.added(decoded + good - passed_over, size)
+        self.tally.events_consumed += len(batch) - strange
+        self.tally.events_done[Done.SKIPPED] += skipped + passed_over
+        self._credits_due += 1
+        self._grant()
+        self._bell.ring()
+
+    async def revoked(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, OffsetAndMetadata]:
+        """Finish what is on the wire, hand over the rest, and say what to commit."""
+        going = [self.assigned_partitions[name] for name in partitions if name in self.assigned_partitions]
+        for tracker in going:
+            tracker.revoking = True
+        self._hand_over(self.coalescer.drop_waiting(going))
+        self._bell.ring()  # What waits between two requests of one update need not wait for its turn.
+        deadline = self._now() + self._request_timeout
+        while (left := deadline - self._now()) > 0 and not self._tasks_are_over():
+            if not self.coalescer.is_flying(going) and not any(tracker.letters for tracker in going):
+                break
+            await self._bell.wait(left)
+        standing = {
+            tracker.name: tracker.to_commit(self._metadata_characters) for tracker in going if tracker.committable >= 0
+        }
+        self._detach(going)
+        log.info("partitions_revoked", partitions=_names(partitions), owned=len(self.assigned_partitions))
+        return standing
+
+    def lost(self, partitions: Sequence[TopicPartition]) -> None:
+        """Someone else may own these already: let go at once, settle nothing."""
+        gone = [self.assigned_partitions[name] for name in partitions if name in self.assigned_partitions]
+        if not gone:
+            return
+        self._hand_over(self.coalescer.drop_waiting(gone))
+        self._detach(gone)
+        log.warning("partitions_lost", partitions=_names(partitions), owned=len(self.assigned_partitions))
+
+    def ends(self, ends: Mapping[TopicPartition, int]) -> None:
+        """Remember how long the logs are, for the lag."""
+        self.log_ends.update({name: end for name, end in ends.items() if name in self.assigned_partitions})
+
+    def trouble(self, trouble: Trouble) -> None:
+        """Say what Kafka says, once and then with backoff."""
+        if trouble.kind is not Kind.IGNORABLE:
+            about = trouble.code + _DIGITS.sub("", trouble.detail)
+            self._say(trouble.event, about=about, code=trouble.code, detail=trouble.detail, remedy=trouble.remedy)
+
+    def failed(self, error: Exception) -> None:
+        """The consumer cannot go on, so neither can we."""
+        self._fail(error)
+
+    def _detach(self, trackers: Sequence[PartitionOffsets]) -> None:
+        """The assignment is over: whatever still refers to it settles nothing."""
+        self._hand_over(self.coalescer.drop_flying(trackers))
+        for tracker in trackers:
+            if tracker.detached:
+                continue  # Lost while its revoke was waiting.
+            self._hand_over(self.burial.give_up(tracker))
+            tracker.detached = True
+            del self.assigned_partitions[tracker.name]
+            del self._by_topic[tracker.name.topic][tracker.name.partition]
+            self.log_ends.pop(tracker.name, None)
+        self._share_rate()
+        self._moved()
+
+    def _hand_over(self, records: int) -> None:
+        self.tally.events_done[Done.HANDED_OVER] += records
+
+    def _tasks_are_over(self) -> bool:
+        return self.draining and self.gate.in_flight == 0 and not self.burial.tasks
+
+    # Offsets.
+
+    async def _commit_regularly(self) -> None:
+        """Every interval, after so many settled updates, and as often as the lease needs it."""
+        while True:
+            self._commit_wanted.clear()
+            often = min(self._config.commit_interval, self.gate.lease.seconds / RENEWALS or COMMIT_AGAIN_SECONDS)
+            next_at = self._now() + often
+            await self._commit()
+            if self.assigned_partitions and self.gate.lease.left(self._awake()) <= 0:
+                next_at = min(next_at, self._now() + COMMIT_AGAIN_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(next_at):
+                    await self._commit_wanted.wait()
+
+    async def _commit(self) -> None:
+        """Commit what moved; all of it when the lease wants an answer of the group.
+
+        A failed commit is unknown, not undone: the next one says again what is true then.
+        """
+        trackers = [tracker for tracker in self.assigned_partitions.values() if tracker.committable >= 0]
+        standing = {tracker: tracker.to_commit(self._metadata_characters) for tracker in trackers}
+        moved = {tracker: place for tracker, place in standing.items() if place != tracker.committed}
+        asked = self._awake()
+        if self.gate.lease.left(asked) < self.gate.lease.seconds * (1 - 1 / RENEWALS):
+            moved = moved or standing
+        if not moved:
+            return
+        self._committed_updates = self.tally.updates_accepted
+        try:
+            acknowledged = await self._source.commit({tracker.name: place for tracker, place in moved.items()})
+        except CommitFailed as failed:
+            if failed.metadata_refused:
+                self._metadata_characters //= 2
+            self._say("commit_failed", reason=str(failed))
+            return
+        if acknowledged:
+            self.gate.lease.renew(asked)
+            self._bell.ring()
+            for tracker, place in moved.items():
+                tracker.committed = place
+
+    # Shares and bounds.
+
+    def _moved(self) -> None:
+        """Something was settled: there may be room for more records, a commit may be due, and someone may wait."""
+        if self.starved:
+            self._grant()
+        if self.tally.updates_accepted - self._committed_updates >= COMMIT_UPDATES:
+            self._commit_wanted.set()
+        self._bell.ring()
+
+    def _share_rate(self) -> None:
+        """Take the part of the group's rate that is the part of the partitions."""
+        total = sum(self._totals.values())
+        share = len(self.assigned_partitions) / total if total else 0.0
+        whole = self._config.updates_per_second or float("inf")
+        self.gate.rate.limit(min(share, 1.0) * whole if share else 0.0)
+
+    def _grant(self) -> None:
+        """Let the next batch come, unless too much is pending."""
+        margin = LOW_WATER if self.starved else 1.0
+        pending, size = len(self.coalescer), self.coalescer.size + self.burial.size
+        many = pending >= self._config.max_visitors * margin or size >= self._config.max_bytes * margin
+        full = many or self.burial.is_full
+        if full and not self.starved:
+            log.info("consumption_paused", updates_pending=pending, bytes=size, letters_pending=self.burial.letters)
+        elif self.starved and not full:
+            log.info("consumption_resumed", updates_pending=pending, bytes=size)
+        self.starved = full
+        while self._credits_due and not full:
+            self._credits_due -= 1
+            self._source.more()
+
+
+_NONE: dict[int, PartitionOffsets] = {}
+_DIGITS = re.compile(r"\d+")
+
+
+def _move(partition: PartitionOffsets | None, last: Record | None) -> None:
+    """All of the partition's records up to this one were taken."""
+    if partition is not None and last is not None:
+        partition.position = last.offset() + 1
+
+
+def _is_done(partition: PartitionOffsets, record: Record, visitor: Visitor | None) -> bool:
+    """Whether an earlier owner settled this record, by what the group's commit says."""
+    earlier = partition.recovering
+    return earlier is not None and earlier.is_done(record.offset(), visitor)
+
+
+def _names(partitions: Iterable[TopicPartition]) -> list[str]:
+    return [f"{topic}/{partition}" for topic, partition in partitions]

@@ -1,0 +1,221 @@
+"""A group coordinator that behaves as Kafka's does where it matters: sessions, cooperative hand-over, what it checks.
+
+What it does not check is as important: a member may commit a partition that it does not own, an older commit may land
+after a newer one, and a member that was thrown out is not told until it asks.
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
+from tests.simulation.timeline import Timeline
+
+NOTHING = OffsetAndMetadata(-1)
+
+
+class Client(Protocol):
+    """A member as the coordinator reaches it."""
+
+    def is_reachable(self) -> bool:
+        """Whether it answers now."""
+        ...
+
+    def told(self, what: str, names: list[TopicPartition]) -> None:
+        """Assign or revoke these."""
+        ...
+
+
+class Seat:
+    """A member that the group knows, until its session ends or it leaves."""
+
+    def __init__(self, number: int, client: Client) -> None:
+        self.number = number
+        self.client = client
+        self.heard = 0.0
+        self.silences = 0
+        self.mail: deque[tuple[str, TopicPartition]] = deque()
+
+
+class Refusal(Exception):
+    """A commit that is not taken."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Coordinator:
+    """Partitions, their owners and what was committed for them."""
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        rng: random.Random,
+        names: list[TopicPartition],
+        *,
+        session: float,
+        heartbeat: float,
+        poll_interval: float,
+        classic: bool,
+        most_characters: int,
+        trace: Callable[..., None],
+    ) -> None:
+        """`classic`: a commit keeps the session alive, as in that protocol. Times in seconds."""
+        self._timeline = timeline
+        self._rng = rng
+        self._session = session
+        self._heartbeat = heartbeat
+        self._poll_interval = poll_interval
+        self._classic = classic
+        self._most_characters = most_characters
+        self._trace = trace
+        self.seats: dict[int, Seat] = {}
+        self.owner: dict[TopicPartition, Seat | None] = dict.fromkeys(names)
+        self._going: dict[TopicPartition, Seat] = {}
+        """Whom a partition goes to when its owner has let go."""
+        self._numbers = 0
+        self.committed: dict[TopicPartition, OffsetAndMetadata] = {}
+
+    # Membership.
+
+    def join(self, client: Client) -> int:
+        """A new member, without partitions."""
+        self._numbers += 1
+        seat = self.seats[self._numbers] = Seat(self._numbers, client)
+        seat.heard = self._timeline.now
+        self._trace("joined", self._numbers)
+        self.rebalance()
+        return seat.number
+
+    def leave(self, number: int) -> None:
+        """It says goodbye, or its session is over: what it had goes to others at once."""
+        seat = self.seats.pop(number, None)
+        if seat is None:
+            return
+        self._trace("left", number)
+        for name, owner in self.owner.items():
+            if owner is seat:
+                self.owner[name] = None
+        self._going = {name: to for name, to in self._going.items() if to is not seat and self.owner[name] is not None}
+        self.rebalance()
+
+    def silent(self, number: int) -> None:
+        """From now on nothing is heard of it; its last heartbeat was a while ago."""
+        seat = self.seats.get(number)
+        if seat is None:
+            return
+        seat.heard = max(seat.heard, self._timeline.now - self._rng.uniform(0.0, self._heartbeat))
+        seat.silences += 1
+        self._timeline.at(seat.heard + self._session, self._expire, seat, seat.silences)
+
+    def heartbeat(self, number: int) -> bool:
+        """It is there again; False when the group does not know it any more."""
+        seat = self.seats.get(number)
+        if seat is None:
+            return False
+        seat.heard = self._timeline.now
+        seat.silences += 1
+        self._deliver(seat)
+        return True
+
+    def _expire(self, seat: Seat, silence: int) -> None:
+        if self.seats.get(seat.number) is not seat or seat.silences != silence:
+            return
+        if seat.heard + self._session > self._timeline.now + 1e-9:
+            self._timeline.at(seat.heard + self._session, self._expire, seat, silence)  # A commit was heard.
+            return
+        self._trace("session ended", seat.number)
+        self.leave(seat.number)
+
+    # Partitions.
+
+    def rebalance(self) -> None:
+        """As even as it can be, moving little: what is too much for one goes to whoever has least."""
+        if not self.seats:
+            return
+        will: dict[TopicPartition, Seat] = {}
+        load = dict.fromkeys(self.seats, 0)
+        most = -(-len(self.owner) // len(self.seats))
+        for name, owner in self.owner.items():
+            to = self._going.get(name, owner)
+            if to is not None and load[to.number] < most:
+                will[name] = to
+                load[to.number] += 1
+        for name in self.owner:
+            if name not in will:
+                least = min(load.values())
+                number = self._rng.choice([number for number, count in load.items() if count == least])
+                will[name] = self.seats[number]
+                load[number] += 1
+        for name, to in will.items():
+            self._move(name, to)
+
+    def shuffle(self) -> None:
+        """Some partition goes to some member, as when an assignor changes its mind."""
+        if len(self.seats) > 1:
+            self._move(self._rng.choice(list(self.owner)), self._rng.choice(list(self.seats.values())))
+
+    def released(self, number: int, names: list[TopicPartition]) -> None:
+        """A member has let go of what it was told to."""
+        seat = self.seats.get(number)
+        for name in names:
+            if seat is not None and self.owner[name] is seat:
+                self.owner[name] = None
+                to = self._going.pop(name, None)
+                if to is not None:
+                    self._move(name, to)
+        self.rebalance()
+
+    def _move(self, name: TopicPartition, to: Seat) -> None:
+        owner = self.owner[name]
+        if owner is None:
+            self.owner[name] = to
+            self._post(to, "assign", name)
+        elif owner is not to and name not in self._going:
+            self._going[name] = to
+            self._post(owner, "revoke", name)
+            self._timeline.after(self._poll_interval, self._expel, owner, name)
+
+    def _expel(self, seat: Seat, name: TopicPartition) -> None:
+        if self.seats.get(seat.number) is seat and self.owner[name] is seat and name in self._going:
+            self._trace("did not let go in time", seat.number)
+            self.leave(seat.number)
+
+    def _post(self, seat: Seat, what: str, name: TopicPartition) -> None:
+        seat.mail.append((what, name))
+        self._timeline.after(self._rng.uniform(0.0, self._heartbeat), self._deliver, seat)
+
+    def _deliver(self, seat: Seat) -> None:
+        """It learns with a heartbeat what is wanted of it."""
+        if self.seats.get(seat.number) is not seat or not seat.client.is_reachable():
+            return
+        while seat.mail:
+            what, name = seat.mail.popleft()
+            names = [name]
+            while seat.mail and seat.mail[0][0] == what:
+                names.append(seat.mail.popleft()[1])
+            seat.client.told(what, names)
+
+    # Offsets.
+
+    def commit(self, number: int, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> list[TopicPartition]:
+        """Take a commit of a member; returns the partitions whose metadata is too long. It may own none of them."""
+        seat = self.seats.get(number)
+        if seat is None:
+            raise Refusal("UNKNOWN_MEMBER_ID")
+        if self._classic:
+            seat.heard = self._timeline.now
+        refused = []
+        for name, where in offsets.items():
+            if len(where.metadata) > self._most_characters:
+                refused.append(name)
+            else:
+                self._trace("committed", number, name.partition, where.offset)
+                self.committed[name] = where
+        return refused
+
+    def standing(self, name: TopicPartition) -> OffsetAndMetadata:
+        """Where the group stands."""
+        return self.committed.get(name, NOTHING)

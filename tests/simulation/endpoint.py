@@ -1,0 +1,159 @@
+"""The endpoint: it applies an update at a time of its own, whatever becomes of the sender meanwhile.
+
+What a request may do after its sender gave up on it is bounded by the request timeout, for HTTP cannot promise more:
+a request is applied within that time after it left, or never.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from connector.delivery.answer import Answer, Verdict
+from connector.target.render import Request
+from tests.simulation.oracle import Oracle
+from tests.simulation.timeline import Lane, Process
+from tests.support.fakes import parse
+
+FINE = Answer(Verdict.ACCEPTED)
+REJECTED = Answer(Verdict.REJECTED, "HTTP 400")
+FAILED = Answer(Verdict.UNAVAILABLE, "HTTP 500", own=True)
+SILENCE = Answer(Verdict.TIMEOUT, "no whole answer in time")
+
+REJECTED_PREFIX = "r"
+"""Visitors whose id begins so are refused for good."""
+FAILING_PREFIX = "f"
+"""Likewise, but with a plain 500."""
+STUCK_PREFIX = "s"
+"""A plain 500, until the world calms down."""
+
+
+class Fate(NamedTuple):
+    """What becomes of a request: `answer` after `seconds` (None: none ever comes), applied after `applied` (or not)."""
+
+    answer: Answer | None
+    seconds: float
+    applied: float | None
+
+
+@dataclass
+class Health:
+    """How the endpoint does now."""
+
+    outage: str = ""
+    """A kind of `_OUTAGES`; empty: none."""
+    retry_after: float | None = None
+    trouble: float = 0.0
+    """Of requests that fail alone, at random."""
+    slowness: float = 0.05
+    cured: bool = False
+    """Visitors that were stuck are not any more."""
+
+
+OUTAGES = ("500", "503", "429", "401", "hang", "hang_applied", "refused", "reset")
+
+
+class Endpoint:
+    """Decides each request's fate when it arrives."""
+
+    def __init__(self, health: Health, rng: random.Random, timeout: float) -> None:
+        self.health = health
+        self._rng = rng
+        self._timeout = timeout
+
+    def fate(self, visitor: str) -> Fate:
+        rng, health = self._rng, self.health
+        seconds = rng.random() * health.slowness if rng.random() < 0.9 else rng.random() * self._timeout * 0.98
+        if health.outage:
+            return self._in_outage(health.outage, seconds)
+        if rng.random() < health.trouble:
+            return self._alone(seconds)
+        if visitor.startswith(REJECTED_PREFIX):
+            return Fate(REJECTED, seconds, None)
+        if visitor.startswith(FAILING_PREFIX) or (visitor.startswith(STUCK_PREFIX) and not health.cured):
+            return Fate(FAILED, seconds, None)
+        if seconds > self._timeout / 2:
+            # What is slow may have been done long before it is answered, or just then.
+            return Fate(FINE, seconds, seconds * rng.random() if rng.random() < 0.5 else seconds)
+        return Fate(FINE, seconds, seconds)
+
+    def _in_outage(self, kind: str, seconds: float) -> Fate:
+        after = self.health.retry_after
+        if kind == "503":
+            return Fate(Answer(Verdict.THROTTLED, "HTTP 503", retry_after=after), seconds, None)
+        if kind == "429":
+            return Fate(Answer(Verdict.THROTTLED, "HTTP 429", retry_after=after), seconds, None)
+        if kind == "401":
+            return Fate(Answer(Verdict.UNAUTHORIZED, "HTTP 401"), seconds, None)
+        if kind == "refused":
+            return Fate(Answer(Verdict.UNAVAILABLE, "refused", reached=False), 0.001, None)
+        if kind == "reset":
+            applied = seconds * self._rng.random() if self._rng.random() < 0.3 else None
+            return Fate(Answer(Verdict.UNAVAILABLE, "the connection broke off"), seconds, applied)
+        if kind == "hang":
+            return Fate(None, 0.0, None)
+        if kind == "hang_applied":
+            return Fate(None, 0.0, self._rng.uniform(0.0, self._timeout) if self._rng.random() < 0.5 else None)
+        return Fate(FAILED, seconds, None)
+
+    def _alone(self, seconds: float) -> Fate:
+        rng = self._rng
+        kind = rng.choice((*OUTAGES, "unconfirmed", "hang_applied", "hang"))
+        if kind == "unconfirmed":
+            return Fate(Answer(Verdict.UNCONFIRMED, "an empty body"), seconds, seconds)
+        if kind == "401":  # Never alone: it is about the token.
+            kind = "503"
+        return self._in_outage(kind, seconds)
+
+
+class Sender:
+    """One replica's way to the endpoint."""
+
+    def __init__(
+        self,
+        process: Process,
+        endpoint: Endpoint,
+        oracle: Oracle,
+        timeout: float,
+        member: str,
+    ) -> None:
+        self._process = process
+        self._endpoint = endpoint
+        self._oracle = oracle
+        self._timeout = timeout
+        self._member = member
+        self.freeze_at_send: Callable[[], None] | None = None
+        """Called once, when the next request has left."""
+
+    async def send(self, request: Request) -> Answer:
+        visitor, attributes = parse(request)
+        loop = asyncio.get_running_loop()
+        sent = self._oracle.sent(self._member, visitor, attributes)
+        fate = self._endpoint.fate(visitor)
+        if fate.applied is not None:
+            self._process.timeline.after(min(fate.applied, self._timeout), self._oracle.applied, sent)
+        ended: asyncio.Future[Answer] = loop.create_future()
+        if fate.answer is not None:
+            self._process.timeline.after(fate.seconds, self._answered, ended, fate.answer)
+        timer = loop.call_later(self._timeout, _end, ended, SILENCE)
+        if self.freeze_at_send is not None:
+            freeze, self.freeze_at_send = self.freeze_at_send, None
+            freeze()
+        try:
+            answer = await ended
+        except asyncio.CancelledError:
+            self._oracle.cut(sent)
+            raise
+        timer.cancel()
+        self._oracle.answered(sent, answer)
+        return answer
+
+    def _answered(self, ended: "asyncio.Future[Answer]", answer: Answer) -> None:
+        """It reaches the machine, frozen or not; the loop sees it when it runs."""
+        self._process.later(Lane.LOOP, 0.0, _end, ended, answer)
+
+
+def _end(ended: "asyncio.Future[Answer]", answer: Answer) -> None:
+    if not ended.done():
+        ended.set_result(answer)

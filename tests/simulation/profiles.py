@@ -1,0 +1,142 @@
+"""Kinds of worlds: each makes other things likely, so that a few hundred seeds come to all of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+MANY = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What to choose from; times in seconds."""
+
+    faults: Mapping[str, int] = field(default_factory=dict)
+    """Weights of what happens; each is a method of World."""
+    troubles: tuple[int, ...] = (1, 2, 4, 8)
+    """How many of them."""
+    replicas: tuple[int, ...] = (1, 2, 3)
+    seconds: tuple[float, ...] = (30.0, 90.0)
+    records: tuple[int, ...] = (20, 60, 150)
+    visitors: int = 12
+    special: Mapping[int, str] = field(default_factory=dict)
+    """Visitors by number that are not healthy: the prefix of their id."""
+    malformed: float = 0.03
+    spread: float = 0.0
+    """Share of events of visitors whose events come over all partitions."""
+    big: bool = False
+    """Some values need several requests."""
+    padding: int = 0
+    slowness: tuple[float, ...] = (0.01, 0.5, 4.0)
+    trouble: tuple[float, ...] = (0.0, 0.1)
+    attempts: tuple[int, ...] = (MANY,)
+    linger: tuple[float, ...] = (0.0, 0.2, 1.0)
+    max_visitors: tuple[int, ...] = (200_000,)
+    max_bytes: tuple[int, ...] = (256 << 20,)
+    rate: tuple[float, ...] = (0.0, 20.0)
+    batches: tuple[int, ...] = (1, 7, 50)
+    sessions: tuple[float, ...] = (45.0,)
+    short_words: float = 0.0
+    """Share of worlds in which the broker takes little metadata."""
+    classic: float = 0.7
+    """Share of worlds with the classic protocol, in which a commit keeps the session alive."""
+    suspends: float = 0.2
+    """Share of freezes in which the machine sleeps, and the process's monotonic clock with it."""
+
+
+PROFILES: Mapping[str, Profile] = {
+    "calm": Profile(trouble=(0.0, 0.3), records=(60, 150, 300), spread=0.2, special={11: "r"}),
+    "rebalances": Profile(
+        faults={"shuffle": 4, "scale_up": 2, "stop": 2, "roll": 1, "commit_trouble": 2, "outage": 1},
+        spread=0.2,
+        big=True,
+        special={11: "r"},
+    ),
+    "rolling": Profile(
+        faults={"roll": 3, "stop": 3, "scale_up": 1},
+        visitors=6,
+        seconds=(60.0,),
+        records=(150, 300),
+        slowness=(4.0, 9.0),
+        linger=(0.0, 0.2),
+        trouble=(0.0,),
+        malformed=0.01,
+    ),
+    "crashes": Profile(
+        faults={"crash": 4, "scale_up": 1, "commit_trouble": 3, "outage": 1, "shuffle": 1, "stop": 1},
+        seconds=(90.0, 180.0),
+        special={10: "s", 11: "r"},
+        records=(60, 150, 300),
+    ),
+    "zombies": Profile(
+        faults={"freeze": 5, "cut_off": 3, "commit_trouble": 1, "outage": 2, "scale_up": 1, "stall": 1},
+        replicas=(2, 3),
+        seconds=(120.0, 200.0),
+        records=(150, 300),
+        visitors=6,
+        rate=(0.0, 2.0),
+        slowness=(0.01, 4.0),
+        malformed=0.01,
+        sessions=(45.0, 20.0),
+    ),
+    "outages": Profile(
+        faults={"outage": 5, "shuffle": 1, "commit_trouble": 1},
+        seconds=(90.0, 180.0),
+        trouble=(0.0,),
+        attempts=(10,),
+        replicas=(1, 2),
+        malformed=0.01,
+    ),
+    "poison": Profile(
+        faults={"letter_trouble": 4, "crash": 1, "shuffle": 2, "outage": 1, "commit_trouble": 1},
+        malformed=0.1,
+        special={3: "r", 7: "r", 8: "f", 11: "f"},
+        attempts=(3, 5),
+        seconds=(90.0,),
+    ),
+    "stuck": Profile(
+        faults={"crash": 4, "stop": 1, "shuffle": 3, "commit_trouble": 1},
+        special={2: "s", 7: "s", 9: "s"},
+        seconds=(120.0,),
+        records=(150, 300),
+        trouble=(0.0,),
+        sessions=(20.0,),
+        short_words=0.15,
+    ),
+    "memory": Profile(
+        faults={"outage": 3, "shuffle": 2, "crash": 1},
+        visitors=60,
+        records=(150, 300),
+        max_visitors=(4, 20, 200_000),
+        max_bytes=(20_000, 100_000),
+        padding=2_000,
+        batches=(1, 7),
+        trouble=(0.0,),
+    ),
+    "everything": Profile(
+        faults={
+            "crash": 2,
+            "stop": 2,
+            "scale_up": 2,
+            "roll": 1,
+            "shuffle": 2,
+            "freeze": 2,
+            "cut_off": 1,
+            "stall": 1,
+            "outage": 2,
+            "commit_trouble": 2,
+            "letter_trouble": 1,
+        },
+        troubles=(8, 16),
+        seconds=(90.0, 240.0),
+        records=(150, 300),
+        spread=0.1,
+        big=True,
+        special={9: "s", 10: "f", 11: "r"},
+        attempts=(10,),
+        sessions=(45.0, 20.0),
+        max_visitors=(6, 200_000),
+        rate=(0.0, 2.0, 20.0),
+        short_words=0.1,
+    ),
+}
+"""By name; a seed picks one of them unless it is told."""

@@ -1,0 +1,106 @@
+"""How many at once: too few wastes a fast endpoint, too many hurts a slow one and makes every request wait."""
+
+from connector.delivery.concurrency import EASE_FLOOR, FIRST, FORGET_SECONDS, WINDOW, Concurrency
+
+
+def _rounds(slots: Concurrency, count: int, seconds: float, now: float = 0.0) -> float:
+    """So many rounds with every slot in use; returns the time after them."""
+    for _ in range(count):
+        in_use = slots.slots
+        now += seconds
+        for _ in range(in_use):
+            slots.answered(seconds, now, in_use)
+    return now
+
+
+def test_it_starts_small_and_is_at_full_speed_after_a_few_rounds() -> None:
+    """64 at once at the first moment hit a cold endpoint; adding one a round would take a minute."""
+    slots = Concurrency(64)
+    assert slots.slots == FIRST
+    _rounds(slots, 4, 0.05)
+    assert slots.slots == 64
+
+
+def test_the_maximum_is_never_passed() -> None:
+    """It is the user's word."""
+    for maximum in (1, 3, 8, 64):
+        slots = Concurrency(maximum)
+        _rounds(slots, 200, 0.05)
+        assert slots.slots == maximum
+
+
+def test_slots_that_are_not_used_do_not_grow() -> None:
+    """An idle night would end in the maximum, and the morning's first burst would hit with all of it."""
+    slots = Concurrency(64)
+    for turn in range(1_000):
+        slots.answered(0.05, turn, 1)
+    assert slots.slots == FIRST
+
+
+def test_one_round_of_overload_cuts_once() -> None:
+    """Sixty-four 503s to requests of one round are one message; halving for each would end at one slot."""
+    slots = Concurrency(64)
+    now = _rounds(slots, 10, 0.05)
+    for _ in range(64):
+        slots.overloaded(now - 0.05, now)
+    assert slots.slots == 32
+    slots.overloaded(now + 0.01, now + 0.06)
+    assert slots.slots == 16
+
+
+def test_it_never_ends() -> None:
+    """One request at a time is the least: none would never hear of the recovery."""
+    slots = Concurrency(64)
+    for turn in range(100):
+        slots.overloaded(turn, turn)
+    assert slots.slots == 1
+
+
+def test_after_a_cut_it_feels_its_way_up_by_one_a_round() -> None:
+    """What was too much a moment ago is too much still: doubling would be a sawtooth at the endpoint's cost."""
+    slots = Concurrency(64)
+    now = _rounds(slots, 10, 0.05)
+    slots.overloaded(now, now)
+    _rounds(slots, 10, 0.05, now)
+    assert 39 <= slots.slots <= 42
+
+
+def test_after_an_outage_it_is_back_within_a_few_rounds() -> None:
+    """What an outage teaches is about the outage."""
+    slots = Concurrency(64)
+    now = _rounds(slots, 10, 0.05)
+    for turn in range(10):
+        slots.overloaded(now + turn, now + turn)
+    slots.recovered(5)
+    assert slots.slots == 5 + FIRST, "five probes still hang"
+    _rounds(slots, 8, 0.05, now + 20)
+    assert slots.slots == 64
+
+
+def test_rising_latency_takes_slots_away_but_not_the_last() -> None:
+    """An endpoint that queues answers late long before it answers 503; but latency alone proves no overload."""
+    slots = Concurrency(64)
+    now = _rounds(slots, 20, 0.05)
+    for _ in range(40):
+        now = _rounds(slots, 1, 0.2, now)
+        if now > FORGET_SECONDS - 1:
+            break
+    assert EASE_FLOOR <= slots.slots < 40
+    assert slots.slots >= EASE_FLOOR
+
+
+def test_latency_that_stays_is_the_new_normal() -> None:
+    """A slower endpoint is not an overloaded one: what is lowest of late is what counts, not the best of all days."""
+    slots = Concurrency(64)
+    now = _rounds(slots, 20, 0.05)
+    _rounds(slots, 400, 0.2, now)
+    assert slots.slots == 64
+
+
+def test_a_few_slow_answers_take_nothing() -> None:
+    """A window's median: an endpoint's slowest percent is no news."""
+    slots = Concurrency(64)
+    now = _rounds(slots, 20, 0.05)
+    for turn in range(100 * WINDOW):
+        slots.answered(5.0 if turn % 10 == 0 else 0.05, now, 64)
+    assert slots.slots == 64

@@ -1,0 +1,83 @@
+"""The gate, because an attempt that goes round it is a call that nobody counts or a zombie's."""
+
+import math
+
+from connector.delivery.answer import Answer, Verdict
+from connector.delivery.circuit import PROBE_SECONDS
+from connector.delivery.concurrency import FIRST
+from connector.delivery.gate import Gate
+from connector.delivery.lease import Lease
+from connector.events.change import Visitor
+
+V = Visitor("pcId", "v")
+FINE = Answer(Verdict.ACCEPTED)
+BUSY = Answer(Verdict.THROTTLED, "HTTP 503")
+
+
+def _gate(slots: int = 64) -> Gate:
+    gate = Gate(slots)
+    gate.rate.limit(math.inf)
+    gate.lease.seconds = 30.0
+    gate.lease.renew(0.0)
+    return gate
+
+
+def test_a_lease_counts_from_the_moment_of_asking() -> None:
+    """The group may have answered long before we read it; from the answer on it would outlive the session."""
+    lease = Lease()
+    lease.seconds = 30.0
+    assert lease.left(0.0) <= 0, "nobody has said yet that it is ours"
+    lease.renew(100.0)
+    assert lease.left(129.9) > 0
+    assert lease.left(130.0) <= 0
+    lease.renew(90.0)
+    assert lease.left(129.9) > 0, "a late answer takes nothing back"
+
+
+def test_nothing_goes_without_the_lease() -> None:
+    """A replica that was frozen past its session would write old values over its successor's."""
+    gate = _gate()
+    assert gate.wait(0.0, 29.9) <= 0
+    assert gate.wait(0.0, 30.0) == math.inf
+    gate.lease.renew(31.0)
+    assert gate.wait(0.0, 31.0) <= 0
+
+
+def test_nothing_goes_beyond_the_slots() -> None:
+    """More at once than the endpoint takes only makes all of it slow."""
+    gate = _gate()
+    attempts = [gate.enter(0.0) for _ in range(FIRST)]
+    assert gate.wait(0.0, 0.0) == math.inf
+    gate.leave(attempts[0], V, FINE, 0.1, first=True)
+    assert gate.wait(0.1, 0.1) <= 0
+
+
+def test_an_abandoned_attempt_frees_its_slot() -> None:
+    """Else every cancelled request would make the replica a bit slower, until it stands."""
+    gate = _gate(1)
+    attempt = gate.enter(0.0)
+    assert gate.wait(0.0, 0.0) == math.inf
+    gate.abandon(attempt)
+    assert gate.in_flight == 0
+    assert gate.wait(0.0, 0.0) <= 0
+
+
+def test_a_probe_needs_no_slot() -> None:
+    """After an outage of hanging requests one slot is left, and it hangs: the recovery would be seen 10 s late."""
+    gate = _gate(1)
+    for turn in range(8):
+        attempt = gate.enter(0.0)
+        gate.leave(attempt, Visitor("pcId", str(turn)), Answer(Verdict.TIMEOUT), 1.0, first=True)
+    assert gate.circuit.is_open
+    gate.enter(2.0)
+    assert gate.wait(2.0 + PROBE_SECONDS, 2.0) <= 0
+
+
+def test_only_first_attempts_speak_of_overload() -> None:
+    """One visitor that always times out would halve the slots for all at each of its retries."""
+    gate = _gate()
+    for turn in range(50):
+        gate.leave(gate.enter(turn), V, Answer(Verdict.TIMEOUT), turn + 0.5, first=False)
+    assert gate.concurrency.slots == FIRST
+    gate.leave(gate.enter(60.0), V, BUSY, 60.5, first=True)
+    assert gate.concurrency.slots == FIRST / 2

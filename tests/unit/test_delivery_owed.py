@@ -1,0 +1,129 @@
+"""The word beside a commit's offset: it must survive the trip through Kafka, and mean nothing when it is not ours."""
+
+import pytest
+
+from connector.delivery.offsets import MOST_OWED, OffsetAndMetadata, PartitionOffsets, TopicPartition
+from connector.delivery.owed import MAX_CHARACTERS, Owed, decode, encode, fingerprint
+from connector.events.change import Visitor
+
+NAME = TopicPartition("t", 0)
+
+
+def _visitor(number: int) -> Visitor:
+    return Visitor("mbox3rdPartyId", f"v{number}")
+
+
+def _word(offset: int, until: int, *owed: tuple[int, int]) -> str:
+    return encode(offset, until, owed)
+
+
+def test_it_comes_back_as_it_was_said() -> None:
+    """What a restart reads is what the last owner knew; one offset more would lose an event."""
+    word = _word(1_000, 90_000, (1_000, 7), (1_000, 2**32 - 1), (70_000, 0))
+    assert decode(1_000, word) == Owed(1_000, 90_000, {7: 1_000, 2**32 - 1: 1_000, 0: 70_000})
+
+
+def test_a_fingerprint_is_the_same_in_every_process() -> None:
+    """Python's own hash differs from process to process: a restart would skip at random."""
+    assert fingerprint(Visitor("pcId", "a")) == 0xF705847A
+    assert fingerprint(Visitor("mbox3rdPartyId", "a")) != fingerprint(Visitor("pcId", "a"))
+
+
+def test_nothing_to_say_is_the_empty_word() -> None:
+    """A commit without metadata wipes the old word, which is what is meant."""
+    assert _word(5, 5) == ""
+    assert _word(5, 5, (5, 1)) == ""
+    assert decode(5, "") is None
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "something of another tool",
+        "owed2:AAAA",
+        "owed1:",
+        "owed1:é",
+        "owed1:!!!!",
+        "owed1:A",
+        "owed1:AAAAAAAAAA",
+        _word(5, 9, (5, 1))[:-1],
+        _word(5, 9, (5, 1)) + "A",
+        _word(5, 9, (5, 1)).replace("owed1:", "owed1: "),
+        _word(6, 9, (6, 1)),
+    ],
+)
+def test_what_is_not_ours_or_broken_means_nothing(word: str) -> None:
+    """A word of another version, cut, or moved to another offset must not make us skip; repeating is safe."""
+    assert decode(5, word) is None
+
+
+def test_a_word_that_ends_within_a_number_means_nothing() -> None:
+    """With a right checksum even: whoever wrote it counted otherwise than we do."""
+    from base64 import urlsafe_b64encode  # noqa: PLC0415 - only here
+    from zlib import crc32  # noqa: PLC0415 - only here
+
+    said = b"\x84"
+    packed = crc32(said, crc32(b"5")).to_bytes(4, "big") + said
+    assert decode(5, "owed1:" + urlsafe_b64encode(packed).decode().rstrip("=")) is None
+
+
+def test_done_is_what_lies_between_and_is_not_owed() -> None:
+    """Before the offset nothing is said, at `until` nothing more, and a visitor is owed from its first record on."""
+    owed = Owed(10, 20, {fingerprint(_visitor(1)): 14})
+    assert not owed.is_done(9, _visitor(2))
+    assert owed.is_done(10, _visitor(2))
+    assert owed.is_done(19, _visitor(2))
+    assert not owed.is_done(20, _visitor(2))
+    assert owed.is_done(13, _visitor(1))
+    assert not owed.is_done(14, _visitor(1))
+    assert owed.is_done(15, None)
+
+
+def test_too_many_make_it_reach_less_far() -> None:
+    """4,095 characters are all there is; naming fewer visitors over the whole stretch would skip those left out."""
+    tracker = PartitionOffsets(NAME, OffsetAndMetadata(0))
+    for offset in range(5_000):
+        tracker.open(offset, _visitor(offset))
+    tracker.position = 1_000_000
+    where = tracker.to_commit()
+    assert len(where.metadata) <= MAX_CHARACTERS
+    owed = decode(where.offset, where.metadata)
+    assert owed is not None
+    assert 500 <= len(owed.firsts) < MOST_OWED
+    assert owed.until == len(owed.firsts), "the first one that is left out"
+
+
+@pytest.mark.parametrize("limit", [0, 10, 30, 40, 100])
+def test_a_short_limit_is_kept(limit: int) -> None:
+    """A broker may allow less than the default; then less is said, never a cut word."""
+    word = encode(100, 10_000, [(100 + step, step) for step in range(300)], limit)
+    assert len(word) <= limit
+    assert word == "" or decode(100, word) is not None
+
+
+def test_a_waiting_dead_letter_ends_the_stretch() -> None:
+    """A record that could not be decoded has no visitor to be named by: beyond it nothing may be skipped."""
+    tracker = PartitionOffsets(NAME, OffsetAndMetadata(0))
+    tracker.open(0, _visitor(1))
+    tracker.open(5, None)
+    tracker.position = 50
+    owed = decode(0, tracker.to_commit().metadata)
+    assert owed == Owed(0, 5, {fingerprint(_visitor(1)): 0})
+    tracker.close(5)
+    owed = decode(0, tracker.to_commit().metadata)
+    assert owed == Owed(0, 50, {fingerprint(_visitor(1)): 0})
+
+
+def test_a_second_crash_forgets_nothing_of_the_first() -> None:
+    """While the stretch is read again its word must live on, or a crash in the middle repeats the rest of it."""
+    start = OffsetAndMetadata(10, _word(10, 100, (10, fingerprint(_visitor(1))), (60, fingerprint(_visitor(2)))))
+    tracker = PartitionOffsets(NAME, start)
+    assert tracker.to_commit() == start
+    tracker.open(10, _visitor(1))
+    tracker.position = 30
+    tracker.close(10)
+    owed = decode(30, tracker.to_commit().metadata)
+    assert owed == Owed(30, 100, {fingerprint(_visitor(1)): 30, fingerprint(_visitor(2)): 60})
+    tracker.position = 100
+    assert tracker.recovering is None
+    assert tracker.to_commit() == OffsetAndMetadata(100, "")
