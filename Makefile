@@ -4,6 +4,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+MINUTES ?= 5
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 RUNTIME = .venv/.installed-runtime
@@ -12,7 +13,7 @@ PROJECT = .venv/.installed-project
 PYTEST = $(BIN)/python -m pytest
 COVERAGE = --cov --cov-report=term-missing:skip-covered
 
-.PHONY: help demo test test-quick lint format bench kafka lock clean
+.PHONY: help demo test test-quick chaos lint format bench kafka lock clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -26,6 +27,9 @@ test: $(DEV) $(PROJECT) kafka ## every test, with the real Kafka broker and with
 
 test-quick: $(DEV) $(PROJECT) ## the tests that need no real broker
 	$(PYTEST) -m "not integration and not e2e" $(ARGS)
+
+chaos: $(DEV) $(PROJECT) kafka ## replicas and brokers killed, frozen and cut off at random, then judged: MINUTES=5
+	$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
 
 lint: $(DEV) $(PROJECT) ## style, format, types, layers, and whether the locks are those of pyproject.toml
 	$(BIN)/ruff check .

@@ -23,7 +23,7 @@ def main() -> int:
         default=random.randrange(1_000_000),
         help="of every random decision (default: another each time); when a process does what stays its own affair",
     )
-    parser.add_argument("--brokers", type=int, choices=(1, 3), default=1, help="(default: %(default)s)")
+    parser.add_argument("--brokers", type=int, choices=(1, 3), default=3, help="(default: %(default)s)")
     parser.add_argument("--folder", type=Path, help="keep logs and evidence here (default: only those of a failed run)")
     options = parser.parse_args()
     try:
