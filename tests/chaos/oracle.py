@@ -216,7 +216,7 @@ def _cause(older: Request, newer: Request, lives: Mapping[str, Life], partition:
     if older.client == newer.client:
         return "by the same process that lost and regained it" if again else "by the same owner"
     zombie = [span.what for span in sender.spans if span.start < newer.start and span.start < older.start]
-    if zombie and not any(n == partition and newer.start < when <= older.start for when, n in sender.took):
+    if zombie and not again:
         return f"by a former owner, {zombie[-1]}"
     if before.end == "killed":
         return "read again after a kill"

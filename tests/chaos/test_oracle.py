@@ -149,6 +149,9 @@ def test_the_same_value_again_is_a_repeat() -> None:
     """What a crash costs; it is counted, and no fault."""
     run = Run()
     run.journal += [sent(3.0, "visitor-1", client="r1.1", seq=2), sent(3.5, "visitor-1", client="r1.1", seq=2, city=1)]
+    run.records.append(change(6, "visitor-1", tier=7))
+    run.journal.append(sent(4.0, "visitor-1", seq=2, tier=7))
+    run.profiles["visitor-1"] = {"seq": 2, "city": 1, "tier": 7}
     assert run.reasons() == []
     assert run.counts()["repeats"] == 2
 
@@ -206,6 +209,7 @@ def test_what_others_saw_is_a_reason_each_but_not_a_flood() -> None:
         ("r0.1", {"r0.1": Life("r0.1", took=[(0.5, 0)])}, "by the same owner"),
         ("r0.1", {"r0.1": Life("r0.1", took=[(0.5, 0), (2.5, 0)])}, "by the same process that lost and regained it"),
         ("r1.1", {"r0.1": Life("r0.1", "killed"), "r1.1": Life("r1.1", took=[(2.5, 0)])}, "read again after a kill"),
+        ("r1.1", {"r0.1": Life("r0.1", "killed"), "r1.1": Life("r1.1", took=[(1.9, 0)])}, "read again after a kill"),
         ("r1.1", {"r1.1": Life("r1.1", took=[(2.5, 0)])}, "read again after a hand-over"),
         (
             "r1.1",

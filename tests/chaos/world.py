@@ -127,7 +127,8 @@ class _World:
         deeds: list[asyncio.Task[None]] = []
         try:
             living = self._fleet.living()
-            await self._watch_until(lambda: all(replica.has_partitions() for replica in living), background, deeds)
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await self._watch_until(lambda: all(replica.has_partitions() for replica in living), background, deeds)
             background.append(loop.create_task(self._ail_endpoint()))
             deck: list[str] = []
             end = loop.time() + self._plan.seconds
@@ -212,6 +213,7 @@ class _World:
             **{f"toxics: {name}": count for name, count in sorted(fleet.toxics.items())},
             "requests that left the replicas": sum(replica.link.requests for replica in fleet.all),
             **{f"answers: {name}": count for name, count in sorted(stats["by_status"].items())},
+            "visitors with requests of two processes at once": stats["overlapping"] - stats["overlapping_same_client"],
         }
         return Verdict(verdict.reasons, {**did, **verdict.counts})
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from tests.chaos.world import Plan, run
 from tests.support.kafka.fetch import Distribution
 
-
 SEED = 6_744
 """Its first blows are a freeze past the session, a kill, a cut-off past the session, a broker's kill and a rollout."""
 
