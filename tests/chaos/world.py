@@ -36,7 +36,8 @@ CALM_SECONDS = 12.0
 CALM_UPDATES = 100
 
 SHORT = (1.0, 4.0)
-LONG = (SESSION_SECONDS + 1.5, SESSION_SECONDS + 5.0)
+LONG = (SESSION_SECONDS + 3.0, SESSION_SECONDS + 8.0)
+"""Long enough for others to take over what was not theirs, and to write newer values."""
 
 ENDPOINT_FAULTS: Sequence[Sequence[str]] = (
     (),
