@@ -20,6 +20,7 @@ from connector.ops.health import Beats, livez, readyz
 from connector.ops.metrics import Metrics, Snapshot
 from connector.ops.server import OpsServer
 from connector.pipeline import Pipeline, PipelineConfig
+from connector.pipeline.say import Say
 from connector.settings import Settings, masked
 from connector.target.endpoint import EndpointError, endpoint
 from connector.target.proxy import ProxyError, proxy_for
@@ -47,7 +48,8 @@ class Service:
         except (EndpointError, ProxyError) as error:
             raise Fatal(BAD_SETTINGS, str(error)) from error
         self._source = ConsumerThread(kafka)
-        self._dead_letters = KafkaDeadLetters(kafka)
+        self._say = Say(time.monotonic)
+        self._dead_letters = KafkaDeadLetters(kafka, self._say_delayed)
         self._sender = HttpSender(
             SenderConfig(
                 origin=where.origin,
@@ -103,6 +105,9 @@ class Service:
         wrong = await self._dead_letters.prepare()
         if wrong is not None:
             log.warning("dead_letter_topic_unavailable", topic=self._settings.dead_letter_topic, reason=wrong.reason)
+
+    def _say_delayed(self, reason: str) -> None:
+        self._say("dead_letter_delayed", about=reason, topic=self._settings.dead_letter_topic, reason=reason)
 
     def snapshot(self) -> Snapshot:
         """What the metrics show, all of one moment."""
@@ -245,6 +250,7 @@ def _pipeline(settings: Settings) -> PipelineConfig:
         commit_interval=settings.commit_interval_seconds,
         shutdown_grace=settings.shutdown_grace_seconds,
         request_timeout=settings.target_timeout_seconds,
+        static_member=settings.kafka_group_instance_id is not None,
         max_dead_letters_in_a_row=settings.dead_letter_max_consecutive,
         max_dead_letter_ratio=settings.dead_letter_max_ratio,
     )

@@ -4,6 +4,7 @@ import enum
 import math
 
 from connector.delivery.answer import Answer, Verdict
+from connector.delivery.update import Update
 from connector.events.change import Visitor
 
 FAILURES_TO_OPEN = 8
@@ -15,6 +16,8 @@ PROBE_SECONDS = 2.0
 """The longest pause between two probes: recovery is seen within it."""
 UNAUTHORIZED_PROBE_SECONDS = 10.0
 """Slower, because only a person or a token file can mend it, and every probe spends quota."""
+SICK_SECONDS = 60.0
+"""So long the share of first attempts that failed says something of the endpoint."""
 DOUBT_SECONDS = 10.0
 """So long after a first attempt failed, and nothing got through since, other failures may be an outage that begins."""
 
@@ -37,7 +40,7 @@ class Circuit:
     One visitor that fails for good must not look like an outage, and an outage must not look like many visitors that
     fail for good. So the circuit opens on `FAILURES_TO_OPEN` failures without a success between them from at least
     `VISITORS_TO_OPEN` visitors (or without ever reaching the endpoint), and at the first 401 or 403. An update that
-    gets a plain 500 again says nothing new of the endpoint, and does not count for that.
+    fails again says nothing new of the endpoint when it is by a plain 500, and its token is nobody's news either.
     """
 
     __slots__ = (
@@ -49,18 +52,26 @@ class Circuit:
         "_probing",
         "_serial",
         "_sick",
+        "_sick_at",
         "_unreached",
         "_visitors",
+        "is_doubtful",
         "reason",
+        "successes",
     )
 
     def __init__(self) -> None:
         self.reason = ""
         """Why it is open; empty when it is closed."""
+        self.is_doubtful = False
+        """Open by plain 500s, which may as well be the fault of all the updates that got them."""
+        self.successes = 0
+        """Answers of a working endpoint, so far."""
         self._failures = 0
         self._unreached = 0
         self._visitors: set[Visitor] = set()
         self._sick = 0.0
+        self._sick_at = -math.inf
         self._doubt_until = -math.inf
         self._doubted: Visitor | None = None
         self._probing = 0
@@ -73,15 +84,23 @@ class Circuit:
         """True while the endpoint is held to be down."""
         return bool(self.reason)
 
-    def blames_update(self, visitor: Visitor, answer: Answer, now: float) -> bool:
+    def is_alone(self, update: Update) -> bool:
+        """Whether others got through since this update failed last, so that its next failure is its own matter."""
+        return 0 <= update.seen < self.successes
+
+    def blames(self, update: Update, answer: Answer, now: float) -> bool:
         """Whether a failed attempt counts against its update: the endpoint is otherwise healthy as far as one can tell.
 
         What speaks of the endpoint (503, a timeout) counts only while others get through. And nothing counts while an
         outage may just be opening: another visitor's first attempt failed a moment ago, and nobody got through since.
         """
-        if self.reason or not answer.reached or self._sick >= SICK_SHARE:
+        if self.reason or not answer.reached:
             return False
-        if now < self._doubt_until and visitor != self._doubted:
+        if now < self._doubt_until and update.visitor != self._doubted:
+            return False
+        if self.is_alone(update):
+            return True
+        if self._sick >= SICK_SHARE and now - self._sick_at < SICK_SECONDS:
             return False
         return answer.own or self._failures < FAILURES_TO_OPEN
 
@@ -99,22 +118,24 @@ class Circuit:
         return self._serial
 
     def settled(self, visitor: Visitor, answer: Answer, now: float, *, first: bool, probe: int) -> Shift | None:
-        """Learn from an answer; `first` says that it is the update's first attempt."""
+        """Learn from an answer; `first` says that the update had not failed before."""
         current = self._probing != 0 and probe == self._probing
         if current:
             self._probing = 0
         failed = answer.verdict in _FAILED
         if first or not failed:
             self._sick += (failed - self._sick) / _MEMORY
+            self._sick_at = now
             self._doubt(visitor, now, failed=failed)
         if not failed:
+            self.successes += 1
             return self._succeed() if self._failures or self.reason else None
         if self.is_open:
             # What was on the wire before it opened says nothing new; only a probe moves the next one.
             if current:
                 self._schedule_probe(answer, now)
             return None
-        return self._fail(visitor, answer, now) if first or not answer.own else None
+        return self._fail(visitor, answer, now, first=first) if first or not answer.own else None
 
     def abandoned(self, *, probe: int) -> None:
         """A request was given up without an answer; if it was the newest probe, another may go."""
@@ -134,21 +155,23 @@ class Circuit:
         was_open = self.is_open
         self._probing = 0
         self.reason = ""
+        self.is_doubtful = False
         self._failures = self._unreached = self._probes = 0
         self._visitors.clear()
         if was_open:
             self._sick = 0.0
         return Shift.CLOSED if was_open else None
 
-    def _fail(self, visitor: Visitor, answer: Answer, now: float) -> Shift | None:
+    def _fail(self, visitor: Visitor, answer: Answer, now: float, *, first: bool) -> Shift | None:
         self._failures += 1
         self._unreached = 0 if answer.reached else self._unreached + 1
-        if len(self._visitors) < VISITORS_TO_OPEN:
+        if first and len(self._visitors) < VISITORS_TO_OPEN:
             self._visitors.add(visitor)
         outage = self._failures >= FAILURES_TO_OPEN and (
             len(self._visitors) >= VISITORS_TO_OPEN or self._unreached >= FAILURES_TO_OPEN
         )
-        if not outage and answer.verdict is not Verdict.UNAUTHORIZED:
+        refused = first and answer.verdict is Verdict.UNAUTHORIZED
+        if not outage and not refused:
             return None
         self._schedule_probe(answer, now)
         return Shift.OPENED
@@ -156,6 +179,7 @@ class Circuit:
     def _schedule_probe(self, answer: Answer, now: float) -> None:
         # An outage may turn from one kind into another: the pause follows what was said last.
         self.reason = answer.verdict.value
+        self.is_doubtful = answer.own
         delay = min(self._longest_pause(), FIRST_PROBE_SECONDS * 2.0 ** min(self._probes, 10))
         self._probes += 1
         self._probe_at = now + max(delay, answer.retry_after or 0.0)

@@ -15,6 +15,8 @@ from connector.events.change import Change, Visitor
 SUSPECT_ATTEMPTS = 2
 SUSPECT_TURN = 32
 SUSPECT_SLOTS = 4
+GOLDEN_RATIO = (math.sqrt(5.0) - 1.0) / 2.0
+"""Steps of this size, wrapped at 1, never come near where they were before."""
 
 
 class Order(enum.StrEnum):
@@ -55,6 +57,15 @@ class _Lane:
         self._look()
         return update
 
+    def pop_at(self, share: float, now: float) -> Update:
+        """The update at this share of the queue's length if it is due, else the first."""
+        index = int(share * len(self._queue))
+        if index == 0 or self._queue[index].due > now:
+            return self.pop()
+        update = self._queue[index]
+        del self._queue[index]
+        return update
+
     def keep(self, wanted: Collection[Update]) -> None:
         self._queue = deque(update for update in self._queue if update in wanted)
         self._heap = [entry for entry in self._heap if entry[2] in wanted]
@@ -82,6 +93,7 @@ class Coalescer:
         "_flying",
         "_linger",
         "_pending",
+        "_place",
         "_ready",
         "_suspect_slots",
         "_suspects",
@@ -89,6 +101,7 @@ class Coalescer:
         "_turns",
         "records",
         "size",
+        "untried",
     )
 
     def __init__(self, linger: float, order: Order, slots: int) -> None:
@@ -102,10 +115,13 @@ class Coalescer:
         self._suspects = _Lane()
         self._suspects_flying = 0
         self._turns = 0
+        self._place = 0.0
         self.records = 0
         """Records whose update is not settled yet, waiting or in flight."""
         self.size = 0
         """Bytes of memory that all of it takes, about; see `Update.size`."""
+        self.untried = 0
+        """Waiting updates that never were on the wire."""
 
     def __len__(self) -> int:
         """Updates held, waiting and in flight."""
@@ -131,6 +147,7 @@ class Coalescer:
         if update is None:
             update = self._pending[visitor] = Update(visitor, now + self._linger)
             self.size += UPDATE_BYTES
+            self.untried += 1
             if visitor not in self._flying:
                 self._ready.push(update)
         part = update.parts.get(partition)
@@ -165,9 +182,18 @@ class Coalescer:
 
     def take(self, now: float) -> Update:
         """The update that is due longest goes in flight; call it only when `due_in` is 0 or less."""
-        update = self._lane(now).pop()
+        return self._fly(self._lane(now).pop())
+
+    def take_anywhere(self, now: float) -> Update:
+        """An update goes in flight that is due, each time from another place, evenly spread over all that wait."""
+        self._place = (self._place + GOLDEN_RATIO) % 1.0
+        return self._fly(self._lane(now).pop_at(self._place, now))
+
+    def _fly(self, update: Update) -> Update:
         del self._pending[update.visitor]
         self._flying[update.visitor] = update
+        self.untried -= update.untried
+        update.untried = False
         if update.attempts >= SUSPECT_ATTEMPTS:
             self._suspects_flying += 1
         return update
@@ -193,6 +219,7 @@ class Coalescer:
         self._land(update)
         newer = self._pending.pop(update.visitor, None)
         if newer is not None:
+            self.untried -= 1
             update.absorb(newer, by_time=self._by_time)
             self.size += update.weigh()
         update.due = due
@@ -213,6 +240,7 @@ class Coalescer:
             if not update.parts:
                 del self._pending[visitor]
                 self.size -= update.size
+                self.untried -= update.untried
         left = set(self._pending.values()) - {u for v, u in self._pending.items() if v in self._flying}
         self._ready.keep(left)
         self._suspects.keep(left)

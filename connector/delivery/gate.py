@@ -24,7 +24,7 @@ class Pass(NamedTuple):
 class Gate:
     """Circuit, lease, slots and rate, one after the other; whoever waits for one of them is open for coalescing."""
 
-    __slots__ = ("circuit", "concurrency", "in_flight", "lease", "rate")
+    __slots__ = ("circuit", "closes_at", "concurrency", "in_flight", "lease", "opens_at", "rate")
 
     def __init__(self, max_in_flight: int) -> None:
         """Rate and lease are nothing yet: they come with the group."""
@@ -34,18 +34,21 @@ class Gate:
         self.rate = Rate(0.0)
         self.in_flight = 0
         """Requests on the wire."""
+        self.opens_at = -math.inf
+        self.closes_at = math.inf
+        """Nothing goes before the one or after the other."""
 
     def wait(self, now: float, awake: float) -> float:
         """Seconds until an attempt may go; 0 or less: now; infinite: not before something changes.
 
         `awake` is the time of the lease's clock.
         """
-        if self.lease.left(awake) <= 0:
+        if self.lease.left(awake) <= 0 or now >= self.closes_at:
             return math.inf
         # A probe needs no slot: those may all be taken by requests that hang.
         if self.in_flight >= self.concurrency.slots and not self.circuit.is_open:
             return math.inf
-        return max(self.circuit.wait(now), self.rate.wait(now))
+        return max(self.circuit.wait(now), self.rate.wait(now), self.opens_at - now)
 
     def enter(self, now: float) -> Pass:
         """An attempt goes; it has spent its part of the rate, whatever comes of it."""

@@ -39,14 +39,20 @@ class Update:
     Merging events merges their receipts: however many records coalesce, a partition has one entry here, its first.
     """
 
-    __slots__ = ("attempts", "due", "parts", "size", "visitor", "weigh_at")
+    __slots__ = ("attempts", "due", "parts", "seen", "size", "tries", "untried", "visitor", "weigh_at")
 
     def __init__(self, visitor: Visitor, due: float) -> None:
         self.visitor = visitor
         self.due = due
         """When it may be sent, by the loop's clock in seconds."""
         self.attempts = 0
-        """Attempts that failed while the endpoint was otherwise healthy."""
+        """Attempts that failed while the endpoint was otherwise healthy: what may end it as a dead letter."""
+        self.tries = 0
+        """All attempts that failed: what makes the pauses between them longer."""
+        self.untried = True
+        """It never was on the wire."""
+        self.seen = -1
+        """How many answers of a healthy endpoint there had been when it failed last."""
         self.parts: dict[PartitionOffsets, Part] = {}
         self.size = UPDATE_BYTES
         """Bytes of memory, about: each record adds its length, and weighing sets it to what is held."""

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
@@ -34,6 +35,8 @@ COUNT_SECONDS = 30.0
 COUNT_AGAIN_SECONDS = 5.0
 METADATA_SECONDS = 2.0
 REVOKE_SLACK_SECONDS = 2.0
+HEAR_SECONDS = 30.0
+"""A loop that does not come round for so long sends nothing either."""
 
 _Wanted = dict[TopicPartition, OffsetAndMetadata]
 
@@ -63,6 +66,7 @@ class ConsumerThread:
         self._credits = CREDITS
         self._paused = False
         self._closing = False
+        self._leaves = True
         self._held: list[Message] = []
         self._fresh: _Wanted = {}
         self._count_at = 0.0
@@ -112,13 +116,17 @@ class ConsumerThread:
             msg = f"no answer from the group coordinator in {COMMIT_SECONDS:.0f} s"
             raise CommitFailed(msg) from error
 
-    async def close(self, seconds: float) -> None:
-        """Leave the group, within so many seconds: closing can hang with a broker that does not answer."""
+    async def close(self, seconds: float, *, leave: bool = True) -> None:
+        """Leave the group, within so many seconds: closing can hang with a broker that does not answer.
+
+        Without `leave` the consumer is only let be, until the process ends: closing it would tell the group.
+        """
         with self._wake:
             self._closing = True
+            self._leaves = leave
             self._wake.notify()
         # In a thread: the loop stays free, because the last revoke asks it what to commit.
-        await asyncio.to_thread(self._thread.join, seconds)
+        await asyncio.to_thread(self._finished.wait, seconds)
 
     # Everything below runs in the thread.
 
@@ -150,10 +158,13 @@ class ConsumerThread:
             self._tell(self._listener.failed, Fatal("kafka_fatal", f"the consumer thread failed: {error!r}"))
         finally:
             self._do_commands(client)
-            client.close()  # Revokes what is owned, through `_revoke`, and waits for the commits on their way.
+            if self._leaves:
+                client.close()  # Revokes what is owned, through `_revoke`, and waits for the commits on their way.
             self._finished.set()
             for commit in (*self._on_their_way, *self._commands):
                 self._refuse(commit, CommitFailed("the consumer was closed before the answer came"))
+        if not self._leaves:
+            threading.Event().wait()  # For ever, in a daemon: a client without an owner is closed all the same.
 
     def _turn(self, client: Consumer) -> None:
         """Take a batch, or hold back."""
@@ -300,8 +311,13 @@ class ConsumerThread:
             except concurrent.futures.CancelledError:
                 pass
             work.cancel()
-            self._tell(self._listener.lost, going)
+            # Not before the loop has heard it: it may just have woken, and send once more.
+            with suppress(TimeoutError, concurrent.futures.CancelledError):
+                asyncio.run_coroutine_threadsafe(self._has_lost(going), self._loop).result(HEAR_SECONDS)
             return None
+
+    async def _has_lost(self, gone: Sequence[TopicPartition]) -> None:
+        self._listener.lost(gone)
 
     async def _revoked(self, going: Sequence[TopicPartition]) -> _Wanted:
         return dict(await self._listener.revoked(going))

@@ -1,6 +1,7 @@
 """The dead-letter topic: a record is done only when all in-sync replicas have its letter."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,8 +57,10 @@ _HOPELESS = frozenset(
 class KafkaDeadLetters:
     """Writes dead letters with Kafka Connect's headers, so that the tools people have can read them."""
 
-    def __init__(self, config: KafkaConfig) -> None:
+    def __init__(self, config: KafkaConfig, delayed: Callable[[str], None]) -> None:
+        """`delayed` is told the reason each time that a letter cannot be written for now."""
         self._config = config
+        self._delayed = delayed
         self._topic = config.dead_letter_topic
         self._producer: Producer | None = None
         self._waiting = 0
@@ -82,6 +85,7 @@ class KafkaDeadLetters:
                 continue
             if error.code() in _HOPELESS or error.fatal() or error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
                 raise self._unwritable(letter, error.str())
+            self._delayed(error.str())
             await asyncio.sleep(pause)
             pause = min(pause * 2, LAST_RETRY_SECONDS)
 
@@ -102,6 +106,7 @@ class KafkaDeadLetters:
                 while (wrong := await self.prepare()) is not None:
                     if not wrong.passing:
                         raise self._unwritable(letter, wrong.reason)
+                    self._delayed(wrong.reason)
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, LAST_RETRY_SECONDS)
                 self._producer = Producer(producer(self._config))

@@ -8,7 +8,9 @@ from connector.kafka.config import DEFAULT_SESSION_SECONDS, KafkaConfig, admin, 
 from connector.kafka.errors import Kind, Trouble, sort
 
 ASK_SECONDS = 5.0
-_NAME = "consumer.session.timeout.ms"
+ASSUMED_SECONDS = DEFAULT_SESSION_SECONDS - 5.0
+"""Less the brokers' default heartbeat interval."""
+_SESSION, _HEARTBEAT = "consumer.session.timeout.ms", "consumer.heartbeat.interval.ms"
 _REMEDY = (
     f"allow DESCRIBE_CONFIGS on the group; until then a session of {DEFAULT_SESSION_SECONDS:.0f} s is assumed, "
     "which is wrong if the brokers' group.consumer.session.timeout.ms is shorter"
@@ -19,7 +21,8 @@ def session(config: KafkaConfig) -> tuple[float, Trouble | None]:
     """Seconds, and what is wrong when they had to be assumed. Waits for the broker with the `consumer` protocol.
 
     The member of a classic group says itself how long its session is; with KIP-848 the broker alone knows (the group's
-    configuration `consumer.session.timeout.ms`).
+    configuration `consumer.session.timeout.ms`). There a commit does not count as a sign of life, only a heartbeat
+    does, and the last one may be a whole interval old: that is taken off.
     """
     if config.group_protocol == "classic":
         return session_milliseconds(config) / 1_000, None
@@ -27,9 +30,9 @@ def session(config: KafkaConfig) -> tuple[float, Trouble | None]:
     group = ConfigResource(ConfigResource.Type.GROUP, config.group_id)
     try:
         found = asking.describe_configs([group], request_timeout=ASK_SECONDS)[group].result(ASK_SECONDS)
-        return int(found[_NAME].value) / 1_000, None
+        return (int(found[_SESSION].value) - int(found[_HEARTBEAT].value)) / 1_000, None
     except KafkaException as error:
         trouble = sort(error.args[0])
-        return DEFAULT_SESSION_SECONDS, Trouble(Kind.RETRIABLE, trouble.event, trouble.code, trouble.detail, _REMEDY)
+        return ASSUMED_SECONDS, Trouble(Kind.RETRIABLE, trouble.event, trouble.code, trouble.detail, _REMEDY)
     except (KeyError, TimeoutError) as error:
-        return DEFAULT_SESSION_SECONDS, Trouble(Kind.RETRIABLE, "kafka_error", type(error).__name__, "", _REMEDY)
+        return ASSUMED_SECONDS, Trouble(Kind.RETRIABLE, "kafka_error", type(error).__name__, "", _REMEDY)

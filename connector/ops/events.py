@@ -130,6 +130,12 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "Dead letters have nowhere to go.",
         ),
         LogEvent(
+            "dead_letter_delayed",
+            _WARNING,
+            ("topic", "reason"),
+            "A dead letter cannot be written for now; it is tried again, and its offset waits.",
+        ),
+        LogEvent(
             "dead_letter_failed",
             _WARNING_OR_LAST,
             (*_RECORD, "reason", "remedy"),

@@ -22,5 +22,7 @@ class PipelineConfig:
     commit_interval: float = 5.0
     shutdown_grace: float = 25.0
     request_timeout: float = 10.0
+    static_member: bool = False
+    """The group keeps our partitions for us through a crash, and does not wait for a session's end."""
     max_dead_letters_in_a_row: int = 1_000
     max_dead_letter_ratio: float = 0.5

@@ -67,7 +67,7 @@ class Dispatch:
         while True:
             now = self._now()
             if self._coalescer.due_in(now) <= 0 and self._gate.wait(now, self._awake()) <= 0:
-                update, attempt = self._coalescer.take(now), self._gate.enter(now)
+                update, attempt = self._take(now)
             else:
                 update, attempt = await self._next()
             await self._deliver(update, attempt)
@@ -82,8 +82,13 @@ class Dispatch:
                 now = self._now()
                 wait = max(self._coalescer.due_in(now), self._gate.wait(now, self._awake()))
                 if wait <= 0:
-                    return self._coalescer.take(now), self._gate.enter(now)
+                    return self._take(now)
                 await self._bell.wait(wait)
+
+    def _take(self, now: float) -> tuple[Update, Pass]:
+        """The update that is due longest; for a probe one from anywhere, since those in front may all be bad."""
+        take = self._coalescer.take_anywhere if self._gate.circuit.is_open else self._coalescer.take
+        return take(now), self._gate.enter(now)
 
     async def _deliver(self, update: Update, attempt: Pass) -> None:
         """One update's time in flight: its requests, mostly one, and then its end."""
@@ -112,11 +117,12 @@ class Dispatch:
             self._accepted(update)
 
     async def _may_go_on(self, update: Update, request: Request) -> bool:
-        """Between two requests of one update: not while the circuit is open, and not with what was taken from us."""
+        """Between two requests of one update: not at an open circuit or a drain's end, nor with what is not ours."""
         while True:
             now = self._now()
             ours = not any(partition.revoking for partition in update.parts)
-            if self._gate.circuit.wait(now) > 0 or not ours or not update.attributes.keys() >= {*request.names}:
+            shut = self._gate.circuit.wait(now) > 0 or now >= self._gate.closes_at
+            if shut or not ours or not update.attributes.keys() >= {*request.names}:
                 return False
             if (wait := self._gate.wait(now, self._awake())) <= 0:
                 return True
@@ -135,7 +141,7 @@ class Dispatch:
         self._tally.request_seconds.observe(now - attempt.began)
         if answer.verdict is not Verdict.ACCEPTED:
             answer = self._read(answer)
-        shift = self._gate.leave(attempt, update.visitor, answer, now, first=update.attempts == 0)
+        shift = self._gate.leave(attempt, update.visitor, answer, now, first=update.tries == 0)
         if shift is not None:
             self._say_shift(shift, answer)
             self._bell.ring()
@@ -170,18 +176,22 @@ class Dispatch:
         """It goes again with the newest values, or is a dead letter when it failed too often by its own fault."""
         now = self._now()
         policy = self._config.retry
-        attempts = update.attempts + self._gate.circuit.blames_update(update.visitor, answer, now)
-        if attempts >= policy.max_attempts:
+        circuit = self._gate.circuit
+        attempts = update.attempts + circuit.blames(update, answer, now)
+        update.tries += 1
+        update.seen = circuit.successes
+        # A token is never the update's fault, however long it takes to mend.
+        if attempts >= policy.max_attempts and answer.verdict is not Verdict.UNAUTHORIZED:
             self._bury(update, "RetriesExhausted", f"failed {attempts} times, at last: {answer.reason}")
             return
         asked = answer.retry_after or 0.0
-        delay = asked if self._gate.circuit.is_open else policy.delay(attempts, answer.retry_after, self._rng)
-        log.debug("update_retried", visitor=update.visitor, attempts=attempts, seconds=delay, reason=answer.reason)
+        delay = asked if circuit.is_open else policy.delay(update.tries, answer.retry_after, self._rng)
+        log.debug("update_retried", visitor=update.visitor, attempts=update.tries, seconds=delay, reason=answer.reason)
         self._give_back(update, now + delay, attempts)
 
     def _give_back(self, update: Update, due: float, attempts: int) -> None:
         self._tally.events_done[Done.HANDED_OVER] += self._coalescer.give_back(update, due, attempts)
-        self._bell.ring()
+        self._moved()
 
     def _bury(self, update: Update, error: str, reason: str) -> None:
         if update.attributes:

@@ -1,8 +1,8 @@
 """The group's side: records in, offsets out, and the life of the process between its first and its last commit."""
 
 import asyncio
+import math
 import random
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
@@ -30,9 +30,12 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 LOW_WATER = 0.9
 """Consumption goes on when this share of the bound is pending: hysteresis, so that it does not flutter."""
-CLOSING_SECONDS = 5.0
-"""Of the grace time, what is kept for the last commit and for leaving the group."""
-LEAST_CLOSING_SECONDS = 1.0
+RESERVE_SECONDS = 10.0
+RESERVE_SHARE = 1.05
+"""How much beyond the bounds may be taken, a batch at a time, when all that fills them got plain 500s."""
+CLOSING_SHARE = 0.2
+"""Of the grace time, what is kept for the last commit and for leaving the group, held to 1-5 s."""
+LEAST_CLOSING_SECONDS, MOST_CLOSING_SECONDS = 1.0, 5.0
 COMMIT_UPDATES = 1_000
 """So many settled updates are committed at once, so that a crash at full speed does not repeat a whole interval."""
 COMMIT_AGAIN_SECONDS = 1.0
@@ -97,6 +100,7 @@ class Pipeline:
         self._totals: Mapping[str, int] = {}
         self._failure: BaseException | None = None
         self._credits_due = 0
+        self._reserve_at = 0.0
         self._commit_wanted = asyncio.Event()
         self._committed_updates = 0
         self._metadata_characters = MAX_CHARACTERS
@@ -121,7 +125,7 @@ class Pipeline:
         committer = loop.create_task(self._commit_regularly())
         for task in (*workers, committer):
             task.add_done_callback(self._crashed)
-        closing = min(CLOSING_SECONDS, max(self._config.shutdown_grace, LEAST_CLOSING_SECONDS))
+        closing = min(MOST_CLOSING_SECONDS, max(CLOSING_SHARE * self._config.shutdown_grace, LEAST_CLOSING_SECONDS))
         deadline = loop.time() + self._config.shutdown_grace
         self._source.start(self)
         try:
@@ -134,6 +138,8 @@ class Pipeline:
         finally:
             self.draining = True
             deadline = min(deadline, loop.time() + closing)
+            # What is cut may still land at the endpoint: then the session's end must keep a successor waiting.
+            landed = self.gate.in_flight == 0
             ending = (stopped, committer, *workers, *self.burial.tasks)
             for task in ending:
                 task.cancel()
@@ -143,19 +149,20 @@ class Pipeline:
                     async with asyncio.timeout_at(deadline - closing / 2):
                         await self._commit()
             finally:
-                await self._source.close(max(0.0, deadline - loop.time()))
+                await self._source.close(max(0.0, deadline - loop.time()), leave=landed)
         if self._failure is not None:
             raise self._failure
 
     async def _drain(self, deadline: float) -> None:
-        """Send what comes due before the deadline; the rest is handed over, which costs no call."""
+        """Send what can be answered before the deadline; the rest is handed over, which costs no call."""
         began = self._now()
+        last = self.gate.closes_at = max(began, deadline - self._request_timeout)
         log.info("drain_started", updates_pending=len(self.coalescer), seconds=round(deadline - began, 1))
         while (now := self._now()) < deadline and self._failure is None:
-            to_send = self.coalescer.due_in(deadline) <= 0 and not self.circuit.is_open
+            to_send = self.coalescer.due_in(last) <= 0 and not self.circuit.is_open and now < last
             if not (to_send or self.coalescer.in_flight or self.burial.letters):
                 break
-            await self._bell.wait(deadline - now)
+            await self._bell.wait((last if to_send else deadline) - now)
         log.info("drain_finished", updates_left=len(self.coalescer), seconds=round(self._now() - began, 1))
 
     async def _ring_when(self, stop: asyncio.Event) -> None:
@@ -187,6 +194,9 @@ class Pipeline:
                     until=earlier.until,
                     owed=len(earlier.firsts),
                 )
+        if self._config.static_member and self.gate.opens_at == -math.inf:
+            # Whoever had this name before may have been killed a moment ago, with requests that may still land.
+            self.gate.opens_at = self._now() + self._request_timeout
         self._share_rate()
         self._bell.ring()
         self._commit_wanted.set()
@@ -294,8 +304,13 @@ class Pipeline:
     def trouble(self, trouble: Trouble) -> None:
         """Say what Kafka says, once and then with backoff."""
         if trouble.kind is not Kind.IGNORABLE:
-            about = trouble.code + _DIGITS.sub("", trouble.detail)
-            self._say(trouble.event, about=about, code=trouble.code, detail=trouble.detail, remedy=trouble.remedy)
+            self._say(
+                trouble.event,
+                about=trouble.code + trouble.detail,
+                code=trouble.code,
+                detail=trouble.detail,
+                remedy=trouble.remedy,
+            )
 
     def failed(self, error: Exception) -> None:
         """The consumer cannot go on, so neither can we."""
@@ -327,6 +342,8 @@ class Pipeline:
         """Every interval, after so many settled updates, and as often as the lease needs it."""
         while True:
             self._commit_wanted.clear()
+            if self.starved:
+                self._grant()
             often = min(self._config.commit_interval, self.gate.lease.seconds / RENEWALS or COMMIT_AGAIN_SECONDS)
             next_at = self._now() + often
             await self._commit()
@@ -392,12 +409,29 @@ class Pipeline:
             log.info("consumption_resumed", updates_pending=pending, bytes=size)
         self.starved = full
         while self._credits_due and not full:
-            self._credits_due -= 1
-            self._source.more()
+            self._give_credit()
+        if full and self._credits_due and self._is_stuck(pending, size):
+            self._reserve_at = self._now() + RESERVE_SECONDS
+            self._give_credit()
+
+    def _is_stuck(self, pending: int, size: int) -> bool:
+        """Whether all that is held was tried and may have failed by its own fault: nobody is left who could show it.
+
+        Then a batch comes in now and then beyond the bounds, up to bounds of its own; else updates that fail for good
+        would end the intake for ever.
+        """
+        if self.coalescer.untried or self.burial.is_full or not self.circuit.is_doubtful:
+            return False
+        config = self._config
+        room = pending < RESERVE_SHARE * config.max_visitors and size < RESERVE_SHARE * config.max_bytes
+        return room and self._now() >= self._reserve_at
+
+    def _give_credit(self) -> None:
+        self._credits_due -= 1
+        self._source.more()
 
 
 _NONE: dict[int, PartitionOffsets] = {}
-_DIGITS = re.compile(r"\d+")
 
 
 def _move(partition: PartitionOffsets | None, last: Record | None) -> None:

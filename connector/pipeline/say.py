@@ -1,5 +1,6 @@
 """Logs what can happen many times a second: once, then with backoff and a count of what was left unsaid."""
 
+import re
 from collections.abc import Callable
 
 import structlog
@@ -7,6 +8,10 @@ import structlog
 from connector.ops.repeats import Repeats
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+_DIGITS = re.compile(r"\d+")
+"""A place in a record or a process number makes no new kind of trouble."""
 
 
 class Say:
@@ -18,6 +23,6 @@ class Say:
 
     def __call__(self, event: str, *, level: str = "warning", about: str = "", **fields: object) -> None:
         """Log it, if it is its turn."""
-        swallowed = self._repeats.admit((event, about), self._now())
+        swallowed = self._repeats.admit((event, _DIGITS.sub("", about)), self._now())
         if swallowed is not None:
             getattr(log, level)(event, **fields, **({"repeated": swallowed} if swallowed else {}))

@@ -169,7 +169,9 @@ def test_parallel_consumer_559_what_is_in_flight_at_the_end_is_finished_or_not_c
         await asyncio.sleep(1)
         await first.stop()
         cut = len(sender.sent) - len(sender.profiles)
-        assert sum(log.committed.values()) == len(sender.profiles) == (30 if grace else 0)
+        assert sum(log.committed.values()) == len(sender.profiles)
+        assert (len(sender.profiles) > 20) is (grace > 0)
+        assert first.source.left is (grace > 0), "what was cut may still land, so nobody may take over at once"
         assert (cut > 0) is (grace == 0)
         async with Bench(log, sender, letters, linger=0.0) as second:
             await second.settle(30)

@@ -31,16 +31,21 @@ if __name__ == "__main__":
                 world.run()
             except Exception as error:
                 import re, traceback
-                if not isinstance(error, Wrong): traceback.print_exc()
+
+                if not isinstance(error, Wrong):
+                    traceback.print_exc()
                 which = next(n for n, p in PROFILES.items() if p is world.profile)
                 print(f"seed {seed} {which}: {error!r}")
                 failures[which] += 1
                 if not a.keep_going:
-                    if not a.trace: sys.exit(1)
+                    if not a.trace:
+                        sys.exit(1)
                     break
             counts.update(world.oracle.counts)
-            if time.monotonic() - t > 1: print("slow", seed, time.monotonic() - t)
-            if a.trace: break
+            if time.monotonic() - t > 1:
+                print("slow", seed, time.monotonic() - t)
+            if a.trace:
+                break
     if a.trace:
         for when, *what in world.lines:
             print(f"{when - 1000:9.3f}", *what)

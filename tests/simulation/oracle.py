@@ -294,7 +294,9 @@ class Oracle:
                     held.add(fact.visitor)
                     continue
             if not word.calls_done(offset, print_) and fact.visitor not in held:
-                self.wrong(f"{member} commits {name.partition} {word.offset}/{word.until}: {offset} was done long before")
+                self.wrong(
+                    f"{member} commits {name.partition} {word.offset}/{word.until}: {offset} was done long before"
+                )
 
     def _is_accepted(self, stay: Stay, fact: Fact, now: float) -> bool:
         if fact.visitor in self.big or self.doomed(fact.visitor):
@@ -334,7 +336,9 @@ class Oracle:
             name, offset = self._where[serial]
             stay = self._stays.get((member, name))
             if stay is None:
-                self.wrong(f"{member} sends {visitor} {attribute}={serial} of {name.partition}, which was taken from it")
+                self.wrong(
+                    f"{member} sends {visitor} {attribute}={serial} of {name.partition}, which was taken from it"
+                )
             else:
                 self._may_be_sent(member, stay, (visitor, attribute), serial, offset)
                 sent.parts.append(((visitor, attribute), serial, stay))

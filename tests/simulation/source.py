@@ -131,7 +131,7 @@ class Source:
             msg = "no answer from the group coordinator"
             raise CommitFailed(msg) from error
 
-    async def close(self, seconds: float) -> None:
+    async def close(self, seconds: float, *, leave: bool = True) -> None:
         if self._process.dead or self._finished:
             return
         self._closing = True

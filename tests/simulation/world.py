@@ -523,4 +523,3 @@ class World:
         else:
             self.box.refuses = True
             self.timeline.after(seconds, setattr, self.box, "refuses", False)
-

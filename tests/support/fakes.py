@@ -97,6 +97,8 @@ class FakeSource:
         self.fail_commits = 0
         self.failed_commits_land = False
         self.closed = False
+        self.left = False
+        """Whether the group was told."""
         self.killed = False
         self._batch = batch
         self._credits = 2
@@ -184,10 +186,12 @@ class FakeSource:
         self._commit(owned)
         return bool(owned)
 
-    async def close(self, seconds: float) -> None:  # noqa: ARG002 - a fake leaves at once
-        """Revoke what is left, as a consumer that leaves does."""
-        await self.revoke(*list(self._positions))
+    async def close(self, seconds: float, *, leave: bool = True) -> None:  # noqa: ARG002 - a fake leaves at once
+        """Revoke what is left, as a consumer that leaves does; without `leave` the group hears nothing."""
+        if leave:
+            await self.revoke(*list(self._positions))
         self.closed = True
+        self.left = leave
 
     def _commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         if offsets and not self.killed:

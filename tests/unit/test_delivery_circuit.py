@@ -7,10 +7,12 @@ from connector.delivery.circuit import (
     DOUBT_SECONDS,
     FAILURES_TO_OPEN,
     PROBE_SECONDS,
+    SICK_SECONDS,
     UNAUTHORIZED_PROBE_SECONDS,
     Circuit,
     Shift,
 )
+from connector.delivery.update import Update
 from connector.events.change import Visitor
 
 DOWN = Answer(Verdict.UNAVAILABLE, "HTTP 502")
@@ -23,6 +25,12 @@ FINE = Answer(Verdict.ACCEPTED)
 
 def _visitor(number: int) -> Visitor:
     return Visitor("mbox3rdPartyId", str(number))
+
+
+def _update(number: int, *, seen: int = -1) -> Update:
+    update = Update(_visitor(number), 0.0)
+    update.seen = seen
+    return update
 
 
 def _answer(circuit: Circuit, visitor: int, answer: Answer, now: float = 0.0, *, first: bool = True) -> Shift | None:
@@ -61,7 +69,7 @@ def test_eight_failures_from_three_visitors_open_it(answer: Answer) -> None:
     shifts = [_answer(circuit, turn % 3, answer) for turn in range(8)]
     assert shifts == [None] * 7 + [Shift.OPENED]
     assert circuit.reason == answer.verdict.value
-    assert not circuit.blames_update(_visitor(1), DOWN, 0.0)
+    assert not circuit.blames(_update(1), DOWN, 0.0)
 
 
 @pytest.mark.parametrize("good", [FINE, Answer(Verdict.REJECTED, "HTTP 400")])
@@ -88,10 +96,32 @@ def test_an_answer_between_makes_it_reached() -> None:
         assert _answer(circuit, 1, DOWN if turn % 7 == 0 else UNREACHED, first=turn == 0) is None
 
 
-@pytest.mark.parametrize("first", [True, False])
-def test_a_refused_token_opens_it_at_once(*, first: bool) -> None:
-    """A 401 is never one visitor's fault; counting to eight would waste calls and attempts."""
-    assert _answer(Circuit(), 1, DENIED, first=first) is Shift.OPENED
+def test_a_refused_token_opens_it_at_once() -> None:
+    """A 401 is hardly ever one visitor's fault; counting to eight would waste calls and attempts."""
+    assert _answer(Circuit(), 1, DENIED) is Shift.OPENED
+
+
+def test_a_visitor_who_is_refused_again_does_not_open_it_again() -> None:
+    """A firewall may refuse one visitor's values for ever: each of its retries would stop everyone for a while."""
+    assert _answer(Circuit(), 1, DENIED, first=False) is None
+
+
+def test_an_update_that_fails_while_others_get_through_is_blamed() -> None:
+    """However sick the endpoint looks: an answer to another one between two failures shows whose fault it is."""
+    circuit = Circuit()
+    for turn in range(50):
+        _answer(circuit, turn, FINE if turn % 2 else DOWN)
+    assert not circuit.blames(_update(-1, seen=circuit.successes), BAD, 0.0)
+    assert circuit.blames(_update(-1, seen=circuit.successes - 1), BAD, 0.0)
+
+
+def test_what_was_sick_long_ago_says_nothing_now() -> None:
+    """With no fresh update for a minute the share of failed ones would never move, and nobody ever be blamed."""
+    circuit = Circuit()
+    for turn in range(50):
+        _answer(circuit, turn, FINE if turn % 2 else DOWN)
+    assert not circuit.blames(_update(-1), BAD, SICK_SECONDS - 1)
+    assert circuit.blames(_update(-1), BAD, SICK_SECONDS)
 
 
 def test_one_probe_at_a_time_and_another_when_it_hangs() -> None:
@@ -168,7 +198,7 @@ def test_recovery_is_seen_within_two_seconds(answer: Answer) -> None:
     now += circuit.wait(now)
     assert _answer(circuit, 1, FINE, now) is Shift.CLOSED
     assert circuit.wait(now) == 0
-    assert circuit.blames_update(_visitor(2), DOWN, now)
+    assert circuit.blames(_update(2), DOWN, now)
 
 
 def test_a_refused_token_is_probed_slowly() -> None:
@@ -204,10 +234,10 @@ def test_few_bad_visitors_leave_it_healthy_and_many_do_not() -> None:
         _answer(circuit, turn, FINE)
         for poison in range(5):
             _answer(circuit, -poison, DOWN, first=False)
-        assert circuit.blames_update(_visitor(-1), DOWN, 0.0)
+        assert circuit.blames(_update(-1), DOWN, 0.0)
     for turn in range(50):
         _answer(circuit, turn, FINE if turn % 2 else DOWN)
-    assert not circuit.blames_update(_visitor(-1), DOWN, 0.0)
+    assert not circuit.blames(_update(-1), DOWN, 0.0)
 
 
 def test_bad_updates_that_are_left_alone_are_no_outage() -> None:
@@ -217,7 +247,7 @@ def test_bad_updates_that_are_left_alone_are_no_outage() -> None:
         _answer(circuit, number, BAD if number % 2 else FINE)
     for turn in range(100):
         assert _answer(circuit, turn % 5, BAD, 20.0, first=False) is None
-        assert circuit.blames_update(_visitor(turn % 5), BAD, 20.0)
+        assert circuit.blames(_update(turn % 5), BAD, 20.0)
 
 
 def test_a_lone_visitor_in_an_outage_is_not_blamed() -> None:
@@ -226,9 +256,9 @@ def test_a_lone_visitor_in_an_outage_is_not_blamed() -> None:
     blamed = 0
     for turn in range(100):
         _answer(circuit, 1, DOWN, first=turn == 0)
-        blamed += circuit.blames_update(_visitor(1), DOWN, 0.0)
+        blamed += circuit.blames(_update(1), DOWN, 0.0)
     assert blamed < FAILURES_TO_OPEN
-    assert not circuit.blames_update(_visitor(1), UNREACHED, 0.0)
+    assert not circuit.blames(_update(1), UNREACHED, 0.0)
 
 
 def test_nobody_is_blamed_while_an_outage_may_be_opening() -> None:
@@ -236,11 +266,11 @@ def test_nobody_is_blamed_while_an_outage_may_be_opening() -> None:
     circuit = Circuit()
     _answer(circuit, 1, FINE)
     _answer(circuit, 2, BAD, 1.0)
-    assert circuit.blames_update(_visitor(2), BAD, 1.0), "alone, it may well be its own fault"
+    assert circuit.blames(_update(2), BAD, 1.0), "alone, it may well be its own fault"
     _answer(circuit, 3, BAD, 2.0)
-    assert not circuit.blames_update(_visitor(2), BAD, 3.0)
-    assert not circuit.blames_update(_visitor(3), BAD, 3.0)
-    assert circuit.blames_update(_visitor(3), BAD, 2.0 + DOUBT_SECONDS), "nobody else tries: no outage came of it"
+    assert not circuit.blames(_update(2), BAD, 3.0)
+    assert not circuit.blames(_update(3), BAD, 3.0)
+    assert circuit.blames(_update(3), BAD, 2.0 + DOUBT_SECONDS), "nobody else tries: no outage came of it"
     _answer(circuit, 4, BAD, 13.0)
     _answer(circuit, 5, FINE, 13.0)
-    assert circuit.blames_update(_visitor(3), BAD, 13.0), "others get through"
+    assert circuit.blames(_update(3), BAD, 13.0), "others get through"

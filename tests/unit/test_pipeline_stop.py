@@ -79,7 +79,7 @@ def test_a_drain_takes_no_new_records() -> None:
 
 
 def test_a_drain_with_a_hanging_endpoint_ends_at_its_deadline() -> None:
-    """20 of 25 s are for sending; then only what is done is committed, and the rest is handed over."""
+    """20 of 25 s are for sending; then only what is done is committed, and the rest is left."""
 
     async def main() -> None:
         log = _log(10)
@@ -89,9 +89,28 @@ def test_a_drain_with_a_hanging_endpoint_ends_at_its_deadline() -> None:
             began = asyncio.get_running_loop().time()
             await bench.stop()
             assert _took(began) == pytest.approx(20.0, abs=0.5)
-            assert (bench.done(Done.ACCEPTED), bench.done(Done.HANDED_OVER)) == (5, 5)
+            assert (bench.done(Done.ACCEPTED), bench.pending) == (5, 5)
+            assert not bench.source.left, "what was cut may still land: the group must not give it to others at once"
             assert bench.pipeline.tally.requests[Verdict.TIMEOUT] == 5
         assert log.committed == {P0: 5}
+
+    run(main())
+
+
+def test_a_drain_begins_nothing_that_could_outlive_it() -> None:
+    """A request that is cut may land after a successor's newer value: the last ones begin a whole timeout before."""
+
+    async def main() -> None:
+        log = FakeLog({P0: []})
+        async with Bench(log, FakeSender(lambda *_: (FINE, 0.05)), linger=0.0, updates_per_second=1.0) as bench:
+            for number in range(100):
+                log.append(event(f"v{number}", a=number))
+            bench.source.feed()
+            await asyncio.sleep(1)
+            began = asyncio.get_running_loop().time()
+            await bench.stop()
+            assert 9 < bench.sender.sent[-1][0] - began <= 10
+            assert bench.source.left
 
     run(main())
 
@@ -172,7 +191,8 @@ def test_a_crash_of_a_worker_ends_the_process() -> None:
             await bench.ended()
         assert bench.source.closed
         assert log.committed.get(P0, 0) == 0
-        assert bench.done(Done.HANDED_OVER) == 3
+        assert bench.pending == 3
+        assert not bench.source.left, "requests were cut"
 
     run(main())
 

@@ -1,0 +1,78 @@
+"""Two ways in which updates that fail for ever hold the others up: they fill the memory, or look like an outage."""
+
+import asyncio
+import random
+
+from connector.delivery.answer import Answer, Verdict
+from connector.target.classify import classify
+from tests.peers.judge import P0, Judge
+from tests.support.bench import Bench, quiet
+from tests.support.fakes import FakeDeadLetters, FakeLog, FakeSender, event
+from tests.support.virtual_time import run
+
+FINE = Answer(Verdict.ACCEPTED)
+
+
+def test_parallel_consumer_857_a_memory_full_of_failing_records_lets_new_ones_in() -> None:
+    """Thread confluentinc/parallel-consumer #857: records that always failed filled what may be held; intake ended.
+
+    Catches a design in which the bound on what is held fills with visitors who fail: nobody is left who could get
+    through, so the circuit stays open, no attempt counts, nothing is put aside, and nothing new is taken, for ever.
+    """
+
+    def behave(visitor: str, _attributes: dict[str, str], _number: int) -> tuple[Answer, float]:
+        return (classify(500, b"", None, 0.0) if visitor.startswith("bad") else FINE), 0.05
+
+    async def main() -> None:
+        log, sender, letters = FakeLog(), FakeSender(behave), FakeDeadLetters()
+        Judge(log, sender, letters)
+        for number in range(2_000):
+            log.append(event(f"{'bad' if number % 5 == 0 else 'good'}{number}", a=number))
+        async with Bench(
+            log,
+            sender,
+            letters,
+            batch=10,
+            max_visitors=50,
+            max_dead_letters_in_a_row=0,
+            max_dead_letter_ratio=0.0,
+            shutdown_grace=0.0,
+        ) as bench:
+            before = -1
+            while bench.pipeline.assigned_partitions[P0].position < 2_000:
+                taken = bench.pipeline.tally.events_consumed
+                assert taken > before, f"nothing was taken in an hour, at {taken} of 2,000"
+                before = taken
+                await asyncio.sleep(3_600)
+
+    with quiet():
+        run(main())
+
+
+def _good_a_second(bad: int) -> float:
+    """Under 150 events/s of 10,000 visitors, so many of them behind a firewall that answers 403: what the rest get."""
+
+    def behave(visitor: str, _attributes: dict[str, str], _number: int) -> tuple[Answer, float]:
+        return (classify(403, b"", None, 0.0) if int(visitor) < bad else FINE), 0.05
+
+    async def main() -> float:
+        log, sender, rng = FakeLog(), FakeSender(behave), random.Random(1)
+        log.append(event("0", a=0))
+        async with Bench(log, sender, updates_per_second=200.0, shutdown_grace=0.0) as bench:
+            for second in range(600):
+                for _ in range(150):
+                    log.append(event(str(rng.randrange(10_000)), a=second))
+                bench.source.feed()
+                await asyncio.sleep(1)
+            return sum(int(visitor) >= bad for _, visitor, _ in sender.sent) / 600
+
+    with quiet():
+        return run(main())
+
+
+def test_one_visitor_in_a_thousand_whose_values_a_firewall_refuses_costs_the_others_little() -> None:
+    """A 403 for single visitors, as a web application firewall gives, must not stop everyone again and again.
+
+    Catches a design in which each such update is due again at once, opens the circuit each time, and never rests.
+    """
+    assert _good_a_second(10) >= 0.95 * _good_a_second(0)
