@@ -9,6 +9,10 @@ from typing import NamedTuple
 from confluent_kafka import Producer
 
 VISITORS = 280
+"""Who has events at a time. They retire one after the other: a visitor's last value can be missing in the end, and not
+hide behind a newer one, whenever it was lost."""
+EVENTS_A_VISITOR = 30
+CALM = "calm"
 POISON = ("poison", "broken")
 """Visitors that the endpoint never takes: it says no to the first, and fails with a plain 500 for the second."""
 POISON_FAULTS = ("false,visitors=poison", "status=500,visitors=broken")
@@ -36,15 +40,17 @@ class Flow:
         self._serial = 0
 
     def draw(self, *, calm: bool = False) -> Event:
-        """Give the next event; a calm one can be delivered."""
+        """Give the next event; a calm one is for a visitor of its own, whom the endpoint takes."""
         self._serial += 1
         number, rng = self._serial, self._rng
-        dice = 1.0 if calm else rng.random()
+        if calm:
+            return self._change(f"{CALM}-{rng.randrange(VISITORS)}", number)
+        dice = rng.random()
         for kind, share in _RARE:
             if dice < share:
                 return self._rare(kind, number)
             dice -= share
-        return self._change(f"visitor-{rng.randrange(VISITORS)}", number)
+        return self._change(f"visitor-{number // EVENTS_A_VISITOR + rng.randrange(VISITORS)}", number)
 
     def _rare(self, kind: str, number: int) -> Event:
         if kind == TOMBSTONE:
@@ -100,9 +106,10 @@ class Feed:
             await asyncio.sleep(TICK_SECONDS)
 
     def calm(self) -> None:
-        """From now on little comes, and nothing that the endpoint does not take.
+        """From now on little comes, and only for visitors who had nothing before.
 
-        A visitor that always fails counts as such only while others get through; so others there must be.
+        A visitor that always fails counts as such only while others get through; so others there must be, but none
+        whose newer value would cover up what was lost.
         """
         self._calm = True
 
