@@ -5,6 +5,7 @@
 PYTHON ?= python3
 ARGS ?=
 SEEDS ?= 1000
+MINUTES ?= 5
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 RUNTIME = .venv/.installed-runtime
@@ -13,7 +14,7 @@ PROJECT = .venv/.installed-project
 PYTEST = $(BIN)/python -m pytest
 COVERAGE = --cov --cov-report=term-missing:skip-covered
 
-.PHONY: help demo test test-quick simulate lint format bench kafka lock clean
+.PHONY: help demo test test-quick simulate chaos lint format bench kafka lock clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -30,6 +31,9 @@ test-quick: $(DEV) $(PROJECT) ## the tests that need no real broker
 
 simulate: $(DEV) $(PROJECT) ## the pipeline in random worlds; SEEDS=5000 for more, a failing one prints itself
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
+
+chaos: $(DEV) $(PROJECT) kafka ## replicas and brokers killed, frozen and cut off at random, then judged: MINUTES=5
+	$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
 
 lint: $(DEV) $(PROJECT) ## style, format, types, layers, and whether the locks are those of pyproject.toml
 	$(BIN)/ruff check .

@@ -268,7 +268,7 @@ MUTANTS = (
         "a probe goes before the endpoint wants to be asked",
         "outages",
         (2, 21),
-        (Edit(Circuit, "_schedule_probe", "max(delay, answer.retry_after or 0.0)", "delay"),),
+        (Edit(Circuit, "_schedule_probe", "max(since + delay, now + (answer.retry_after or 0.0))", "since + delay"),),
     ),
     Mutant(
         "outage blamed on updates",

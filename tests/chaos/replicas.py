@@ -1,0 +1,232 @@
+"""The replicas of a chaos run: processes that come, go, freeze and are cut off, each with its own way to the world."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tests.chaos.cluster import Cluster
+from tests.chaos.oracle import Life, Span
+from tests.chaos.toxics import HOST, Link, Toxic
+from tests.support.process import Connector, environment
+
+SLOTS = 4
+SESSION_SECONDS = 6
+GRACE_SECONDS = 8
+STOP_SECONDS = 60.0
+"""A stop has its grace time; on a machine that stalls, much more."""
+
+SETTINGS = {
+    "KAFKA_PROPERTIES": f'{{"session.timeout.ms": {SESSION_SECONDS * 1_000}, "heartbeat.interval.ms": 500}}',
+    "TARGET_TIMEOUT_SECONDS": "2",
+    "TARGET_UNCONFIRMED_SUCCESS": "retry",
+    "COALESCE_LINGER_SECONDS": "0.2",
+    "COMMIT_INTERVAL_SECONDS": "1",
+    "RETRY_INITIAL_SECONDS": "0.2",
+    "RETRY_MAX_SECONDS": "2",
+    "SHUTDOWN_GRACE_SECONDS": str(GRACE_SECONDS),
+}
+"""Short times, so that much happens in little time."""
+
+TOXICS: dict[Toxic, tuple[float, float]] = {
+    Toxic.DELAY: (0.1, 2.5),
+    Toxic.DRIP: (0.02, 0.25),
+    Toxic.HALF_OPEN: (0, 0),
+    Toxic.LOST_ANSWERS: (0, 0),
+    Toxic.CUT: (0, 0),
+    Toxic.RESET: (0, 0),
+}
+"""What may be on the way to the endpoint, with the bounds of its seconds."""
+
+Say = Callable[[str], None]
+
+
+class Replica:
+    """One process, from its start to its end."""
+
+    def __init__(self, name: str, process: Connector, link: Link, illness: "asyncio.Task[None]") -> None:
+        self.life = Life(name)
+        self.process = process
+        self.link = link
+        self.illness = illness
+
+    @property
+    def name(self) -> str:
+        """Slot and number of the process in it: `r2.5`."""
+        return self.life.name
+
+    def has_partitions(self) -> bool:
+        """Whether it has some, as far as it knows."""
+        said = [line["owned"] for line in self.process.lines() if line["event"].startswith("partitions_")]
+        return bool(said and said[-1])
+
+    def is_up(self) -> bool:
+        """Whether it runs and got so far that it can be stopped in order."""
+        return self.process.exit_code is None and bool(self.process.said("connector_started"))
+
+
+class Slot:
+    """A place where one replica may run; busy while something is being done to it."""
+
+    def __init__(self, number: int, doors: list[Link]) -> None:
+        self.number = number
+        self.doors = doors
+        self.replica: Replica | None = None
+        self.busy = False
+        self.processes = 0
+
+
+class Fleet:
+    """All replicas of the group, those of the past too."""
+
+    def __init__(self, folder: Path, cluster: Cluster, topic: str, endpoint: str, rng: random.Random, say: Say) -> None:
+        self.slots = [Slot(number, doors) for number, doors in enumerate(cluster.doors)]
+        self.all: list[Replica] = []
+        self.incidents: list[str] = []
+        self.toxics: Counter[str] = Counter()
+        self._folder = folder
+        self._cluster = cluster
+        self._topic = topic
+        self._endpoint_port = urlsplit(endpoint).port or 0
+        self._rng = rng
+        self._say = say
+        self._sick = True
+        # The log has the time of day, all else the monotonic clock.
+        self._clocks = time.time() - time.monotonic()
+
+    def living(self) -> list[Replica]:
+        """Those that are meant to run."""
+        return [slot.replica for slot in self.slots if slot.replica is not None]
+
+    async def start(self, slot: Slot) -> None:
+        """Put a new process into an empty slot."""
+        slot.processes += 1
+        name = f"r{slot.number}.{slot.processes}"
+        link = Link(self._endpoint_port, name=name)
+        await link.open()
+        folder = self._folder / name
+        folder.mkdir(parents=True)
+        where = self._cluster.bootstrap_of(slot.number)
+        settings = {**environment(where, self._topic, f"http://{HOST}:{link.port}"), **SETTINGS}
+        sick = self._ail(link, random.Random(self._rng.random())) if self._sick else asyncio.sleep(0)
+        illness = asyncio.get_running_loop().create_task(sick)
+        slot.replica = Replica(name, Connector(folder, settings), link, illness)
+        self.all.append(slot.replica)
+        self._say(f"{name} started")
+
+    async def kill(self, slot: Slot) -> None:
+        """End it as a crash does."""
+        replica = self._leave(slot, "killed")
+        replica.process.kill9()
+        await self._bury(replica)
+
+    async def stop(self, slot: Slot) -> None:
+        """End it as an orchestrator does; it has to end with 0."""
+        replica = self._leave(slot, "stopped")
+        replica.process.terminate()
+        began = time.monotonic()
+        with contextlib.suppress(AssertionError):
+            await asyncio.to_thread(replica.process.wait, STOP_SECONDS)
+        took = time.monotonic() - began
+        code = replica.process.exit_code
+        self._say(f"{replica.name} ended with {code} after {took:.1f} s")
+        if code is None:
+            self.incidents.append(f"{replica.name} did not end within {STOP_SECONDS:.0f} s of SIGTERM")
+            replica.process.kill9()
+        elif code:
+            self.incidents.append(f"{replica.name} ended with {code} on SIGTERM; {_end_of(replica)}")
+        await self._bury(replica)
+
+    async def freeze(self, slot: Slot, seconds: float) -> None:
+        """Stop it where it stands, for a time."""
+        assert slot.replica is not None
+        replica, began = slot.replica, time.monotonic()
+        replica.process.freeze()
+        await asyncio.sleep(seconds)
+        # Known as a span before it can do anything.
+        replica.life.spans.append(Span(f"frozen for {seconds:.1f} s", began, time.monotonic()))
+        replica.process.thaw()
+
+    async def cut_off(self, slot: Slot, seconds: float) -> None:
+        """Let nothing pass between it and the brokers, for a time; the endpoint it still reaches."""
+        assert slot.replica is not None
+        span = Span(f"cut off from Kafka for {seconds:.1f} s", time.monotonic(), time.monotonic() + seconds)
+        slot.replica.life.spans.append(span)
+        for door in slot.doors:
+            door.poison(Toxic.HOLD)
+        await asyncio.sleep(seconds)
+        for door in slot.doors:
+            door.heal()
+
+    def look(self) -> None:
+        """Note each process that ended although nobody asked for it; its slot is empty then."""
+        for slot in self.slots:
+            if slot.replica is not None and slot.replica.process.exit_code is not None:
+                replica = self._leave(slot, "by itself")
+                self.incidents.append(
+                    f"{replica.name} ended by itself, {replica.process.exit_code}; {_end_of(replica)}"
+                )
+                self._say(self.incidents[-1])
+                replica.illness.cancel()
+
+    async def heal(self) -> None:
+        """End the illness of every link, now and for those that come."""
+        self._sick = False
+        for replica in self.living():
+            replica.illness.cancel()
+            await asyncio.gather(replica.illness, return_exceptions=True)
+            replica.link.heal()
+
+    async def end(self) -> None:
+        """Leave no process behind, whatever happened."""
+        for replica in self.all:
+            if replica.process.exit_code is None:
+                replica.process.kill9()
+            await self._bury(replica)
+
+    def read_logs(self) -> None:
+        """Complete each life from its log, and hold the log itself to the contract."""
+        for replica in self.all:
+            try:
+                replica.process.assert_log_is_sound()
+            except (AssertionError, KeyError, ValueError) as problem:
+                self.incidents.append(f"the log of {replica.name} is not sound: {problem!r:.500}")
+                continue
+            for line in replica.process.said("partitions_assigned"):
+                when = datetime.fromisoformat(line["timestamp"]).timestamp() - self._clocks
+                replica.life.took += [(when, int(name.rpartition("/")[2])) for name in line["partitions"]]
+
+    def count_logged(self, event: str) -> int:
+        """How often all of them said something."""
+        return sum(len(replica.process.said(event)) for replica in self.all)
+
+    def _leave(self, slot: Slot, how: str) -> Replica:
+        replica = slot.replica
+        assert replica is not None
+        replica.life.end = how
+        slot.replica = None
+        return replica
+
+    async def _bury(self, replica: Replica) -> None:
+        replica.illness.cancel()
+        await asyncio.gather(replica.illness, return_exceptions=True)
+        await replica.link.close()
+
+    async def _ail(self, link: Link, rng: random.Random) -> None:
+        """Put toxics on the way to the endpoint, now and then, each for a while."""
+        while True:
+            await asyncio.sleep(rng.uniform(1.0, 8.0))
+            toxic = rng.choice(list(TOXICS))
+            link.poison(toxic, rng.uniform(*TOXICS[toxic]))
+            self.toxics[toxic.value] += 1
+            await asyncio.sleep(rng.uniform(0.3, 4.0))
+            link.heal()
+
+
+def _end_of(replica: Replica) -> str:
+    return f"the end of its output: {replica.process.stdout[-1_000:]}{replica.process.stderr[-1_000:]}"
