@@ -38,11 +38,12 @@ class Letters:
             await asyncio.sleep(0.1)
             raise Fatal(event="dead_letter_failed", remedy="the topic refuses it")
         timeline = self._process.timeline
+        stay = self._oracle.stay(self._member, letter.source)
         written: asyncio.Future[None] = loop.create_future()
         seconds = max(self._rng.random() * self._box.seconds, self._box.holds_until - timeline.now)
         timeline.after(seconds, self._write, letter, written)
         await written
-        self._oracle.letter_heard(self._member, letter)
+        self._oracle.letter_heard(self._member, letter, stay)
 
     def _write(self, letter: DeadLetter, written: "asyncio.Future[None]") -> None:
         self._oracle.lettered(self._member, letter)

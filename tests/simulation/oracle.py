@@ -283,10 +283,13 @@ class Oracle:
         since = it.failing.get(visitor, math.inf)
         return any(when >= since for other, when in it.failed.items() if other != visitor and not self.doomed(other))
 
-    def letter_heard(self, member: str, letter: DeadLetter) -> None:
-        """The replica learns that it is written."""
-        stay = self._stays.get((member, letter.source))
-        if stay is not None and letter.stage is Stage.DECODE:
+    def stay(self, member: str, name: TopicPartition) -> Stay | None:
+        """The assignment that goes on."""
+        return self._stays.get((member, name))
+
+    def letter_heard(self, member: str, letter: DeadLetter, stay: Stay | None) -> None:
+        """The replica learns that it is written; of a letter of an earlier assignment it makes nothing."""
+        if stay is not None and stay is self.stay(member, letter.source) and letter.stage is Stage.DECODE:
             stay.changes += 1
             stay.letters[letter.offset] = self._timeline.now
 
