@@ -14,7 +14,8 @@ SHARED_NAME = 32
 """Characters up to which the decoder gives the same name to all events."""
 TIME_BYTES = 100
 """What a value's time takes."""
-WEIGH_AGAIN_BYTES = 1_024
+WEIGH_AGAIN_BYTES = 2_048
+"""Weighing a small update at each doubling would cost more than it is worth."""
 
 
 class Part:
@@ -60,10 +61,10 @@ class Update:
         self.parts: dict[PartitionOffsets, Part] = {}
         self.size = UPDATE_BYTES
         """Bytes of memory, about: each record adds its length, and weighing sets it to what is held."""
-        self.weigh_at = WEIGH_AGAIN_BYTES
+        self.weigh_at = UPDATE_BYTES + WEIGH_AGAIN_BYTES
 
     def weigh(self) -> int:
-        """Set the size to what is held now; returns the change. Only after growing by half: it costs little."""
+        """Set the size to what is held now; returns the change. Only after doubling, so it costs an event little."""
         size = UPDATE_BYTES
         for part in self.parts.values():
             attributes = part.attributes
@@ -73,7 +74,7 @@ class Update:
             size += max(0, sum(map(len, attributes)) - SHARED_NAME * count)
         change = size - self.size
         self.size = size
-        self.weigh_at = size + size // 2 + WEIGH_AGAIN_BYTES
+        self.weigh_at = 2 * size + WEIGH_AGAIN_BYTES
         return change
 
     @property
