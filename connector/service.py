@@ -42,7 +42,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         """Join everything; nothing is opened yet. Raises Fatal when a token, an address or a proxy cannot be used."""
         self._settings = settings
-        kafka = _kafka(settings)
+        kafka = kafka_config(settings)
         try:
             where = endpoint(settings.target_base_url, settings.target_update_path, settings.target_client_code)
             proxy = proxy_for(where.origin)
@@ -219,7 +219,8 @@ async def serve(settings: Settings) -> int:
     return 0
 
 
-def _kafka(settings: Settings) -> KafkaConfig:
+def kafka_config(settings: Settings) -> KafkaConfig:
+    """What the Kafka room needs, for the commands that only look as well."""
     return KafkaConfig(
         bootstrap_servers=settings.kafka_bootstrap_servers,
         topics=tuple(settings.kafka_topics),

@@ -40,6 +40,7 @@ COMMANDS: Final = (
     Command("demo", "connector.cli.demo", "the whole job on an embedded broker and sandbox, in 30 seconds"),
     Command("settings", "connector.cli.settings", "every setting: name, type, unit, default, what for"),
     Command("sandbox", "connector.cli.sandbox", "a stand-in for Target on a port, with its rules and its faults"),
+    Command("plan", "connector.cli.plan", "the updates that a topic's last hours would have cost, by linger"),
 )
 
 _EXAMPLE: Final = f"""\

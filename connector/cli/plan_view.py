@@ -1,0 +1,86 @@
+"""How `connector plan` shows what it found: a table with sentences for people, one object for programs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TextIO
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from connector.cli.settings import WIDTH_OFF_A_TERMINAL
+from connector.plan import Found, Outlook, Quota
+from connector.plan.advice import percent, span
+
+MIB = 1 << 20
+
+
+def print_json(
+    file: TextIO, topics: Sequence[str], found: Found, quota: Quota, best: float | None, advice: Sequence[str]
+) -> None:
+    """One line; times in seconds or as UTC in ISO 8601, memory in bytes."""
+    facts = asdict(found)
+    outlooks = facts.pop("outlooks")
+    for name in ("asked_since", "since", "until"):
+        facts[name] = datetime.fromtimestamp(facts[name], UTC).isoformat(timespec="milliseconds")
+    report = {
+        "topics": list(topics),
+        **facts,
+        "seconds": found.seconds,
+        "quota": asdict(quota),
+        "lingers": outlooks if found.records else [],
+        "best_linger": best,
+        "advice": list(advice),
+    }
+    file.write(json.dumps(report) + "\n")
+
+
+def print_text(
+    file: TextIO, topics: Sequence[str], found: Found, quota: Quota, best: float | None, advice: Sequence[str]
+) -> None:
+    """As wide as the terminal, or 100 columns of plain text off one."""
+    terminal = file.isatty()
+    console = Console(
+        file=file, width=None if terminal else WIDTH_OFF_A_TERMINAL, force_terminal=terminal, highlight=False
+    )
+    say = console.print
+    say(f"{', '.join(topics)}: {_counts(found)}", markup=False, soft_wrap=not terminal)
+    if found.first_refused:
+        say(f"The first refused one is {found.first_refused}", markup=False, soft_wrap=not terminal)
+    if found.records:
+        say(_table(found.outlooks, quota, best))
+    for sentence in advice:
+        say(f"- {sentence}", markup=False)
+
+
+def _counts(found: Found) -> str:
+    if not found.records:
+        return "no records"
+    parts = [(found.refused, "refused"), (found.tombstones, "tombstones"), (found.empty, "with nothing to send")]
+    apart = "; ".join(f"{count:,} {what}" for count, what in parts)
+    return f"{found.records:,} records in {span(found.seconds)} ({apart})"
+
+
+def _table(outlooks: Sequence[Outlook], quota: Quota, best: float | None) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("linger", "updates a day", "of the quota", "delay p50", "delay p99", "peak visitors", "peak memory"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for outlook in outlooks:
+        table.add_row(
+            span(outlook.linger),
+            f"{outlook.updates_per_day:,.0f}",
+            percent(outlook.quota_share) if outlook.quota_share is not None and quota.updates else "-",
+            _delay(outlook.delay_p50),
+            _delay(outlook.delay_p99),
+            f"{outlook.peak_visitors:,}",
+            f"{outlook.peak_bytes / MIB:,.1f} MiB",
+            "<- shortest that fits" if outlook.linger == best else "pauses" if outlook.paused else "",
+        )
+    return table
+
+
+def _delay(seconds: float | None) -> str:
+    return "-" if seconds is None else span(seconds)
