@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from textwrap import TextWrapper
 from typing import TextIO
 
 from rich.box import SIMPLE_HEAD
@@ -45,14 +46,14 @@ def print_text(
     console = Console(
         file=file, width=None if terminal else WIDTH_OFF_A_TERMINAL, force_terminal=terminal, highlight=False
     )
-    say = console.print
-    say(f"{', '.join(topics)}: {_counts(found)}", markup=False, soft_wrap=not terminal)
+    wrapper = TextWrapper(console.width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
+    lines = [f"{', '.join(topics)}: {_counts(found)}"]
     if found.first_refused:
-        say(f"The first refused one is {found.first_refused}", markup=False, soft_wrap=not terminal)
+        lines.append(f"The first refused one: {found.first_refused}")
+    file.writelines(f"{wrapper.fill(line)}\n" for line in lines)
     if found.records:
-        say(_table(found.outlooks, quota, best))
-    for sentence in advice:
-        say(f"- {sentence}", markup=False)
+        console.print(_table(found.outlooks, quota, best))
+    file.writelines(f"{wrapper.fill(f'- {sentence}')}\n" for sentence in advice)
 
 
 def _counts(found: Found) -> str:
@@ -77,7 +78,7 @@ def _table(outlooks: Sequence[Outlook], quota: Quota, best: float | None) -> Tab
             _delay(outlook.delay_p99),
             f"{outlook.peak_visitors:,}",
             f"{outlook.peak_bytes / MIB:,.1f} MiB",
-            "<- shortest that fits" if outlook.linger == best else "pauses" if outlook.paused else "",
+            "<- fits" if outlook.linger == best else "pauses" if outlook.paused else "",
         )
     return table
 

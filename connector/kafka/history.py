@@ -85,7 +85,7 @@ class History:
         ]
         for found in self._client.offsets_for_times(asked, timeout=ASK_SECONDS):
             if found.error is not None:
-                raise self._fatal(sort(found.error))
+                raise self._fatal(sort(found.error), f"{found.topic}/{found.partition}: ")
             name = TopicPartition(found.topic, found.partition)
             low, high = self._client.get_watermark_offsets(found, timeout=ASK_SECONDS)
             begin = found.offset if found.offset >= 0 else high
@@ -97,7 +97,7 @@ class History:
     def _partitions(self, topic: str) -> Sequence[int]:
         found = self._client.list_topics(topic, timeout=ASK_SECONDS).topics[topic]
         if found.error is not None:
-            raise self._fatal(sort(found.error))
+            raise self._fatal(sort(found.error), f"{topic}: ")
         return sorted(found.partitions)
 
     @property
@@ -160,14 +160,16 @@ class History:
         if self._left and now - self._heard_at > SILENCE_SECONDS:
             raise self._fatal(trouble)
 
-    def _fatal(self, trouble: Trouble | None) -> Fatal:
+    def _fatal(self, trouble: Trouble | None, about: str = "") -> Fatal:
         """What was heard on the side says more than that a call timed out."""
         if trouble is None or trouble.kind is Kind.IGNORABLE:
             trouble = self._trouble or trouble
         if trouble is None or not trouble.remedy:
             return Fatal("kafka_unreachable", f"no broker answered in time; {_UNREACHABLE}")
         # What the service does about it meanwhile is not what a command does.
-        return Fatal(trouble.event, f"{trouble.detail}: {trouble.remedy.partition('; the connector goes on')[0]}")
+        return Fatal(
+            trouble.event, f"{about}{trouble.detail}: {trouble.remedy.partition('; the connector goes on')[0]}"
+        )
 
 
 _UNREACHABLE = "check KAFKA_BOOTSTRAP_SERVERS, the network, and that the brokers run"
