@@ -65,7 +65,7 @@ def _counts(found: Found) -> str:
 
 
 def _table(outlooks: Sequence[Outlook], quota: Quota, best: float | None) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("linger", "updates a day", "of the quota", "delay p50", "delay p99", "peak visitors", "peak memory"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
