@@ -65,7 +65,7 @@ def updates(records: Iterable[tuple[int, str]], linger: float, request: float = 
 
 
 def test_partitions_of_different_times_are_read_whole_and_by_time(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """Who is ahead is held, which throws away what was fetched: nothing may be lost or doubled, or taken out of time."""
+    """Who is ahead is held, which throws away what was fetched: nothing may be lost, doubled, or taken out of time."""
     topic, other = kafka.unique_topic("plan", 3), kafka.unique_topic("plan-more", 1)
     now = int(time.time() * 1_000) - 1_000
     count = merge.WAITING_RECORDS // 4 * 3
