@@ -6,9 +6,8 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from typing import TextIO
 
-from connector.cli.plan_view import print_json, print_text
+from connector.cli.plan_view import Progress, print_json, print_text
 from connector.cli.settings import print_mistakes
 from connector.delivery.coalescer import Order
 from connector.errors import Fatal
@@ -30,7 +29,6 @@ LINGERS = (0.0, 1.0, 10.0, 60.0, 600.0, 3_600.0)
 LONGEST_LINGER = 3_600.0
 """What COALESCE_LINGER_SECONDS allows."""
 LONGEST_HOURS = 24 * 366
-PROGRESS_SECONDS = 0.5
 NO_CLIENT_CODE = {"TARGET_CLIENT_CODE": "none"}
 """Nothing is sent, so nobody has to say to whom."""
 
@@ -116,7 +114,7 @@ def _read(
         stretches = history.stretches.values()
         expected = sum(stretch.end - stretch.begin for stretch in stretches)
         merge = Merge(history.left, int(since * 1_000), int(until * 1_000))
-        progress = _Progress(sys.stderr, expected)
+        progress = Progress(sys.stderr, expected)
         while not merge.is_over:
             left = set(history.left)
             for record in history.read(merge.ahead()):
@@ -134,32 +132,6 @@ def _read(
             timeless=merge.timeless,
             expected=expected,
         )
-
-
-class _Progress:
-    """One line on a terminal, drawn over itself; nothing elsewhere."""
-
-    def __init__(self, file: TextIO, expected: int) -> None:
-        self._file = file
-        self._expected = expected
-        self._next = 0.0 if file.isatty() else float("inf")
-        self._shown = False
-
-    def show(self, records: int) -> None:
-        """Say how far it is, now and then."""
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + PROGRESS_SECONDS
-            self._shown = True
-            share = min(1.0, records / self._expected) if self._expected else 1.0
-            self._file.write(f"\r\x1b[K{records:,} of {self._expected:,} records ({share:.0%})")
-            self._file.flush()
-
-    def clear(self) -> None:
-        """Leave nothing behind."""
-        if self._shown:
-            self._file.write("\r\x1b[K")
-            self._file.flush()
 
 
 def _linger(text: str) -> float:

@@ -1,6 +1,7 @@
 """How `connector plan` shows what it found: a table with sentences for people, one object for programs."""
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -16,6 +17,33 @@ from connector.plan import Found, Outlook, Quota
 from connector.plan.advice import percent, span
 
 MIB = 1 << 20
+PROGRESS_SECONDS = 0.5
+
+
+class Progress:
+    """One line on a terminal, drawn over itself; nothing elsewhere."""
+
+    def __init__(self, file: TextIO, expected: int) -> None:
+        self._file = file
+        self._expected = expected
+        self._next = 0.0 if file.isatty() else float("inf")
+        self._shown = False
+
+    def show(self, records: int) -> None:
+        """Say how far it is, now and then."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + PROGRESS_SECONDS
+            self._shown = True
+            share = min(1.0, records / self._expected) if self._expected else 1.0
+            self._file.write(f"\r\x1b[K{records:,} of {self._expected:,} records ({share:.0%})")
+            self._file.flush()
+
+    def clear(self) -> None:
+        """Leave nothing behind."""
+        if self._shown:
+            self._file.write("\r\x1b[K")
+            self._file.flush()
 
 
 def print_json(

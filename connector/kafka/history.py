@@ -65,6 +65,7 @@ class History:
         try:
             self._open()
         except KafkaException as error:
+            self._client.poll(0)  # Only now the client says what was wrong with the connections.
             self._client.close()
             raise self._fatal(sort(error.args[0])) from error
         except BaseException:
@@ -145,9 +146,11 @@ class History:
             self._held.discard(name)
 
     def _heard(self, error: KafkaError) -> None:
-        """Remember what is wrong: the client goes on by itself, and mostly mends it."""
+        """Remember what is wrong: the client goes on by itself, and mostly mends it. A cause outlives its effects."""
         trouble = sort(error)
-        if trouble.kind is not Kind.IGNORABLE and error.code() not in _GROUP:
+        if trouble.kind is Kind.IGNORABLE or error.code() in _GROUP:
+            return
+        if self._trouble is None or self._trouble.event not in HOPELESS:
             self._trouble = trouble
 
     def _check(self, heard: bool) -> None:  # noqa: FBT001 - one caller, in sight
@@ -161,8 +164,8 @@ class History:
             raise self._fatal(trouble)
 
     def _fatal(self, trouble: Trouble | None, about: str = "") -> Fatal:
-        """What was heard on the side says more than that a call timed out."""
-        if trouble is None or trouble.kind is Kind.IGNORABLE:
+        """What was heard on the side says more than that a call was not answered."""
+        if trouble is None or trouble.kind is Kind.IGNORABLE or trouble.event == "kafka_unreachable":
             trouble = self._trouble or trouble
         if trouble is None or not trouble.remedy:
             return Fatal("kafka_unreachable", f"no broker answered in time; {_UNREACHABLE}")

@@ -17,6 +17,8 @@ GO_ON_SHARE = 0.25
 """and goes on when so much of it is left: holding throws away what the client has fetched."""
 FUTURE_MILLISECONDS = 60_000
 """So much may a producer's clock be ahead; a timestamp beyond that says nothing."""
+NEVER = (1 << 62, 0)
+"""Later than any lane's head."""
 BY_PRODUCER = 1
 """Kafka's number for a timestamp that the producer gave."""
 
@@ -128,7 +130,7 @@ class Merge:
             _, number = heapq.heappop(heads)
             lane = self._numbered[number]
             records = lane.records
-            until = heads[0] if heads else (self._latest + 1, 0)
+            until = heads[0] if heads else NEVER
             while records and (records[0][0], number) < until:
                 _, size, dated = records.popleft()
                 lane.size -= size

@@ -135,3 +135,6 @@ def test_what_cannot_be_read_is_said_with_a_remedy(kafka: KafkaBroker, tmp_path:
     assert (nobody.exit_code, nobody.stdout) == (1, "")
     assert "check KAFKA_BOOTSTRAP_SERVERS" in nobody.stderr
     assert nobody.stderr.count("\n") == 1
+    wrong = plan(tmp_path, [], around(kafka, "t", KAFKA_SECURITY_PROTOCOL="ssl"))
+    assert (wrong.exit_code, wrong.stdout) == (1, "")
+    assert "SSL handshake failed" in wrong.stderr

@@ -1,8 +1,11 @@
 """What can be got wrong before anything is read."""
 
+from io import StringIO
+
 import pytest
 
 from connector.cli import main
+from connector.cli.plan_view import Progress
 from connector.settings import describe
 
 
@@ -39,3 +42,20 @@ def test_bad_options_are_bad_usage(words: list[str], capsys: pytest.CaptureFixtu
     """A linger that the service would refuse is none to plan with."""
     assert main(["plan", *words]) == 2
     assert words[0] in capsys.readouterr().err
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_for_terminals_and_leaves_nothing_behind() -> None:
+    """In a file or a mail it would be noise, and a line that stays would stand before the first of the report."""
+    terminal, file = Terminal(), StringIO()
+    for where in (terminal, file):
+        progress = Progress(where, 4_000)
+        progress.show(1_000)
+        progress.show(2_000)
+        progress.clear()
+    assert terminal.getvalue() == "\r\x1b[K1,000 of 4,000 records (25%)\r\x1b[K"
+    assert file.getvalue() == ""
