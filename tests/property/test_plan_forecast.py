@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from connector.delivery.answer import Answer, Verdict
@@ -129,6 +129,7 @@ def most_at_once(spans: Sequence[tuple[float, float]]) -> int:
 
 
 @given(histories, lingers, rates, st.sampled_from(Order))
+@example([Came(0, 0, "a", "gold", 3), Came(5, 0, "a", "silver", 1)], 0.0, 0.0, Order.EVENT_TIME)
 @settings(max_examples=150)
 def test_the_forecast_is_what_the_service_does(history: list[Came], linger: float, rate: float, order: Order) -> None:
     """Number, delay and peak; a coalescer of the plan's own, or one that knows no rate, would show here."""

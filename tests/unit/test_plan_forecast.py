@@ -29,6 +29,7 @@ def test_changes_within_the_linger_are_one_update() -> None:
     assert forecast(10, [(0, "a"), (9, "a"), (10, "a")]).updates == 1
     assert forecast(10, [(0, "a"), (9, "a"), (10.001, "a")]).updates == 2
     assert forecast(10, [(0, "a"), (9, "b")]).updates == 2
+    assert forecast(10, [(0, "b"), (2, "a"), (12, "a")]).updates == 2
 
 
 def test_what_comes_during_a_request_is_one_more_update() -> None:
