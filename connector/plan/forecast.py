@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -118,24 +119,27 @@ class Forecast:
         self.paused = 0.0
         """Seconds for which consumption was paused, because a bound was reached."""
 
-    def take(self, change: Change, record: Dated, at: float, size: int) -> None:
-        """A record came at `at`, in seconds since the epoch; never earlier than the one before."""
-        if at > self._next:
-            self._run(at)
-        coalescer = self._coalescer
-        if coalescer.size >= self._look_at and self._is_full(1.0):
-            self._pause()
-        now = self._now
-        if at > now:
-            now = self._now = at
-        tracker = self._trackers.get(record.name)
-        if tracker is None:
-            tracker = self._trackers[record.name] = PartitionOffsets(record.name)
-        coalescer.add(change, tracker, record, now, size)
-        coalescer.added(1, size)
-        due = now + self.linger
-        if due < self._next:  # noqa: PLR1730 - a call of min costs more, and this is done for each record and linger
-            self._next = due
+    def take(self, wishes: Iterable[tuple[Change, Dated, int]]) -> None:
+        """Changes came, each with its record and the record's length; none came before the one before it."""
+        coalescer, trackers, linger, look_at = self._coalescer, self._trackers, self.linger, self._look_at
+        add, added = coalescer.add, coalescer.added
+        for change, record, size in wishes:
+            at = record.at
+            if at > self._next:
+                self._run(at)
+            if coalescer.size >= look_at and self._is_full(1.0):
+                self._pause()
+            now = self._now
+            if at > now:
+                now = self._now = at
+            tracker = trackers.get(record.name)
+            if tracker is None:
+                tracker = trackers[record.name] = PartitionOffsets(record.name)
+            add(change, tracker, record, now, size)
+            added(1, size)
+            due = now + linger
+            if due < self._next:  # noqa: PLR1730 - a call of min costs more, and this is done for each record and linger
+                self._next = due
 
     def finish(self) -> None:
         """No more records come: all that is pending goes out in its time."""

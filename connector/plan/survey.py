@@ -1,13 +1,16 @@
 """Every record once: decoded, counted, and shown to the forecast of each linger side by side."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from connector.events.change import Change, Refused
 from connector.plan.forecast import Assumptions, Forecast
 from connector.plan.merge import Dated
 
 DAY_SECONDS = 86_400.0
+BATCH = 1_000
+"""Records that all forecasts take before the next are decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +83,19 @@ class Survey:
 
     def take(self, records: Iterable[Dated]) -> None:
         """The next records by time."""
-        decode, takes = self._decode, [forecast.take for forecast in self._forecasts]
+        coming = iter(records)
+        while batch := list(islice(coming, BATCH)):
+            wishes = list(self._wishes(batch))
+            for forecast in self._forecasts:
+                forecast.take(wishes)
+
+    def _wishes(self, records: Sequence[Dated]) -> Iterator[tuple[Change, Dated, int]]:
+        """Those that ask for something, decoded; the others are counted."""
+        decode = self._decode
+        self.records += len(records)
+        if self._first is None:
+            self._first = records[0].at
         for record in records:
-            self.records += 1
-            at = record.at
-            if self._first is None:
-                self._first = at
             value = record.value()
             if value is None:
                 self._tombstones += 1
@@ -96,12 +106,10 @@ class Survey:
                 self._refused += 1
                 self._first_refused = self._first_refused or _place(record, refused)
                 continue
-            if not change.attributes:
+            if change.attributes:
+                yield change, record, len(value)
+            else:
                 self._empty += 1
-                continue
-            size = len(value)
-            for take in takes:
-                take(change, record, at, size)
 
     def finish(
         self, quota: Quota, *, asked_since: float, until: float, older: bool, timeless: int, expected: int

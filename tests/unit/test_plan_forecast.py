@@ -19,7 +19,7 @@ def forecast(linger: float, came: list[tuple[float, str]], **assumed: float) -> 
     for offset, (at, visitor) in enumerate(came):
         value = event(visitor, n=offset)
         record = Dated(FakeRecord(value, offset), NAME, round((START + at) * 1_000))
-        made.take(decode(value), record, record.at, len(value))
+        made.take([(decode(value), record, len(value))])
     made.finish()
     return made
 
