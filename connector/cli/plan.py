@@ -77,12 +77,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _quota(args: argparse.Namespace, _settings: Settings) -> Quota:
-    """What was asked for on the command line, else the default."""
-    usual = Quota()
+def _quota(args: argparse.Namespace, settings: Settings) -> Quota:
+    """What was asked for on the command line, else what is set."""
     return Quota(
-        usual.updates if args.quota is None else args.quota,
-        usual.seconds if args.window is None else args.window,
+        settings.quota_updates if args.quota is None else args.quota,
+        settings.quota_window_seconds if args.window is None else args.window,
     )
 
 
