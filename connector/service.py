@@ -42,7 +42,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         """Join everything; nothing is opened yet. Raises Fatal when a token, an address or a proxy cannot be used."""
         self._settings = settings
-        kafka = _kafka(settings)
+        kafka = kafka_config(settings)
         try:
             where = endpoint(settings.target_base_url, settings.target_update_path, settings.target_client_code)
             proxy = proxy_for(where.origin)
@@ -57,7 +57,7 @@ class Service:
                 user_agent=f"target-profile-connector/{__version__}",
                 timeout_seconds=settings.target_timeout_seconds,
                 max_connections=settings.target_max_in_flight,
-                token=_token(settings),
+                token=token_source(settings),
                 proxy=proxy,
             )
         )
@@ -219,7 +219,8 @@ async def serve(settings: Settings) -> int:
     return 0
 
 
-def _kafka(settings: Settings) -> KafkaConfig:
+def kafka_config(settings: Settings) -> KafkaConfig:
+    """What the Kafka room has to know; the commands that look at the cluster use the same."""
     return KafkaConfig(
         bootstrap_servers=settings.kafka_bootstrap_servers,
         topics=tuple(settings.kafka_topics),
@@ -262,7 +263,8 @@ _awake = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_
 """Seconds by a clock that runs on while the machine sleeps, where there is one."""
 
 
-def _token(settings: Settings) -> TokenSource | None:
+def token_source(settings: Settings) -> TokenSource | None:
+    """The bearer token, if one is set. Raises Fatal when it cannot be used."""
     try:
         if settings.target_auth_token is not None:
             return FixedToken(settings.target_auth_token.get_secret_value())

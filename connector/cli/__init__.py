@@ -39,6 +39,7 @@ COMMANDS: Final = (
     Command("run", "connector.cli.run", "the service: Kafka events in, profile updates out, till SIGTERM"),
     Command("demo", "connector.cli.demo", "the whole job on an embedded broker and sandbox, in 30 seconds"),
     Command("settings", "connector.cli.settings", "every setting: name, type, unit, default, what for"),
+    Command("check", "connector.cli.check", "whether Kafka and Target can be used as set; changes nothing"),
     Command("sandbox", "connector.cli.sandbox", "a stand-in for Target on a port, with its rules and its faults"),
 )
 
