@@ -43,6 +43,8 @@ ELSEWHERE = {
     "IDEMPOTENT_WRITE",
     "VALUE_CONVERTER",
     "TASK_PUT",
+    # Kafka's name of a right, in docs/check.md.
+    "DESCRIBE_CONFIGS",
 }
 """Words in capitals that are no setting of ours; each with where it comes from."""
 
