@@ -40,6 +40,7 @@ COMMANDS: Final = (
     Command("demo", "connector.cli.demo", "the whole job on an embedded broker and sandbox, in 30 seconds"),
     Command("settings", "connector.cli.settings", "every setting: name, type, unit, default, what for"),
     Command("check", "connector.cli.check", "whether Kafka and Target can be used as set; changes nothing"),
+    Command("dlq", "connector.cli.dlq", "lists the dead letters, and writes them back to their topics"),
     Command("sandbox", "connector.cli.sandbox", "a stand-in for Target on a port, with its rules and its faults"),
 )
 
