@@ -99,8 +99,8 @@ def _write(config: KafkaConfig, letters: Iterator[Letter], total: int) -> int:
 def batches(letters: Iterable[Letter]) -> Iterator[list[Letter]]:
     """Never two letters of one key in a batch.
 
-    A batch that fails in part is the last: so no older letter of a visitor is left for a later run, which would write it
-    after a newer one.
+    A batch that fails in part is the last: so no older letter of a visitor is left for a later run, which would write
+    it after a newer one.
     """
     batch: list[Letter] = []
     keys: set[bytes | None] = set()
