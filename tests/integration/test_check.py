@@ -90,6 +90,7 @@ def test_with_every_right_all_is_well_and_nothing_has_changed(
     secure.allow(ResourceType.TOPIC, topic, [READ])
     secure.allow(ResourceType.GROUP, topic, [READ, DESCRIBE_CONFIGS])
     secure.allow(ResourceType.TOPIC, f"{topic}.dead-letter", [WRITE, CREATE])
+    secure.allow(ResourceType.TOPIC, f"{topic}.quota", [READ, WRITE, CREATE])
     short = {"TARGET_TIMEOUT_SECONDS": "1"}  # Else it is too long for the session that the test's broker grants.
     before = target.stats()["requests"]
     for protocol in ("classic", "consumer"):
@@ -115,6 +116,29 @@ def test_with_every_right_all_is_well_and_nothing_has_changed(
     assert target.stats()["requests"] == before
 
 
+def test_a_quota_topic_that_would_lose_what_counts_is_named_with_the_command(
+    secure: SecureBroker, target: Sandbox, tmp_path: Path
+) -> None:
+    """A ledger with the producers' clocks, or a day too short, would break the quota months later."""
+    topic = secure.unique_topic("ledger", 1)
+    ledger = secure.create_topic(f"{topic}.quota")
+    secure.allow(ResourceType.TOPIC, ledger, [READ, WRITE, DESCRIBE_CONFIGS])
+
+    def run() -> Said | None:
+        said = checked(tmp_path, settings(secure, target.url, topic))
+        return said if said.state[f"rights on quota topic {ledger}"] == "ok" else None
+
+    said = until(run, 90, "the rights are there")
+    assert said is not None
+    assert said.state[f"set-up of quota topic {ledger}"] == "failed"
+    line = said.line[f"set-up of quota topic {ledger}"]
+    assert "message.timestamp.type is CreateTime" in line
+    assert f"--entity-name {ledger} --add-config" in line
+    assert "message.timestamp.type=LogAppendTime" in line
+    without = checked(tmp_path, settings(secure, target.url, topic, QUOTA_UPDATES="0"))
+    assert without.state["quota topic"] == "warning"
+
+
 def test_each_missing_right_is_named_with_whom_to_give_it_to(
     secure: SecureBroker, target: Sandbox, tmp_path: Path
 ) -> None:
@@ -126,6 +150,7 @@ def test_each_missing_right_is_named_with_whom_to_give_it_to(
         f"topic {topic}",
         f"group {topic}",
         f"dead-letter topic {topic}.dead-letter",
+        f"quota topic {topic}.quota",
     }
     assert f"allow READ, DESCRIBE on topic {topic} to User:{USER}" in none.line[f"topic {topic}"]
 

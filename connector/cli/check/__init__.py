@@ -78,15 +78,18 @@ def checks(settings: Settings, *, probe: bool) -> Sequence[Check]:
     from connector.cli.check import kafka as k  # noqa: PLC0415
     from connector.cli.check import target as t  # noqa: PLC0415
     from connector.events import JsonDecoder, Nulls  # noqa: PLC0415
-    from connector.service import kafka_config  # noqa: PLC0415
+    from connector.service import kafka_config, ledger_topic, quota_terms  # noqa: PLC0415
 
     kafka = k.KafkaChecks(kafka_config(settings), JsonDecoder(Nulls(settings.event_nulls)))
     target = t.TargetChecks(settings)
+    terms = quota_terms(settings)
+    ledger = None if terms is None else ledger_topic(settings.ledger_topic, terms)
     return [
         Check("kafka servers", k.SERVERS_SECONDS, kafka.servers),
         Check("topics", k.TOPICS_SECONDS, kafka.topics, "kafka servers"),
         Check("group", k.ASK_SECONDS, kafka.group, "kafka servers"),
         Check("dead-letter topic", k.ASK_SECONDS, kafka.dead_letters, "kafka servers"),
+        Check("quota topic", k.ASK_SECONDS, lambda: kafka.ledger(ledger), "kafka servers"),
         Check("target endpoint", t.REACH_SECONDS, target.endpoint),
         Check("token", t.TOKEN_SECONDS, target.token),
         *([Check("probe", 3 * t.PROBE_SECONDS, target.probe, "target endpoint")] if probe else ()),

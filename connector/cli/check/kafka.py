@@ -13,6 +13,7 @@ from connector.events import JsonDecoder, Refused
 from connector.kafka import survey
 from connector.kafka.config import KafkaConfig
 from connector.kafka.errors import Trouble
+from connector.kafka.ledger_topic import LedgerTopic, Unusable, prepare
 from connector.kafka.sample import Sample, Sampled, last_records
 from connector.kafka.session import session
 from connector.kafka.survey import Cluster, Topic
@@ -24,6 +25,7 @@ ASK_SECONDS = 12.0
 
 READS = ("READ", "DESCRIBE")
 WRITES = ("WRITE", "DESCRIBE")
+LEDGER = ("READ", "WRITE", "DESCRIBE")
 _ADVERTISED = "the brokers' advertised.listeners, which must name addresses that can be reached from here"
 _PROTOCOL = "is KAFKA_SECURITY_PROTOCOL what this port speaks, and does it want the connector's own certificate?"
 _SHOWN = 3
@@ -137,6 +139,24 @@ class KafkaChecks:
             return [Finding(State.OK, what, "is missing, and the connector may make it at its start")]
         detail = f"is missing and cannot be made: {refused.detail}"
         return [Finding(State.FAILED, what, detail, f"create it, or allow CREATE on topic {name} to {self._who}")]
+
+    async def ledger(self, topic: LedgerTopic | None) -> Sequence[Finding]:
+        """The quota's ledger: as the dead letters' topic, and set up so that nothing that counts is lost."""
+        if topic is None:
+            return [Finding(State.WARNING, "quota topic", "QUOTA_UPDATES is 0: nothing keeps the account's quota")]
+        findings = await self.own_topic("quota topic", topic.name, LEDGER)
+        if findings[0].state is not State.OK:
+            return findings
+        what = f"set-up of quota topic {topic.name}"
+        try:
+            unseen = await in_thread(lambda: prepare(self._config, topic, make=False))
+        except Unusable as unusable:
+            if unusable.missing:
+                return findings
+            return [*findings, Finding(State.FAILED, what, str(unusable), "the command in this line mends it")]
+        if unseen:
+            return [*findings, Finding(State.WARNING, what, unseen, "then its retention can be checked")]
+        return [*findings, Finding(State.OK, what, "one partition, append times of the brokers, kept long enough")]
 
     async def group(self) -> Sequence[Finding]:
         """The consumer group: rights, members, and how long it waits for a silent one."""
