@@ -113,6 +113,9 @@ class Service:
     def snapshot(self) -> Snapshot:
         """What the metrics show, all of one moment."""
         pipeline = self.pipeline
+        uptime = time.time() - self._started_at
+        lease = pipeline.gate.lease
+        commit_age = lease.seconds - lease.left(_awake()) if pipeline.assigned_partitions else 0.0
         lag = {
             (name.topic, name.partition): max(0, end - tracker.committable)
             for name, end in pipeline.log_ends.items()
@@ -127,6 +130,13 @@ class Service:
             circuit_open=pipeline.circuit.is_open,
             paused=pipeline.starved,
             consumer_lag=lag,
+            slots=pipeline.gate.concurrency.slots,
+            bytes_pending=pipeline.coalescer.size + pipeline.burial.size,
+            letters_pending=pipeline.burial.letters,
+            overdue_seconds=max(0.0, -pipeline.coalescer.due_in(asyncio.get_running_loop().time())),
+            commit_age_seconds=min(commit_age, uptime),
+            start_time_seconds=self._started_at,
+            version=__version__,
         )
 
     def status(self) -> Mapping[str, object]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from connector import __version__
 from connector.delivery.tally import Done
 from connector.errors import Fatal
 from connector.sandbox.broker import EmbeddedBroker
@@ -128,6 +129,27 @@ def test_the_numbers_add_up_at_every_moment_and_at_the_end() -> None:
     asyncio.run(scenario())
 
 
+def test_what_waits_for_its_turn_and_the_age_of_the_last_commit_are_shown() -> None:
+    """The alerts for "nothing moves" rest on these two; a constant 0 would keep them silent for ever."""
+
+    async def scenario() -> None:
+        async with parts() as (broker, target):
+            service = Service(settings(broker.bootstrap, target.url, TARGET_MAX_UPDATES_PER_SECOND="1"))
+            stop = asyncio.Event()
+            running = asyncio.create_task(service.run(stop))
+            produce(broker, 5, 5)
+            await until(lambda: service.snapshot().overdue_seconds > 1.0)
+            now = service.snapshot()
+            assert now.bytes_pending > 0
+            assert now.slots > 0
+            # The lease has the group asked every few seconds, whether there is something to commit or not.
+            await until(lambda: 0.0 < service.snapshot().commit_age_seconds < 30)
+            stop.set()
+            await running
+
+    asyncio.run(scenario())
+
+
 def partitions(service: Service) -> list[dict[str, int]]:
     """As a person sees them."""
     found = service.status()["partitions"]
@@ -143,6 +165,9 @@ def test_before_the_start_everything_is_zero_and_nothing_is_ready() -> None:
         now = service.snapshot()
         assert (now.events_pending, now.updates_pending, now.updates_in_flight, now.partitions_assigned) == (0, 0, 0, 0)
         assert (now.circuit_open, now.paused, now.consumer_lag) == (False, False, {})
+        assert (now.overdue_seconds, now.commit_age_seconds, now.bytes_pending) == (0.0, 0.0, 0)
+        assert now.version == __version__
+        assert abs(now.start_time_seconds - time.time()) < 60
         told = json.dumps(service.status())
         assert "very-hush-hush" not in told
         assert json.loads(told)["event_age_seconds"] == {"p50": None, "p95": None, "p99": None}
