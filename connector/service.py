@@ -7,6 +7,8 @@ import socket
 import time
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import structlog
 
@@ -21,9 +23,11 @@ from connector.kafka.dead_letters import KafkaDeadLetters
 from connector.kafka.ledger import KafkaLedger
 from connector.kafka.ledger_topic import LedgerTopic
 from connector.ops.health import Beats, livez, readyz
+from connector.ops.logs import learn
 from connector.ops.metrics import Metrics, Snapshot
 from connector.ops.server import OpsServer
 from connector.pipeline import Pipeline, PipelineConfig
+from connector.pipeline.life import Life
 from connector.pipeline.say import Say
 from connector.quota.terms import Terms
 from connector.settings import Settings, masked
@@ -52,6 +56,8 @@ class Service:
             proxy = proxy_for(where.origin)
         except (EndpointError, ProxyError) as error:
             raise Fatal(BAD_SETTINGS, str(error)) from error
+        if proxy is not None and (password := urlsplit(proxy).password):
+            learn(unquote(password))
         self._source = ConsumerThread(kafka)
         self._say = Say(time.monotonic)
         self._dead_letters = KafkaDeadLetters(kafka, self._say_delayed)
@@ -76,6 +82,7 @@ class Service:
             rng=random.Random(),
             awake=_awake,
             ledger=None if terms is None else KafkaLedger(kafka, ledger_topic(settings.ledger_topic, terms)),
+            observers=[Life()] if settings.log_level == "debug" else [],
         )
         self.ops = OpsServer(
             settings.ops_host,
@@ -305,14 +312,22 @@ def _token(settings: Settings) -> TokenSource | None:
         if settings.target_auth_token is not None:
             return FixedToken(settings.target_auth_token.get_secret_value())
         if settings.target_auth_token_file is not None:
-            return FileToken(settings.target_auth_token_file, time.monotonic, _say_reload)
+            return _file_token(settings.target_auth_token_file)
     except TokenError as error:
         raise Fatal(event="token_unreadable", remedy=f"{error}; mend TARGET_AUTH_TOKEN or its file") from error
     return None
 
 
-def _say_reload(reload: Reload) -> None:
-    if reload.problem:
-        log.warning("token_unreadable", reason=reload.problem)
-    else:
-        log.info("token_reloaded")
+def _file_token(path: Path) -> FileToken:
+    """Make it so that each token is known to the logs before it is sent for the first time."""
+
+    def reloaded(reload: Reload) -> None:
+        if reload.problem:
+            log.warning("token_unreadable", reason=reload.problem)
+        else:
+            learn(source.current())
+            log.info("token_reloaded")
+
+    source = FileToken(path, time.monotonic, reloaded)
+    learn(source.current())
+    return source

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import time
@@ -239,6 +240,21 @@ def test_a_missing_dead_letter_topic_is_said_at_the_start_and_is_no_reason_to_st
     assert line["reason"]
 
 
+def test_a_proxys_password_is_in_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes by a variable that is none of ours, so the settings do not know it for a secret."""
+    monkeypatch.setenv("HTTP_PROXY", "http://someone:very%2Fhush@proxy.example:3128")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    async def scenario() -> None:
+        Service(settings(target="http://target.example"))
+        logging.getLogger("lib").error("refused: very/hush")
+
+    with captured_logs() as logs:
+        asyncio.run(scenario())
+        assert logs.lines[-1]["message"] == "refused: [secret]"
+
+
 def test_a_token_that_is_replaced_is_said_without_a_character_of_it(tmp_path: Path) -> None:
     """An operator wants to see that the new token was taken, and a broken one must show before it is needed."""
     file = tmp_path / "token"
@@ -248,6 +264,7 @@ def test_a_token_that_is_replaced_is_said_without_a_character_of_it(tmp_path: Pa
         async with parts() as (broker, target):
             target.endpoint.set_token("second-hush")
             service = Service(settings(broker.bootstrap, target.url, TARGET_AUTH_TOKEN_FILE=str(file)))
+            logging.getLogger("lib").error("the header was first-hush")
             stop = asyncio.Event()
             running = asyncio.create_task(service.run(stop))
             produce(broker, 5, 5)
@@ -256,12 +273,14 @@ def test_a_token_that_is_replaced_is_said_without_a_character_of_it(tmp_path: Pa
             await until(lambda: "token_unreadable" in logs.text)
             file.write_text("second-hush")
             await until(lambda: service.snapshot().tally.updates_accepted == 5)
+            logging.getLogger("lib").error("the header was second-hush")
             stop.set()
             await running
 
     with captured_logs() as logs:
         asyncio.run(scenario())
         events = [line["event"] for line in logs.lines]
+        assert logs.text.count("the header was [secret]") == 2
         assert "hush" not in logs.text
     assert events.count("token_unreadable") == 1
     assert events.count("token_reloaded") == 1
