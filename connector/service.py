@@ -1,6 +1,7 @@
 """The composition root: from settings to a running connector; nothing else joins the rooms."""
 
 import asyncio
+import os
 import random
 import signal
 import socket
@@ -26,7 +27,9 @@ from connector.ops.health import Beats, livez, readyz
 from connector.ops.logs import learn
 from connector.ops.metrics import Metrics, Snapshot
 from connector.ops.server import OpsServer
+from connector.ops.tracing import tracing
 from connector.pipeline import Pipeline, PipelineConfig
+from connector.pipeline.edges import Observer
 from connector.pipeline.life import Life
 from connector.pipeline.say import Say
 from connector.quota.terms import Terms
@@ -57,7 +60,11 @@ class Service:
         except (EndpointError, ProxyError) as error:
             raise Fatal(BAD_SETTINGS, str(error)) from error
         if proxy is not None and (password := urlsplit(proxy).password):
-            learn(unquote(password))
+            learn(unquote(password), lasting=True)
+        self._spans = tracing(os.environ, __version__)
+        observers: list[Observer] = [Life()] if settings.log_level == "debug" else []
+        if self._spans is not None:
+            observers.append(self._spans)
         self._source = ConsumerThread(kafka)
         self._say = Say(time.monotonic)
         self._dead_letters = KafkaDeadLetters(kafka, self._say_delayed)
@@ -82,7 +89,7 @@ class Service:
             rng=random.Random(),
             awake=_awake,
             ledger=None if terms is None else KafkaLedger(kafka, ledger_topic(settings.ledger_topic, terms)),
-            observers=[Life()] if settings.log_level == "debug" else [],
+            observers=observers,
         )
         self.ops = OpsServer(
             settings.ops_host,
@@ -113,6 +120,8 @@ class Service:
             await self._dead_letters.close()
             await self.ops.stop()
             beating.cancel()
+            if self._spans is not None:
+                self._spans.close()
 
     async def _prepare_dead_letters(self) -> None:
         """Say early that there is no topic for dead letters; it matters only when there is a letter."""

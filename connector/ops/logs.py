@@ -119,11 +119,11 @@ def configure(
     return redactor
 
 
-def learn(secret: str) -> None:
-    """No line may hold this text either, from now on: a token that was read after the start, for one."""
+def learn(secret: str, *, lasting: bool = False) -> None:
+    """No line may hold this text either, from now on; unless it is `lasting`, newer ones push it out in the end."""
     for each in _PROCESSORS:
         if isinstance(each, Redactor):
-            each.learn(secret)
+            each.learn(secret, lasting=lasting)
 
 
 def _configure_libraries(threshold: int, last: list[Processor]) -> None:

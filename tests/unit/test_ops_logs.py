@@ -476,8 +476,9 @@ def test_secrets_too_short_to_hide_are_not_looked_for() -> None:
 def test_a_token_read_later_is_masked_too_and_old_ones_are_let_go() -> None:
     """TARGET_AUTH_TOKEN_FILE is read again for years."""
     redactor = Redactor(VisitorIds.HASH, ["given-secret"])
+    redactor.learn("proxy-secret", lasting=True)
     for number in range(LEARNT_SECRETS + 1):
         redactor.learn(f"token-{number:04}")
         redactor.learn(f"token-{number:04}")
-    text = f"given-secret token-0000 token-{LEARNT_SECRETS:04}"
-    assert redactor(None, "info", {"detail": text}) == {"detail": "[secret] token-0000 [secret]"}
+    text = f"given-secret proxy-secret token-0000 token-{LEARNT_SECRETS:04}"
+    assert redactor(None, "info", {"detail": text}) == {"detail": "[secret] [secret] token-0000 [secret]"}

@@ -8,10 +8,14 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from gzip import decompress as gunzip
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from confluent_kafka import Producer
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from connector import __version__
 from connector.delivery.tally import Done
@@ -238,6 +242,48 @@ def test_a_missing_dead_letter_topic_is_said_at_the_start_and_is_no_reason_to_st
     (line,) = [line for line in asyncio.run(scenario()) if line["event"] == "dead_letter_topic_unavailable"]
     assert line["topic"] == "target-profile-connector.dead-letter"
     assert line["reason"]
+
+
+def test_traces_go_from_kafkas_headers_to_a_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole way: a real client's headers, the real exporter, set up by the standard's variables alone."""
+    got: list[ExportTraceServiceRequest] = []
+
+    async def export(asked: web.Request) -> web.Response:
+        body = await asked.read()
+        got.append(ExportTraceServiceRequest.FromString(gunzip(body) if body[:2] == b"\x1f\x8b" else body))
+        return web.Response()
+
+    async def scenario() -> None:
+        app = web.Application()
+        app.router.add_post("/v1/traces", export)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{runner.addresses[0][1]}")
+        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
+        async with parts() as (broker, target):
+            service = Service(settings(broker.bootstrap, target.url))
+            stop = asyncio.Event()
+            running = asyncio.create_task(service.run(stop))
+            producer = Producer({"bootstrap.servers": broker.bootstrap})
+            for number in (1, 2):
+                value = json.dumps({"mbox3rdPartyId": "v", "profile": {f"a{number}": 1}}).encode()
+                traced: list[tuple[str, str | bytes | None]] = [("traceparent", f"00-{number:032x}-{number:016x}-01")]
+                producer.produce("events", value, b"v", 0, headers=traced)
+            producer.flush(30)
+            await until(lambda: service.snapshot().tally.events_done[Done.ACCEPTED] == 2)
+            await until(lambda: got)
+            stop.set()
+            await running
+        await runner.cleanup()
+
+    asyncio.run(scenario())
+    (sent,) = list(got[0].resource_spans)
+    named = {each.key: each.value.string_value for each in sent.resource.attributes}
+    assert named["service.name"] == "target-profile-connector"
+    links = {link.trace_id for span in sent.scope_spans[0].spans for link in span.links}
+    assert links == {(1).to_bytes(16, "big"), (2).to_bytes(16, "big")}
 
 
 def test_a_proxys_password_is_in_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
