@@ -53,7 +53,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         """Join everything; nothing is opened yet. Raises Fatal when a token, an address or a proxy cannot be used."""
         self._settings = settings
-        kafka = _kafka(settings)
+        kafka = kafka_config(settings)
         try:
             where = endpoint(settings.target_base_url, settings.target_update_path, settings.target_client_code)
             proxy = proxy_for(where.origin)
@@ -68,7 +68,7 @@ class Service:
         self._source = ConsumerThread(kafka)
         self._say = Say(time.monotonic)
         self._dead_letters = KafkaDeadLetters(kafka, self._say_delayed)
-        terms = _terms(settings)
+        terms = quota_terms(settings)
         self._sender = HttpSender(
             SenderConfig(
                 origin=where.origin,
@@ -254,7 +254,8 @@ async def serve(settings: Settings) -> int:
     return 0
 
 
-def _kafka(settings: Settings) -> KafkaConfig:
+def kafka_config(settings: Settings) -> KafkaConfig:
+    """What the Kafka room has to know."""
     return KafkaConfig(
         bootstrap_servers=settings.kafka_bootstrap_servers,
         topics=tuple(settings.kafka_topics),
@@ -269,7 +270,7 @@ def _kafka(settings: Settings) -> KafkaConfig:
     )
 
 
-def _terms(settings: Settings) -> Terms | None:
+def quota_terms(settings: Settings) -> Terms | None:
     """The quota; None: there is none."""
     if not settings.quota_updates:
         return None
@@ -307,7 +308,7 @@ def _pipeline(settings: Settings) -> PipelineConfig:
         static_member=settings.kafka_group_instance_id is not None,
         max_dead_letters_in_a_row=settings.dead_letter_max_consecutive,
         max_dead_letter_ratio=settings.dead_letter_max_ratio,
-        quota=_terms(settings),
+        quota=quota_terms(settings),
         name=settings.kafka_group_instance_id or socket.gethostname(),
     )
 

@@ -39,10 +39,11 @@ _LOST = frozenset(
 class KafkaLedger:
     """One thread reads and serves the reports of what was appended; appending itself waits for nothing."""
 
-    def __init__(self, config: KafkaConfig, topic: LedgerTopic) -> None:
-        """Opens nothing yet."""
+    def __init__(self, config: KafkaConfig, topic: LedgerTopic, *, make: bool = True) -> None:
+        """Opens nothing yet. `make`: the topic, if it is missing; else that is told as a failure."""
         self._config = config
         self._topic = topic
+        self._make = make
         self._closing = threading.Event()
         self._finished = threading.Event()
         self._producer: Producer | None = None
@@ -93,7 +94,7 @@ class KafkaLedger:
         pause = FIRST_PAUSE_SECONDS
         while not self._closing.is_set():
             try:
-                prepare(self._config, self._topic)
+                prepare(self._config, self._topic, make=self._make)
             except Unusable as unusable:
                 if not unusable.passing:
                     raise Fatal(UNUSABLE, str(unusable)) from unusable

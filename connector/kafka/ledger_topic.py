@@ -87,8 +87,8 @@ def prepare(config: KafkaConfig, topic: LedgerTopic, *, make: bool = True) -> st
             if found.error.code() not in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):  # noqa: SLF001
                 raise _unusable(topic, found.error)
             if not make:
-                missing = f"the topic {topic.name} does not exist; the first replica makes it"
-                raise Unusable(missing, passing=True)
+                missing = f"the topic {topic.name} does not exist yet: the first replica that runs makes it"
+                raise Unusable(missing, passing=False)
             new = NewTopic(topic.name, num_partitions=1, replication_factor=-1, config=dict(topic.configs))
             asking.create_topics([new])[topic.name].result(METADATA_SECONDS)
             return ""

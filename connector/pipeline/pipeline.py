@@ -3,6 +3,7 @@
 import asyncio
 import math
 import random
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
@@ -104,7 +105,14 @@ class Pipeline:
         self._add = self._add_and_tell if observers else self.coalescer.add
         self.quota: QuotaKeeper | None = None
         if config.quota is not None and ledger is not None:
-            holder = Holder(config.quota, self.gate.allowance, rng, who=f"{rng.getrandbits(64):016x}", name=config.name)
+            holder = Holder(
+                config.quota,
+                self.gate.allowance,
+                rng,
+                who=f"{rng.getrandbits(64):016x}",
+                name=config.name,
+                offset=time.time() - awake(),
+            )
             self.quota = QuotaKeeper(
                 holder, ledger, say, need=self._need, awake=awake, changed=self._share_rate, fail=self._fail
             )
@@ -180,11 +188,16 @@ class Pipeline:
         last = self.gate.closes_at = max(began, deadline - self._request_timeout)
         log.info("drain_started", updates_pending=len(self.coalescer), seconds=round(deadline - began, 1))
         while (now := self._now()) < deadline and self._failure is None:
-            to_send = self.coalescer.due_in(last) <= 0 and not self.circuit.is_open and now < last
+            to_send = self.coalescer.due_in(last) <= 0 and self._can_send(last - now)
             if not (to_send or self.coalescer.in_flight or self.burial.letters):
                 break
             await self._bell.wait((last if to_send else deadline) - now)
         log.info("drain_finished", updates_left=len(self.coalescer), seconds=round(self._now() - began, 1))
+
+    def _can_send(self, seconds: float) -> bool:
+        """Whether it is worth waiting so long for what is due."""
+        hope = self.quota is None or self.quota.holder.has_hope(self._awake(), seconds)
+        return seconds > 0 and hope and not self.circuit.is_open
 
     async def _ring_when(self, stop: asyncio.Event) -> None:
         await stop.wait()

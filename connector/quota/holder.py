@@ -45,12 +45,17 @@ class Holder:
     """Asks ahead of need, for what can be sent within a lease; spends nothing after a lease's end."""
 
     __slots__ = (
-        *("_again_at", "_asked", "_awake", "_closing", "_late", "_number", "_offset", "_pace", "_pace_at", "_rng"),
+        *("_again_at", "_asked", "_closing", "_late", "_number", "_offset", "_pace", "_pace_at", "_rng"),
         *("_size", "_busy_at", "allowance", "caught_up", "ledger", "name", "per_second", "terms", "who"),
     )
 
-    def __init__(self, terms: Terms, allowance: Allowance, rng: random.Random, *, who: str, name: str) -> None:
-        """`who` is unlike that of any other process, before or after; `name` is for people."""
+    def __init__(
+        self, terms: Terms, allowance: Allowance, rng: random.Random, *, who: str, name: str, offset: float
+    ) -> None:
+        """`who` is unlike that of any other process, before or after; `name` is for people.
+
+        `offset` is a first guess of what the brokers' clock is ahead of `awake`, until a record of our own tells it.
+        """
         self.terms = terms
         self.allowance = allowance
         self.who = who
@@ -70,8 +75,7 @@ class Holder:
         self._size = FIRST_UPDATES
         self._again_at = -math.inf
         self._busy_at = -math.inf
-        self._offset = -math.inf
-        self._awake = -math.inf
+        self._offset = offset
         self._pace = 0.0
         self._pace_at = -math.inf
 
@@ -79,13 +83,14 @@ class Holder:
 
     def read(self, record: Record | None, appended: float, awake: float) -> None:
         """Fold the next record of the log; `awake` is a moment at or after which it was read."""
-        # What was appended before now is older than now: the largest difference is the nearest to the truth.
+        # What was appended before now is older than now; one of our own was appended a moment ago.
         self._offset = max(self._offset, appended - awake)
         if record is None:
             return
         granted = self.ledger.apply(record, appended)
         if not isinstance(record, Reserve) or record.holder != self.who:
             return
+        self._offset = appended - awake
         if self._asked is None or self._asked[0] != record.lease:
             if granted:
                 self._late.append((record.lease, granted))
@@ -123,6 +128,12 @@ class Holder:
     def asking(self) -> bool:
         """Whether a lease was asked for that was not read yet."""
         return self._asked is not None
+
+    def has_hope(self, awake: float, seconds: float) -> bool:
+        """Whether something may be sent within so many seconds."""
+        if self.in_hand or not self.caught_up:
+            return self.in_hand > 0
+        return self.ledger.free(self.terms.limit, self.now(awake) + seconds) > 0
 
     def now(self, awake: float) -> float:
         """The brokers' time, as near as it can be known; it only decides when to ask."""
