@@ -51,6 +51,7 @@ format: $(DEV) ## rewrite the code in the one format
 bench: $(DEV) $(PROJECT) kafka ## the measurements that the README quotes
 	scripts/need "command -v nginx" nginx
 	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python -m benchmarks.quota
 
 kafka: $(DEV) ## fetch the real Kafka broker that tests run
 	$(BIN)/python -m tests.support.kafka
