@@ -75,7 +75,7 @@ class Service:
                 user_agent=f"target-profile-connector/{__version__}",
                 timeout_seconds=settings.target_timeout_seconds,
                 max_connections=settings.target_max_in_flight,
-                token=_token(settings),
+                token=token_source(settings),
                 proxy=proxy,
             )
         )
@@ -255,7 +255,7 @@ async def serve(settings: Settings) -> int:
 
 
 def kafka_config(settings: Settings) -> KafkaConfig:
-    """What the Kafka room has to know."""
+    """What the Kafka room has to know; the commands that look at the cluster use the same."""
     return KafkaConfig(
         bootstrap_servers=settings.kafka_bootstrap_servers,
         topics=tuple(settings.kafka_topics),
@@ -317,7 +317,8 @@ _awake = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_
 """Seconds by a clock that runs on while the machine sleeps, where there is one."""
 
 
-def _token(settings: Settings) -> TokenSource | None:
+def token_source(settings: Settings) -> TokenSource | None:
+    """The bearer token, if one is set. Raises Fatal when it cannot be used."""
     try:
         if settings.target_auth_token is not None:
             return FixedToken(settings.target_auth_token.get_secret_value())

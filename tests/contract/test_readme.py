@@ -44,6 +44,7 @@ ELSEWHERE = {
     "VALUE_CONVERTER",
     "TASK_PUT",
     "CLOCK_BOOTTIME",
+    # Kafka's name of a right, in docs/check.md.
     "DESCRIBE_CONFIGS",
 }
 """Words in capitals that are no setting of ours; each with where it comes from."""
