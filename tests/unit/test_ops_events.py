@@ -56,16 +56,22 @@ def constants() -> dict[str, str]:
     return found
 
 
+COMMANDS = ("cli/", "kafka/history.py")
+"""What only commands reach: a person reads what they raise, and no log does."""
+
+
 def fatals() -> Iterator[tuple[str, str]]:
-    """Place and event of each `Fatal`: `serve` logs it as an error with nothing but its remedy."""
+    """Place and event of each `Fatal` that can end the service: `serve` logs it with nothing but its remedy."""
     named = constants()
     for place, call, called in calls():
         by_name = {keyword.arg: keyword.value for keyword in call.keywords}
         first = call.args[0] if call.args else by_name.get("event")
         event = named.get(first.id) if isinstance(first, ast.Name) else first_text(call)
         event = str(first.value) if isinstance(first, ast.Constant) else event
-        if event is not None and (
-            called.rpartition(".")[2] == "Fatal" or (called == "super().__init__" and event in EVENTS)
+        if (
+            event is not None
+            and not place.startswith(COMMANDS)
+            and (called.rpartition(".")[2] == "Fatal" or (called == "super().__init__" and event in EVENTS))
         ):
             yield place, event
 
