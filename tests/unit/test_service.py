@@ -244,6 +244,25 @@ def test_a_missing_dead_letter_topic_is_said_at_the_start_and_is_no_reason_to_st
     assert line["reason"]
 
 
+@pytest.mark.parametrize(("level", "expected"), [("debug", 4), ("info", 0)])
+def test_an_updates_life_is_told_at_debug_level_alone(level: str, expected: int) -> None:
+    """It is several lines an event: nobody may get them unasked, and whoever asks must."""
+
+    async def scenario() -> None:
+        async with parts() as (broker, target):
+            service = Service(settings(broker.bootstrap, target.url, LOG_LEVEL=level))
+            stop = asyncio.Event()
+            running = asyncio.create_task(service.run(stop))
+            produce(broker, 4, 2)
+            await until(lambda: service.snapshot().tally.events_done[Done.ACCEPTED] == 4)
+            stop.set()
+            await running
+
+    with captured_logs() as logs:
+        asyncio.run(scenario())
+        assert sum(line["event"] == "event_taken" for line in logs.lines) == expected
+
+
 def test_traces_go_from_kafkas_headers_to_a_collector(monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole way: a real client's headers, the real exporter, set up by the standard's variables alone."""
     got: list[ExportTraceServiceRequest] = []
