@@ -60,7 +60,7 @@ COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-
 
 lock: $(DEV) ## resolve the locks again; ARGS=--upgrade for newer versions
 	$(COMPILE) $(ARGS) pyproject.toml --group build -o requirements.lock
-	$(COMPILE) $(ARGS) pyproject.toml --group build --group test --group lint --group lock -o requirements-dev.lock
+	$(COMPILE) $(ARGS) pyproject.toml --extra otel --group build --group test --group lint --group lock -o requirements-dev.lock
 	$(COMPILE) $(ARGS) --group java -o requirements-java.lock
 
 clean: ## remove what the targets made

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Collection, Iterator
 
 from connector.delivery.offsets import TopicPartition
-from connector.delivery.ports import Record
+from connector.delivery.ports import Headers, Record
 
 WAITING_RECORDS = 100_000
 """What may wait here; a partition that has more than its part of it is held, so that the others catch up,"""
@@ -60,6 +60,10 @@ class Dated:
     def value(self) -> bytes | None:
         """As it came."""
         return self._record.value()
+
+    def headers(self) -> Headers | None:
+        """As they came."""
+        return self._record.headers()
 
 
 class _Lane:
