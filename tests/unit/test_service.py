@@ -117,7 +117,7 @@ def test_the_numbers_add_up_at_every_moment_and_at_the_end() -> None:
             assert 0 < told["event_age_seconds"]["p50"] <= told["event_age_seconds"]["p99"]
             assert sum(p["position"] for p in told["partitions"] if p["position"] > 0) == 502
             assert {p["lag"] for p in told["partitions"]} <= {0, None}
-            assert told["circuit"] == {"open": False, "reason": ""}
+            assert told["circuit"] == {"open": False, "reason": "", "open_seconds": None}
             assert (await asyncio.to_thread(ask, service, "/readyz"))[0] == 200
             assert (await asyncio.to_thread(ask, service, "/livez"))[0] == 200
             _, text = await asyncio.to_thread(ask, service, "/metrics")
