@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import partial
 
 import structlog
@@ -179,7 +180,7 @@ class Service:
             "lag": sum(now.consumer_lag.values()) if now.consumer_lag else None,
             "partitions_assigned": now.partitions_assigned,
             "partitions": self._partitions(now.consumer_lag),
-            "problems": RECENT.newest_first(),
+            "problems": [asdict(problem) for problem in RECENT.newest_first()],
             "settings": masked(self._settings),
         }
 

@@ -97,7 +97,7 @@ function waiting(status) {
 }
 
 const CIRCUIT_REASONS = {
-  throttled: "it answers that there are too many requests (429)",
+  throttled: "it says that it is overloaded (429 or 503)",
   unavailable: "it answers with errors or cannot be reached",
   timeout: "it does not answer in time",
   unconfirmed: "it answers in no known form",

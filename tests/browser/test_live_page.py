@@ -1,0 +1,93 @@
+"""The page of a running service: what a person reads there and what Prometheus scrapes must be the same story."""
+
+import json
+import re
+from pathlib import Path
+
+from connector.sandbox.broker import EmbeddedBroker
+from tests.support.browser import Browser
+from tests.support.process import Connector, Sandbox, environment, until
+
+EVENTS = 6_000
+VISITORS = 300
+
+
+def shown(page: Browser) -> dict[str, float]:
+    """The page's numbers by the names of the metrics that they claim to be."""
+    prefix = "target_connector_"
+    numbers = {
+        f"{prefix}events_consumed_total": page.text("in-total"),
+        f"{prefix}updates_pending": page.text("updates-pending"),
+        f"{prefix}updates_in_flight": page.text("updates-in-flight"),
+        f'{prefix}updates_total{{outcome="accepted"}}': page.text("out-total"),
+        f"{prefix}partitions_assigned": re.sub(r"\D", "", page.text("partitions-note")) or "0",
+        f"{prefix}circuit_open": "0" if page.text("circuit") == "closed" else "1",
+        f"{prefix}paused": "0" if page.text("paused") == "goes on" else "1",
+    }
+    for outcome, number in page.rows("records"):
+        labels = f'done_total{{outcome="{outcome.replace("dead letters", "dead_lettered").replace(" ", "_")}"}}'
+        numbers[f"{prefix}events_{'pending' if outcome == 'pending' else labels}"] = number
+    for outcome, number, *_ in page.rows("requests"):
+        numbers[f'{prefix}requests_total{{outcome="{outcome}"}}'] = number
+    for name, _, _, lag in page.rows("partitions"):
+        topic, _, partition = name.rpartition("/")
+        if lag != "–":
+            numbers[f'{prefix}consumer_lag{{partition="{partition}",topic="{topic}"}}'] = lag
+    return {name: float(number.replace(",", "")) for name, number in numbers.items()}
+
+
+def scraped(connector: Connector) -> dict[str, float]:
+    """The metrics that the page shows; labels in the order of their names."""
+    order = re.compile(r'(\w+="[^"]*"),(\w+="[^"]*")')
+    return {
+        order.sub(lambda pair: ",".join(sorted(pair.groups())), name): number
+        for name, number in connector.metrics().items()
+        if not re.search(r"_created|_seconds|quota|dead_lettered\"}$", name) or name.startswith("target_connector_events_done")
+    }
+
+
+def test_the_page_of_a_running_service_agrees_with_its_metrics(chromium: Browser, tmp_path: Path) -> None:
+    """From before the first partition to after the end; a page with counts of its own would drift from them."""
+    with EmbeddedBroker() as broker, Sandbox(tmp_path, "--fault", "delay=0.02") as sandbox:
+        broker.create_topic("events")
+        settings = environment(
+            broker.bootstrap, "events", sandbox.url, KAFKA_GROUP_PROTOCOL="consumer", TARGET_AUTH_TOKEN="hush-hush-hush"
+        )
+        with Connector(tmp_path, settings) as connector:
+            port = connector.until_said("ops_listening")["port"]
+            chromium.open(f"http://127.0.0.1:{port}/")
+            chromium.until(lambda: chromium.text("in-total") == "0", "the page is there before anything happened")
+            for number in range(EVENTS):
+                value = {"mbox3rdPartyId": f"visitor-{number % VISITORS}", "profile": {"n": number}}
+                broker.produce("events", json.dumps(value).encode(), str(number % VISITORS).encode())
+            broker.produce("events", b'{"mbox3rdPartyId": "visitor-77", "profile": []}', b"x")
+            broker.flush()
+            looks = 0
+
+            def caught_up() -> bool:
+                nonlocal looks
+                before = scraped(connector)
+                chromium.ask_again()
+                seen, after = shown(chromium), scraped(connector)
+                for name in before:
+                    if "_total" in name:
+                        assert before[name] <= seen[name] <= after[name], name
+                looks += 1
+                return chromium.text("verdict-headline") == "Caught up" and after == seen
+
+            connector.until(caught_up, "the page and the metrics say that all is done")
+            assert looks > 1
+            assert shown(chromium)["target_connector_events_consumed_total"] == EVENTS + 1
+            assert shown(chromium).keys() == scraped(connector).keys()
+            status = connector.status()
+            saved = status["events"]["accepted"] - status["updates"]["accepted"]
+            assert saved > EVENTS / 2
+            assert chromium.text("saved-total") == f"{saved:,}"
+            assert chromium.text("lag") == "0"
+            assert "event_refused" in chromium.text("problems")
+            everything = chromium.driver.page_source
+            assert "KAFKA_BOOTSTRAP_SERVERS" in everything
+            assert "hush" not in everything
+            assert "visitor-" not in everything
+            assert connector.stop() == 0
+            until(lambda: "Connection lost since" in chromium.text("verdict-headline"), 30, "the page says that it ended")
