@@ -55,6 +55,7 @@ class Problems:
             self._redactors = redactors
 
     def __call__(self, logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """Keep it, if it is a warning or worse."""
         if event.get("level") in _LEVELS:
             line: MutableMapping[str, Any] = dict(event)
             for redact in self._redactors:

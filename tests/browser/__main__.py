@@ -69,7 +69,7 @@ def main(folder: Path) -> None:
         return busy(moment)
 
     with Served(answer) as served, chromium() as browser:
-        for name, size in (("status.png", (1024, 800, 960)), ("status-phone.png", (360, 740, 1480))):
+        for name, size in (("status.png", (1024, 800, 980)), ("status-phone.png", (360, 740, 1480))):
             width, height, shown = size
             moment = 0
             browser.open(served.url, width=width, height=height, mobile=width < 500)

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from connector.sandbox.broker import EmbeddedBroker
-from tests.support.browser import Browser
+from tests.support.browser import UNKNOWN, Browser
 from tests.support.process import Connector, Sandbox, environment, until
 
 EVENTS = 6_000
@@ -31,7 +31,7 @@ def shown(page: Browser) -> dict[str, float]:
         numbers[f'{prefix}requests_total{{outcome="{outcome}"}}'] = number
     for name, _, _, lag in page.rows("partitions"):
         topic, _, partition = name.rpartition("/")
-        if lag != "–":
+        if lag != UNKNOWN:
             numbers[f'{prefix}consumer_lag{{partition="{partition}",topic="{topic}"}}'] = lag
     return {name: float(number.replace(",", "")) for name, number in numbers.items()}
 
@@ -42,7 +42,8 @@ def scraped(connector: Connector) -> dict[str, float]:
     return {
         order.sub(lambda pair: ",".join(sorted(pair.groups())), name): number
         for name, number in connector.metrics().items()
-        if not re.search(r"_created|_seconds|quota|dead_lettered\"}$", name) or name.startswith("target_connector_events_done")
+        if not re.search(r"_created|_seconds|quota|dead_lettered\"}$", name)
+        or name.startswith("target_connector_events_done")
     }
 
 
@@ -90,4 +91,6 @@ def test_the_page_of_a_running_service_agrees_with_its_metrics(chromium: Browser
             assert "hush" not in everything
             assert "visitor-" not in everything
             assert connector.stop() == 0
-            until(lambda: "Connection lost since" in chromium.text("verdict-headline"), 30, "the page says that it ended")
+            until(
+                lambda: "Connection lost since" in chromium.text("verdict-headline"), 30, "the page says that it ended"
+            )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.browser import Browser
+from tests.support.browser import UNKNOWN, Browser
 from tests.support.status import NOON, PROBLEM, Served, quota, status
 
 PARTS = [
@@ -24,7 +24,7 @@ def served() -> Iterator[Served]:
 
 
 @pytest.fixture
-def page(chromium: Browser, served: Served) -> Iterator[Browser]:
+def page(chromium: Browser) -> Iterator[Browser]:
     """The browser; at the end the page has not broken its own policy, nor thrown an error."""
     yield chromium
     assert [line for line in chromium.complaints() if "Content Security Policy" in line or "Uncaught" in line] == []
@@ -131,19 +131,21 @@ def test_a_gap_between_answers_is_a_gap_in_the_chart(page: Browser, served: Serv
         ({"health": {"livez": ["the consumer thread gave no sign of life for 99 s (limit 60 s)"], "readyz": []}},
          "FAILING", "Stuck", "the consumer thread gave no sign of life"),
         ({"circuit": {"open": True, "reason": "unavailable", "open_seconds": 754.0}, "updates": {"pending": 1_200}},
-         "FAILING", "Endpoint failing since 11:47", "For 12 min now it answers with errors or cannot be reached. "
-         "Only probes are sent; 1,200 updates wait, nothing is lost."),
+         "FAILING", "Endpoint failing since 11:47",
+         ("For 12 min now it answers with errors or cannot be reached. "
+          "Only probes are sent; 1,200 updates wait, nothing is lost.")),
         ({"circuit": {"open": True, "reason": "unauthorized", "open_seconds": 90_000.0}, "updates": {"pending": 1}},
-         "FAILING", "Target refuses the token since 2026-11-27 11:00", "Renew TARGET_AUTH_TOKEN or its file. "
-         "1 update waits, nothing is lost."),
+         "FAILING", "Target refuses the token since 2026-11-27 11:00",
+         "Renew TARGET_AUTH_TOKEN or its file. 1 update waits, nothing is lost."),
         ({"partitions_assigned": 0, "partitions": [], "lag": None}, "IDLE", "No partitions", "other replicas own them"),
-        ({"partitions_assigned": 0, "partitions": [], "health": {"livez": [], "readyz": ["no Kafka broker has answered "
-          "yet"]}}, "WARNING", "Not ready", "no Kafka broker has answered yet."),
+        ({"partitions_assigned": 0, "health": {"livez": [], "readyz": ["no Kafka broker has answered yet"]}},
+         "WARNING", "Not ready", "no Kafka broker has answered yet."),
         ({"lease_seconds": -3.0, "updates": {"pending": 4}}, "WAITING", "Waiting for Kafka", "4 updates wait."),
         ({"lease_seconds": None}, "WAITING", "Waiting for Kafka", "nothing is sent"),
         ({"quota": quota(1_000_000, in_hand=0, used_up_seconds=0.0), "updates": {"pending": 8}, "lag": 9}, "WAITING",
-         "Waiting for quota", "All 1,000,000 of the last 24 h are used. The next 1,200 updates come free in 12 min. "
-         "8 updates wait."),
+         "Waiting for quota",
+         ("All 1,000,000 of the last 24 h are used. The next 1,200 updates come free in 12 min. "
+          "8 updates wait.")),
         ({"quota": quota(1_000_000, in_hand=5, used_up_seconds=0.0), "updates": {"pending": 8}, "lag": 9}, "WORKING",
          "Sending", "8 updates wait."),
         ({"lag": None, "events": {"consumed": 0, "pending": 0}}, "OK", "Ready, no events yet", "read nothing"),
@@ -165,7 +167,7 @@ def test_the_first_line_says_in_words_how_it_is(
 @pytest.mark.parametrize(
     ("growth", "headline", "detail"),
     [
-        ({"consumed": 500, "accepted": 500, "updates": 150, "pending": 90, "lag": 300}, "Sending, keeping up", "came in"),
+        ({"consumed": 500, "accepted": 500, "updates": 150, "pending": 90, "lag": 300}, "Sending, keeping up", "waits"),
         ({"consumed": 500, "updates": 150, "pending": 90, "lag": 90_000, "lag_growth": -100}, "Sending, catching up",
          "About 14 min to go."),
         ({"consumed": 500, "updates": 195, "pending": 90, "lag": 90_000, "lag_growth": 50}, "Sending, falling behind",
@@ -242,11 +244,11 @@ def test_a_restart_and_another_replica_are_said_and_begin_anew(page: Browser, se
     """Behind a service each answer may come from another pod: a rate across two of them is nonsense."""
     show(page, served, status(), status(time=NOON + 4, uptime_seconds=2, events={"consumed": 5}))
     assert page.text("notice").startswith("The process was started again at 12:00:02")
-    assert page.text("in-rate") == "–"
+    assert page.text("in-rate") == UNKNOWN
     served.answer = lambda: status(time=NOON + 8, replica="connector-1")
     page.ask_again()
     assert page.text("notice").startswith("The answers come from different replicas: connector-0, connector-1.")
-    assert page.text("in-rate") == "–"
+    assert page.text("in-rate") == UNKNOWN
 
 
 def test_the_quota_is_a_chart_with_its_forecast(page: Browser, served: Served) -> None:
@@ -270,7 +272,8 @@ def test_the_quota_is_a_chart_with_its_forecast(page: Browser, served: Served) -
         assert drawn.index(max(drawn)) == history.index(max(history))
         assert drawn[0] / max(drawn) == pytest.approx(history[0] / max(history), rel=0.05)
     middle, mark = page.run(
-        "return [document.querySelector('#quota-bars .now'), document.querySelector('#quota-lines .mark')].map(line => {"
+        "return ['#quota-bars .now', '#quota-lines .mark'].map(name => {"
+        " const line = document.querySelector(name);"
         " const at = line.getBoundingClientRect(), box = line.parentNode.getBoundingClientRect();"
         " return (at.x + at.width / 2 - box.x) / box.width })"
     )
@@ -292,8 +295,8 @@ def test_the_quota_is_a_chart_with_its_forecast(page: Browser, served: Served) -
         ({"used_up_seconds": 172_800.0}, "At the present use it is used up in 2 d, at 2026-11-30 12:00.", 1),
         ({"used": 1_000_000, "free": 0, "used_up_seconds": 0.0}, "It is used up; something comes free at 12:12.", 0),
         ({"used": 0, "free": 1_000_000, "used_up_seconds": None, "next_free_seconds": None, "next_free_updates": 0,
-          "history": [0] * 48, "releases": [0] * 48, "pace_per_second": None}, "At the present use it does not run out.",
-         0),
+          "history": [0] * 48, "releases": [0] * 48, "pace_per_second": None},
+         "At the present use it does not run out.", 0),
     ],
 )  # fmt: skip
 def test_the_forecast_at_its_ends(
@@ -422,7 +425,7 @@ def test_it_can_be_heard_and_used_without_a_mouse(page: Browser, served: Served)
     show(page, served, status(quota=quota()))
     told = page.run("""return {
         h1: document.querySelectorAll('h1').length,
-        sections: [...document.querySelectorAll('main > section, main article')].filter(s => !s.querySelector('h2')).length,
+        sections: [...document.querySelectorAll('main section, article')].filter(s => !s.querySelector('h2')).length,
         headers: [...document.querySelectorAll('table')].filter(t => !t.querySelector('thead th[scope=col]')).length,
         rows: [...document.querySelectorAll('tbody tr')].filter(r => !r.querySelector('th[scope=row]')).length,
         pictures: [...document.querySelectorAll('svg')].filter(s => !s.hasAttribute('aria-hidden')
@@ -447,7 +450,9 @@ def test_the_policy_is_enforced_by_the_browser(page: Browser, served: Served) ->
         "try { script.textContent = 'window.smuggled = 1'; document.body.append(script) } catch {}"
     )
     assert page.run("return window.smuggled") is None
-    assert page.run("try { document.body.innerHTML = '<i>x</i>'; return 'made' } catch { return 'refused' }") == "refused"
+    assert (
+        page.run("try { document.body.innerHTML = '<i>x</i>'; return 'made' } catch { return 'refused' }") == "refused"
+    )
     assert page.run("return fetch('https://example.com/').then(() => 'sent', () => 'refused')") == "refused"
     assert any("Content Security Policy" in line for line in page.complaints())
 

@@ -23,6 +23,8 @@ _FLAGS: Final = (
     "--hide-scrollbars", "--no-proxy-server",
 )  # fmt: skip
 SHOWN_SECONDS: Final = 30.0
+UNKNOWN: Final = "\N{EN DASH}"
+"""What the page shows where there is no number."""
 
 
 class NoBrowser(Exception):
@@ -51,7 +53,8 @@ class Browser:
     def text(self, name: str) -> str:
         """What stands in the element of this id, as it is shown: nothing of what is hidden."""
         shown: str = self.run(
-            "const node = document.getElementById(arguments[0]); return node.checkVisibility() ? node.innerText : ''", name
+            "const node = document.getElementById(arguments[0]); return node.checkVisibility() ? node.innerText : ''",
+            name,
         )
         return shown
 
@@ -64,11 +67,11 @@ class Browser:
 
     def run(self, script: str, *arguments: object) -> Any:
         """The result of a script in the page."""
-        return self.driver.execute_script(script, *arguments)  # type: ignore[no-untyped-call] # selenium's own gap
+        return self.driver.execute_script(script, *arguments)
 
     def ask_again(self) -> None:
         """Make the page fetch the status now; what was on its way when this was called does not count."""
-        self.driver.execute_async_script("const done = arguments[0]; poll().then(poll).then(() => done())")  # type: ignore[no-untyped-call]
+        self.driver.execute_async_script("const done = arguments[0]; poll().then(poll).then(() => done())")
 
     def until(self, condition: Callable[[], T], what: str) -> T:
         """Wait for what the page does by itself."""
@@ -87,7 +90,7 @@ class Browser:
         return base64.b64decode(taken["data"])
 
     def _command(self, name: str, parameters: Mapping[str, object]) -> Any:
-        return self.driver.execute_cdp_cmd(name, dict(parameters))  # type: ignore[no-untyped-call]
+        return self.driver.execute_cdp_cmd(name, dict(parameters))
 
 
 @contextmanager

@@ -120,7 +120,7 @@ class Served:
             livez=lambda: Health(()),
             readyz=lambda: Health(()),
             metrics=lambda accept: (accept.encode(), "text/plain"),
-            status=lambda: self.answer(),
+            status=lambda: {**self.answer()},
         )
         asyncio.run_coroutine_threadsafe(self._server.start(), self._loop).result(30)
         self.port = self._server.port

@@ -132,7 +132,7 @@ def test_status_is_what_the_pipeline_says() -> None:
 
 
 def test_the_page_may_run_only_what_is_in_it_and_ask_only_its_own_server() -> None:
-    """It is shown in a browser of someone who is logged in elsewhere: by hash, not by place, and no markup from text."""
+    """The browser's owner is logged in elsewhere: scripts by hash, not by place, and no markup from text."""
     reply = ask(make(), "/")
     page = reply.body.decode()
     assert reply.headers["Content-Type"] == "text/html; charset=utf-8"
