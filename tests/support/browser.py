@@ -56,7 +56,7 @@ class Browser:
             "const node = document.getElementById(arguments[0]); return node.checkVisibility() ? node.innerText : ''",
             name,
         )
-        return shown
+        return shown.replace("\N{NO-BREAK SPACE}", " ")
 
     def rows(self, name: str) -> list[list[str]]:
         """The cells of each row of a table's body."""

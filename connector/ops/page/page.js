@@ -190,7 +190,8 @@ function showRecords({ events, updates, event_age_seconds: age, paused }) {
   put("updates-pending", count(updates.pending));
   put("updates-in-flight", count(updates.in_flight));
   put("paused", paused ? "paused: too much is pending" : "goes on");
-  put("age", `50 % ${within(age.p50)}, 95 % ${within(age.p95)}, 99 % ${within(age.p99)}`);
+  // With spaces that do not break, so that each stays in one piece.
+  put("age", `50 % ${within(age.p50)}, 95 % ${within(age.p95)}, 99 % ${within(age.p99)}`.replace(/([^,]) /g, "$1\u00a0"));
 }
 
 function showProblems({ problems, time }) {
