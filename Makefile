@@ -12,6 +12,8 @@ RUNTIME = .venv/.installed-runtime
 DEV = .venv/.installed-dev
 PROJECT = .venv/.installed-project
 PYTEST = $(BIN)/python -m pytest
+# A process a core, since half the suite waits for brokers; a file stays in one process.
+WORKERS = -n auto --maxprocesses 4 --dist loadfile
 COVERAGE = --cov --cov-report=term-missing:skip-covered
 
 .PHONY: help demo test test-quick simulate chaos lint format bench kafka chromium pictures lock clean
@@ -24,7 +26,7 @@ demo: $(RUNTIME) $(PROJECT) ## the main job on embedded defaults, ending by itse
 	$(BIN)/connector demo $(ARGS)
 
 test: $(DEV) $(PROJECT) kafka chromium ## every test, with the real Kafka broker and with coverage
-	$(PYTEST) $(COVERAGE) $(ARGS)
+	$(PYTEST) $(WORKERS) $(COVERAGE) $(ARGS)
 
 test-quick: $(DEV) $(PROJECT) ## the tests that need no real broker and no browser
 	$(PYTEST) -m "not integration and not e2e and not browser" $(ARGS)
@@ -49,6 +51,7 @@ format: $(DEV) ## rewrite the code in the one format
 bench: $(DEV) $(PROJECT) kafka ## the measurements that the README quotes
 	scripts/need "command -v nginx" nginx
 	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python -m benchmarks.quota
 
 kafka: $(DEV) ## fetch the real Kafka broker that tests run
 	$(BIN)/python -m tests.support.kafka

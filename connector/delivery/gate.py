@@ -2,6 +2,7 @@
 
 import math
 
+from connector.delivery.allowance import Allowance, Grant
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.circuit import Circuit, Shift
 from connector.delivery.concurrency import Concurrency
@@ -11,15 +12,22 @@ from connector.delivery.update import Update
 
 _DONE = frozenset({Verdict.ACCEPTED, Verdict.REJECTED})
 _OVERLOADED = frozenset({Verdict.THROTTLED, Verdict.TIMEOUT})
+_UNSURE = frozenset({Verdict.UNAVAILABLE, Verdict.TIMEOUT})
+
+
+Pass = tuple[int, Grant]
+"""What an attempt carries from the gate and brings back: its number if it is a probe of the open circuit, else 0, and
+what it was spent of. A plain tuple, since there is one a request."""
 
 
 class Gate:
-    """Circuit, lease, slots and rate, one after the other; whoever waits for one of them is open for coalescing."""
+    """Circuit, lease, quota, slots and rate, one after the other; who waits for one of them is open for coalescing."""
 
-    __slots__ = ("circuit", "closes_at", "concurrency", "in_flight", "lease", "opens_at", "rate")
+    __slots__ = ("allowance", "circuit", "closes_at", "concurrency", "in_flight", "lease", "opens_at", "rate")
 
-    def __init__(self, max_in_flight: int) -> None:
-        """Rate and lease are nothing yet: they come with the group."""
+    def __init__(self, max_in_flight: int, allowance: Allowance | None = None) -> None:
+        """Rate and lease are nothing yet: they come with the group. Without an `allowance` there is no quota."""
+        self.allowance = allowance or Allowance()
         self.circuit = Circuit()
         self.concurrency = Concurrency(max_in_flight)
         self.lease = Lease()
@@ -40,6 +48,8 @@ class Gate:
         # A probe needs no slot: those may all be taken by requests that hang.
         if self.in_flight >= self.concurrency.slots and not self.circuit.is_open:
             return math.inf
+        if self.allowance.current(awake) is None:
+            return math.inf
         return max(self.circuit.wait(now), self.rate.wait(now), self.opens_at - now)
 
     @property
@@ -47,29 +57,44 @@ class Gate:
         """Whether more than one slot is free."""
         return self.in_flight + 1 < self.concurrency.slots
 
-    def enter(self, now: float) -> int:
-        """An attempt goes; it has spent its part of the rate, whatever comes of it.
-
-        Returns its number if it is a probe of the open circuit, else 0.
-        """
+    def enter(self, now: float, awake: float) -> Pass:
+        """An attempt goes; it has spent its part of rate and quota, whatever comes of it."""
+        grant = self.allowance.spend(awake)
         self.in_flight += 1
         self.rate.spend(now)
-        return self.circuit.started(now)
+        return self.circuit.started(now), grant
 
-    def leave(self, update: Update, answer: Answer, began: float, now: float, probe: int) -> Shift | None:
+    def leave(self, update: Update, answer: Answer, began: float, now: float, passed: Pass) -> Shift | None:
         """Learn from the answer to an attempt that began then."""
         first = update.tries == 0
-        if answer.verdict in _DONE:
+        probe, grant = passed
+        verdict = answer.verdict
+        if verdict in _DONE:
             self.concurrency.answered(now - began, now, self.in_flight)
-        elif first and answer.verdict in _OVERLOADED:
-            self.concurrency.overloaded(began, now)
+        else:
+            if first and verdict in _OVERLOADED:
+                self.concurrency.overloaded(began, now)
+            if verdict in _UNSURE and not answer.own:
+                grant.lost = True
         self.in_flight -= 1
+        grant.flying -= 1
         shift = self.circuit.settled(update.visitor, answer, now, first=first, probe=probe)
         if shift is Shift.CLOSED:
             self.concurrency.recovered(self.in_flight)
         return shift
 
-    def abandon(self, probe: int) -> None:
-        """The attempt was given up without an answer, or was not needed after all."""
+    def abandon(self, passed: Pass) -> None:
+        """The attempt was given up without an answer."""
         self.in_flight -= 1
+        probe, grant = passed
+        grant.flying -= 1
+        grant.lost = True
+        self.circuit.abandoned(probe=probe)
+
+    def spare(self, passed: Pass) -> None:
+        """The attempt was not needed after all, so nothing was spent."""
+        self.in_flight -= 1
+        probe, grant = passed
+        grant.flying -= 1
+        grant.left += 1
         self.circuit.abandoned(probe=probe)

@@ -1,11 +1,14 @@
 """The page of a running service: what a person reads there and what Prometheus scrapes must be the same story."""
 
 import json
+import random
 import re
 from pathlib import Path
 
 from connector.sandbox.broker import EmbeddedBroker
 from tests.support.browser import UNKNOWN, Browser
+from tests.support.kafka.broker import KafkaBroker
+from tests.support.oracle import plain_events
 from tests.support.process import Connector, Program, Sandbox, environment, request, samples, until
 
 EVENTS = 6_000
@@ -105,3 +108,41 @@ def test_the_demo_can_be_watched_and_its_page_agrees_with_its_metrics(chromium: 
             agrees(chromium, url)
         assert demo.wait(120) == 0
         until(lambda: "Connection lost since" in chromium.text("verdict-headline"), 30, "the page says that it ended")
+
+
+def test_the_quota_of_a_running_service_is_on_its_page(chromium: Browser, kafka: KafkaBroker, tmp_path: Path) -> None:
+    """Used up in earnest: the page says what is waited for, and shows of the window what Prometheus scrapes."""
+    topic = kafka.unique_topic("page", 2)
+    events = plain_events(random.Random(1), 3_000, 3_000)
+    kafka.produce(topic, [(event.key, event.value, None) for event in events])
+    with Sandbox(tmp_path) as sandbox:
+        settings = environment(
+            kafka.bootstrap,
+            topic,
+            sandbox.url,
+            KAFKA_GROUP_ID=topic,
+            QUOTA_UPDATES=400,
+            QUOTA_WINDOW_SECONDS=600,
+            QUOTA_HORIZON_SECONDS=1,
+        )
+        with Connector(tmp_path, settings) as connector:
+            url = f"http://127.0.0.1:{connector.until_said('ops_listening')['port']}/"
+            chromium.open(url)
+            chromium.until(lambda: chromium.text("quota-limit") == "400", "the page shows the quota")
+
+            def used_up() -> bool:
+                metrics = samples(request(url, "GET", "/metrics")[1])
+                chromium.ask_again()
+                used = metrics["target_connector_quota_used"]
+                return chromium.text("quota-used") == f"{used:.0f}" == "400"
+
+            connector.until(used_up, "the quota is used up, by the metrics and on the page")
+            assert chromium.text("quota-share") == "100 %"
+            connector.until(
+                lambda: chromium.text("verdict-headline") == "Waiting for quota", "what is granted is spent"
+            )
+            assert "All 400 of the last 10 min are used." in chromium.text("verdict-detail")
+            assert sandbox.stats()["requests"] <= 400
+            label = chromium.run("return document.getElementById('quota-bars').getAttribute('aria-label')")
+            assert label.startswith("400 updates were used in the last 10 min, 400 come free in the next")
+            assert connector.stop() == 0

@@ -193,9 +193,20 @@ def test_the_first_line_says_where_it_is_going(
 
 def test_a_pace_of_the_quota_is_named_as_the_limit(page: Browser, served: Served) -> None:
     """More replicas do not help then, and nobody should have to find that out by trying."""
-    slow = [{**each, "quota": quota(pace_per_second=100.0)} for each in minutes_of(updates=99, pending=9, lag=90_000)]
+    slow = [
+        {**each, "quota": quota(pace_per_second=100.0), "rate_per_second": 100.0}
+        for each in minutes_of(updates=99, pending=9, lag=90_000)
+    ]
     show(page, served, *slow)
     assert "at the pace of the quota, 100/s" in page.text("verdict-detail")
+
+
+def test_a_slow_pace_of_the_quota_is_no_standstill(page: Browser, served: Served) -> None:
+    """At the end of a busy day one update a minute may go: nobody should be woken for that."""
+    slow = [{**each, "quota": quota(999_000, pace_per_second=0.02)} for each in minutes_of(pending=9, lag=90_000)]
+    show(page, served, *slow)
+    assert (page.text("verdict-word"), page.text("verdict-headline")) == ("WAITING", "Slowed by the quota")
+    assert page.text("verdict-detail") == "1,000 are left of it, and it lets one go every 50 s. 9 updates wait."
 
 
 def test_a_lost_connection_is_said_with_since_when_and_mends_itself(page: Browser, served: Served) -> None:
@@ -294,12 +305,12 @@ def test_the_quota_is_a_chart_with_its_forecast(page: Browser, served: Served) -
 @pytest.mark.parametrize(
     ("changes", "forecast", "lines"),
     [
-        ({"used_up_seconds": None}, "At the present use it does not run out.", 0),
+        ({"used_up_seconds": None}, "At the present use it is not used up within 24 h.", 0),
         ({"used_up_seconds": 172_800.0}, "At the present use it is used up in 2 d, at 2026-11-30 12:00.", 1),
         ({"used": 1_000_000, "free": 0, "used_up_seconds": 0.0}, "It is used up; something comes free at 12:12.", 0),
         ({"used": 0, "free": 1_000_000, "used_up_seconds": None, "next_free_seconds": None, "next_free_updates": 0,
           "history": [0] * 48, "releases": [0] * 48, "pace_per_second": None},
-         "At the present use it does not run out.", 0),
+         "At the present use it is not used up within 24 h.", 0),
     ],
 )  # fmt: skip
 def test_the_forecast_at_its_ends(

@@ -139,10 +139,10 @@ function bottleneck(status, sent) {
   if (sent === null) return "";
   const { quota, rate_per_second: limit } = status;
   const pace = quota?.pace_per_second ?? null;
-  if (pace !== null && sent >= 0.9 * pace && (limit === null || pace < limit)) {
+  if (pace && sent >= 0.9 * pace && (limit === null || pace <= limit)) {
     return `It sends at the pace of the quota, ${perSecond(pace)}/s.`;
   }
-  if (limit !== null && sent >= 0.9 * limit) return `It sends at its rate limit, ${perSecond(limit)}/s.`;
+  if (limit && sent >= 0.9 * limit) return `It sends at its rate limit, ${perSecond(limit)}/s.`;
   if (status.updates.in_flight >= status.slots) return `All ${plural(status.slots, "slot is", "slots are")} in use: the endpoint is the limit.`;
   return "";
 }
@@ -162,6 +162,11 @@ function flowVerdict(status, samples) {
   const still = stillFor(samples);
   const details = [failing(samples), status.paused ? "Reading is paused: too much is pending." : "", bottleneck(status, sent)];
   const said = (state, headline, ...first) => ({ state, headline, detail: [...first, ...details].filter(Boolean).join(" ") });
+  const pace = status.quota?.pace_per_second ?? null;
+  if (still >= STILL_SECONDS + linger && pace !== null && pace * still < 2) {
+    const every = pace ? `it lets one go every ${span(1 / pace)}` : "none may go now";
+    return said("wait", "Slowed by the quota", `${count(status.quota.free)} are left of it, and ${every}. ${waiting(status)}.`);
+  }
   if (still >= STILL_SECONDS + linger) {
     return said("warn", "Not moving", `${waiting(status)}, and none was settled for ${span(still)}.`);
   }
@@ -220,6 +225,6 @@ function quotaForecast(quota, now) {
       : `It is used up; something comes free at ${clock(now + quota.next_free_seconds, now)}.`;
   }
   return quota.used_up_seconds === null
-    ? "At the present use it does not run out."
+    ? `At the present use it is not used up within ${span(quota.window_seconds)}.`
     : `At the present use it is used up in ${span(quota.used_up_seconds)}, at ${clock(now + quota.used_up_seconds, now)}.`;
 }
