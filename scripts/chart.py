@@ -35,9 +35,10 @@ SECTIONS: Final = {
 NO_VALUE: Final = {"KAFKA_GROUP_INSTANCE_ID": "each pod has another one: `workload.staticMembership` sets it"}
 """Settings that one value for all replicas would make wrong."""
 
+_TEXT: Final = {"type": "string", "minLength": 1}
 SHAPES: Final[Mapping[str, dict[str, Any]]] = {
-    "KAFKA_BOOTSTRAP_SERVERS": {"type": ["array", "string"], "items": {"type": "string"}},
-    "KAFKA_TOPICS": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+    "KAFKA_BOOTSTRAP_SERVERS": {"type": ["array", "string"], "items": _TEXT, "minItems": 1, "minLength": 1},
+    "KAFKA_TOPICS": {"type": "array", "items": _TEXT, "minItems": 1},
     "KAFKA_PROPERTIES": {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},
     "OPS_PORT": {"minimum": 1},
 }
@@ -96,8 +97,11 @@ def settings_schema() -> dict[str, Any]:
     for name, key, doc, schema in settings():
         section = sections.setdefault(name, {"type": "object", "additionalProperties": False, "properties": {}})
         shape = {word: schema[word] for word in PASSED_ON if word in schema} | SHAPES.get(doc.name, {})
-        if doc.required:
-            shape |= {"minLength": 1} if shape["type"] == "string" else {}
+        if doc.required and shape["type"] == "string":
+            shape |= _TEXT
+        if shape["type"] == "number":
+            # `--set` reads 0.5 as a text; the template writes it down as it stands.
+            shape |= {"type": ["number", "string"], "pattern": r"^[0-9]+(\.[0-9]+)?$"}
         if "null" not in shape["type"]:
             # A template reads these: `--set kafka.groupId=null` must be refused, and not render as the text "<nil>".
             section.setdefault("required", []).append(key)

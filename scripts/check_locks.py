@@ -14,6 +14,8 @@ LOCKS = {
     "requirements.lock": ("", "build"),
     "requirements-dev.lock": ("", "build", "test", "lint", "lock"),
     "requirements-java.lock": ("java",),
+    "requirements-chart.lock": ("chart",),
+    "requirements-image.lock": ("",),
 }
 """Lock to the groups that it holds; `""` stands for the project's own dependencies."""
 
