@@ -242,6 +242,13 @@ def test_pods_meet_the_restricted_standard(chart: Chart, named: str) -> None:
         assert {"name": "tmp", "emptyDir": {"sizeLimit": "16Mi"}} in pod["volumes"]
 
 
+def test_a_cluster_that_chooses_the_user_can_be_left_to(chart: Chart) -> None:
+    """OpenShift refuses a pod that names its user; null takes the default away, and the rest stays."""
+    values = {"podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None}}
+    context = chart.render("minimal", values=values).pod["securityContext"]
+    assert context == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
 @pytest.mark.parametrize(
     ("sets", "ports"),
     [
