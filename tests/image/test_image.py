@@ -1,4 +1,4 @@
-"""The image as a cluster runs it: without rights, on a root that is read-only, against the real broker; `make test-image`."""
+"""The image as a cluster runs it: without rights, on a root that is read-only, against the real broker."""
 
 import os
 import random

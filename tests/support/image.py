@@ -1,7 +1,7 @@
 """The image built from the Dockerfile without a container engine or a registry, and run as a cluster would run it.
 
-The base is a small Debian with Python, made by debootstrap: what is proven are the Dockerfile's steps and how the result
-runs, not the base that it names. Needs root, buildah, runc and debootstrap.
+The base is a small Debian with Python, made by debootstrap: what is proven are the Dockerfile's steps and how the
+result runs, not the base that it names. Needs root, buildah, runc and debootstrap.
 """
 
 import json
