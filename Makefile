@@ -13,6 +13,8 @@ DEV = .venv/.installed-dev
 PROJECT = .venv/.installed-project
 JUDGES = .venv/.installed-chart
 PYTEST = $(BIN)/python -m pytest
+# A process a core, since half the suite waits for brokers; a file stays in one process.
+WORKERS = -n auto --maxprocesses 4 --dist loadfile
 COVERAGE = --cov --cov-report=term-missing:skip-covered
 
 .PHONY: help demo test test-quick simulate chaos lint format bench chart test-chart test-image kafka lock clean
@@ -25,7 +27,7 @@ demo: $(RUNTIME) $(PROJECT) ## the main job on embedded defaults, ending by itse
 	$(BIN)/connector demo $(ARGS)
 
 test: $(DEV) $(PROJECT) kafka ## every test, with the real Kafka broker and with coverage
-	$(PYTEST) $(COVERAGE) $(ARGS)
+	$(PYTEST) $(WORKERS) $(COVERAGE) $(ARGS)
 
 test-quick: $(DEV) $(PROJECT) ## the tests that need no real broker
 	$(PYTEST) -m "not integration and not e2e" $(ARGS)

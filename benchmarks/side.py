@@ -148,6 +148,7 @@ async def wire(bootstrap: str, topic: str, endpoint: str, requests: int) -> int:
             "TARGET_BASE_URL": endpoint,
             "TARGET_MAX_UPDATES_PER_SECOND": "0",
             "COALESCE_LINGER_SECONDS": "0",
+            "QUOTA_UPDATES": "1000000000",
             "OPS_PORT": "0",
         }
     )

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import signal
+import socket
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -17,11 +18,14 @@ from connector.events import RULES, JsonDecoder, Nulls
 from connector.kafka.config import KafkaConfig
 from connector.kafka.consumer import ConsumerThread
 from connector.kafka.dead_letters import KafkaDeadLetters
+from connector.kafka.ledger import KafkaLedger
+from connector.kafka.ledger_topic import LedgerTopic
 from connector.ops.health import Beats, livez, readyz
 from connector.ops.metrics import Metrics, Snapshot
 from connector.ops.server import OpsServer
 from connector.pipeline import Pipeline, PipelineConfig
 from connector.pipeline.say import Say
+from connector.quota.terms import Terms
 from connector.settings import Settings, masked
 from connector.target.endpoint import EndpointError, endpoint
 from connector.target.proxy import ProxyError, proxy_for
@@ -42,7 +46,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         """Join everything; nothing is opened yet. Raises Fatal when a token, an address or a proxy cannot be used."""
         self._settings = settings
-        kafka = _kafka(settings)
+        kafka = kafka_config(settings)
         try:
             where = endpoint(settings.target_base_url, settings.target_update_path, settings.target_client_code)
             proxy = proxy_for(where.origin)
@@ -51,6 +55,7 @@ class Service:
         self._source = ConsumerThread(kafka)
         self._say = Say(time.monotonic)
         self._dead_letters = KafkaDeadLetters(kafka, self._say_delayed)
+        terms = quota_terms(settings)
         self._sender = HttpSender(
             SenderConfig(
                 origin=where.origin,
@@ -70,6 +75,7 @@ class Service:
             dead_letters=self._dead_letters,
             rng=random.Random(),
             awake=_awake,
+            ledger=None if terms is None else KafkaLedger(kafka, ledger_topic(settings.ledger_topic, terms)),
         )
         self.ops = OpsServer(
             settings.ops_host,
@@ -127,6 +133,8 @@ class Service:
             circuit_open=pipeline.circuit.is_open,
             paused=pipeline.starved,
             consumer_lag=lag,
+            quota_limit=self._settings.quota_updates,
+            quota_used=0 if pipeline.quota is None else pipeline.quota.used,
         )
 
     def status(self) -> Mapping[str, object]:
@@ -155,6 +163,7 @@ class Service:
             "circuit": {"open": now.circuit_open, "reason": self.pipeline.circuit.reason},
             "slots": self.pipeline.gate.concurrency.slots,
             "paused": now.paused,
+            "quota": None if self.pipeline.quota is None else self.pipeline.quota.status(),
             "partitions": [
                 {
                     "topic": name.topic,
@@ -219,7 +228,8 @@ async def serve(settings: Settings) -> int:
     return 0
 
 
-def _kafka(settings: Settings) -> KafkaConfig:
+def kafka_config(settings: Settings) -> KafkaConfig:
+    """What the Kafka room has to know."""
     return KafkaConfig(
         bootstrap_servers=settings.kafka_bootstrap_servers,
         topics=tuple(settings.kafka_topics),
@@ -232,6 +242,23 @@ def _kafka(settings: Settings) -> KafkaConfig:
         properties=settings.properties(),
         request_timeout=settings.target_timeout_seconds,
     )
+
+
+def quota_terms(settings: Settings) -> Terms | None:
+    """The quota; None: there is none."""
+    if not settings.quota_updates:
+        return None
+    return Terms(
+        limit=settings.quota_updates,
+        window=settings.quota_window_seconds,
+        horizon=settings.quota_horizon,
+        request_timeout=settings.target_timeout_seconds,
+    )
+
+
+def ledger_topic(name: str, terms: Terms) -> LedgerTopic:
+    """What the ledger's topic has to be for such a quota."""
+    return LedgerTopic(name, terms.window, terms.counted)
 
 
 def _pipeline(settings: Settings) -> PipelineConfig:
@@ -255,6 +282,8 @@ def _pipeline(settings: Settings) -> PipelineConfig:
         static_member=settings.kafka_group_instance_id is not None,
         max_dead_letters_in_a_row=settings.dead_letter_max_consecutive,
         max_dead_letter_ratio=settings.dead_letter_max_ratio,
+        quota=quota_terms(settings),
+        name=settings.kafka_group_instance_id or socket.gethostname(),
     )
 
 

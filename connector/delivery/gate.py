@@ -1,7 +1,9 @@
 """The one place that every attempt passes, first or not: whether it may go now, and what its answer teaches."""
 
 import math
+from typing import NamedTuple
 
+from connector.delivery.allowance import Allowance, Grant
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.circuit import Circuit, Shift
 from connector.delivery.concurrency import Concurrency
@@ -11,15 +13,26 @@ from connector.delivery.update import Update
 
 _DONE = frozenset({Verdict.ACCEPTED, Verdict.REJECTED})
 _OVERLOADED = frozenset({Verdict.THROTTLED, Verdict.TIMEOUT})
+_UNSURE = frozenset({Verdict.UNAVAILABLE, Verdict.TIMEOUT})
+
+
+class Pass(NamedTuple):
+    """What an attempt carries from the gate and brings back."""
+
+    probe: int
+    """Its number if it is a probe of the open circuit, else 0."""
+    grant: Grant
+    """What it was spent of."""
 
 
 class Gate:
-    """Circuit, lease, slots and rate, one after the other; whoever waits for one of them is open for coalescing."""
+    """Circuit, lease, quota, slots and rate, one after the other; who waits for one of them is open for coalescing."""
 
-    __slots__ = ("circuit", "closes_at", "concurrency", "in_flight", "lease", "opens_at", "rate")
+    __slots__ = ("allowance", "circuit", "closes_at", "concurrency", "in_flight", "lease", "opens_at", "rate")
 
-    def __init__(self, max_in_flight: int) -> None:
-        """Rate and lease are nothing yet: they come with the group."""
+    def __init__(self, max_in_flight: int, allowance: Allowance | None = None) -> None:
+        """Rate and lease are nothing yet: they come with the group. Without an `allowance` there is no quota."""
+        self.allowance = allowance or Allowance()
         self.circuit = Circuit()
         self.concurrency = Concurrency(max_in_flight)
         self.lease = Lease()
@@ -40,6 +53,8 @@ class Gate:
         # A probe needs no slot: those may all be taken by requests that hang.
         if self.in_flight >= self.concurrency.slots and not self.circuit.is_open:
             return math.inf
+        if self.allowance.current(awake) is None:
+            return math.inf
         return max(self.circuit.wait(now), self.rate.wait(now), self.opens_at - now)
 
     @property
@@ -47,16 +62,14 @@ class Gate:
         """Whether more than one slot is free."""
         return self.in_flight + 1 < self.concurrency.slots
 
-    def enter(self, now: float) -> int:
-        """An attempt goes; it has spent its part of the rate, whatever comes of it.
-
-        Returns its number if it is a probe of the open circuit, else 0.
-        """
+    def enter(self, now: float, awake: float) -> Pass:
+        """An attempt goes; it has spent its part of rate and quota, whatever comes of it."""
+        grant = self.allowance.spend(awake)
         self.in_flight += 1
         self.rate.spend(now)
-        return self.circuit.started(now)
+        return Pass(self.circuit.started(now), grant)
 
-    def leave(self, update: Update, answer: Answer, began: float, now: float, probe: int) -> Shift | None:
+    def leave(self, update: Update, answer: Answer, began: float, now: float, passed: Pass) -> Shift | None:
         """Learn from the answer to an attempt that began then."""
         first = update.tries == 0
         if answer.verdict in _DONE:
@@ -64,12 +77,24 @@ class Gate:
         elif first and answer.verdict in _OVERLOADED:
             self.concurrency.overloaded(began, now)
         self.in_flight -= 1
-        shift = self.circuit.settled(update.visitor, answer, now, first=first, probe=probe)
+        passed.grant.flying -= 1
+        if answer.verdict in _UNSURE and not answer.own:
+            passed.grant.lost = True
+        shift = self.circuit.settled(update.visitor, answer, now, first=first, probe=passed.probe)
         if shift is Shift.CLOSED:
             self.concurrency.recovered(self.in_flight)
         return shift
 
-    def abandon(self, probe: int) -> None:
-        """The attempt was given up without an answer, or was not needed after all."""
+    def abandon(self, passed: Pass) -> None:
+        """The attempt was given up without an answer."""
         self.in_flight -= 1
-        self.circuit.abandoned(probe=probe)
+        passed.grant.flying -= 1
+        passed.grant.lost = True
+        self.circuit.abandoned(probe=passed.probe)
+
+    def spare(self, passed: Pass) -> None:
+        """The attempt was not needed after all, so nothing was spent."""
+        self.in_flight -= 1
+        passed.grant.flying -= 1
+        passed.grant.left += 1
+        self.circuit.abandoned(probe=passed.probe)

@@ -11,24 +11,25 @@ class Rate:
     The burst of 10 ms makes up for a timer that fires late; a whole second's burst would double the first second.
     """
 
-    __slots__ = ("_arrival", "_interval")
+    __slots__ = ("_interval", "_spent")
 
     def __init__(self, per_second: float) -> None:
         """`per_second` may be `inf` (no limit) or 0 (nothing may go)."""
-        self._arrival = -math.inf
+        self._spent = -math.inf
+        """When the last send was due by the rate."""
         self._interval = 0.0
         self.limit(per_second)
 
     def limit(self, per_second: float) -> None:
-        """Change the rate; what was spent under the old one stays spent."""
+        """Change the rate, for the send that waits too: an hour's wait must not outlive the reason for it."""
         self._interval = 1.0 / per_second if per_second > 0 else math.inf
 
     def wait(self, now: float) -> float:
         """Seconds until the next send may go; 0 or less: now."""
         if self._interval == math.inf:
             return math.inf
-        return self._arrival - BURST_SECONDS - now
+        return self._spent + self._interval - BURST_SECONDS - now
 
     def spend(self, now: float) -> None:
         """One request goes at `now`."""
-        self._arrival = max(self._arrival, now) + self._interval
+        self._spent = max(self._spent + self._interval, now)

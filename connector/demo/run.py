@@ -214,6 +214,7 @@ def _settings(broker: EmbeddedBroker, target: SandboxTarget) -> dict[str, str]:
         "TARGET_CLIENT_CODE": "demo",
         "TARGET_BASE_URL": target.url,
         "TARGET_MAX_UPDATES_PER_SECOND": "0",
+        "QUOTA_UPDATES": "0",
         "COMMIT_INTERVAL_SECONDS": "1",
     }
 

@@ -13,7 +13,7 @@ from connector.bell import Bell
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.circuit import Shift
 from connector.delivery.coalescer import Coalescer
-from connector.delivery.gate import Gate
+from connector.delivery.gate import Gate, Pass
 from connector.delivery.tally import Done, Tally
 from connector.delivery.update import Update
 from connector.events.change import Visitor
@@ -68,14 +68,14 @@ class Dispatch:
     async def work(self) -> None:
         """Deliver one update after the other, for ever; `max_in_flight` of these run side by side."""
         while True:
-            now = self._now()
-            if self._coalescer.due_in(now) <= 0 and self._gate.wait(now, self._awake()) <= 0:
-                update, probe = self._take(now)
+            now, awake = self._now(), self._awake()
+            if self._coalescer.due_in(now) <= 0 and self._gate.wait(now, awake) <= 0:
+                update, passed = self._take(now, awake)
             else:
-                update, probe = await self._next()
-            await self._deliver(update, probe)
+                update, passed = await self._next()
+            await self._deliver(update, passed)
 
-    async def _next(self) -> tuple[Update, int]:
+    async def _next(self) -> tuple[Update, Pass]:
         """Wait for an update that is due and may go, and take it; until then it is open for newer values.
 
         One worker waits for its turn at the gate, the others queue behind it: no thundering herd at each ring. Whoever
@@ -84,28 +84,29 @@ class Dispatch:
         self._bell.ring()
         async with self._turn:
             while True:
-                now = self._now()
-                wait = max(self._coalescer.due_in(now), self._gate.wait(now, self._awake()))
+                now, awake = self._now(), self._awake()
+                wait = max(self._coalescer.due_in(now), self._gate.wait(now, awake))
                 if wait <= 0:
-                    return self._take(now)
+                    return self._take(now, awake)
                 await self._bell.wait(wait)
 
-    def _take(self, now: float) -> tuple[Update, int]:
+    def _take(self, now: float, awake: float) -> tuple[Update, Pass]:
         """The update that is due longest; for a probe one from anywhere, since those in front may all be bad."""
         take = self._coalescer.take_anywhere if self._gate.circuit.is_open else self._coalescer.take
-        return take(now), self._gate.enter(now)
+        return take(now), self._gate.enter(now, awake)
 
-    async def _deliver(self, update: Update, probe: int) -> None:
+    async def _deliver(self, update: Update, passed: Pass) -> None:
         """One update's time in flight: its requests, mostly one, and then its end."""
         rendered = self._render(update.visitor, update.attributes)
         rejected = dict.fromkeys(rendered.unfit, "fits in no request, even alone")
         for index, request in enumerate(rendered.requests):
             if index:
-                if not await self._may_go_on(update, request):
+                again = await self._pass_again(update, request)
+                if again is None:
                     self._give_back(update, self._now(), update.attempts)
                     return
-                probe = self._gate.enter(self._now())
-            answer = await self._attempt(update, request, probe)
+                passed = again
+            answer = await self._attempt(update, request, passed)
             if answer.verdict is Verdict.ACCEPTED:
                 if len(rendered.requests) > 1 or rejected:
                     update.forget(request.names)
@@ -115,39 +116,39 @@ class Dispatch:
                 self._retry(update, answer)
                 return
         if not rendered.requests:
-            self._gate.abandon(probe)
+            self._gate.spare(passed)
         if rejected:
             self._bury(update, "Rejected", "; ".join(sorted(set(rejected.values()))))
         else:
             self._accepted(update)
 
-    async def _may_go_on(self, update: Update, request: Request) -> bool:
+    async def _pass_again(self, update: Update, request: Request) -> Pass | None:
         """Between two requests of one update: not at an open circuit or a drain's end, nor with what is not ours."""
         while True:
-            now = self._now()
+            now, awake = self._now(), self._awake()
             ours = not any(partition.revoking for partition in update.parts)
             shut = self._gate.circuit.wait(now) > 0 or now >= self._gate.closes_at
             if shut or not ours or not update.attributes.keys() >= {*request.names}:
-                return False
-            if (wait := self._gate.wait(now, self._awake())) <= 0:
-                return True
+                return None
+            if (wait := self._gate.wait(now, awake)) <= 0:
+                return self._gate.enter(now, awake)
             await self._bell.wait(wait)
 
-    async def _attempt(self, update: Update, request: Request, probe: int) -> Answer:
+    async def _attempt(self, update: Update, request: Request, passed: Pass) -> Answer:
         """One request: counted, timed, and told to the gate."""
         began = self._now()
         try:
             answer = await self._sender.send(request)
         except asyncio.CancelledError:
             self._tally.requests[Verdict.TIMEOUT] += 1  # It left the process and may have been applied.
-            self._gate.abandon(probe)
+            self._gate.abandon(passed)
             raise
         now = self._now()
         self._tally.requests[answer.verdict] += 1
         self._tally.request_seconds.observe(now - began)
         if answer.verdict is not Verdict.ACCEPTED:
             answer = self._read(answer)
-        shift = self._gate.leave(update, answer, began, now, probe)
+        shift = self._gate.leave(update, answer, began, now, passed)
         if shift is not None:
             self._say_shift(shift, answer)
             self._bell.ring()

@@ -3,12 +3,14 @@
 import asyncio
 import math
 import random
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import structlog
 
 from connector.bell import Bell
+from connector.delivery.allowance import Allowance
 from connector.delivery.circuit import Circuit
 from connector.delivery.coalescer import Coalescer, Order
 from connector.delivery.gate import Gate
@@ -23,7 +25,10 @@ from connector.pipeline.burial import Burial
 from connector.pipeline.config import PipelineConfig
 from connector.pipeline.dispatch import Dispatch
 from connector.pipeline.edges import DeadLetters, Sender, Source
+from connector.pipeline.quota import QuotaKeeper
 from connector.pipeline.say import Say
+from connector.quota.holder import Holder, Need
+from connector.quota.ports import LedgerLog
 from connector.target.render import Rendered
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -49,7 +54,7 @@ RENEWALS = 4
 class Pipeline:
     """Joins the rooms; owns every decision's state and nothing of the outside."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - every edge, and the two clocks
         self,
         config: PipelineConfig,
         *,
@@ -60,8 +65,12 @@ class Pipeline:
         dead_letters: DeadLetters,
         rng: random.Random,
         awake: Callable[[], float],
+        ledger: LedgerLog | None = None,
     ) -> None:
-        """Make it on the loop that runs it. `awake` is the lease's clock: it runs on while the machine sleeps."""
+        """Make it on the loop that runs it. `awake` is the lease's clock: it runs on while the machine sleeps.
+
+        The `ledger` is there when the configuration has a quota.
+        """
         self._config = config
         self._decode = decode
         self._source = source
@@ -74,7 +83,7 @@ class Pipeline:
         say = self._say = Say(self._now)
         self.tally = Tally()
         self.coalescer = Coalescer(config.linger, config.order, config.max_in_flight)
-        self.gate = Gate(config.max_in_flight)
+        self.gate = Gate(config.max_in_flight, Allowance(unlimited=config.quota is None))
         self.burial = Burial(config, dead_letters, self.tally, say, moved=self._moved, fail=self._fail)
         self._dispatch = Dispatch(
             config,
@@ -90,6 +99,19 @@ class Pipeline:
             awake=awake,
             moved=self._moved,
         )
+        self.quota: QuotaKeeper | None = None
+        if config.quota is not None and ledger is not None:
+            holder = Holder(
+                config.quota,
+                self.gate.allowance,
+                rng,
+                who=f"{rng.getrandbits(64):016x}",
+                name=config.name,
+                offset=time.time() - awake(),
+            )
+            self.quota = QuotaKeeper(
+                holder, ledger, say, need=self._need, awake=awake, changed=self._share_rate, fail=self._fail
+            )
         self.assigned_partitions: dict[TopicPartition, PartitionOffsets] = {}
         self.log_ends: dict[TopicPartition, int] = {}
         self.starved = False
@@ -123,7 +145,8 @@ class Pipeline:
         stopped = loop.create_task(self._ring_when(stop))
         workers = [loop.create_task(self._dispatch.work()) for _ in range(self._config.max_in_flight)]
         committer = loop.create_task(self._commit_regularly())
-        for task in (*workers, committer):
+        keepers = [committer] if self.quota is None else [committer, loop.create_task(self.quota.keep())]
+        for task in (*workers, *keepers):
             task.add_done_callback(self._crashed)
         closing = min(MOST_CLOSING_SECONDS, max(CLOSING_SHARE * self._config.shutdown_grace, LEAST_CLOSING_SECONDS))
         deadline = loop.time() + self._config.shutdown_grace
@@ -140,7 +163,7 @@ class Pipeline:
             deadline = min(deadline, loop.time() + closing)
             # What is cut may still land at the endpoint: then the session's end must keep a successor waiting.
             landed = self.gate.in_flight == 0
-            ending = (stopped, committer, *workers, *self.burial.tasks)
+            ending = (stopped, *keepers, *workers, *self.burial.tasks)
             for task in ending:
                 task.cancel()
             await asyncio.gather(*ending, return_exceptions=True)
@@ -148,6 +171,8 @@ class Pipeline:
                 with suppress(TimeoutError):
                     async with asyncio.timeout_at(deadline - closing / 2):
                         await self._commit()
+                        if self.quota is not None:
+                            await self.quota.close(deadline - closing / 2 - loop.time())
             finally:
                 await self._source.close(max(0.0, deadline - loop.time()), leave=landed)
         if self._failure is not None:
@@ -159,11 +184,16 @@ class Pipeline:
         last = self.gate.closes_at = max(began, deadline - self._request_timeout)
         log.info("drain_started", updates_pending=len(self.coalescer), seconds=round(deadline - began, 1))
         while (now := self._now()) < deadline and self._failure is None:
-            to_send = self.coalescer.due_in(last) <= 0 and not self.circuit.is_open and now < last
+            to_send = self.coalescer.due_in(last) <= 0 and self._can_send(last - now)
             if not (to_send or self.coalescer.in_flight or self.burial.letters):
                 break
             await self._bell.wait((last if to_send else deadline) - now)
         log.info("drain_finished", updates_left=len(self.coalescer), seconds=round(self._now() - began, 1))
+
+    def _can_send(self, seconds: float) -> bool:
+        """Whether it is worth waiting so long for what is due."""
+        hope = self.quota is None or self.quota.holder.has_hope(self._awake(), seconds)
+        return seconds > 0 and hope and not self.circuit.is_open
 
     async def _ring_when(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -198,6 +228,8 @@ class Pipeline:
             # Whoever had this name before may have been killed a moment ago, with requests that may still land.
             self.gate.opens_at = self._now() + self._request_timeout
         self._share_rate()
+        if self.quota is not None:
+            self.quota.wake()
         self._commit_wanted.set()
         log.info("partitions_assigned", partitions=_names(partitions), owned=len(self.assigned_partitions))
 
@@ -217,6 +249,8 @@ class Pipeline:
         """Take the share of the rate that follows from the number of partitions."""
         self._totals = totals
         self._share_rate()
+        if self.quota is not None:
+            self.quota.wake()
 
     def records(self, batch: Sequence[Record]) -> None:
         """Take a batch in: decode, coalesce, and move each partition's position."""
@@ -389,13 +423,27 @@ class Pipeline:
             self._commit_wanted.set()
         self._bell.ring()
 
-    def _share_rate(self) -> None:
-        """Take the part of the group's rate that is the part of the partitions."""
+    @property
+    def _rate(self) -> float:
+        """Updates a second: the part of the group's rate that is the part of the partitions."""
         total = sum(self._totals.values())
-        share = len(self.assigned_partitions) / total if total else 0.0
-        whole = self._config.updates_per_second or float("inf")
-        self.gate.rate.limit(min(share, 1.0) * whole if share else 0.0)
+        share = min(1.0, len(self.assigned_partitions) / total) if total else 0.0
+        return share * (self._config.updates_per_second or math.inf) if share else 0.0
+
+    def _share_rate(self) -> None:
+        """Go as fast as the rate, and the pace of the quota, let this replica."""
+        self.gate.rate.limit(self._rate if self.quota is None else min(self._rate, self.quota.holder.per_second))
         self._dispatch.wake()
+
+    def _need(self) -> Need:
+        """What the quota is asked for."""
+        return Need(
+            waiting=self.coalescer.waiting,
+            in_flight=self.gate.in_flight,
+            partitions=len(self.assigned_partitions),
+            per_second=self._rate,
+            circuit_open=self.circuit.is_open,
+        )
 
     def _grant(self) -> None:
         """Let the next batch come, unless too much is pending."""

@@ -24,6 +24,7 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
     """Yield every conflict; a rule reads only the fields that it names, so that `load` can tell which rules apply."""
     yield from _delivery(settings)
     yield from _dead_letters(settings)
+    yield from _quota(settings)
     yield from _login(settings)
     yield from _encryption(settings)
 
@@ -55,6 +56,28 @@ def _dead_letters(settings: Settings) -> Iterator[Conflict]:
     if topic in settings.kafka_topics:
         reason = f"{topic} is also one of KAFKA_TOPICS: dead letters would be read again as events"
         yield Conflict((*fields, "kafka_topics"), reason)
+
+
+def _quota(settings: Settings) -> Iterator[Conflict]:
+    window, horizon = settings.quota_window_seconds, settings.quota_horizon
+    if horizon > window:
+        reason = f"it is above QUOTA_WINDOW_SECONDS, {window:g}: part of each window would never be used"
+        yield Conflict(("quota_horizon_seconds", "quota_window_seconds"), reason)
+    if not settings.quota_updates:
+        return
+    fields, topic = ("quota_topic", "kafka_group_id"), settings.ledger_topic
+    try:
+        formats.topic(topic)
+    except Unfit:
+        if settings.kafka_dead_letter_topic is None:
+            return  # Said of the dead letters' topic: the group's name is the mistake.
+        yield Conflict(fields, f"its default, {quoted(topic)}, is no topic name: set it, or another KAFKA_GROUP_ID")
+    if topic in settings.kafka_topics:
+        reason = f"{topic} is also one of KAFKA_TOPICS: the ledger would be read as events"
+        yield Conflict((*fields, "kafka_topics"), reason)
+    if topic == settings.dead_letter_topic:
+        reason = f"{topic} is also KAFKA_DEAD_LETTER_TOPIC: dead letters would stand in the ledger"
+        yield Conflict((*fields, "kafka_dead_letter_topic"), reason)
 
 
 def _login(settings: Settings) -> Iterator[Conflict]:

@@ -8,11 +8,6 @@ from urllib.parse import urlsplit
 from connector.settings.mistakes import Unfit, quoted
 
 CLIENT_CODE: Final = "{client_code}"
-NO_QUOTA: Final = (
-    "the rolling quota is not in this version: 0, no quota; hold the account's budget by "
-    "TARGET_MAX_UPDATES_PER_SECOND, 11.57 is 1,000,000 a day"
-)
-
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _SERVER: Final = re.compile(r"(?:\[[0-9A-Za-z:.%]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 _LABEL: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
@@ -147,13 +142,6 @@ def no_service_link(text: str) -> str:
     if text.startswith(("tcp://", "udp://", "sctp://")):
         reason = 'it is a Kubernetes service link, not from you: set "enableServiceLinks: false" in the pod\'s spec'
         raise Unfit(reason)
-    return text
-
-
-def no_quota(text: str) -> str:
-    """Refuse a quota, which would be read and then not held."""
-    if text.strip() != "0":
-        raise Unfit(NO_QUOTA)
     return text
 
 

@@ -8,7 +8,6 @@ from typing import Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from connector.settings import formats
 from connector.settings.conflicts import Conflict, conflicts
 from connector.settings.describe import SettingDoc, describe
 from connector.settings.mistakes import MASK, BadSettings, Mistake, Unfit
@@ -94,8 +93,6 @@ def _unknown(environ: Mapping[str, str]) -> Iterator[Mistake]:
             continue
         if name.upper() in _DOCS:
             yield Mistake(name, reason="not a setting: names are upper case", nearest=name.upper())
-        elif name.startswith("QUOTA_"):
-            yield Mistake(name, reason=f"not a setting; {formats.NO_QUOTA}")
         elif name.startswith(PREFIXES):
             yield _misspelt(name)
 

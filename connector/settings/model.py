@@ -31,6 +31,9 @@ from connector.settings.kinds import (
 )
 from connector.settings.properties import SECURITY, Properties, is_secret
 
+HORIZONS = 24
+"""By default a window has at least so many horizons."""
+
 
 class Settings(BaseSettings):
     """The effective settings. A field's name in upper case is the name of its variable.
@@ -258,8 +261,33 @@ class Settings(BaseSettings):
         json_schema_extra=says(unit="ratio"),
     )
 
-    quota_updates: Annotated[int, BeforeValidator(formats.no_quota)] = Field(
-        0, ge=0, le=0, description=f"Updates in the rolling window: {formats.NO_QUOTA}."
+    quota_updates: int = Field(
+        1_000_000,
+        ge=0,
+        le=1_000_000_000,
+        description="Requests in any rolling window for all who share the ledger, retries included. 0: no quota, and "
+        "no ledger.",
+        json_schema_extra=says(unit="updates"),
+    )
+    quota_window_seconds: float = Field(
+        86_400.0,
+        ge=1,
+        le=2_678_400,
+        description="The rolling window of the quota.",
+        json_schema_extra=SECONDS,
+    )
+    quota_horizon_seconds: float = Field(
+        3_600.0,
+        gt=0,
+        le=2_678_400,
+        description="Pace: what is free is spread over so long, and what comes free meanwhile is passed on. Unless it "
+        "is set, at most a 24th of the window.",
+        json_schema_extra=SECONDS,
+    )
+    quota_topic: Annotated[str, AfterValidator(formats.topic)] | None = Field(
+        None,
+        description="The ledger. All groups that send on one account name the same topic, and so share its quota.",
+        json_schema_extra=says(allowed="a topic name", default="<group id>.quota"),
     )
 
     commit_interval_seconds: float = Field(
@@ -322,6 +350,18 @@ class Settings(BaseSettings):
         if self.kafka_dead_letter_topic is None:
             return f"{self.kafka_group_id}.dead-letter"
         return self.kafka_dead_letter_topic or None
+
+    @property
+    def ledger_topic(self) -> str:
+        """The topic of the quota's ledger."""
+        return f"{self.kafka_group_id}.quota" if self.quota_topic is None else self.quota_topic
+
+    @property
+    def quota_horizon(self) -> float:
+        """Seconds over which what is free is spread: an hour suits a day, and not a window of a minute."""
+        if "quota_horizon_seconds" in self.model_fields_set:
+            return self.quota_horizon_seconds
+        return min(self.quota_horizon_seconds, self.quota_window_seconds / HORIZONS)
 
     @property
     def base_url(self) -> str:

@@ -218,6 +218,12 @@ class Sandbox(Program):
         stats: dict[str, Any] = self._ask("GET", "/sandbox/stats")
         return stats
 
+    def log(self) -> list[dict[str, Any]]:
+        """Every request, in the order in which they ended; `start` is by the sandbox's monotonic clock."""
+        status, answer = request(self.url, "GET", "/sandbox/log")
+        assert status == 200, answer
+        return [json.loads(line) for line in answer.splitlines()]
+
     def set_faults(self, *faults: str) -> None:
         """Put another plan of faults in force; none: good health."""
         self._ask("PUT", "/sandbox/faults", list(faults))
@@ -252,6 +258,7 @@ def environment(bootstrap: str, topic: str, target: str, **others: str | float) 
         "TARGET_BASE_URL": target,
         "TARGET_MAX_UPDATES_PER_SECOND": 0,
         "TARGET_TIMEOUT_SECONDS": 2,
+        "QUOTA_UPDATES": 0,
         "COALESCE_LINGER_SECONDS": 0.1,
         "COMMIT_INTERVAL_SECONDS": 0.5,
         "OPS_HOST": "127.0.0.1",

@@ -52,7 +52,7 @@ def test_nothing_goes_without_the_lease() -> None:
 def test_nothing_goes_beyond_the_slots() -> None:
     """More at once than the endpoint takes only makes all of it slow."""
     gate = _gate()
-    attempts = [gate.enter(0.0) for _ in range(FIRST)]
+    attempts = [gate.enter(0.0, 0.0) for _ in range(FIRST)]
     assert gate.wait(0.0, 0.0) == math.inf
     gate.leave(_update(), FINE, 0.0, 0.1, attempts[0])
     assert gate.wait(0.1, 0.1) <= 0
@@ -61,7 +61,7 @@ def test_nothing_goes_beyond_the_slots() -> None:
 def test_an_abandoned_attempt_frees_its_slot() -> None:
     """Else every cancelled request would make the replica a bit slower, until it stands."""
     gate = _gate(1)
-    attempt = gate.enter(0.0)
+    attempt = gate.enter(0.0, 0.0)
     assert gate.wait(0.0, 0.0) == math.inf
     gate.abandon(attempt)
     assert gate.in_flight == 0
@@ -72,10 +72,10 @@ def test_a_probe_needs_no_slot() -> None:
     """After an outage of hanging requests one slot is left, and it hangs: the recovery would be seen 10 s late."""
     gate = _gate(1)
     for turn in range(8):
-        attempt = gate.enter(0.0)
+        attempt = gate.enter(0.0, 0.0)
         gate.leave(_update(turn), Answer(Verdict.TIMEOUT), 0.0, 1.0, attempt)
     assert gate.circuit.is_open
-    gate.enter(2.0)
+    gate.enter(2.0, 2.0)
     assert gate.wait(2.0 + PROBE_SECONDS, 2.0) <= 0
 
 
@@ -83,7 +83,7 @@ def test_only_first_attempts_speak_of_overload() -> None:
     """One visitor that always times out would halve the slots for all at each of its retries."""
     gate = _gate()
     for turn in range(50):
-        gate.leave(_update(tries=1), Answer(Verdict.TIMEOUT), turn, turn + 0.5, gate.enter(turn))
+        gate.leave(_update(tries=1), Answer(Verdict.TIMEOUT), turn, turn + 0.5, gate.enter(turn, turn))
     assert gate.concurrency.slots == FIRST
-    gate.leave(_update(), BUSY, 60.0, 60.5, gate.enter(60.0))
+    gate.leave(_update(), BUSY, 60.0, 60.5, gate.enter(60.0, 60.0))
     assert gate.concurrency.slots == FIRST / 2

@@ -34,6 +34,7 @@ def settings(bootstrap: str = NOWHERE, target: str = f"http://{NOWHERE}", **othe
             "KAFKA_GROUP_PROTOCOL": "consumer",
             "TARGET_CLIENT_CODE": "demo",
             "TARGET_BASE_URL": target,
+            "QUOTA_UPDATES": "0",
             "COALESCE_LINGER_SECONDS": "0.2",
             "COMMIT_INTERVAL_SECONDS": "0.2",
             "OPS_HOST": "127.0.0.1",

@@ -46,7 +46,10 @@ CONTRACT = {
     "RETRY_MAX_ATTEMPTS": 10,
     "DEAD_LETTER_MAX_CONSECUTIVE": 1000,
     "DEAD_LETTER_MAX_RATIO": 0.5,
-    "QUOTA_UPDATES": 0,
+    "QUOTA_UPDATES": 1_000_000,
+    "QUOTA_WINDOW_SECONDS": 86_400.0,
+    "QUOTA_HORIZON_SECONDS": 3_600.0,
+    "QUOTA_TOPIC": None,
     "COMMIT_INTERVAL_SECONDS": 5,
     "SHUTDOWN_GRACE_SECONDS": 25,
     "OPS_HOST": "0.0.0.0",  # noqa: S104 - the contract's default, compared and not bound
@@ -88,7 +91,23 @@ def test_derived_values_follow_what_they_derive_from() -> None:
     assert settings.update_path == "/m2/acme/profile/update"
     assert load({**environ, "KAFKA_DEAD_LETTER_TOPIC": "dl"}).dead_letter_topic == "dl"
     assert load({**environ, "KAFKA_DEAD_LETTER_TOPIC": ""}).dead_letter_topic is None
+    assert settings.ledger_topic == "g.quota"
+    assert load({**environ, "QUOTA_TOPIC": "shared"}).ledger_topic == "shared"
     assert load({**environ, "TARGET_BASE_URL": "http://[::1]:8099/p/"}).base_url == "http://[::1]:8099/p"
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ({}, 3_600.0),
+        ({"QUOTA_WINDOW_SECONDS": "30"}, 1.25),
+        ({"QUOTA_WINDOW_SECONDS": "30", "QUOTA_HORIZON_SECONDS": "30"}, 30.0),
+        ({"QUOTA_WINDOW_SECONDS": "604800"}, 3_600.0),
+    ],
+)
+def test_the_horizon_fits_the_window_unless_it_is_set(given: dict[str, str], seconds: float) -> None:
+    """An hour's horizon in a window of half a minute would leave all but a hundredth of the quota unused."""
+    assert load({**GOOD, **given}).quota_horizon == seconds
 
 
 def test_a_secured_cluster_is_given_in_librdkafkas_words() -> None:
@@ -155,11 +174,9 @@ SINGLE = [
     ("LOG_FORMAT", "", 'was ""; json or console is allowed'),
     ("LOG_LEVEL", "lo\nud", 'was "lo\\nud"; debug, info, warning or error is allowed'),
     ("LOG_LEVEL", "x" * 500, f'was "{"x" * 80}…"; debug'),
-    (
-        "QUOTA_UPDATES",
-        "1000000",
-        "the rolling quota is not in this version: 0, no quota; hold the account's budget by ",
-    ),
+    ("QUOTA_UPDATES", "-1", "0 to 1000000000 is allowed"),
+    ("QUOTA_WINDOW_SECONDS", "0", "1 to 2678400 is allowed"),
+    ("QUOTA_TOPIC", "", "a name is empty"),
     ("KAFKA_GROUP_ID", " ", "it is empty: leave the variable unset instead"),
     ("KAFKA_GROUP_ID", "a\nb", "it holds a line break"),
     ("KAFKA_GROUP_ID", "\udcff", "bytes that are not UTF-8"),
@@ -274,14 +291,6 @@ def test_every_known_prefix_is_guarded() -> None:
         assert line.startswith(f"{prefix}_ZZZ: not a setting")
 
 
-@pytest.mark.parametrize("name", ["QUOTA_TOPIC", "QUOTA_WINDOW_SECONDS", "QUOTA_HORIZON_SECONDS"])
-def test_quota_names_are_refused_with_the_way_out(name: str) -> None:
-    """Who sets a quota relies on it: a version without one must not start as if it had."""
-    (line,) = lines({**GOOD, name: "1"})
-    assert line.startswith(f"{name}: not a setting; the rolling quota is not in this version")
-    assert "TARGET_MAX_UPDATES_PER_SECOND, 11.57 is 1,000,000 a day" in line
-
-
 def test_kubernetes_service_links_are_nobodys_mistake() -> None:
     """A Service named kafka in the namespace sets these in every pod; a start must not fail for them."""
     links = {
@@ -301,6 +310,34 @@ def test_kubernetes_service_links_are_nobodys_mistake() -> None:
 NO_LOGIN = "it has no effect while KAFKA_SECURITY_PROTOCOL is plaintext: use sasl_ssl or sasl_plaintext"
 NO_TLS = "it has no effect while KAFKA_SECURITY_PROTOCOL is plaintext: use ssl or sasl_ssl"
 TOGETHER = [
+    (
+        GOOD,
+        {"QUOTA_WINDOW_SECONDS": "60", "QUOTA_HORIZON_SECONDS": "61"},
+        "QUOTA_HORIZON_SECONDS",
+        "61",
+        "it is above QUOTA_WINDOW_SECONDS, 60: part of each window would never be used",
+    ),
+    (
+        GOOD,
+        {"QUOTA_TOPIC": "changes"},
+        "QUOTA_TOPIC",
+        "changes",
+        "changes is also one of KAFKA_TOPICS: the ledger would be read as events",
+    ),
+    (
+        GOOD,
+        {"QUOTA_TOPIC": "target-profile-connector.dead-letter"},
+        "QUOTA_TOPIC",
+        "target-profile-connector.dead-letter",
+        "target-profile-connector.dead-letter is also KAFKA_DEAD_LETTER_TOPIC: dead letters would stand in the ledger",
+    ),
+    (
+        GOOD,
+        {"KAFKA_GROUP_ID": "my group", "KAFKA_DEAD_LETTER_TOPIC": "letters"},
+        "QUOTA_TOPIC",
+        None,
+        'its default, "my group.quota", is no topic name: set it, or another KAFKA_GROUP_ID',
+    ),
     (GOOD, {"RETRY_INITIAL_SECONDS": "90"}, "RETRY_INITIAL_SECONDS", "90", "it is above RETRY_MAX_SECONDS, 60"),
     (
         GOOD,

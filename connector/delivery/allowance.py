@@ -1,0 +1,63 @@
+"""How many requests may still be sent, and until when: what the quota's leases leave in the hand of this replica."""
+
+from collections import deque
+from collections.abc import Callable
+
+UNLIMITED = 1 << 62
+
+
+class Grant:
+    """So many requests may begin before `ends`, by the clock that runs on while the machine sleeps."""
+
+    __slots__ = ("ends", "flying", "left", "lost", "low", "number", "size")
+
+    def __init__(self, number: int, size: int, ends: float) -> None:
+        """`number` is the lease's, counted by its holder."""
+        self.number = number
+        self.size = size
+        self.left = size
+        self.low = size // 2
+        """With so many left it is time to look for more."""
+        self.ends = ends
+        self.flying = 0
+        """Requests on the wire that were spent of it."""
+        self.lost = False
+        """A request of it ended without an answer: it may reach the endpoint later."""
+
+
+class Allowance:
+    """The grants in hand, spent in the order in which they came; without a quota there is one that never ends."""
+
+    __slots__ = ("grants", "wanted")
+
+    def __init__(self, *, unlimited: bool = True) -> None:
+        """`unlimited`: there is no quota, so nobody has to ask."""
+        self.grants: deque[Grant] = deque()
+        self.wanted: Callable[[], None] = _nobody
+        """Called when a grant runs low, or when there is none."""
+        if unlimited:
+            self.grants.append(Grant(0, UNLIMITED, float("inf")))
+
+    def current(self, awake: float) -> Grant | None:
+        """The grant that the next request spends of; None: it has to wait."""
+        for grant in self.grants:
+            if grant.left > 0 and awake < grant.ends:
+                return grant
+        self.wanted()
+        return None
+
+    def spend(self, awake: float) -> Grant:
+        """One request goes now; `current` was asked at the same moment."""
+        grant = self.current(awake)
+        if grant is None:
+            msg = "a request went without a grant"
+            raise RuntimeError(msg)
+        grant.left -= 1
+        grant.flying += 1
+        if grant.left == grant.low:
+            self.wanted()
+        return grant
+
+
+def _nobody() -> None:
+    """Nobody hands out grants."""

@@ -1,0 +1,178 @@
+"""The ledger's log: one partition, appended to with acknowledgement by all in-sync replicas, and read whole."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    TIMESTAMP_LOG_APPEND_TIME,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+
+from connector.errors import Fatal
+from connector.kafka.config import KafkaConfig, client, consumer, producer
+from connector.kafka.errors import Kind, sort
+from connector.kafka.ledger_topic import LedgerTopic, Unusable, prepare, remedy
+from connector.quota.ports import Appended, Reader
+
+UNUSABLE = "quota_ledger_unusable"
+BATCH = 5_000
+POLL_SECONDS = 0.2
+FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 0.5, 30.0
+_LOST = frozenset(
+    {
+        KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001 - librdkafka's own codes are spelt so
+        KafkaError.OFFSET_OUT_OF_RANGE,
+        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
+    }
+)
+
+
+class KafkaLedger:
+    """One thread reads and serves the reports of what was appended; appending itself waits for nothing."""
+
+    def __init__(self, config: KafkaConfig, topic: LedgerTopic, *, make: bool = True) -> None:
+        """Opens nothing yet. `make`: the topic, if it is missing; else that is told as a failure."""
+        self._config = config
+        self._topic = topic
+        self._make = make
+        self._closing = threading.Event()
+        self._finished = threading.Event()
+        self._producer: Producer | None = None
+        self._thread = threading.Thread(target=self._run, name="quota-ledger", daemon=True)
+
+    # Called on the event loop.
+
+    def start(self, reader: Reader) -> None:
+        """Begin to read; the reader is called on the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._reader = reader
+        self._thread.start()
+
+    def append(self, value: bytes, failed: Callable[[], None]) -> None:
+        """Append at once, without waiting."""
+        if self._producer is None:
+            failed()
+            return
+        try:
+            self._producer.produce(self._topic.name, value, partition=0, on_delivery=partial(self._reported, failed))
+        except (BufferError, KafkaException):
+            failed()
+
+    async def close(self, seconds: float) -> None:
+        """Write what was appended, within so many seconds, and end."""
+        self._closing.set()
+        if self._thread.ident is None:
+            return
+        if self._producer is not None:
+            await asyncio.to_thread(self._producer.flush, seconds)
+        await asyncio.to_thread(self._finished.wait, seconds)
+
+    # Everything below runs in the thread.
+
+    def _run(self) -> None:
+        try:
+            if self._prepared():
+                self._read()
+        except Fatal as fatal:
+            self._tell(self._reader.failed, fatal)
+        except Exception as error:  # noqa: BLE001 - a thread that ends unseen would leave a replica that waits for ever
+            self._tell(self._reader.failed, Fatal(UNUSABLE, f"reading the ledger failed: {error!r}"))
+        finally:
+            self._finished.set()
+
+    def _prepared(self) -> bool:
+        """See to the topic, however long the brokers are down; False when it was closed meanwhile."""
+        pause = FIRST_PAUSE_SECONDS
+        while not self._closing.is_set():
+            try:
+                prepare(self._config, self._topic, make=self._make)
+            except Unusable as unusable:
+                if not unusable.passing:
+                    raise Fatal(UNUSABLE, str(unusable)) from unusable
+                self._tell(self._reader.delayed, str(unusable))
+                self._closing.wait(pause)
+                pause = min(2 * pause, LAST_PAUSE_SECONDS)
+            else:
+                return True
+        return False
+
+    def _read(self) -> None:
+        self._producer = Producer({**producer(self._config), "linger.ms": 0}, logger=logging.getLogger("librdkafka"))
+        reading = Consumer(reader(self._config), logger=logging.getLogger("librdkafka"))
+        try:
+            reading.assign([TopicPartition(self._topic.name, 0, OFFSET_BEGINNING)])
+            behind = True
+            while not self._closing.is_set():
+                self._producer.poll(0)
+                first = reading.poll(POLL_SECONDS)
+                if first is None:
+                    continue
+                messages = [first, *reading.consume(BATCH, 0)]
+                if batch := self._sorted(messages):
+                    self._tell(self._reader.read, batch)
+                if behind and any(_is_end(message) for message in messages):
+                    behind = False
+                    self._tell(self._reader.caught_up)
+        finally:
+            reading.close()
+
+    def _sorted(self, messages: Sequence[Message]) -> list[Appended]:
+        batch: list[Appended] = []
+        for message in messages:
+            error = message.error()
+            if error is None:
+                kind, milliseconds = message.timestamp()
+                if kind != TIMESTAMP_LOG_APPEND_TIME:
+                    reason = f"{self._topic.name} holds a record without the broker's append time"
+                    raise Fatal(UNUSABLE, f"{reason}: {remedy(self._topic)}")
+                batch.append((message.value(), milliseconds / 1_000))
+            elif error.code() in _LOST or error.fatal():
+                reason = f"{self._topic.name} was deleted or truncated while it was read ({error.str()})"
+                raise Fatal(UNUSABLE, f"{reason}; start again: what is left of it counts")
+            elif (trouble := sort(error)).kind is not Kind.IGNORABLE:
+                self._tell(self._reader.delayed, trouble.detail)
+        return batch
+
+    def _reported(self, failed: Callable[[], None], error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            self._tell(self._reader.delayed, f"a record was not appended: {error.str()}")
+            self._tell(failed)
+
+    def _tell(self, what: Callable[..., None], *args: object) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._hear, what, args)
+
+    def _hear(self, what: Callable[..., None], args: tuple[object, ...]) -> None:
+        """On the loop: after an error here the state is not that of the log any more."""
+        try:
+            what(*args)
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing may be sent after it
+            self._reader.failed(error)
+
+
+def reader(config: KafkaConfig) -> dict[str, str | int | float | bool]:
+    """A consumer that belongs to no group and commits nothing; the group's name is only there because it must be."""
+    return {
+        **consumer(config),
+        **client(config),
+        "group.id": f"{config.group_id}.quota",
+        "group.protocol": "classic",
+        "auto.offset.reset": "error",
+        "enable.partition.eof": True,
+        "fetch.queue.backoff.ms": 5,
+        "fetch.wait.max.ms": 500,
+    }
+
+
+def _is_end(message: Message) -> bool:
+    error = message.error()
+    return error is not None and error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001

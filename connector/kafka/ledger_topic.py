@@ -1,0 +1,153 @@
+"""The ledger's topic: made as it must be, or held to it with the command that mends it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.cimpl import NewTopic
+
+from connector.errors import ConnectorError
+from connector.kafka.config import KafkaConfig, admin
+
+METADATA_SECONDS = 5.0
+LEAST_BYTES = 256 * 1024 * 1024
+"""A day's ledger takes some ten megabytes."""
+LEAST_SEGMENT_SECONDS = 60.0
+_PASSING = frozenset(
+    {
+        KafkaError._TRANSPORT,  # noqa: SLF001 - librdkafka's own codes are spelt so
+        KafkaError._TIMED_OUT,  # noqa: SLF001
+        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+        KafkaError._RESOLVE,  # noqa: SLF001
+        KafkaError._AUTHENTICATION,  # noqa: SLF001
+        KafkaError._SSL,  # noqa: SLF001
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.NOT_CONTROLLER,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+    }
+)
+"""The last one after it was made: the brokers do not all know it yet."""
+_DENIED = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerTopic:
+    """What the topic has to be."""
+
+    name: str
+    window: float
+    """Seconds."""
+    counted: float
+    """Seconds for which a record counts; none may be deleted before."""
+
+    @property
+    def configs(self) -> Mapping[str, str]:
+        """What it is made with; a day's segments are rolled so that reading it from the start stays short."""
+        segment = max(self.window / 4, LEAST_SEGMENT_SECONDS)
+        return {
+            "cleanup.policy": "delete",
+            "message.timestamp.type": "LogAppendTime",
+            "retention.bytes": "-1",
+            "retention.ms": str(int(2 * max(self.window, self.counted) * 1_000)),
+            "segment.ms": str(int(segment * 1_000)),
+        }
+
+
+class Unusable(ConnectorError):
+    """There is no ledger to use; `passing` when it may only be that Kafka does not answer now."""
+
+    def __init__(self, reason: str, *, passing: bool) -> None:
+        """`reason` says what to do."""
+        super().__init__(reason)
+        self.passing = passing
+
+
+def remedy(topic: LedgerTopic) -> str:
+    """The command that mends its configuration."""
+    told = ",".join(f"{name}={value}" for name, value in topic.configs.items())
+    return (
+        f"kafka-configs.sh --bootstrap-server … --alter --entity-type topics --entity-name {topic.name} "
+        f"--add-config {told}"
+    )
+
+
+def prepare(config: KafkaConfig, topic: LedgerTopic, *, make: bool = True) -> str:
+    """Make the topic if it is missing, else check it. Raises Unusable. Waits for the brokers, some seconds each time.
+
+    Returns what could not be checked, or nothing. With `make=False` nothing is changed.
+    """
+    try:
+        asking = AdminClient(admin(config))
+        found = asking.list_topics(topic.name, timeout=METADATA_SECONDS).topics[topic.name]
+        if found.error is not None:
+            if found.error.code() not in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):  # noqa: SLF001
+                raise _unusable(topic, found.error)
+            if not make:
+                missing = f"the topic {topic.name} does not exist yet: the first replica that runs makes it"
+                raise Unusable(missing, passing=False)
+            new = NewTopic(topic.name, num_partitions=1, replication_factor=-1, config=dict(topic.configs))
+            asking.create_topics([new])[topic.name].result(METADATA_SECONDS)
+            return ""
+        if len(found.partitions) != 1:
+            reason = f"{topic.name} has {len(found.partitions)} partitions, and a ledger has one order"
+            msg = f"{reason}: name another topic by QUOTA_TOPIC, or delete this one and let it be made again"
+            raise Unusable(msg, passing=False)
+        return _check_configs(asking, topic)
+    except TimeoutError as error:
+        msg = f"Kafka did not answer for {topic.name} in time"
+        raise Unusable(msg, passing=True) from error
+    except KafkaException as error:
+        problem: KafkaError = error.args[0]
+        if problem.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            return ""  # Another replica was faster, with the same configuration.
+        raise _unusable(topic, problem) from error
+
+
+def _check_configs(asking: AdminClient, topic: LedgerTopic) -> str:
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic.name)
+    try:
+        found = asking.describe_configs([resource], request_timeout=METADATA_SECONDS)[resource].result(METADATA_SECONDS)
+    except KafkaException as error:
+        if error.args[0].code() in _DENIED:
+            return f"no right to see how {topic.name} is set up: allow DESCRIBE_CONFIGS on it"
+        raise
+    wrong = list(_wrong({name: entry.value for name, entry in found.items()}, topic))
+    if wrong:
+        msg = f"{topic.name} is no ledger: {'; '.join(wrong)}; {remedy(topic)}"
+        raise Unusable(msg, passing=False)
+    return ""
+
+
+def _wrong(has: Mapping[str, str | None], topic: LedgerTopic) -> list[str]:
+    """What makes it lose or misdate what counts."""
+    wrong = []
+    if (kind := has.get("message.timestamp.type")) != "LogAppendTime":
+        wrong.append(f"message.timestamp.type is {kind}, so clocks of replicas would decide what counts")
+    if "compact" in (policy := has.get("cleanup.policy") or ""):
+        wrong.append(f"cleanup.policy is {policy}, which drops records that count")
+    kept = int(has.get("retention.ms") or -1)
+    if 0 <= kept < topic.counted * 1_000:
+        wrong.append(f"retention.ms is {kept}, and records count for {int(topic.counted * 1_000)}")
+    size = int(has.get("retention.bytes") or -1)
+    if 0 <= size < LEAST_BYTES:
+        wrong.append(f"retention.bytes is {size}, and a window may need {LEAST_BYTES}")
+    return wrong
+
+
+def _unusable(topic: LedgerTopic, error: KafkaError) -> Unusable:
+    if error.code() in _DENIED:
+        rights = "READ, WRITE, DESCRIBE, DESCRIBE_CONFIGS and, unless it is there, CREATE"
+        reason = f"no right to use {topic.name}: allow {rights} on it, or set QUOTA_UPDATES=0 to run without a quota"
+        return Unusable(reason, passing=False)
+    passing = error.code() in _PASSING
+    reason = f"{topic.name} cannot be found or made: {error.str()}"
+    return Unusable(reason if passing else f"{reason}; make it by hand: {_create(topic)}", passing=passing)
+
+
+def _create(topic: LedgerTopic) -> str:
+    told = " ".join(f"--config {name}={value}" for name, value in topic.configs.items())
+    return f"kafka-topics.sh --bootstrap-server … --create --topic {topic.name} --partitions 1 {told}"

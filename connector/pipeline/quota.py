@@ -1,0 +1,152 @@
+"""Keeps leases in hand: asks the ledger ahead of need, gives back what is not needed, and says how the window fills."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+
+from connector.bell import Bell
+from connector.errors import Fatal
+from connector.pipeline.say import Say
+from connector.quota.holder import Holder, Need
+from connector.quota.ports import Appended, LedgerLog
+from connector.quota.records import NewerLedger, Record, Reserve, decode, encode
+from connector.quota.view import view
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+LOOKS = 20
+MOST_LOOK_SECONDS = 1.0
+"""So often within a lease, but at least once a second, it is looked whether something has to be done."""
+LEVELS = (0.8, 0.95, 1.0)
+FALL = 0.02
+"""A level is said again when the use fell below it by so much in between."""
+USED_UP = 1.0
+
+
+class QuotaKeeper:
+    """The holder of leases, joined to the ledger's log; every decision is the holder's."""
+
+    def __init__(
+        self,
+        holder: Holder,
+        ledger: LedgerLog,
+        say: Say,
+        *,
+        need: Callable[[], Need],
+        awake: Callable[[], float],
+        changed: Callable[[], None],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        """`changed` is called when there is a new grant or another pace; `fail` when nothing may be sent any more."""
+        self.holder = holder
+        self._log = ledger
+        self._say = say
+        self._need = need
+        self._awake = awake
+        self._changed = changed
+        self._fail = fail
+        self._bell = Bell()
+        self._level = 0.0
+        self._stopped = False
+        self._records = 0
+        self._began = awake()
+        holder.allowance.wanted = self._bell.ring
+
+    async def keep(self) -> None:
+        """Work for ever."""
+        self._log.start(self)
+        look = min(self.holder.terms.lease / LOOKS, MOST_LOOK_SECONDS)
+        while True:
+            self._decide()
+            await self._bell.wait(look)
+
+    async def close(self, seconds: float) -> None:
+        """Give back what is in hand, within so many seconds."""
+        for record in self.holder.close(self._awake()):
+            self._append(record)
+        await self._log.close(max(0.0, seconds))
+
+    def wake(self) -> None:
+        """What this replica needs may have changed."""
+        self._bell.ring()
+
+    def _decide(self) -> None:
+        before = self.holder.per_second
+        for record in self.holder.decide(self._awake(), self._need()):
+            self._append(record)
+        if self.holder.per_second != before:
+            self._changed()
+        self._say_level()
+
+    def _append(self, record: Record) -> None:
+        number = record.lease if isinstance(record, Reserve) else 0
+        self._log.append(encode(record), lambda: self.holder.failed(number, self._awake()))
+
+    # The Reader of the ledger's log.
+
+    def read(self, batch: Sequence[Appended]) -> None:
+        """Fold what came; a lease of ours among it lets updates go."""
+        holder, awake = self.holder, self._awake()
+        had = len(holder.allowance.grants)
+        self._records += len(batch)
+        try:
+            for value, appended in batch:
+                holder.read(decode(value), appended, awake)
+        except NewerLedger as error:
+            self.failed(Fatal("quota_ledger_unusable", f"{error}; bring every replica to the newer version"))
+            return
+        if len(holder.allowance.grants) > had:
+            if self._stopped:
+                self._stopped = False
+                self._say("quota_resumed", level="info", used=self.used, limit=holder.terms.limit)
+            self._changed()
+        self._bell.ring()
+
+    def caught_up(self) -> None:
+        """From now on it is known what is free."""
+        self.holder.caught_up = True
+        seconds = round(self._awake() - self._began, 2)
+        log.info("quota_ledger_read", records=self._records, seconds=seconds, used=self.used)
+        self._bell.ring()
+
+    def delayed(self, reason: str) -> None:
+        """Say it, once and then with backoff."""
+        self._say("quota_ledger_delayed", about=reason, reason=reason, in_hand=self.holder.in_hand)
+
+    def failed(self, error: Exception) -> None:
+        """Without the ledger nobody knows what may be sent."""
+        self._fail(error)
+
+    # What people see.
+
+    @property
+    def used(self) -> int:
+        """Updates that count in the window now, leases in hand included."""
+        ledger, now = self.holder.ledger, self.holder.now(self._awake())
+        return ledger.used - ledger.until(now)
+
+    def status(self) -> Mapping[str, object]:
+        """The window and what is in hand, for the status page."""
+        holder = self.holder
+        seen = view(holder.ledger, holder.terms.limit, holder.terms.window, holder.now(self._awake()))
+        pace = None if holder.per_second == math.inf else round(holder.per_second, 3)
+        return {**seen.numbers(), "in_hand": holder.in_hand, "pace_per_second": pace}
+
+    def _say_level(self) -> None:
+        limit = self.holder.terms.limit
+        share = self.used / limit
+        if share < self._level - FALL:
+            self._level = max((level for level in LEVELS if level <= share), default=0.0)
+        reached = max((level for level in LEVELS if level <= share), default=0.0)
+        if reached <= self._level:
+            return
+        self._level = reached
+        if reached < USED_UP:
+            self._say("quota_nearly_used", about=f"{reached}", used=self.used, limit=limit, percent=round(100 * share))
+            return
+        self._stopped = True
+        release = self.holder.ledger.next_release()
+        now = self.holder.now(self._awake())
+        seconds = None if release is None else round(max(0.0, release[0] - now), 1)
+        self._say("quota_used_up", used=self.used, limit=limit, next_free_seconds=seconds)

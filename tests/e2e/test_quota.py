@@ -1,0 +1,52 @@
+"""The quota of the whole group on a real broker, judged by the endpoint's own log of requests."""
+
+import random
+import time
+from bisect import bisect_left
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.support.kafka.broker import KafkaBroker
+from tests.support.oracle import plain_events
+from tests.support.process import Connector, Sandbox, environment
+
+LIMIT, WINDOW = 600, 30.0
+SECONDS = 90.0
+REPLICAS = 3
+LEAST_USE = 0.8
+"""In so short a window the caution of lease and margin weighs more, and each kill leaves its lease counted."""
+
+
+def test_three_replicas_keep_the_quota_through_kill_9(kafka: KafkaBroker, tmp_path: Path) -> None:
+    """Limits of a replica each would send three times as much, and one that forgets at a restart sends it again."""
+    topic = kafka.unique_topic("quota", 6)
+    rng = random.Random(1)
+    events = plain_events(rng, 20_000, 20_000)
+    kafka.produce(topic, [(event.key, event.value, None) for event in events])
+    with ExitStack() as running:
+        sandbox = running.enter_context(Sandbox(tmp_path, "--fault", "status=503,p=0.02"))
+        settings = environment(
+            kafka.bootstrap, topic, sandbox.url, QUOTA_UPDATES=LIMIT, QUOTA_WINDOW_SECONDS=WINDOW, KAFKA_GROUP_ID=topic
+        )
+        replicas = [running.enter_context(Connector(tmp_path, settings)) for _ in range(REPLICAS)]
+        replicas[0].until(lambda: sandbox.stats()["requests"] > 0, "the first request")
+        began = time.monotonic()
+        kill_at = began + rng.uniform(8, 15)
+        while (now := time.monotonic()) < began + SECONDS:
+            if now >= kill_at:
+                victim = rng.randrange(REPLICAS)
+                replicas[victim].kill9()
+                replicas[victim] = running.enter_context(Connector(tmp_path, settings))
+                kill_at = now + rng.uniform(15, 25)
+            time.sleep(0.2)  # Time is what this test is about: the window rolls on.
+        times = sorted(entry["start"] for entry in sandbox.log())
+        metrics = replicas[0].metrics()
+        for replica in replicas:
+            replica.terminate()
+        for replica in replicas:
+            assert replica.wait() == 0
+    fullest = max(bisect_left(times, at + WINDOW) - number for number, at in enumerate(times))
+    assert fullest <= LIMIT
+    most = LIMIT * (times[-1] - times[0] + WINDOW) / WINDOW
+    assert len(times) >= LEAST_USE * most, f"{len(times)} of {most:.0f}"
+    assert metrics["target_connector_quota_limit"] == LIMIT
