@@ -51,7 +51,7 @@ chart: $(DEV) $(PROJECT) ## write into the chart what follows from the settings:
 
 test-chart: $(DEV) $(PROJECT) $(JUDGES) ## the Helm chart before helm, kubeconform, kube-score and the settings model
 	$(BIN)/python -m tests.support.chart_tools
-	$(PYTEST) tests/chart $(ARGS)
+	$(PYTEST) $(WORKERS) tests/chart $(ARGS)
 
 test-image: $(DEV) $(PROJECT) kafka ## build the image and run it without rights against the real broker (root, Debian)
 	scripts/need "command -v buildah && command -v runc && command -v debootstrap" buildah runc debootstrap

@@ -44,6 +44,9 @@ SHAPES: Final[Mapping[str, dict[str, Any]]] = {
 }
 """Where a value is no plain text: YAML has lists and objects, and a port that is known only later cannot be probed."""
 
+UNLESS_SET: Final = ("QUOTA_HORIZON_SECONDS",)
+"""Settings whose default follows from others, unless they are set; to write the default down would set them."""
+
 PASSED_ON: Final = ("type", "enum", "const", "minimum", "maximum", "exclusiveMinimum")
 VALUES_MARKS: Final = ("# >>> settings\n", "# <<< settings\n")
 README_MARKS: Final = ("<!-- values -->\n", "<!-- /values -->\n")
@@ -102,6 +105,8 @@ def settings_schema() -> dict[str, Any]:
         if shape["type"] == "number":
             # `--set` reads 0.5 as a text; the template writes it down as it stands.
             shape |= {"type": ["number", "string"], "pattern": r"^[0-9]+(\.[0-9]+)?$"}
+        if doc.name in UNLESS_SET:
+            shape |= {"type": ["null", *shape["type"]]}
         if "null" not in shape["type"]:
             # A template reads these: `--set kafka.groupId=null` must be refused, and not render as the text "<nil>".
             section.setdefault("required", []).append(key)
@@ -201,7 +206,7 @@ def _example(doc: SettingDoc) -> str:
 
 
 def _default(doc: SettingDoc, schema: Mapping[str, Any]) -> str:
-    default = schema.get("default")
+    default = None if doc.name in UNLESS_SET else schema.get("default")
     if doc.name == "KAFKA_PROPERTIES":
         return str(default)
     return f"{default:.15g}" if isinstance(default, float) else json.dumps(default)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from connector.service import ledger_topic, quota_terms
+from connector.settings import load
 from tests.support.chart import NAMED, NEEDED, Chart, Objects
 from tests.support.chart_tools import CHART, Tools
 
@@ -280,6 +282,30 @@ def test_the_topics_are_those_that_the_connector_uses(chart: Chart) -> None:
     assert topic["spec"]["config"]["retention.ms"] == str(30 * 86_400_000)
     stopping = values | {"kafka": {"deadLetterTopic": ""}, "quota": {"updates": 0}}
     assert "KafkaTopic" not in chart.render("minimal", values=stopping).kinds()
+
+
+@pytest.mark.parametrize("window", [86_400, 10, 90.5])
+def test_the_topic_of_the_quota_is_one_that_the_connector_takes(chart: Chart, window: float) -> None:
+    """The connector refuses a ledger that forgets too early, and Strimzi would undo what somebody mended."""
+    values = {"strimzi": {"enabled": True, "cluster": "main"}, "quota": {"windowSeconds": window, "topic": "spent"}}
+    objects = chart.render("minimal", values=values)
+    topic = objects.of("KafkaTopic", "x-target-profile-connector-quota")["spec"]
+    settings = load(objects.environment())
+    terms = quota_terms(settings)
+    assert terms is not None
+    wanted = dict(ledger_topic(settings.quota_topic or "", terms).configs)
+    assert (topic["topicName"], topic["partitions"]) == ("spent", 1)
+    assert int(topic["config"]["retention.ms"]) >= int(wanted.pop("retention.ms"))
+    assert topic["config"].items() >= wanted.items()
+
+
+def test_only_one_release_makes_a_ledger_that_is_shared(chart: Chart) -> None:
+    """Two KafkaTopics for one topic would overrule each other for ever."""
+    values = {"strimzi": {"enabled": True, "cluster": "main", "quota": {"enabled": False}}}
+    objects = chart.render("minimal", values=values)
+    assert [one["spec"]["topicName"] for one in objects if one["kind"] == "KafkaTopic"] == [
+        "target-profile-connector.dead-letter"
+    ]
 
 
 def test_alerts_and_dashboard_go_in_as_they_are(chart: Chart, tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ toJson writes a number out, where quote would make 1.048576e+08 of 104857600. Nu
 {{- end -}}
 
 {{- define "connector.quotaTopic" -}}
-{{- default (printf "%s.quota" .Values.kafka.groupId) (get .Values.quota "topic") -}}
+{{- default (printf "%s.quota" .Values.kafka.groupId) .Values.quota.topic -}}
 {{- end -}}
 
 {{/* "true" when each pod is a static member. */}}
