@@ -10,8 +10,8 @@ import yaml
 
 from connector.service import ledger_topic, quota_terms
 from connector.settings import load
-from tests.support.chart import NAMED, NEEDED, Chart, Objects
-from tests.support.chart_tools import CHART, Tools
+from tests.support.chart import NAMED, Chart, Objects
+from tests.support.chart_tools import CHART
 
 OPTIONAL = {
     "keda": ["ScaledObject"],
@@ -343,10 +343,9 @@ def test_the_image_is_the_one_that_is_named(chart: Chart, values: dict[str, Any]
     assert chart.render("minimal", values=values).container()["image"] == image
 
 
-def test_a_long_name_of_a_release_fits(chart: Chart, tools: Tools, tmp_path: Path) -> None:
+@pytest.mark.parametrize("named", NAMED)
+def test_a_long_name_of_a_release_fits(chart: Chart, named: str) -> None:
     """A Service's name has 63 letters at most, and a StatefulSet's pods add a revision to theirs in a label."""
-    del tools
-    (tmp_path / "needed.yaml").write_text(json.dumps(NEEDED))
-    text = chart.helm("template", "r" * 53, str(CHART), "--values", str(tmp_path / "needed.yaml"))
-    for one in yaml.safe_load_all(text):
-        assert len(one["metadata"]["name"]) <= 63 - 11 + len("-check")
+    objects = chart.render(named, release="r" * 53)
+    assert all(len(one["metadata"]["name"]) <= 63 for one in objects)
+    assert len(objects.workload["metadata"]["name"]) <= 63 - len("-5d59d67564")

@@ -93,6 +93,7 @@ class Chart:
         sets: Iterable[str] = (),
         kubernetes: str = KUBERNETES[-1],
         chart: Path = CHART,
+        release: str = RELEASE,
     ) -> str:
         """Render with the `ci` files of these names, then values, then `--set`. Raises `Refused`."""
         # JSON is YAML, and a number goes the way that a values file's numbers go.
@@ -100,7 +101,7 @@ class Chart:
         files = [*(str(chart / "ci" / f"{name}-values.yaml") for name in named), str(self._values)]
         arguments = [part for file in files for part in ("--values", file)]
         arguments += [part for text in sets for part in ("--set", text)]
-        return self.helm("template", RELEASE, str(chart), "--kube-version", kubernetes, *arguments)
+        return self.helm("template", release, str(chart), "--kube-version", kubernetes, *arguments)
 
     def render(
         self,
@@ -109,9 +110,10 @@ class Chart:
         sets: Iterable[str] = (),
         kubernetes: str = KUBERNETES[-1],
         chart: Path = CHART,
+        release: str = RELEASE,
     ) -> Objects:
         """As `text`, read."""
-        text = self.text(*named, values=values, sets=sets, kubernetes=kubernetes, chart=chart)
+        text = self.text(*named, values=values, sets=sets, kubernetes=kubernetes, chart=chart, release=release)
         return Objects(one for one in yaml.safe_load_all(text) if one)
 
     def refusal(self, *sets: str) -> str:
