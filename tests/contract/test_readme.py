@@ -39,6 +39,11 @@ ELSEWHERE = {
     "SSL_CERT_FILE",
     # The tests' own.
     "KAFKA_TEST_CACHE",
+    "CHART_TEST_CACHE",
+    # The Dockerfile's, and what a Service called kafka would set.
+    "BASE_IMAGE",
+    "PIP_INDEX_URL",
+    "KAFKA_PORT",
     # Kafka's name of a right, and Kafka Connect's stages, in docs/dead-letters.md.
     "IDEMPOTENT_WRITE",
     "VALUE_CONVERTER",
