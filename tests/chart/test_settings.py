@@ -1,7 +1,11 @@
 """Every setting of the connector can be set by a value, and arrives as it was meant: checked by the real `load`."""
 
+import itertools
 import json
+import re
+import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +13,7 @@ import pytest
 from connector.settings import Settings, describe, json_schema, load
 from scripts.chart import NO_VALUE, SECTIONS, place
 from tests.support.chart import NEEDED, Chart, Objects
+from tests.support.chart_tools import CHART, ROOT
 
 SAMPLES: Mapping[str, Any] = {
     "KAFKA_BOOTSTRAP_SERVERS": ["one:9092", "[2001:db8::1]:9093"],
@@ -129,6 +134,17 @@ def test_what_the_issue_promises_is_enough(chart: Chart) -> None:
     """Three `--set` and no file: the first thing that anybody types."""
     sets = ["kafka.bootstrapServers=broker-1:9092", "kafka.topics={one,two}", "target.clientCode=acmeinc"]
     assert loaded(chart.render(sets=sets)).kafka_topics == ("one", "two")
+
+
+@pytest.mark.parametrize("page", [ROOT / "docs" / "kubernetes.md", CHART / "README.md"], ids=lambda page: page.name)
+def test_the_install_command_of_the_docs_is_enough(chart: Chart, page: Path) -> None:
+    """It is copied as it stands, into a shell that has its own mind about braces."""
+    (command,) = re.findall(r"^helm install (?:.*\\\n)*.*$", page.read_text(), re.MULTILINE)
+    words = shlex.split(command)
+    sets = [word for before, word in itertools.pairwise(words) if before == "--set"]
+    assert words[:4] == ["helm", "install", "profiles", "helm/target-profile-connector"]
+    assert loaded(chart.render(sets=sets)).kafka_topics == ("profile-changes",)
+    assert all("'" in line for line in command.splitlines() if "{" in line)
 
 
 @pytest.mark.parametrize("number", ["104857600", "1099511627776", "1048576"])
