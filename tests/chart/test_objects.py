@@ -170,13 +170,27 @@ def test_keda_follows_each_topic_with_the_connectors_login(chart: Chart) -> None
         assert all(isinstance(value, str) for value in trigger["metadata"].values())
     login = objects.of("TriggerAuthentication")["spec"]
     assert login["configMapTargetRef"][0]["key"] in objects.of("ConfigMap", "x-target-profile-connector")["data"]
-    assert login["secretTargetRef"] == [
-        {"parameter": "password", "name": "target-profile-connector-more", "key": "KAFKA_SASL_PASSWORD"}
-    ]
+    (password,) = login["secretTargetRef"]
+    assert password["key"] in objects.of("Secret", password["name"])["data"]
     assert spec["minReplicaCount"] >= 1
     assert (
         spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleDown"]["stabilizationWindowSeconds"] >= 300
     )
+
+
+def test_keda_finds_a_login_that_is_in_a_secret_of_yours(chart: Chart) -> None:
+    """Then neither name nor password is in the values, and both are under the names of their variables."""
+    values = {
+        "keda": {"enabled": True},
+        "kafka": {"securityProtocol": "sasl_plaintext", "saslMechanism": "PLAIN"},
+        "secret": {"existingSecret": "mine"},
+    }
+    login = chart.render("minimal", values=values).of("TriggerAuthentication")["spec"]
+    assert "configMapTargetRef" not in login
+    assert {(one["parameter"], one["name"], one["key"]) for one in login["secretTargetRef"]} == {
+        ("username", "mine", "KAFKA_SASL_USERNAME"),
+        ("password", "mine", "KAFKA_SASL_PASSWORD"),
+    }
 
 
 def test_keda_without_a_login_has_no_authentication(chart: Chart) -> None:

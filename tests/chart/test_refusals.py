@@ -56,6 +56,10 @@ def test_what_is_needed_is_named_together(chart: Chart) -> None:
         (["strimzi.enabled=true", "strimzi.cluster=a", "strimzi.replicas=1"], "strimzi.minInSyncReplicas: above"),
         (["podMonitor.enabled=true", "serviceMonitor.enabled=true"], "serviceMonitor.enabled: podMonitor.enabled is"),
         (
+            ["keda.enabled=true", "kafka.securityProtocol=sasl_ssl", "kafka.saslMechanism=PLAIN"],
+            "keda.authenticationRef: needed, since the password is neither",
+        ),
+        (
             ["keda.enabled=true", "kafka.securityProtocol=sasl_ssl", "kafka.saslMechanism=OAUTHBEARER"],
             "keda.authenticationRef: needed with kafka.saslMechanism OAUTHBEARER",
         ),
