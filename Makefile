@@ -64,6 +64,7 @@ format: $(DEV) ## rewrite the code in the one format
 bench: $(DEV) $(PROJECT) kafka ## the measurements that the README quotes
 	scripts/need "command -v nginx" nginx
 	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python -m benchmarks.quota
 
 kafka: $(DEV) ## fetch the real Kafka broker that tests run
 	$(BIN)/python -m tests.support.kafka
@@ -72,10 +73,10 @@ COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-
 
 lock: $(DEV) ## resolve the locks again; ARGS=--upgrade for newer versions
 	$(COMPILE) $(ARGS) pyproject.toml --group build -o requirements.lock
-	$(COMPILE) $(ARGS) pyproject.toml --group build --group test --group lint --group lock -o requirements-dev.lock
+	$(COMPILE) $(ARGS) pyproject.toml --extra otel --group build --group test --group lint --group lock -o requirements-dev.lock
 	$(COMPILE) $(ARGS) --group java -o requirements-java.lock
 	$(COMPILE) $(ARGS) --group chart -c requirements-dev.lock -o requirements-chart.lock
-	$(COMPILE) $(ARGS) pyproject.toml -c requirements.lock -o requirements-image.lock
+	$(COMPILE) $(ARGS) pyproject.toml --extra otel -c requirements-dev.lock -o requirements-image.lock
 
 clean: ## remove what the targets made
 	rm -rf .venv .cache .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

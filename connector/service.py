@@ -1,12 +1,15 @@
 """The composition root: from settings to a running connector; nothing else joins the rooms."""
 
 import asyncio
+import os
 import random
 import signal
 import socket
 import time
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import structlog
 
@@ -21,9 +24,13 @@ from connector.kafka.dead_letters import KafkaDeadLetters
 from connector.kafka.ledger import KafkaLedger
 from connector.kafka.ledger_topic import LedgerTopic
 from connector.ops.health import Beats, livez, readyz
+from connector.ops.logs import learn
 from connector.ops.metrics import Metrics, Snapshot
 from connector.ops.server import OpsServer
+from connector.ops.tracing import tracing
 from connector.pipeline import Pipeline, PipelineConfig
+from connector.pipeline.edges import Observer
+from connector.pipeline.life import Life
 from connector.pipeline.say import Say
 from connector.quota.terms import Terms
 from connector.settings import Settings, masked
@@ -52,6 +59,12 @@ class Service:
             proxy = proxy_for(where.origin)
         except (EndpointError, ProxyError) as error:
             raise Fatal(BAD_SETTINGS, str(error)) from error
+        if proxy is not None and (password := urlsplit(proxy).password):
+            learn(unquote(password), lasting=True)
+        self._spans = tracing(os.environ, __version__)
+        observers: list[Observer] = [Life()] if settings.log_level == "debug" else []
+        if self._spans is not None:
+            observers.append(self._spans)
         self._source = ConsumerThread(kafka)
         self._say = Say(time.monotonic)
         self._dead_letters = KafkaDeadLetters(kafka, self._say_delayed)
@@ -62,7 +75,7 @@ class Service:
                 user_agent=f"target-profile-connector/{__version__}",
                 timeout_seconds=settings.target_timeout_seconds,
                 max_connections=settings.target_max_in_flight,
-                token=_token(settings),
+                token=token_source(settings),
                 proxy=proxy,
             )
         )
@@ -76,6 +89,7 @@ class Service:
             rng=random.Random(),
             awake=_awake,
             ledger=None if terms is None else KafkaLedger(kafka, ledger_topic(settings.ledger_topic, terms)),
+            observers=observers,
         )
         self.ops = OpsServer(
             settings.ops_host,
@@ -106,6 +120,8 @@ class Service:
             await self._dead_letters.close()
             await self.ops.stop()
             beating.cancel()
+            if self._spans is not None:
+                self._spans.close()
 
     async def _prepare_dead_letters(self) -> None:
         """Say early that there is no topic for dead letters; it matters only when there is a letter."""
@@ -119,6 +135,9 @@ class Service:
     def snapshot(self) -> Snapshot:
         """What the metrics show, all of one moment."""
         pipeline = self.pipeline
+        uptime = time.time() - self._started_at
+        lease = pipeline.gate.lease
+        commit_age = lease.seconds - lease.left(_awake()) if pipeline.assigned_partitions else 0.0
         lag = {
             (name.topic, name.partition): max(0, end - tracker.committable)
             for name, end in pipeline.log_ends.items()
@@ -135,6 +154,13 @@ class Service:
             consumer_lag=lag,
             quota_limit=self._settings.quota_updates,
             quota_used=0 if pipeline.quota is None else pipeline.quota.used,
+            slots=pipeline.gate.concurrency.slots,
+            bytes_pending=pipeline.coalescer.size + pipeline.burial.size,
+            letters_pending=pipeline.burial.letters,
+            overdue_seconds=max(0.0, -pipeline.coalescer.due_in(asyncio.get_running_loop().time())),
+            commit_age_seconds=min(commit_age, uptime),
+            start_time_seconds=self._started_at,
+            version=__version__,
         )
 
     def status(self) -> Mapping[str, object]:
@@ -229,7 +255,7 @@ async def serve(settings: Settings) -> int:
 
 
 def kafka_config(settings: Settings) -> KafkaConfig:
-    """What the Kafka room has to know."""
+    """What the Kafka room has to know; the commands that look at the cluster use the same."""
     return KafkaConfig(
         bootstrap_servers=settings.kafka_bootstrap_servers,
         topics=tuple(settings.kafka_topics),
@@ -291,19 +317,28 @@ _awake = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_
 """Seconds by a clock that runs on while the machine sleeps, where there is one."""
 
 
-def _token(settings: Settings) -> TokenSource | None:
+def token_source(settings: Settings) -> TokenSource | None:
+    """The bearer token, if one is set. Raises Fatal when it cannot be used."""
     try:
         if settings.target_auth_token is not None:
             return FixedToken(settings.target_auth_token.get_secret_value())
         if settings.target_auth_token_file is not None:
-            return FileToken(settings.target_auth_token_file, time.monotonic, _say_reload)
+            return _file_token(settings.target_auth_token_file)
     except TokenError as error:
         raise Fatal(event="token_unreadable", remedy=f"{error}; mend TARGET_AUTH_TOKEN or its file") from error
     return None
 
 
-def _say_reload(reload: Reload) -> None:
-    if reload.problem:
-        log.warning("token_unreadable", reason=reload.problem)
-    else:
-        log.info("token_reloaded")
+def _file_token(path: Path) -> FileToken:
+    """Make it so that each token is known to the logs before it is sent for the first time."""
+
+    def reloaded(reload: Reload) -> None:
+        if reload.problem:
+            log.warning("token_unreadable", reason=reload.problem)
+        else:
+            learn(source.current())
+            log.info("token_reloaded")
+
+    source = FileToken(path, time.monotonic, reloaded)
+    learn(source.current())
+    return source

@@ -12,12 +12,12 @@ from packaging.version import Version
 
 LOCKS = {
     "requirements.lock": ("", "build"),
-    "requirements-dev.lock": ("", "build", "test", "lint", "lock"),
+    "requirements-dev.lock": ("", "otel", "build", "test", "lint", "lock"),
     "requirements-java.lock": ("java",),
     "requirements-chart.lock": ("chart",),
-    "requirements-image.lock": ("",),
+    "requirements-image.lock": ("", "otel"),
 }
-"""Lock to the groups that it holds; `""` stands for the project's own dependencies."""
+"""Lock to the groups and extras that it holds; `""` stands for the project's own dependencies."""
 
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)", re.MULTILINE)
 DIRECT = re.compile(r"target-profile-connector \(pyproject\.toml(?::([a-z]+))?\)")
@@ -50,7 +50,8 @@ def complaints(
 def main() -> int:
     """Compare each lock with pyproject.toml, and the locks with each other; 1 when something differs."""
     document = tomllib.loads(Path("pyproject.toml").read_text())
-    project = {"": document["project"]["dependencies"], **document["dependency-groups"]}
+    extras = document["project"]["optional-dependencies"]
+    project = {"": document["project"]["dependencies"], **extras, **document["dependency-groups"]}
     found: list[str] = []
     seen: dict[NormalizedName, tuple[str, Version]] = {}
     for lock, groups in LOCKS.items():

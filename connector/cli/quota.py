@@ -180,11 +180,11 @@ class _Reading:
 
     def late(self) -> None:
         """The time is over."""
-        self.failed(Fatal("quota_ledger_delayed", self._reason))
+        self.failed(Fatal("quota_ledger_unusable", self._reason))
 
     def _not_booked(self) -> None:
         reason = "the booking was not acknowledged and may still come: look before you book it again"
-        self.failed(Fatal("quota_ledger_delayed", reason))
+        self.failed(Fatal("quota_ledger_unusable", reason))
 
     def _finish(self) -> None:
         if not self.done.done():

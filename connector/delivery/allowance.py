@@ -48,7 +48,9 @@ class Allowance:
 
     def spend(self, awake: float) -> Grant:
         """One request goes now; `current` was asked at the same moment."""
-        grant = self.current(awake)
+        grant: Grant | None = self.grants[0] if self.grants else None
+        if grant is None or grant.left <= 0 or awake >= grant.ends:
+            grant = self.current(awake)  # Not the first: it is used up or over, and not given back yet.
         if grant is None:
             msg = "a request went without a grant"
             raise RuntimeError(msg)

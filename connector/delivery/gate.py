@@ -1,7 +1,6 @@
 """The one place that every attempt passes, first or not: whether it may go now, and what its answer teaches."""
 
 import math
-from typing import NamedTuple
 
 from connector.delivery.allowance import Allowance, Grant
 from connector.delivery.answer import Answer, Verdict
@@ -16,13 +15,9 @@ _OVERLOADED = frozenset({Verdict.THROTTLED, Verdict.TIMEOUT})
 _UNSURE = frozenset({Verdict.UNAVAILABLE, Verdict.TIMEOUT})
 
 
-class Pass(NamedTuple):
-    """What an attempt carries from the gate and brings back."""
-
-    probe: int
-    """Its number if it is a probe of the open circuit, else 0."""
-    grant: Grant
-    """What it was spent of."""
+Pass = tuple[int, Grant]
+"""What an attempt carries from the gate and brings back: its number if it is a probe of the open circuit, else 0, and
+what it was spent of. A plain tuple, since there is one a request."""
 
 
 class Gate:
@@ -67,20 +62,23 @@ class Gate:
         grant = self.allowance.spend(awake)
         self.in_flight += 1
         self.rate.spend(now)
-        return Pass(self.circuit.started(now), grant)
+        return self.circuit.started(now), grant
 
     def leave(self, update: Update, answer: Answer, began: float, now: float, passed: Pass) -> Shift | None:
         """Learn from the answer to an attempt that began then."""
         first = update.tries == 0
-        if answer.verdict in _DONE:
+        probe, grant = passed
+        verdict = answer.verdict
+        if verdict in _DONE:
             self.concurrency.answered(now - began, now, self.in_flight)
-        elif first and answer.verdict in _OVERLOADED:
-            self.concurrency.overloaded(began, now)
+        else:
+            if first and verdict in _OVERLOADED:
+                self.concurrency.overloaded(began, now)
+            if verdict in _UNSURE and not answer.own:
+                grant.lost = True
         self.in_flight -= 1
-        passed.grant.flying -= 1
-        if answer.verdict in _UNSURE and not answer.own:
-            passed.grant.lost = True
-        shift = self.circuit.settled(update.visitor, answer, now, first=first, probe=passed.probe)
+        grant.flying -= 1
+        shift = self.circuit.settled(update.visitor, answer, now, first=first, probe=probe)
         if shift is Shift.CLOSED:
             self.concurrency.recovered(self.in_flight)
         return shift
@@ -88,13 +86,15 @@ class Gate:
     def abandon(self, passed: Pass) -> None:
         """The attempt was given up without an answer."""
         self.in_flight -= 1
-        passed.grant.flying -= 1
-        passed.grant.lost = True
-        self.circuit.abandoned(probe=passed.probe)
+        probe, grant = passed
+        grant.flying -= 1
+        grant.lost = True
+        self.circuit.abandoned(probe=probe)
 
     def spare(self, passed: Pass) -> None:
         """The attempt was not needed after all, so nothing was spent."""
         self.in_flight -= 1
-        passed.grant.flying -= 1
-        passed.grant.left += 1
-        self.circuit.abandoned(probe=passed.probe)
+        probe, grant = passed
+        grant.flying -= 1
+        grant.left += 1
+        self.circuit.abandoned(probe=probe)

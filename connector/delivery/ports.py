@@ -1,6 +1,9 @@
 """What the heart needs to see of the world, as Protocols that the edges and the fakes of the tests both fit."""
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
+
+Headers = Sequence[tuple[str, str | bytes | None]] | Mapping[str, str | bytes | None]
 
 
 class Record(Protocol):
@@ -28,4 +31,8 @@ class Record(Protocol):
 
     def value(self) -> bytes | None:
         """As it came; None is a tombstone."""
+        ...
+
+    def headers(self) -> Headers | None:
+        """As they came; only traces ask for them."""
         ...

@@ -80,6 +80,25 @@ def consumer(config: KafkaConfig) -> dict[str, Property]:
     return made
 
 
+def onlooker(config: KafkaConfig, group_id: str) -> dict[str, Property]:
+    """The consumer's of a command that only looks: it is assigned, never joins, and nothing of the group is touched."""
+    return {
+        **client(config),
+        "fetch.queue.backoff.ms": 20,
+        "queued.max.messages.kbytes": 16_384,
+        "queued.min.messages": 5_000,
+        **config.properties,
+        "group.id": group_id,
+        "group.protocol": "classic",
+        # Retention may take the beginning away while it is read.
+        "auto.offset.reset": "earliest",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "enable.partition.eof": True,
+        "allow.auto.create.topics": False,
+    }
+
+
 _CONSUMER_ONLY = (
     "check.crcs",
     "fetch.",

@@ -40,7 +40,8 @@ class NoTopic:
     passing: bool
 
 
-_PREFIX = "__connect.errors."
+PREFIX = "__connect.errors."
+CUT_HEADER = "target_connector.value.cut_from_bytes"
 _HOPELESS = frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -80,7 +81,7 @@ class KafkaDeadLetters:
         pause = FIRST_RETRY_SECONDS
         while (error := await self._produce(producing, letter.key, value, headers)) is not None:
             if error.code() == KafkaError.MSG_SIZE_TOO_LARGE and value is not None and len(value) > CUT_BYTES:
-                headers = [*headers, ("target_connector.value.cut_from_bytes", str(len(value)).encode())]
+                headers = [*headers, (CUT_HEADER, str(len(value)).encode())]
                 value = value[:CUT_BYTES]
                 continue
             if error.code() in _HOPELESS or error.fatal() or error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
@@ -173,10 +174,10 @@ class KafkaDeadLetters:
 def _headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
     """Kafka Connect's names (org.apache.kafka.connect.runtime.errors.DeadLetterQueueReporter)."""
     return [
-        (_PREFIX + "topic", letter.source.topic.encode()),
-        (_PREFIX + "partition", str(letter.source.partition).encode()),
-        (_PREFIX + "offset", str(letter.offset).encode()),
-        (_PREFIX + "stage", letter.stage.value.encode()),
-        (_PREFIX + "exception.class.name", letter.error.encode()),
-        (_PREFIX + "exception.message", letter.reason.encode()),
+        (PREFIX + "topic", letter.source.topic.encode()),
+        (PREFIX + "partition", str(letter.source.partition).encode()),
+        (PREFIX + "offset", str(letter.offset).encode()),
+        (PREFIX + "stage", letter.stage.value.encode()),
+        (PREFIX + "exception.class.name", letter.error.encode()),
+        (PREFIX + "exception.message", letter.reason.encode()),
     ]

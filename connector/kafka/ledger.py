@@ -5,9 +5,9 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 from confluent_kafka import (
-    OFFSET_BEGINNING,
     TIMESTAMP_LOG_APPEND_TIME,
     Consumer,
     KafkaError,
@@ -23,9 +23,12 @@ from connector.kafka.errors import Kind, sort
 from connector.kafka.ledger_topic import LedgerTopic, Unusable, prepare, remedy
 from connector.quota.ports import Appended, Reader
 
+T = TypeVar("T")
+
 UNUSABLE = "quota_ledger_unusable"
 BATCH = 5_000
 POLL_SECONDS = 0.2
+ENDS_SECONDS = 5.0
 FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 0.5, 30.0
 _LOST = frozenset(
     {
@@ -80,8 +83,8 @@ class KafkaLedger:
 
     def _run(self) -> None:
         try:
-            if self._prepared():
-                self._read()
+            self._patiently(lambda: prepare(self._config, self._topic, make=self._make))
+            self._read()
         except Fatal as fatal:
             self._tell(self._reader.failed, fatal)
         except Exception as error:  # noqa: BLE001 - a thread that ends unseen would leave a replica that waits for ever
@@ -89,27 +92,32 @@ class KafkaLedger:
         finally:
             self._finished.set()
 
-    def _prepared(self) -> bool:
-        """See to the topic, however long the brokers are down; False when it was closed meanwhile."""
+    def _patiently(self, what: Callable[[], T]) -> T | None:
+        """Do it, however long the brokers are down; None when this was closed meanwhile."""
         pause = FIRST_PAUSE_SECONDS
         while not self._closing.is_set():
             try:
-                prepare(self._config, self._topic, make=self._make)
+                return what()
             except Unusable as unusable:
                 if not unusable.passing:
                     raise Fatal(UNUSABLE, str(unusable)) from unusable
                 self._tell(self._reader.delayed, str(unusable))
-                self._closing.wait(pause)
-                pause = min(2 * pause, LAST_PAUSE_SECONDS)
-            else:
-                return True
-        return False
+            except KafkaException as error:
+                self._tell(self._reader.delayed, error.args[0].str())
+            self._closing.wait(pause)
+            pause = min(2 * pause, LAST_PAUSE_SECONDS)
+        return None
 
     def _read(self) -> None:
         self._producer = Producer({**producer(self._config), "linger.ms": 0}, logger=logging.getLogger("librdkafka"))
         reading = Consumer(reader(self._config), logger=logging.getLogger("librdkafka"))
         try:
-            reading.assign([TopicPartition(self._topic.name, 0, OFFSET_BEGINNING)])
+            log = TopicPartition(self._topic.name, 0)
+            # Asked for by name: for OFFSET_BEGINNING librdkafka waits half a second until it knows the leader.
+            ends = self._patiently(lambda: reading.get_watermark_offsets(log, timeout=ENDS_SECONDS))
+            if ends is None:
+                return
+            reading.assign([TopicPartition(self._topic.name, 0, ends[0])])
             behind = True
             while not self._closing.is_set():
                 self._producer.poll(0)

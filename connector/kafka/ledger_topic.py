@@ -60,10 +60,11 @@ class LedgerTopic:
 class Unusable(ConnectorError):
     """There is no ledger to use; `passing` when it may only be that Kafka does not answer now."""
 
-    def __init__(self, reason: str, *, passing: bool) -> None:
-        """`reason` says what to do."""
+    def __init__(self, reason: str, *, passing: bool, missing: bool = False) -> None:
+        """`reason` says what to do; `missing`: the topic is not there, and was not to be made."""
         super().__init__(reason)
         self.passing = passing
+        self.missing = missing
 
 
 def remedy(topic: LedgerTopic) -> str:
@@ -88,7 +89,7 @@ def prepare(config: KafkaConfig, topic: LedgerTopic, *, make: bool = True) -> st
                 raise _unusable(topic, found.error)
             if not make:
                 missing = f"the topic {topic.name} does not exist yet: the first replica that runs makes it"
-                raise Unusable(missing, passing=False)
+                raise Unusable(missing, passing=False, missing=True)
             new = NewTopic(topic.name, num_partitions=1, replication_factor=-1, config=dict(topic.configs))
             asking.create_topics([new])[topic.name].result(METADATA_SECONDS)
             return ""

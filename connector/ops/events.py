@@ -51,7 +51,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         LogEvent("drain_started", _INFO, ("updates_pending", "seconds"), "Told to end: what is due is sent first."),
         LogEvent("drain_finished", _INFO, ("updates_left", "seconds"), "The next owner reads again what is left."),
         LogEvent(
-            "settings_refused", _ERROR, ("variable", "reason", "remedy"), "A setting is wrong; nothing was started."
+            "settings_refused", _ERROR, ("remedy",), "A setting cannot be used after all; the process ends with code 2."
         ),
         LogEvent(
             "partitions_assigned", _INFO, ("partitions", "owned"), "The group gave these partitions to this replica."
@@ -120,22 +120,22 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "Too much is pending: nothing is read until some is done.",
         ),
         LogEvent("consumption_resumed", _INFO, ("updates_pending", "bytes"), "Reading goes on."),
-        LogEvent("kafka_unreachable", _WARNING_OR_LAST, _KAFKA, "No broker answers; the client goes on trying."),
+        LogEvent("kafka_unreachable", _WARNING, _KAFKA, "No broker answers; the client goes on trying."),
         LogEvent(
             "kafka_authentication_failed",
-            _WARNING_OR_LAST,
+            _WARNING,
             _KAFKA,
             "The broker does not accept the credentials or the TLS set-up.",
         ),
         LogEvent(
             "kafka_authorization_failed",
-            _WARNING_OR_LAST,
+            _WARNING,
             _KAFKA,
             "The broker knows us and does not allow this topic or group.",
         ),
-        LogEvent("kafka_topic_missing", _WARNING_OR_LAST, _KAFKA, "A topic does not exist; it is looked for again."),
-        LogEvent("kafka_error", _WARNING_OR_LAST, _KAFKA, "Another error of the Kafka client, after which it goes on."),
-        LogEvent("kafka_fatal", _ERROR, _KAFKA, "The Kafka client cannot go on; the process ends with code 1."),
+        LogEvent("kafka_topic_missing", _WARNING, _KAFKA, "A topic does not exist; it is looked for again."),
+        LogEvent("kafka_error", _WARNING, _KAFKA, "Another error of the Kafka client, after which it goes on."),
+        LogEvent("kafka_fatal", _ERROR, ("remedy",), "The Kafka client cannot go on; the process ends with code 1."),
         LogEvent(
             "event_refused",
             _WARNING,
@@ -149,6 +149,25 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "Target will never take an update; it goes to the dead-letter topic.",
         ),
         LogEvent(
+            "event_taken",
+            _DEBUG,
+            (*_RECORD, "visitor", "merged"),
+            "A record's change waits for its visitor's next update; the beginning of an update's life.",
+        ),
+        LogEvent(
+            "update_sent",
+            _DEBUG,
+            ("visitor", "receipts", "attempts", "fields"),
+            "A request goes on the wire, for all that was merged till then.",
+        ),
+        LogEvent("update_answered", _DEBUG, ("visitor", "verdict", "reason"), "What came of the request."),
+        LogEvent(
+            "update_settled",
+            _DEBUG,
+            ("visitor", "receipts", "outcome"),
+            "Accepted, or its dead letter acknowledged; the end of an update's life.",
+        ),
+        LogEvent(
             "update_retried",
             _DEBUG,
             ("visitor", "attempts", "seconds", "reason"),
@@ -156,9 +175,9 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         ),
         LogEvent(
             "dead_letter_topic_unavailable",
-            _WARNING_OR_LAST,
-            ("topic", "reason", "remedy"),
-            "Dead letters have nowhere to go.",
+            _WARNING,
+            ("topic", "reason"),
+            "Said at the start: dead letters have nowhere to go; it matters with the first of them.",
         ),
         LogEvent(
             "dead_letter_delayed",
@@ -168,14 +187,14 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         ),
         LogEvent(
             "dead_letter_failed",
-            _WARNING_OR_LAST,
-            (*_RECORD, "reason", "remedy"),
-            "A dead letter was not acknowledged; its record is not done, and it is sent again.",
+            _ERROR,
+            ("remedy",),
+            "A dead letter can never be written; the process ends with code 1, and nothing is committed past it.",
         ),
         LogEvent(
             "dead_letter_guard_tripped",
             _ERROR,
-            ("reason", "remedy"),
+            ("remedy",),
             "So many dead letters look like a mistake in the settings; the process ends with code 1.",
         ),
         LogEvent(
@@ -202,7 +221,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         LogEvent(
             "ops_unavailable",
             _ERROR,
-            ("reason", "remedy"),
+            ("remedy",),
             "The ops port could not be had; the process ends with code 1.",
         ),
         LogEvent(
@@ -228,16 +247,19 @@ FIELDS: Final[Mapping[str, str]] = {
     "detail": "the client library's own text",
     "error": "an exception: type and message, then what caused it after ` <- `",
     "exit_code": "of the process",
+    "fields": "how many attributes the request carries",
     "field": "path in the event, such as `profile.address.city`",
     "in_hand": "updates of this replica's leases that are not spent",
     "host": "address that is listened on",
     "letters_pending": "dead letters not yet acknowledged",
     "limit": "updates of the quota",
     "logger": "the library's logger",
+    "merged": "whether a change of this visitor waited already",
     "message": "the library's text",
     "name": "of the event that is meant",
     "next_free_seconds": "until the next lease ceases to count",
     "offset": "the record's offset",
+    "outcome": "as in the metric `target_connector_events_done_total`",
     "owned": "partitions that the replica owns now",
     "partition": "the record's partition",
     "partitions": "list of `topic/partition`",
@@ -245,6 +267,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "percent": "share of the limit",
     "port": "port that is listened on",
     "reason": "one sentence, without payload",
+    "receipts": "list of `topic/partition@offset+n`: the first record of each partition, and how many are merged",
     "records": "records that were read",
     "remedy": "what a person can do about it",
     "repeated": "how many such lines were left unsaid since the last one",
@@ -255,7 +278,6 @@ FIELDS: Final[Mapping[str, str]] = {
     "updates_left": "updates that were not sent",
     "updates_pending": "visitors whose update waits",
     "used": "updates that count in the rolling window, leases in hand included",
-    "variable": "name of the environment variable",
     "verdict": "outcome of the request, as in the metric `target_connector_requests_total`",
     "version": "of the connector",
     "visitor": "the visitor, in the form that `LOG_VISITOR_IDS` says",

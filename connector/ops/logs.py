@@ -2,8 +2,10 @@
 
 import io
 import logging
+import re
 import sys
 import threading
+import time
 from collections.abc import Iterable, MutableMapping
 from typing import Any, Final, Literal, TextIO
 
@@ -14,12 +16,15 @@ from structlog.types import Processor
 from connector.ops.events import name_unlisted
 from connector.ops.failures import current, describe, places
 from connector.ops.redact import Redactor, VisitorIds
+from connector.ops.repeats import Repeats
 
-__all__ = ["Format", "Redactor", "VisitorIds", "configure"]
+__all__ = ["Format", "Redactor", "VisitorIds", "configure", "learn"]
 
 Format = Literal["json", "console"]
 
 _ENCODER: Final = msgspec.json.Encoder()
+_DIGITS: Final = re.compile(r"\d+")
+"""A port or an address in memory makes no new kind of trouble."""
 _TIMESTAMP: Final = structlog.processors.TimeStamper(fmt="iso", utc=True)
 
 
@@ -50,18 +55,35 @@ class _Output:
 
 
 class _LibraryHandler(logging.Handler):
-    """Takes what libraries say by the standard library's logging."""
+    """Takes what libraries say by the standard library's logging; their warnings once, and then ever more rarely."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._repeats = Repeats()  # The standard library calls `emit` under a lock.
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record; one whose message cannot be made is said to be such, without its arguments."""
         try:
+            if not self._admit(record):
+                return
             line = self.format(record)
         except Exception:  # noqa: BLE001 - the default answer to it prints the arguments, unredacted, to stderr
             record = logging.makeLogRecord({"name": record.name, "levelname": record.levelname, "msg": "(unprintable)"})
             line = self.format(record)
         _OUTPUT.write(line)
 
+    def _admit(self, record: logging.LogRecord) -> bool:
+        """Whether it is its turn; how many were left unsaid goes along."""
+        if record.levelno < logging.WARNING:
+            return True
+        key = record.name, record.levelno, _DIGITS.sub("", record.getMessage())
+        swallowed = self._repeats.admit(key, time.monotonic())
+        setattr(record, _REPEATED, swallowed)
+        return swallowed is not None
 
+
+_REPEATED: Final = "connector_repeated"
+"""Where a library's record carries the count of its like that were left unsaid."""
 _OUTPUT: Final = _Output()
 _PROCESSORS: Final[list[Processor]] = []
 """Changed in place: the loggers that are cached hold this very list."""
@@ -73,7 +95,7 @@ def configure(
     """Set up the process's logging: `structlog.get_logger()` and the standard library's, both to `stream`.
 
     `level` is debug, info, warning, error or critical (any case; ValueError for another); each logger keeps the level
-    of its first use. `secrets` are texts that no line may hold. The redactor that comes back can `learn` more of them.
+    of its first use. `secrets` are texts that no line may hold; `learn` adds to them.
     """
     threshold = logging.getLevelNamesMapping().get(level.upper())
     if threshold is None:
@@ -95,6 +117,13 @@ def configure(
     )
     _configure_libraries(threshold, last)
     return redactor
+
+
+def learn(secret: str, *, lasting: bool = False) -> None:
+    """No line may hold this text either, from now on; unless it is `lasting`, newer ones push it out in the end."""
+    for each in _PROCESSORS:
+        if isinstance(each, Redactor):
+            each.learn(secret, lasting=lasting)
 
 
 def _configure_libraries(threshold: int, last: list[Processor]) -> None:
@@ -119,6 +148,8 @@ def _from_library(_logger: object, _method: str, event: MutableMapping[str, Any]
     record: logging.LogRecord = event["_record"]
     message = event["event"]
     event.update(event="library_log", level=record.levelname.lower(), logger=record.name, message=message)
+    if swallowed := getattr(record, _REPEATED, 0):
+        event["repeated"] = swallowed
     return event
 
 

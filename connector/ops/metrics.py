@@ -36,6 +36,18 @@ class Snapshot:
     quota_limit: int = 0
     """Updates in the window for the whole group; 0: no quota."""
     quota_used: int = 0
+    slots: int = 0
+    """Requests that may be on the wire at once, now."""
+    bytes_pending: int = 0
+    letters_pending: int = 0
+    """Dead letters not yet acknowledged."""
+    overdue_seconds: float = 0.0
+    """How long the update that is due longest has waited for its turn."""
+    commit_age_seconds: float = 0.0
+    """Since the group last acknowledged a commit; 0 while nothing is owned."""
+    start_time_seconds: float = 0.0
+    """When the process started, since the epoch."""
+    version: str = ""
 
 
 Samples = Iterable[tuple[tuple[str, ...], float]]
@@ -137,6 +149,41 @@ DEFINITIONS: Final = (
         "target_connector_paused", "gauge", (), "0 or 1",
         "1 while nothing is read from Kafka because too much is pending.",
         lambda now: _plain(now.paused),
+    ),
+    Definition(
+        "target_connector_concurrency_slots", "gauge", (), "requests",
+        "Requests that may be on the wire at once; fewer when the endpoint is overloaded.",
+        lambda now: _plain(now.slots),
+    ),
+    Definition(
+        "target_connector_pending_bytes", "gauge", (), "bytes",
+        "Memory that pending updates and dead letters take, about; at COALESCE_MAX_BYTES consumption pauses.",
+        lambda now: _plain(now.bytes_pending),
+    ),
+    Definition(
+        "target_connector_dead_letters_pending", "gauge", (), "records",
+        "Refused records whose dead letter is not acknowledged yet; their offsets wait.",
+        lambda now: _plain(now.letters_pending),
+    ),
+    Definition(
+        "target_connector_overdue_seconds", "gauge", (), "seconds",
+        "How long the update that is due longest has waited for rate, quota, circuit or a slot; 0: none is due.",
+        lambda now: _plain(now.overdue_seconds),
+    ),
+    Definition(
+        "target_connector_commit_age_seconds", "gauge", (), "seconds",
+        "Since the group last acknowledged a commit; 0 while no partition is owned. Sending stops with the session.",
+        lambda now: _plain(now.commit_age_seconds),
+    ),
+    Definition(
+        "target_connector_start_time_seconds", "gauge", (), "seconds",
+        "When the process started, in seconds since the epoch.",
+        lambda now: _plain(now.start_time_seconds),
+    ),
+    Definition(
+        "target_connector_build_info", "gauge", ("version",), "1",
+        "Always 1; the label says which version runs.",
+        lambda now: [((now.version,), 1)],
     ),
 )  # fmt: skip
 """The closed list. Never a key, an offset, a URL or a raw error as a label: each would be a series without end."""

@@ -136,11 +136,15 @@ class Redactor:
         self._longest = 0
         self._compile()
 
-    def learn(self, secret: str) -> None:
-        """Mask this text too from now on, for a token that was read after the start; the newest few are kept."""
-        if secret not in self._learnt:
+    def learn(self, secret: str, *, lasting: bool = False) -> None:
+        """Mask this text too from now on; of those that are not `lasting`, such as tokens, the newest few are kept."""
+        if secret in self._given or secret in self._learnt:
+            return
+        if lasting:
+            self._given = (*self._given, secret)
+        else:
             self._learnt.append(secret)
-            self._compile()
+        self._compile()
 
     def __call__(self, _logger: object, _method: str, event: MutableMapping[str, Any]) -> dict[str, Any]:
         """One line in, one line out; it never raises, because a log line must not stop a delivery."""

@@ -4,7 +4,7 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -19,11 +19,13 @@ from connector.delivery.update import Update
 from connector.events.change import Visitor
 from connector.pipeline.burial import Burial
 from connector.pipeline.config import PipelineConfig
-from connector.pipeline.edges import Sender
+from connector.pipeline.edges import Observer, Sender
 from connector.pipeline.say import Say
 from connector.target.render import Rendered, Request
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+_CUT = Answer(Verdict.TIMEOUT, "given up at the end of the process")
 
 
 class Dispatch:
@@ -44,6 +46,7 @@ class Dispatch:
         now: Callable[[], float],
         awake: Callable[[], float],
         moved: Callable[[], None],
+        observers: Sequence[Observer] = (),
     ) -> None:
         """`now` is the loop's clock, `awake` the lease's; `moved` is called when an update is settled."""
         self._config = config
@@ -58,6 +61,7 @@ class Dispatch:
         self._now = now
         self._awake = awake
         self._moved = moved
+        self._observers = observers
         self._turn = asyncio.Lock()
         self._bell = Bell()
 
@@ -136,18 +140,24 @@ class Dispatch:
 
     async def _attempt(self, update: Update, request: Request, passed: Pass) -> Answer:
         """One request: counted, timed, and told to the gate."""
+        for observer in self._observers:
+            observer.sent(update, request)
         began = self._now()
         try:
             answer = await self._sender.send(request)
         except asyncio.CancelledError:
             self._tally.requests[Verdict.TIMEOUT] += 1  # It left the process and may have been applied.
             self._gate.abandon(passed)
+            for observer in self._observers:
+                observer.answered(update, _CUT)
             raise
         now = self._now()
         self._tally.requests[answer.verdict] += 1
         self._tally.request_seconds.observe(now - began)
         if answer.verdict is not Verdict.ACCEPTED:
             answer = self._read(answer)
+        for observer in self._observers:
+            observer.answered(update, answer)
         shift = self._gate.leave(update, answer, began, now, passed)
         if shift is not None:
             self._say_shift(shift, answer)
@@ -179,7 +189,7 @@ class Dispatch:
             if oldest_ms >= 0:  # A topic of the oldest message format has no timestamps.
                 tally.event_age_seconds.observe(max(0.0, time.time() - oldest_ms / 1000))
             self._burial.accepted()
-        self._settle(update)
+        self._settle(update, Done.ACCEPTED)
 
     def _retry(self, update: Update, answer: Answer) -> None:
         """It goes again with the newest values, or is a dead letter when it failed too often by its own fault."""
@@ -211,10 +221,12 @@ class Dispatch:
             self._accepted(update)
 
     def _buried(self, update: Update) -> None:
-        self._settle(update)
+        self._settle(update, Done.DEAD_LETTERED)
         self._bell.ring()  # No worker ends with this, and what gathered behind it may be due.
 
-    def _settle(self, update: Update) -> None:
+    def _settle(self, update: Update, how: Done) -> None:
+        for observer in self._observers:
+            observer.settled(update, how)
         self._coalescer.settle(update)
         self._moved()
 

@@ -6,6 +6,10 @@ from typing import Protocol
 from connector.delivery.answer import Answer
 from connector.delivery.letter import DeadLetter
 from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
+from connector.delivery.ports import Record
+from connector.delivery.tally import Done
+from connector.delivery.update import Update
+from connector.events.change import Visitor
 from connector.kafka.ports import Listener
 from connector.target.render import Request
 
@@ -53,4 +57,27 @@ class DeadLetters(Protocol):
 
     async def send(self, letter: DeadLetter) -> None:
         """Return when all in-sync replicas have it; raises Fatal when it can never be written."""
+        ...
+
+
+class Observer(Protocol):
+    """Told of each step of an update's life, for logs at debug level and for traces; mostly there is none.
+
+    It is called on the hot path, so it must be quick, and it changes nothing.
+    """
+
+    def taken(self, record: Record, visitor: Visitor, *, merged: bool) -> None:
+        """A record's change was added to what waits for this visitor; `merged`: something did before."""
+        ...
+
+    def sent(self, update: Update, request: Request) -> None:
+        """An attempt goes on the wire; `update.tries` attempts of it failed before."""
+        ...
+
+    def answered(self, update: Update, answer: Answer) -> None:
+        """The attempt is over; one that was cut is a timeout."""
+        ...
+
+    def settled(self, update: Update, how: Done) -> None:
+        """The update was accepted, or its dead letter was acknowledged."""
         ...

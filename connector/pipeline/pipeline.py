@@ -24,7 +24,7 @@ from connector.kafka.errors import Kind, Trouble
 from connector.pipeline.burial import Burial
 from connector.pipeline.config import PipelineConfig
 from connector.pipeline.dispatch import Dispatch
-from connector.pipeline.edges import DeadLetters, Sender, Source
+from connector.pipeline.edges import DeadLetters, Observer, Sender, Source
 from connector.pipeline.quota import QuotaKeeper
 from connector.pipeline.say import Say
 from connector.quota.holder import Holder, Need
@@ -66,10 +66,11 @@ class Pipeline:
         rng: random.Random,
         awake: Callable[[], float],
         ledger: LedgerLog | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         """Make it on the loop that runs it. `awake` is the lease's clock: it runs on while the machine sleeps.
 
-        The `ledger` is there when the configuration has a quota.
+        The `ledger` is there when the configuration has a quota. Without `observers` nothing asks for any.
         """
         self._config = config
         self._decode = decode
@@ -98,7 +99,10 @@ class Pipeline:
             now=self._now,
             awake=awake,
             moved=self._moved,
+            observers=observers,
         )
+        self._observers = observers
+        self._add = self._add_and_tell if observers else self.coalescer.add
         self.quota: QuotaKeeper | None = None
         if config.quota is not None and ledger is not None:
             holder = Holder(
@@ -257,7 +261,7 @@ class Pipeline:
         if self.draining:
             return
         now = self._now()
-        decode, add, by_topic = self._decode, self.coalescer.add, self._by_topic
+        decode, add, by_topic = self._decode, self._add, self._by_topic
         only = next(iter(by_topic.values())) if len(by_topic) == 1 else None
         recovering = any(tracker.recovering for tracker in self.assigned_partitions.values())
         good = decoded = size = strange = skipped = passed_over = 0
@@ -301,6 +305,13 @@ class Pipeline:
         self._credits_due += 1
         self._grant()
         self._dispatch.wake()
+
+    def _add_and_tell(self, change: Change, partition: PartitionOffsets, record: Record, now: float, size: int) -> None:
+        """Stands for the coalescer's `add` where someone observes."""
+        waiting = self.coalescer.waiting
+        self.coalescer.add(change, partition, record, now, size)
+        for observer in self._observers:
+            observer.taken(record, change.visitor, merged=self.coalescer.waiting == waiting)
 
     async def revoked(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, OffsetAndMetadata]:
         """Finish what is on the wire, hand over the rest, and say what to commit."""

@@ -34,8 +34,6 @@ def test_everything_on_renders_every_kind_that_there_is(chart: Chart) -> None:
         for line in path.read_text().splitlines()
         if line.startswith("kind: ") and "{{" not in line
     }
-    if not (CHART / "files" / "alerts.yaml").exists():
-        named.discard("PrometheusRule")
     assert named <= rendered
     assert {"Deployment", "StatefulSet", "TriggerAuthentication"} <= rendered
 
@@ -326,7 +324,6 @@ def test_alerts_and_dashboard_go_in_as_they_are(chart: Chart, tmp_path: Path) ->
     """Their own templates, `{{ $labels.pod }}`, are for Prometheus and Grafana: helm must not touch them."""
     own = tmp_path / "own"
     shutil.copytree(CHART, own)
-    (own / "files").mkdir(exist_ok=True)
     group = {"name": "g", "rules": [{"alert": "A", "expr": "up == 0", "annotations": {"summary": "{{ $labels.pod }}"}}]}
     (own / "files" / "alerts.yaml").write_text(yaml.safe_dump({"groups": [group]}))
     (own / "files" / "dashboard.json").write_text('{"title": "{{pod}}", "big": 1.0e9}')

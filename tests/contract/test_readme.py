@@ -34,6 +34,18 @@ ELSEWHERE = {
     "HTTPS_PROXY",
     "ALL_PROXY",
     "NO_PROXY",
+    # The OpenTelemetry standard's.
+    "OTEL_BSP",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_SDK_DISABLED",
+    "OTEL_SERVICE_NAME",
+    "OTEL_TRACES_EXPORTER",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
     # OpenSSL's, for authorities that the system does not know.
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
@@ -49,6 +61,7 @@ ELSEWHERE = {
     "VALUE_CONVERTER",
     "TASK_PUT",
     "CLOCK_BOOTTIME",
+    # Kafka's name of a right, in docs/check.md.
     "DESCRIBE_CONFIGS",
 }
 """Words in capitals that are no setting of ours; each with where it comes from."""

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import warnings
 from typing import Any
 from urllib.parse import quote
 
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connector.events.change import Change, Visitor
-from connector.ops.logs import VisitorIds
+from connector.ops.logs import VisitorIds, learn
 from connector.ops.redact import Redactor
 from tests.support.captured_logs import captured_logs
 
@@ -122,6 +123,49 @@ def test_no_library_and_no_wrong_event_name_brings_a_secret_into_a_line(
         for line in logs.lines:
             assert_tells_nothing(logs.text, line)
     assert [line["event"] for line in logs.lines] == ["library_log", "unlisted_event"]
+
+
+extras = st.dictionaries(st.sampled_from(["peer", "url", "visitor"]), values)
+
+
+@settings(max_examples=150)
+@given(message=texts, cause=texts, note=texts, extra=extras)
+def test_no_traceback_of_a_library_brings_a_secret_into_a_line(
+    message: str, cause: str, note: str, extra: dict[str, Any]
+) -> None:
+    """Libraries log what they caught, with its causes, notes and variables, and hang on whatever they like."""
+
+    def fail(password: str, visitor: Visitor) -> None:
+        error = ConnectionError(message)
+        error.add_note(f"{note} {password} {visitor}")
+        raise ExceptionGroup(message, [error, ValueError(cause)]) from KeyError(cause)
+
+    with captured_logs(secrets=[SECRET]) as logs, warnings.catch_warnings():
+        warnings.simplefilter("always")
+        lib = logging.getLogger("lib")
+        try:
+            fail(SECRET, VISITOR)
+        except ExceptionGroup:
+            lib.exception(message, extra=extra, stack_info=True)
+            lib.warning("%(visitor)s", {"visitor": message}, exc_info=True)
+        warnings.warn(message, RuntimeWarning, stacklevel=1)
+        for line in logs.lines:
+            assert_tells_nothing(logs.text, line)
+        assert [line["level"] for line in logs.lines] == ["error", "warning", "warning"]
+
+
+@settings(max_examples=50)
+@given(before=noise, after=noise, event_fields=fields)
+def test_a_secret_that_was_learnt_later_reaches_no_line_either(
+    before: str, after: str, event_fields: dict[str, Any]
+) -> None:
+    """A token file is read again while the program runs; what stands bare in a text has no word that betrays it."""
+    with captured_logs(secrets=[SECRET]) as logs:
+        learn(TOKEN)
+        structlog.get_logger().warning("kafka_error", **{**event_fields, "detail": before + TOKEN + after})
+        logging.getLogger("lib").error("%s", [before + TOKEN + after])
+        for line in logs.lines:
+            assert_tells_nothing(logs.text, line)
 
 
 @settings(max_examples=100)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +14,7 @@ from connector.delivery.retry import RetryPolicy
 from connector.delivery.tally import Done
 from connector.events import JsonDecoder
 from connector.pipeline import Pipeline, PipelineConfig
+from connector.pipeline.edges import Observer
 from connector.target.render import Renderer
 from tests.support.fakes import FakeDeadLetters, FakeLog, FakeSender, FakeSource
 
@@ -46,6 +47,7 @@ class Bench:
         batch: int = 100,
         assign: bool = True,
         source: FakeSource | None = None,
+        observers: Sequence[Observer] = (),
         **config: Any,
     ) -> None:
         """Without a rate limit unless `updates_per_second` is given."""
@@ -63,6 +65,7 @@ class Bench:
             dead_letters=self.letters,
             rng=random.Random(seed),
             awake=asyncio.get_running_loop().time,
+            observers=observers,
         )
         self._assign = assign
         self._stop = asyncio.Event()

@@ -10,6 +10,7 @@ import msgspec
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.letter import DeadLetter
 from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
+from connector.delivery.ports import Headers
 from connector.errors import CommitFailed
 from connector.kafka.ports import Listener
 from connector.target.render import Request
@@ -46,6 +47,11 @@ class FakeRecord:
     def value(self) -> bytes | None:
         """The payload."""
         return self._fields[0]
+
+    def headers(self) -> Headers | None:
+        """Those of a test about traces; nobody else may cost the time to read them."""
+        msg = "headers are read only where traces are asked for"
+        raise AssertionError(msg)
 
 
 def event(visitor: str, **profile: object) -> bytes:

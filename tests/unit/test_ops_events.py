@@ -43,6 +43,46 @@ def logged() -> Iterator[tuple[str, str, str, ast.Call]]:
             yield place, level, event, call
 
 
+def constants() -> dict[str, str]:
+    """Names of texts at the top of a module: some events are said by such a name."""
+    found = {}
+    for path in ROOT.rglob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if not isinstance(node, ast.Assign | ast.AnnAssign):
+                continue
+            target, value = node.targets[0] if isinstance(node, ast.Assign) else node.target, node.value
+            if isinstance(target, ast.Name) and isinstance(value, ast.Constant) and isinstance(value.value, str):
+                found[target.id] = value.value
+    return found
+
+
+COMMANDS = ("cli/", "kafka/history.py")
+"""What only commands reach: a person reads what they raise, and no log does."""
+
+
+def fatals() -> Iterator[tuple[str, str]]:
+    """Place and event of each `Fatal` that can end the service: `serve` logs it with nothing but its remedy."""
+    named = constants()
+    for place, call, called in calls():
+        by_name = {keyword.arg: keyword.value for keyword in call.keywords}
+        first = call.args[0] if call.args else by_name.get("event")
+        event = named.get(first.id) if isinstance(first, ast.Name) else first_text(call)
+        event = str(first.value) if isinstance(first, ast.Constant) else event
+        if (
+            event is not None
+            and not place.startswith(COMMANDS)
+            and (called.rpartition(".")[2] == "Fatal" or (called == "super().__init__" and event in EVENTS))
+        ):
+            yield place, event
+
+
+def troubles() -> set[str]:
+    """The events in the table of librdkafka's errors."""
+    tree = ast.parse((ROOT / "kafka" / "errors.py").read_text(encoding="utf-8"))
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {text for text in texts if text.startswith("kafka_") and text.isidentifier()}
+
+
 def test_the_source_is_scanned_at_all() -> None:
     """A scan that finds nothing would hold nothing."""
     assert {"ops_listening", "ops_failed"} <= {event for _, _, event, _ in logged()}
@@ -64,21 +104,53 @@ def test_every_event_in_the_source_is_in_the_list_at_its_level_with_its_fields()
     assert wrong == []
 
 
-def test_an_error_that_ends_the_process_names_an_event_that_may_be_an_error() -> None:
-    """`Fatal` carries the name of its last log line."""
-    fatal = [(place, first_text(call)) for place, call, called in calls() if called.rpartition(".")[2] == "Fatal"]
-    named = [(place, name) for place, name in fatal if name is not None]
-    assert named
-    assert [each for each in named if each[1] not in EVENTS or "error" not in EVENTS[each[1]].levels] == []
+def test_an_error_that_ends_the_process_names_an_event_that_is_an_error_with_a_remedy() -> None:
+    """`Fatal` carries the name of its last log line, which has the remedy and no other field."""
+    named = list(fatals())
+    assert {"kafka_fatal", "settings_refused", "ops_unavailable"} <= {event for _, event in named}
+    wrong = [each for each in named if each[1] not in EVENTS or "error" not in EVENTS[each[1]].levels]
+    assert wrong == []
+    assert [each for each in named if "remedy" not in EVENTS[each[1]].fields] == []
 
 
-def test_every_trouble_of_kafka_names_an_event_of_the_list() -> None:
+def test_every_trouble_of_kafka_names_an_event_of_the_list_with_the_fields_of_a_trouble() -> None:
     """The table of librdkafka's errors carries names of log events as plain texts."""
-    tree = ast.parse((ROOT / "kafka" / "errors.py").read_text(encoding="utf-8"))
-    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    named = {text for text in texts if text.startswith("kafka_") and text.isidentifier()}
+    named = troubles() - {"kafka_fatal"}
     assert "kafka_unreachable" in named
     assert named <= set(EVENTS)
+    for name in named:
+        assert EVENTS[name].levels == ("warning",)
+        assert set(EVENTS[name].fields) == {"code", "detail", "remedy"}
+
+
+def test_the_list_holds_no_level_and_no_field_that_nothing_says() -> None:
+    """A search for a field that the documentation promises and that never comes finds nothing."""
+    levels: dict[str, set[str]] = {name: set() for name in EVENTS}
+    fields: dict[str, set[str]] = {name: set() for name in EVENTS}
+    for _, level, event, call in logged():
+        levels[event].add(level)
+        fields[event] |= {keyword.arg for keyword in call.keywords if keyword.arg is not None}
+    for _, event in fatals():
+        levels[event].add("error")
+        fields[event].add("remedy")
+    for event in troubles() - {"kafka_fatal"}:
+        levels[event].add("warning")
+        fields[event] |= {"code", "detail", "remedy"}
+    by_the_set_up = {"library_log", "unlisted_event"}
+    for name in EVENTS.keys() - by_the_set_up:
+        assert set(EVENTS[name].levels) == levels[name], name
+        assert set(EVENTS[name].fields) <= fields[name], name
+
+
+def test_only_these_places_say_an_event_that_is_not_written_in_the_call() -> None:
+    """Each is held to the list by a test of its own: what a `Fatal`, a `Trouble` or a caller of `Say` names."""
+    places = set()
+    for place, call, called in calls():
+        receiver, _, method = called.rpartition(".")
+        is_log = method in LEVELS and receiver.rpartition(".")[2] in LOGGERS
+        if (is_log or called in {"self._say", "getattr(log, level)"}) and first_text(call) is None:
+            places.add(place.partition(":")[0])
+    assert places == {"pipeline/pipeline.py", "pipeline/say.py", "service.py"}
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=lambda event: event.name)
@@ -121,4 +193,6 @@ def test_a_running_program_renames_instead() -> None:
 def test_the_documentation_is_made_from_the_list(page: str, table: str, make: str) -> None:
     """A table that is written by hand is wrong within a month; the message says how to make it again."""
     remedy = f'paste what python -c "from {make} import markdown; print(markdown())" prints into docs/{page}'
-    assert table in (DOCS / page).read_text(encoding="utf-8"), remedy
+    text = (DOCS / page).read_text(encoding="utf-8")
+    assert table in text, remedy
+    assert text.count(table.partition("\n")[0]) == 1, "an older table is left in it"

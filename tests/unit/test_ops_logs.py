@@ -4,6 +4,7 @@ import io
 import logging
 import re
 import threading
+import time
 import warnings
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,7 +15,7 @@ import pytest
 import structlog
 
 from connector.events.change import Change, Visitor
-from connector.ops.logs import Redactor, VisitorIds, configure
+from connector.ops.logs import Redactor, VisitorIds, configure, learn
 from connector.ops.redact import LEARNT_SECRETS, MAX_ITEMS, MAX_TEXT
 from tests.support.captured_logs import captured_logs
 
@@ -227,6 +228,43 @@ def test_configuring_again_says_a_library_line_once() -> None:
     assert len(logs.lines) == 1
 
 
+def test_a_library_that_repeats_itself_is_said_once_and_then_with_a_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exporter without its collector warns every few seconds for days, and a peer's port in it is no news."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    with captured_logs() as logs:
+        lib = logging.getLogger("lib")
+        for port in range(40_000, 40_100):
+            lib.warning("no answer on port %d", port)
+        lib.warning("something else")
+        logging.getLogger("other").warning("no answer on port %d", 1)
+        lib.error("no answer on port %d", 1)
+        for _ in range(3):
+            lib.info("told each time")
+        now[0] = 2.0
+        lib.warning("no answer on port %d", 9)
+        lines = logs.lines
+    said = [(line["level"], line["message"], line.get("repeated")) for line in lines if line["level"] != "info"]
+    assert said == [
+        ("warning", "no answer on port 40000", None),
+        ("warning", "something else", None),
+        ("warning", "no answer on port 1", None),
+        ("error", "no answer on port 1", None),
+        ("warning", "no answer on port 9", 99),
+    ]
+    assert sum(line["level"] == "info" for line in lines) == 3
+
+
+def test_what_is_learnt_later_is_masked_in_all_lines() -> None:
+    """A token that is read from its file again is as secret as the first, for our lines and for the libraries'."""
+    with captured_logs(secrets=["given-secret"]) as logs:
+        learn("learnt-secret")
+        logging.getLogger("lib").warning("given-secret learnt-secret")
+        structlog.get_logger().warning("commit_failed", reason="given-secret learnt-secret")
+        first, second = logs.lines
+    assert first["message"] == second["reason"] == "[secret] [secret]"
+
+
 def test_a_stream_that_is_gone_stops_nobody() -> None:
     """Who reads our stdout may end before we do."""
     stream = io.StringIO()
@@ -260,7 +298,7 @@ def test_lines_of_many_threads_do_not_mix() -> None:
 
         def say() -> None:
             for _ in range(200):
-                logging.getLogger("lib").warning("x" * 50)
+                logging.getLogger("lib").info("x" * 50)
 
         threads = [threading.Thread(target=say) for _ in range(4)]
         for thread in threads:
@@ -438,8 +476,9 @@ def test_secrets_too_short_to_hide_are_not_looked_for() -> None:
 def test_a_token_read_later_is_masked_too_and_old_ones_are_let_go() -> None:
     """TARGET_AUTH_TOKEN_FILE is read again for years."""
     redactor = Redactor(VisitorIds.HASH, ["given-secret"])
+    redactor.learn("proxy-secret", lasting=True)
     for number in range(LEARNT_SECRETS + 1):
         redactor.learn(f"token-{number:04}")
         redactor.learn(f"token-{number:04}")
-    text = f"given-secret token-0000 token-{LEARNT_SECRETS:04}"
-    assert redactor(None, "info", {"detail": text}) == {"detail": "[secret] token-0000 [secret]"}
+    text = f"given-secret proxy-secret token-0000 token-{LEARNT_SECRETS:04}"
+    assert redactor(None, "info", {"detail": text}) == {"detail": "[secret] [secret] token-0000 [secret]"}

@@ -37,8 +37,14 @@ CONTRACT: dict[str, list[dict[str, str]]] = {
     "target_connector_partitions_assigned": [{}],
     "target_connector_circuit_open": [{}],
     "target_connector_paused": [{}],
+    "target_connector_concurrency_slots": [{}],
+    "target_connector_pending_bytes": [{}],
+    "target_connector_dead_letters_pending": [{}],
+    "target_connector_overdue_seconds": [{}],
+    "target_connector_commit_age_seconds": [{}],
+    "target_connector_start_time_seconds": [{}],
 }  # fmt: skip
-"""Written out from the contract, not taken from the code: what is there at the first scrape."""
+"""Written out, not taken from the code: what is there at the first scrape. The contract's names, then our own."""
 
 AT_START = Snapshot(
     tally=Tally(),
@@ -71,7 +77,7 @@ def test_every_name_and_label_value_of_the_contract_is_there_at_the_start_at_zer
     scraped = scrape(AT_START)
     expected = {series(name, **labels) for name, all_labels in CONTRACT.items() for labels in all_labels}
     ours = {key for key in scraped if key[0].startswith("target_connector_") and not key[0].endswith("_bucket")}
-    assert ours == expected
+    assert ours == expected | {series("target_connector_build_info", version="")}
     assert all(scraped[key] == 0.0 for key in expected)
 
 
@@ -88,7 +94,8 @@ def test_numbers_are_read_at_the_scrape_and_reconcile() -> None:
     tally.requests[Verdict.THROTTLED] = 5
     snapshot = replace(
         AT_START, tally=tally, events_pending=3, updates_pending=2, updates_in_flight=1, partitions_assigned=4,
-        circuit_open=True, paused=True, quota_limit=1_000_000, quota_used=17,
+        circuit_open=True, paused=True, quota_limit=1_000_000, quota_used=17, slots=8, bytes_pending=4_000,
+        letters_pending=6, overdue_seconds=1.5, commit_age_seconds=2.5, start_time_seconds=1.7e9, version="1.2.3",
     )  # fmt: skip
     scraped = scrape(snapshot)
     done = sum(value for (name, _), value in scraped.items() if name == "target_connector_events_done_total")
@@ -104,6 +111,13 @@ def test_numbers_are_read_at_the_scrape_and_reconcile() -> None:
     assert scraped[series("target_connector_paused")] == 1
     assert scraped[series("target_connector_quota_limit")] == 1_000_000
     assert scraped[series("target_connector_quota_used")] == 17
+    assert scraped[series("target_connector_concurrency_slots")] == 8
+    assert scraped[series("target_connector_pending_bytes")] == 4_000
+    assert scraped[series("target_connector_dead_letters_pending")] == 6
+    assert scraped[series("target_connector_overdue_seconds")] == 1.5
+    assert scraped[series("target_connector_commit_age_seconds")] == 2.5
+    assert scraped[series("target_connector_start_time_seconds")] == 1.7e9
+    assert scraped[series("target_connector_build_info", version="1.2.3")] == 1
 
 
 def test_lag_has_a_series_a_partition_with_any_topic_name() -> None:
@@ -169,7 +183,7 @@ def test_definitions_follow_the_naming_rules() -> None:
     for each in DEFINITIONS:
         assert each.name.startswith("target_connector_")
         assert each.name.endswith("_total") == (each.kind == "counter")
-        assert each.name.endswith("_seconds") == (each.kind == "histogram")
+        assert each.name.endswith("_seconds") == (each.unit == "seconds")
         assert each.help.endswith(".")
-        assert set(each.labels) <= {"outcome", "topic", "partition"}
+        assert set(each.labels) <= {"outcome", "topic", "partition", "version"}
     assert len({each.name for each in DEFINITIONS}) == len(DEFINITIONS)

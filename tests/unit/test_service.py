@@ -2,16 +2,22 @@
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from gzip import decompress as gunzip
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from confluent_kafka import Producer
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from connector import __version__
 from connector.delivery.tally import Done
 from connector.errors import Fatal
 from connector.sandbox.broker import EmbeddedBroker
@@ -129,6 +135,27 @@ def test_the_numbers_add_up_at_every_moment_and_at_the_end() -> None:
     asyncio.run(scenario())
 
 
+def test_what_waits_for_its_turn_and_the_age_of_the_last_commit_are_shown() -> None:
+    """The alerts for "nothing moves" rest on these two; a constant 0 would keep them silent for ever."""
+
+    async def scenario() -> None:
+        async with parts() as (broker, target):
+            service = Service(settings(broker.bootstrap, target.url, TARGET_MAX_UPDATES_PER_SECOND="1"))
+            stop = asyncio.Event()
+            running = asyncio.create_task(service.run(stop))
+            produce(broker, 5, 5)
+            await until(lambda: service.snapshot().overdue_seconds > 1.0)
+            now = service.snapshot()
+            assert now.bytes_pending > 0
+            assert now.slots > 0
+            # The lease has the group asked every few seconds, whether there is something to commit or not.
+            await until(lambda: 0.0 < service.snapshot().commit_age_seconds < 30)
+            stop.set()
+            await running
+
+    asyncio.run(scenario())
+
+
 def partitions(service: Service) -> list[dict[str, int]]:
     """As a person sees them."""
     found = service.status()["partitions"]
@@ -144,6 +171,9 @@ def test_before_the_start_everything_is_zero_and_nothing_is_ready() -> None:
         now = service.snapshot()
         assert (now.events_pending, now.updates_pending, now.updates_in_flight, now.partitions_assigned) == (0, 0, 0, 0)
         assert (now.circuit_open, now.paused, now.consumer_lag) == (False, False, {})
+        assert (now.overdue_seconds, now.commit_age_seconds, now.bytes_pending) == (0.0, 0.0, 0)
+        assert now.version == __version__
+        assert abs(now.start_time_seconds - time.time()) < 60
         told = json.dumps(service.status())
         assert "very-hush-hush" not in told
         assert json.loads(told)["event_age_seconds"] == {"p50": None, "p95": None, "p99": None}
@@ -214,6 +244,82 @@ def test_a_missing_dead_letter_topic_is_said_at_the_start_and_is_no_reason_to_st
     assert line["reason"]
 
 
+@pytest.mark.parametrize(("level", "expected"), [("debug", 4), ("info", 0)])
+def test_an_updates_life_is_told_at_debug_level_alone(level: str, expected: int) -> None:
+    """It is several lines an event: nobody may get them unasked, and whoever asks must."""
+
+    async def scenario() -> None:
+        async with parts() as (broker, target):
+            service = Service(settings(broker.bootstrap, target.url, LOG_LEVEL=level))
+            stop = asyncio.Event()
+            running = asyncio.create_task(service.run(stop))
+            produce(broker, 4, 2)
+            await until(lambda: service.snapshot().tally.events_done[Done.ACCEPTED] == 4)
+            stop.set()
+            await running
+
+    with captured_logs() as logs:
+        asyncio.run(scenario())
+        assert sum(line["event"] == "event_taken" for line in logs.lines) == expected
+
+
+def test_traces_go_from_kafkas_headers_to_a_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole way: a real client's headers, the real exporter, set up by the standard's variables alone."""
+    got: list[ExportTraceServiceRequest] = []
+
+    async def export(asked: web.Request) -> web.Response:
+        body = await asked.read()
+        got.append(ExportTraceServiceRequest.FromString(gunzip(body) if body[:2] == b"\x1f\x8b" else body))
+        return web.Response()
+
+    async def scenario() -> None:
+        app = web.Application()
+        app.router.add_post("/v1/traces", export)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{runner.addresses[0][1]}")
+        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
+        async with parts() as (broker, target):
+            service = Service(settings(broker.bootstrap, target.url))
+            stop = asyncio.Event()
+            running = asyncio.create_task(service.run(stop))
+            producer = Producer({"bootstrap.servers": broker.bootstrap})
+            for number in (1, 2):
+                value = json.dumps({"mbox3rdPartyId": "v", "profile": {f"a{number}": 1}}).encode()
+                traced: list[tuple[str, str | bytes | None]] = [("traceparent", f"00-{number:032x}-{number:016x}-01")]
+                producer.produce("events", value, b"v", 0, headers=traced)
+            producer.flush(30)
+            await until(lambda: service.snapshot().tally.events_done[Done.ACCEPTED] == 2)
+            await until(lambda: got)
+            stop.set()
+            await running
+        await runner.cleanup()
+
+    asyncio.run(scenario())
+    (sent,) = list(got[0].resource_spans)
+    named = {each.key: each.value.string_value for each in sent.resource.attributes}
+    assert named["service.name"] == "target-profile-connector"
+    links = {link.trace_id for span in sent.scope_spans[0].spans for link in span.links}
+    assert links == {(1).to_bytes(16, "big"), (2).to_bytes(16, "big")}
+
+
+def test_a_proxys_password_is_in_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes by a variable that is none of ours, so the settings do not know it for a secret."""
+    monkeypatch.setenv("HTTP_PROXY", "http://someone:very%2Fhush@proxy.example:3128")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    async def scenario() -> None:
+        Service(settings(target="http://target.example"))
+        logging.getLogger("lib").error("refused: very/hush")
+
+    with captured_logs() as logs:
+        asyncio.run(scenario())
+        assert logs.lines[-1]["message"] == "refused: [secret]"
+
+
 def test_a_token_that_is_replaced_is_said_without_a_character_of_it(tmp_path: Path) -> None:
     """An operator wants to see that the new token was taken, and a broken one must show before it is needed."""
     file = tmp_path / "token"
@@ -223,6 +329,7 @@ def test_a_token_that_is_replaced_is_said_without_a_character_of_it(tmp_path: Pa
         async with parts() as (broker, target):
             target.endpoint.set_token("second-hush")
             service = Service(settings(broker.bootstrap, target.url, TARGET_AUTH_TOKEN_FILE=str(file)))
+            logging.getLogger("lib").error("the header was first-hush")
             stop = asyncio.Event()
             running = asyncio.create_task(service.run(stop))
             produce(broker, 5, 5)
@@ -231,12 +338,14 @@ def test_a_token_that_is_replaced_is_said_without_a_character_of_it(tmp_path: Pa
             await until(lambda: "token_unreadable" in logs.text)
             file.write_text("second-hush")
             await until(lambda: service.snapshot().tally.updates_accepted == 5)
+            logging.getLogger("lib").error("the header was second-hush")
             stop.set()
             await running
 
     with captured_logs() as logs:
         asyncio.run(scenario())
         events = [line["event"] for line in logs.lines]
+        assert logs.text.count("the header was [secret]") == 2
         assert "hush" not in logs.text
     assert events.count("token_unreadable") == 1
     assert events.count("token_reloaded") == 1

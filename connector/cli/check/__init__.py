@@ -1,0 +1,116 @@
+"""`connector check`: whether the service could run as it is set, said before it runs; it changes nothing."""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from connector.cli.check.findings import Check, Finding, State, run_checks
+from connector.ops.redact import Redactor, VisitorIds
+from connector.settings import BadSettings, Settings, load
+
+if TYPE_CHECKING:
+    from connector.cli import Subparsers
+
+ALL_SECONDS: Final = 28.0
+"""For everything together; starting and ending the program comes on top."""
+BAD_SETTINGS: Final = 2
+
+_EXAMPLE: Final = """\
+example:
+  KAFKA_BOOTSTRAP_SERVERS=localhost:9092 KAFKA_TOPICS=profile-changes TARGET_CLIENT_CODE=acmeinc connector check
+  connector check --format json
+
+It reads the same environment variables as `connector run`, and changes nothing. One line a thing: ok, warning, failed
+or skipped (it rests on one that failed), what was seen, and after an arrow what to do.
+Exit code 0: all well, perhaps with warnings; 1: something is unreachable or missing; 2: bad settings.
+"""
+
+
+def add_parser(subparsers: "Subparsers") -> None:
+    """Say what the command does."""
+    parser = subparsers.add_parser(
+        "check",
+        help="whether Kafka and Target can be used as set; changes nothing",
+        description="Looks at settings, Kafka and Target, and says how each thing stands; half a minute at most.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--probe",
+        action="store_true",
+        help="also send one update, for a visitor that cannot exist, and where its path is refused one to each other "
+        "known path; each is a call of the quota",
+    )
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="lines for people (default), or a JSON object a line"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Load the settings, ask, and print each answer as soon as it is there."""
+    write: Callable[[Finding], None] = _write_json if args.format == "json" else _write_text
+    try:
+        settings = load(os.environ)
+    except BadSettings as bad:
+        for mistake in bad.mistakes:
+            name, _, reason = str(mistake).partition(": ")
+            write(Finding(State.FAILED, f"setting {name}", reason, "`connector settings` prints them all"))
+        return BAD_SETTINGS
+    redact = Redactor(VisitorIds.HASH, settings.secret_values())
+
+    def say(finding: Finding) -> None:
+        # By names that mean nothing to the redactor: it is to look at the texts.
+        seen = redact(None, "", {"event": "", "a": finding.what, "b": finding.detail, "c": finding.remedy})
+        write(Finding(finding.state, seen["a"], seen["b"], seen["c"]))
+
+    say(Finding(State.OK, "settings", "all can be read and fit together"))
+    return 0 if asyncio.run(run_checks(checks(settings, probe=args.probe), ALL_SECONDS, say)) else 1
+
+
+def checks(settings: Settings, *, probe: bool) -> Sequence[Check]:
+    """The list. A further one is a line here: its name, its seconds, what asks, and the check that it rests on."""
+    # Wrong settings are said before the clients of Kafka and HTTP are loaded.
+    from connector.cli.check import kafka as k  # noqa: PLC0415
+    from connector.cli.check import target as t  # noqa: PLC0415
+    from connector.events import JsonDecoder, Nulls  # noqa: PLC0415
+    from connector.service import kafka_config, ledger_topic, quota_terms  # noqa: PLC0415
+
+    kafka = k.KafkaChecks(kafka_config(settings), JsonDecoder(Nulls(settings.event_nulls)))
+    target = t.TargetChecks(settings)
+    terms = quota_terms(settings)
+    ledger = None if terms is None else ledger_topic(settings.ledger_topic, terms)
+    return [
+        Check("kafka servers", k.SERVERS_SECONDS, kafka.servers),
+        Check("topics", k.TOPICS_SECONDS, kafka.topics, "kafka servers"),
+        Check("group", k.ASK_SECONDS, kafka.group, "kafka servers"),
+        Check("dead-letter topic", k.ASK_SECONDS, kafka.dead_letters, "kafka servers"),
+        Check("quota topic", k.ASK_SECONDS, lambda: kafka.ledger(ledger), "kafka servers"),
+        Check("target endpoint", t.REACH_SECONDS, target.endpoint),
+        Check("token", t.TOKEN_SECONDS, target.token),
+        *([Check("probe", 3 * t.PROBE_SECONDS, target.probe, "target endpoint")] if probe else ()),
+    ]
+
+
+def _write_text(finding: Finding) -> None:
+    remedy = f" -> {finding.remedy}" if finding.remedy else ""
+    _write(f"{finding.state:<8} {finding.what}: {finding.detail}{remedy}")
+
+
+def _write_json(finding: Finding) -> None:
+    words = asdict(finding)
+    _write(json.dumps({"state": words.pop("state"), "check": words.pop("what"), **words}))
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(_printable(line) + "\n")
+    sys.stdout.flush()
+
+
+def _printable(text: Iterable[str]) -> str:
+    """What others wrote (a broker's error, an attribute's name) may not steer a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -1,0 +1,137 @@
+"""What a check says and how checks are run: side by side, each within its time, told in their order."""
+
+import asyncio
+import enum
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class State(enum.StrEnum):
+    """How a thing stands."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: what was looked at, how it stands, what was seen, and what to do about it."""
+
+    state: State
+    what: str
+    detail: str
+    remedy: str = ""
+
+
+class Wrong(Exception):
+    """What a step found, so that what rests on it need not be tried."""
+
+    def __init__(self, detail: str, remedy: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.remedy = remedy
+
+
+_SLOW = "something on the way swallows what is sent (a firewall?), or the other side is overloaded"
+
+Step = tuple[str, float, Callable[[], Awaitable[Finding | str]]]
+"""A name, seconds, and what to do: it gives what it saw, or a whole finding, or raises `Wrong`."""
+
+
+async def in_turn(what: str, steps: Sequence[Step]) -> list[Finding]:
+    """Take steps of which each rests on the one before; after the first that fails the others are skipped."""
+    findings: list[Finding] = []
+    failed = ""
+    for name, seconds, step in steps:
+        label = f"{what} {name}"
+        if failed:
+            findings.append(Finding(State.SKIPPED, label, f"because {failed} failed"))
+            continue
+        try:
+            async with asyncio.timeout(seconds):
+                seen = await step()
+        except TimeoutError:
+            seen = Finding(State.FAILED, label, f"no answer in {seconds:.0f} s", _SLOW)
+        except Wrong as wrong:
+            seen = Finding(State.FAILED, label, wrong.detail, wrong.remedy)
+        findings.append(seen if isinstance(seen, Finding) else Finding(State.OK, label, seen))
+        if findings[-1].state is State.FAILED:
+            failed = name
+    return findings
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A row of the list of checks. `needs` is the name of one before it, without which there is nothing to ask."""
+
+    name: str
+    seconds: float
+    ask: Callable[[], Awaitable[Sequence[Finding]]]
+    needs: str = ""
+
+
+async def run_checks(checks: Sequence[Check], seconds: float, say: Callable[[Finding], None]) -> bool:
+    """Run all at once, in `seconds` at most; say each finding in the order of the list. True when nothing failed."""
+    end = asyncio.get_running_loop().time() + seconds
+    tasks: dict[str, asyncio.Task[Sequence[Finding]]] = {}
+    for check in checks:
+        tasks[check.name] = asyncio.create_task(_run(check, tasks.get(check.needs), end))
+    well = True
+    for task in tasks.values():
+        for finding in await task:
+            well = well and finding.state is not State.FAILED
+            say(finding)
+    return well
+
+
+async def _run(check: Check, needed: asyncio.Task[Sequence[Finding]] | None, end: float) -> Sequence[Finding]:
+    if needed is not None and any(finding.state is State.FAILED for finding in await needed):
+        return [Finding(State.SKIPPED, check.name, f"because {check.needs} failed")]
+    seconds = max(0.0, min(check.seconds, end - asyncio.get_running_loop().time()))
+    try:
+        async with asyncio.timeout(seconds):
+            return await check.ask()
+    except TimeoutError:
+        return [Finding(State.FAILED, check.name, f"no answer in {seconds:.0f} s", _SLOW)]
+    except Wrong as wrong:
+        return [Finding(State.FAILED, check.name, wrong.detail, wrong.remedy)]
+    except Exception as error:  # noqa: BLE001 - one check that broke must not hide what the others found
+        name = type(error).__name__
+        return [Finding(State.FAILED, check.name, f"the check itself failed: {name}", "please report it")]
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Do what blocks in a thread that nobody waits for: a name look-up that hangs must not keep the program alive."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def give(result: T) -> None:
+        if not done.done():
+            done.set_result(result)
+
+    def fail(error: Exception) -> None:
+        if not done.done():
+            done.set_exception(error)
+
+    def run() -> None:
+        try:
+            result = work()
+        except Exception as error:  # noqa: BLE001 - it is raised again where it is awaited
+            _tell(loop, fail, error)
+        else:
+            _tell(loop, give, result)
+
+    threading.Thread(target=run, name="check", daemon=True).start()
+    return await done
+
+
+def _tell(loop: asyncio.AbstractEventLoop, what: Callable[[T], None], value: T) -> None:
+    with suppress(RuntimeError):  # The loop was closed meanwhile: nobody waits any more.
+        loop.call_soon_threadsafe(what, value)

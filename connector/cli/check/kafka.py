@@ -1,0 +1,273 @@
+"""Whether Kafka lets the connector in, and whether there is what it needs: each question with its remedy."""
+
+import asyncio
+import ssl
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from connector.cli.check.findings import Finding, State, Wrong, in_thread, in_turn
+from connector.cli.check.network import TLS_SECONDS, Way, certified
+from connector.events import JsonDecoder, Refused
+from connector.kafka import survey
+from connector.kafka.config import KafkaConfig
+from connector.kafka.errors import Trouble
+from connector.kafka.ledger_topic import LedgerTopic, Unusable, prepare
+from connector.kafka.sample import Sample, Sampled, last_records
+from connector.kafka.session import session
+from connector.kafka.survey import Cluster, Topic
+
+LOGIN_SECONDS = 6.0
+SERVERS_SECONDS = 20.0
+TOPICS_SECONDS = 18.0
+ASK_SECONDS = 12.0
+
+READS = ("READ", "DESCRIBE")
+WRITES = ("WRITE", "DESCRIBE")
+LEDGER = ("READ", "WRITE", "DESCRIBE")
+_ADVERTISED = "the brokers' advertised.listeners, which must name addresses that can be reached from here"
+_PROTOCOL = "is KAFKA_SECURITY_PROTOCOL what this port speaks, and does it want the connector's own certificate?"
+_SHOWN = 3
+"""Refused records of a topic that are named."""
+_UNKNOWN = "UNKNOWN_TOPIC_OR_PART"
+_NO_RIGHT = "TOPIC_AUTHORIZATION_FAILED"
+
+
+class KafkaChecks:
+    """The checks of one configuration; each method is a check of the list in `connector.cli.check`."""
+
+    def __init__(self, config: KafkaConfig, decode: JsonDecoder) -> None:
+        self._config = config
+        self._decode = decode
+        self._properties = {**config.properties, **config.security}
+        user = self._properties.get("sasl.username")
+        self._who = f"User:{user}" if user else "the connector's user"
+
+    async def servers(self) -> Sequence[Finding]:
+        """Each bootstrap server by itself; that one is down is no failure while another answers."""
+        clusters: list[Cluster] = []
+        names = self._config.bootstrap_servers.split(",")
+        found = await asyncio.gather(*(self._server(name, clusters) for name in names))
+        findings = [finding for of_one in found for finding in of_one]
+        if not clusters:
+            return findings
+        others = "another server answers, so the connector can start"
+        findings = [
+            replace(f, state=State.WARNING, remedy=f"{f.remedy}; {others}") if f.state is State.FAILED else f
+            for f in findings
+        ]
+        return [*findings, await self._advertised(clusters[0], names)]
+
+    async def _server(self, name: str, clusters: list[Cluster]) -> list[Finding]:
+        host, _, port = name.rpartition(":")
+        way = Way(host, int(port), "KAFKA_BOOTSTRAP_SERVERS")
+        what = f"kafka {name}"
+        steps = way.steps()
+        if self._properties.get("security.protocol", "").endswith("ssl"):
+            steps.append(("TLS", TLS_SECONDS, lambda: self._tls(f"{what} TLS", way)))
+
+        async def log_in() -> str:
+            found = await in_thread(lambda: survey.log_in(self._config, name))
+            if isinstance(found, Trouble):
+                # It has just taken a connection: what it drops is what is said on it.
+                dropped = found.event == "kafka_unreachable"
+                raise Wrong(found.detail, _PROTOCOL if dropped else found.remedy)
+            clusters.append(found)
+            return f"cluster {found.id}, brokers: {len(found.brokers)}"
+
+        steps.append(("login", LOGIN_SECONDS, log_in))
+        return await in_turn(what, steps)
+
+    async def _tls(self, label: str, way: Way) -> Finding:
+        remedy = "KAFKA_SSL_CA_LOCATION must name the authority that vouches for the brokers"
+        return await certified(label, way.open(tls_context(self._properties)), remedy)
+
+    async def _advertised(self, cluster: Cluster, known: Sequence[str]) -> Finding:
+        """What the cluster tells clients to connect to may be unreachable where the bootstrap server is not."""
+        what = "kafka advertised addresses"
+        others = [(host, port) for host, port in cluster.brokers if f"{host}:{port}" not in known]
+        ways = [(f"{host}:{port}", Way(host, port, _ADVERTISED).steps()) for host, port in others]
+        found = await asyncio.gather(*(in_turn(name, steps) for name, steps in ways))
+        failed = [f for of_one in found for f in of_one if f.state is State.FAILED]
+        if failed:
+            detail = "; ".join(f"{f.what}: {f.detail}" for f in failed[:_SHOWN])
+            return Finding(State.FAILED, what, detail, failed[0].remedy)
+        return Finding(State.OK, what, ", ".join(f"{host}:{port}" for host, port in cluster.brokers[:_SHOWN]))
+
+    async def topics(self) -> Sequence[Finding]:
+        """What is read: there, allowed, and in the form of an event."""
+        names = self._config.topics
+        found = await in_thread(lambda: survey.topics(self._config, names))
+        findings = [finding for name in names for finding in self._source(name, found[name])]
+        sound = {name: topic for name, topic in found.items() if isinstance(topic, Topic)}
+        total = sum(topic.partitions for topic in sound.values())
+        if total:
+            detail = f"{total} in all: so many replicas of the connector at most have work"
+            findings.append(Finding(State.OK, "partitions", detail))
+        readable = [name for name in names if name in sound and not _missing(sound[name].rights, READS)]
+        if readable:
+            findings += self._samples(readable, await in_thread(lambda: last_records(self._config, readable)))
+        return findings
+
+    def _source(self, name: str, topic: Topic | Trouble) -> Iterable[Finding]:
+        what = f"topic {name}"
+        if isinstance(topic, Trouble):
+            yield self._no_topic(what, name, topic, READS)
+            return
+        yield self._seen(what, topic)
+        yield self._rights(f"rights on {what}", topic.rights, READS)
+
+    async def dead_letters(self) -> Sequence[Finding]:
+        """Where undeliverable events go: there and writable, or to be made by the connector."""
+        name = self._config.dead_letter_topic
+        if not name:
+            detail = "none is wanted: the connector stops at the first event that can never be delivered"
+            return [Finding(State.OK, "dead-letter topic", detail)]
+        return await self.own_topic("dead-letter topic", name, WRITES)
+
+    async def own_topic(self, kind: str, name: str, needed: Sequence[str]) -> Sequence[Finding]:
+        """A topic that the connector makes if it is missing and may be made."""
+        what = f"{kind} {name}"
+        topic = (await in_thread(lambda: survey.topics(self._config, [name])))[name]
+        if isinstance(topic, Topic):
+            return [self._seen(what, topic), self._rights(f"rights on {what}", topic.rights, needed)]
+        if topic.code != _UNKNOWN:
+            return [self._no_topic(what, name, topic, needed)]
+        refused = await in_thread(lambda: survey.creatable(self._config, name))
+        if refused is None:
+            return [Finding(State.OK, what, "is missing, and the connector may make it at its start")]
+        detail = f"is missing and cannot be made: {refused.detail}"
+        return [Finding(State.FAILED, what, detail, f"create it, or allow CREATE on topic {name} to {self._who}")]
+
+    async def ledger(self, topic: LedgerTopic | None) -> Sequence[Finding]:
+        """The quota's ledger: as the dead letters' topic, and set up so that nothing that counts is lost."""
+        if topic is None:
+            return [Finding(State.WARNING, "quota topic", "QUOTA_UPDATES is 0: nothing keeps the account's quota")]
+        findings = await self.own_topic("quota topic", topic.name, LEDGER)
+        if findings[0].state is not State.OK:
+            return findings
+        what = f"set-up of quota topic {topic.name}"
+        try:
+            unseen = await in_thread(lambda: prepare(self._config, topic, make=False))
+        except Unusable as unusable:
+            if unusable.missing:
+                return findings
+            return [*findings, Finding(State.FAILED, what, str(unusable), "the command in this line mends it")]
+        if unseen:
+            return [*findings, Finding(State.WARNING, what, unseen, "then its retention can be checked")]
+        return [*findings, Finding(State.OK, what, "one partition, append times of the brokers, kept long enough")]
+
+    async def group(self) -> Sequence[Finding]:
+        """The consumer group: rights, members, and how long it waits for a silent one."""
+        name = self._config.group_id
+        what = f"group {name}"
+        found = await in_thread(lambda: survey.group(self._config))
+        if isinstance(found, Trouble):
+            remedy = f"allow READ on group {name} to {self._who}" if "AUTHORIZATION" in found.code else found.remedy
+            return [Finding(State.FAILED, what, found.detail, remedy)]
+        detail = "new" if found.state == "DEAD" else f"{found.state.lower()}, members now: {found.members}"
+        rights = self._rights(f"rights on {what}", found.rights, ("READ",))
+        return [Finding(State.OK, what, detail), rights, await self._session()]
+
+    async def _session(self) -> Finding:
+        seconds, trouble = await in_thread(lambda: session(self._config))
+        what = f"session of group {self._config.group_id}"
+        if trouble is not None:
+            return Finding(State.WARNING, what, trouble.detail or trouble.code, trouble.remedy)
+        detail = f"a silent member keeps its partitions for {seconds:.0f} s"
+        if self._config.request_timeout > seconds / 2:
+            remedy = "TARGET_TIMEOUT_SECONDS is longer than half of that, and is shortened to it"
+            return Finding(State.WARNING, what, detail, remedy)
+        return Finding(State.OK, what, detail)
+
+    def _samples(self, names: Iterable[str], sample: Sample) -> Iterable[Finding]:
+        of_topic: dict[str, list[Sampled]] = defaultdict(list)
+        for record in sorted(sample.records):
+            of_topic[record.topic].append(record)
+        for name in names:
+            records = of_topic[name]
+            what = f"events of {name}"
+            if not records and sample.trouble is not None:
+                why = sample.trouble.detail
+                yield Finding(State.WARNING, what, f"none could be read: {why}", "look at the lines above")
+            elif not records:
+                yield Finding(State.OK, what, "none yet")
+            else:
+                yield self._decoded(what, records)
+
+    def _decoded(self, what: str, records: Sequence[Sampled]) -> Finding:
+        refused = []
+        for record in records:
+            try:
+                if record.value is not None:
+                    self._decode(record.value)
+            except Refused as reason:
+                refused.append(f"partition {record.partition} offset {record.offset}: {reason}")
+        if not refused:
+            return Finding(State.OK, what, f"the last {len(records)} are in the right form")
+        detail = f"{len(refused)} of the last {len(records)} are refused: " + "; ".join(refused[:_SHOWN])
+        remedy = "have their producer mend them: as they are they become dead letters"
+        if len(refused) == len(records):
+            remedy = "is this the right topic, and EVENT_FORMAT its format? as they are they become dead letters"
+        return Finding(State.WARNING, what, detail, remedy)
+
+    def _no_topic(self, what: str, name: str, trouble: Trouble, needed: Sequence[str]) -> Finding:
+        if trouble.code == _UNKNOWN:
+            return Finding(State.FAILED, what, "does not exist", "create it, or mend its name in the settings")
+        if trouble.code == _NO_RIGHT:
+            detail = "does not exist, or may not be seen"
+            return Finding(State.FAILED, what, detail, f"allow {', '.join(needed)} on topic {name} to {self._who}")
+        return Finding(State.FAILED, what, trouble.detail, trouble.remedy)
+
+    def _seen(self, what: str, topic: Topic) -> Finding:
+        detail = f"partitions: {topic.partitions}"
+        if topic.leaderless:
+            remedy = "the brokers that hold them must come back"
+            return Finding(State.FAILED, what, f"{detail}, {topic.leaderless} of them without a leader", remedy)
+        if topic.behind:
+            remedy = "look at the brokers: a further failure may stop writing"
+            return Finding(State.WARNING, what, f"{detail}, {topic.behind} of them with a replica out of sync", remedy)
+        return Finding(State.OK, what, detail)
+
+    def _rights(self, what: str, rights: frozenset[str] | None, needed: Sequence[str]) -> Finding:
+        if rights is None:
+            remedy = f"see to it that {self._who} has {', '.join(needed)}"
+            return Finding(State.WARNING, what, "the brokers do not say", remedy)
+        missing = _missing(rights, needed)
+        if missing:
+            on = what.removeprefix("rights on ")
+            return Finding(State.FAILED, what, f"no {', '.join(missing)}", f"allow it on {on} to {self._who}")
+        return Finding(State.OK, what, ", ".join(needed))
+
+
+def _missing(rights: frozenset[str] | None, needed: Sequence[str]) -> list[str]:
+    return [] if rights is None else [right for right in needed if right not in rights]
+
+
+def tls_context(properties: dict[str, str]) -> ssl.SSLContext:
+    """As librdkafka would shake hands, as far as its properties say so in files and PEM texts. Raises `Wrong`."""
+    authority = properties.get("ssl.ca.location")
+    folder = authority if authority is not None and Path(authority).is_dir() else None
+    try:
+        context = ssl.create_default_context(
+            cafile=None if folder else authority, capath=folder, cadata=properties.get("ssl.ca.pem")
+        )
+    except (OSError, ValueError) as error:
+        msg = f"{authority or 'ssl.ca.pem'} cannot be read"
+        raise Wrong(msg, "KAFKA_SSL_CA_LOCATION must name a PEM file") from error
+    if properties.get("ssl.endpoint.identification.algorithm") == "none":
+        context.check_hostname = False
+    if properties.get("enable.ssl.certificate.verification") == "false":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    certificate, key = properties.get("ssl.certificate.location"), properties.get("ssl.key.location")
+    if certificate is not None:
+        try:
+            # An empty password fails where none at all would ask at the terminal.
+            context.load_cert_chain(certificate, key, properties.get("ssl.key.password", ""))
+        except (OSError, ValueError) as error:
+            msg = "the connector's own certificate or key cannot be read"
+            remedy = "look at KAFKA_SSL_CERTIFICATE_LOCATION, KAFKA_SSL_KEY_LOCATION and KAFKA_SSL_KEY_PASSWORD"
+            raise Wrong(msg, remedy) from error
+    return context

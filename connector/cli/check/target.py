@@ -1,0 +1,134 @@
+"""Whether the endpoint can be reached and the token read, without a request that could be an update; and the probe."""
+
+import ssl
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from yarl import URL
+
+from connector import __version__
+from connector.cli.check.findings import Finding, State, Step, Wrong, in_turn
+from connector.cli.check.network import TLS_SECONDS, Opened, Way, certified, tunnel
+from connector.delivery.answer import Answer, Verdict
+from connector.errors import Fatal
+from connector.events.change import Visitor
+from connector.service import token_source
+from connector.settings import Settings
+from connector.target.endpoint import EndpointError, endpoint
+from connector.target.proxy import ProxyError, proxy_for
+from connector.target.render import Method, Renderer
+from connector.target.sender import HttpSender, SenderConfig
+from connector.target.token import TokenSource
+
+REACH_SECONDS = 20.0
+TOKEN_SECONDS = 3.0
+PROBE_SECONDS = 6.0
+"""For one request; there are three at most."""
+PATHS = ("/m2/client/profile/update", "/m2/{client_code}/profile/update")
+"""The forms of the path that are known: Adobe's page has the first, some integrations have the second."""
+
+_TRUST = "SSL_CERT_FILE must name the authority that vouches for it, such as that of an inspecting proxy"
+
+
+@dataclass(slots=True)
+class TargetChecks:
+    """The checks of one endpoint; each method is a check of the list in `connector.cli.check`."""
+
+    settings: Settings
+    _token: TokenSource | None = field(default=None, repr=False)
+
+    async def token(self) -> Sequence[Finding]:
+        """The bearer token can be read and can stand in a header; whether it is the right one only a request tells."""
+        try:
+            self._token = token_source(self.settings)
+        except Fatal as fatal:
+            raise Wrong(fatal.remedy.partition(";")[0], "mend TARGET_AUTH_TOKEN or its file") from fatal
+        if self._token is None:
+            return [Finding(State.OK, "token", "none is set: right if the account asks for none")]
+        return [Finding(State.OK, "token", "can be read; --probe tells whether Target takes it")]
+
+    async def endpoint(self) -> Sequence[Finding]:
+        """Name, port and certificate, through the proxy if there is one."""
+        origin, proxy = self._where()
+        what = f"target {origin.host}:{origin.port}"
+        host, port = origin.host or "", origin.port or 0
+        if proxy is None:
+            way = Way(host, port, "TARGET_BASE_URL")
+            return await in_turn(what, [*way.steps(), *_tls_steps(what, origin, way.open)])
+        way = Way(proxy.host or "", proxy.port or 0, "HTTPS_PROXY")
+        first = ssl.create_default_context() if proxy.scheme == "https" else None
+        steps = [(f"proxy {name}", seconds, step) for name, seconds, step in way.steps()]
+        end = _tls_steps(what, origin, lambda context: tunnel(way, proxy, host, port, (first, context)))
+        if not end:
+            seen = "not asked: without TLS the proxy takes nothing but whole requests"
+            end = [("TCP", TLS_SECONDS, lambda: _said(seen))]
+        return await in_turn(what, [*steps, *end])
+
+    async def probe(self) -> Sequence[Finding]:
+        """Send one update for a visitor that cannot exist; where the path is refused, try the other known forms."""
+        settings = self.settings
+        origin, proxy = self._where()
+        configured = endpoint(settings.target_base_url, settings.target_update_path, settings.target_client_code).path
+        known = (endpoint(settings.target_base_url, path, settings.target_client_code).path for path in PATHS)
+        others = [path for path in dict.fromkeys(known) if path != configured]
+        sender = HttpSender(
+            SenderConfig(
+                origin=str(origin),
+                user_agent=f"target-profile-connector/{__version__}",
+                timeout_seconds=min(settings.target_timeout_seconds, PROBE_SECONDS),
+                token=self._token,
+                proxy=None if proxy is None else str(proxy),
+            )
+        )
+        async with sender:
+            first = await self._ask(sender, configured)
+            if first.verdict in (Verdict.ACCEPTED, Verdict.UNCONFIRMED) or not first.reached:
+                return [_probed(configured, first)]
+            answers = {path: await self._ask(sender, path) for path in others}
+        better = next((path for path, said in answers.items() if said.verdict is Verdict.ACCEPTED), None)
+        hint = (
+            f"set TARGET_UPDATE_PATH={better}, which answers" if better else "look at TARGET_CLIENT_CODE and the token"
+        )
+        return [_probed(configured, first, hint), *(_probed(path, said) for path, said in answers.items())]
+
+    async def _ask(self, sender: HttpSender, path: str) -> Answer:
+        nobody = Visitor("mbox3rdPartyId", f"connector-check-{uuid.uuid4()}")
+        (request,) = Renderer(path, Method(self.settings.target_method))(nobody, {"connectorCheck": "probe"}).requests
+        return await sender.send(request)
+
+    def _where(self) -> tuple[URL, URL | None]:
+        settings = self.settings
+        try:
+            where = endpoint(settings.target_base_url, settings.target_update_path, settings.target_client_code)
+            proxy = proxy_for(where.origin)
+        except (EndpointError, ProxyError) as error:
+            variable, _, reason = str(error).partition(": ")
+            msg = f"{variable} {reason}"
+            raise Wrong(msg, f"mend {variable}") from error
+        return URL(where.origin), None if proxy is None else URL(proxy)
+
+
+def _probed(path: str, answer: Answer, hint: str = "") -> Finding:
+    what = f"probe of {path}"
+    cost = "this was one call of the quota"
+    if answer.verdict is Verdict.ACCEPTED:
+        return Finding(State.OK, what, f"accepted; {cost}")
+    if answer.verdict is Verdict.UNCONFIRMED:
+        return Finding(State.WARNING, what, f"{answer.reason}; {cost}", "read TARGET_UNCONFIRMED_SUCCESS")
+    return Finding(State.FAILED, what, f"{answer.verdict}: {answer.reason}", hint)
+
+
+def _tls_steps(what: str, origin: URL, opening: Callable[[ssl.SSLContext], Awaitable[Opened]]) -> list[Step]:
+    """The handshake, where the endpoint has one; it trusts what the sender will trust."""
+    if origin.scheme != "https":
+        return []
+
+    async def shake_hands() -> Finding:
+        return await certified(f"{what} TLS", opening(ssl.create_default_context()), _TRUST)
+
+    return [("TLS", TLS_SECONDS, shake_hands)]
+
+
+async def _said(text: str) -> str:
+    return text

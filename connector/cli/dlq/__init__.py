@@ -1,0 +1,141 @@
+"""`connector dlq`: what could not be delivered, shown, and sent on its way again."""
+
+import argparse
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from connector.cli.settings import print_mistakes
+from connector.delivery.letter import Stage
+from connector.settings import BadSettings, load
+
+if TYPE_CHECKING:
+    from connector.cli import Subparsers
+
+BAD_SETTINGS: Final = 2
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_AGO: Final = re.compile(r"([0-9]{1,6})([smhd])")
+
+_EXAMPLE: Final = """\
+example:
+  connector dlq list --since 24h
+  connector dlq replay --dry-run
+  connector dlq replay --error RetriesExhausted --limit 10
+
+It reads the same environment variables as `connector run`. Exit code 0; 1: Kafka failed; 2: bad settings.
+"""
+_LIST_EXAMPLE: Final = """\
+example:
+  connector dlq list --stage VALUE_CONVERTER --since 2026-11-22T10:00:00Z
+  connector dlq list --format json | jq -r .reason | sort | uniq -c
+
+Shows neither keys nor values, which hold personal data, unless --show-values is given.
+"""
+_REPLAY_EXAMPLE: Final = """\
+example:
+  connector dlq replay --dry-run
+  connector dlq replay --since 2h --yes
+
+A replayed record is the newest of its visitor, and the newest wins: what was delivered since the rejection is
+overwritten in the attributes that both name. On a terminal it therefore asks first, unless --yes is given.
+
+Without --stage only updates (TASK_PUT) are replayed: events that the decoder refused are refused again, unless the
+connector was set or mended to take them. What was replayed is noted in the dead-letter topic, and a second run replays
+only the rest.
+"""
+
+
+def add_parser(subparsers: "Subparsers") -> None:
+    """Say what the commands do."""
+    parser = subparsers.add_parser(
+        "dlq",
+        help="lists the dead letters, and writes them back to their topics",
+        description="Shows the dead-letter topic, or writes letters back to the topics that they came from.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="dlq", required=True)
+    listing = _add(commands, "list", "shows where each came from and why it is there", _LIST_EXAMPLE)
+    listing.add_argument("--show-values", action="store_true", help="also keys and values: personal data")
+    listing.add_argument(
+        "--format", choices=("text", "json"), default="text", help="lines for people (default), or a JSON object a line"
+    )
+    replay = _add(commands, "replay", "writes them back to their source topics", _REPLAY_EXAMPLE)
+    replay.add_argument("--dry-run", action="store_true", help="only show which ones it would be")
+    replay.add_argument("--from-beginning", action="store_true", help="also those that were replayed before")
+    replay.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Load the settings, then list or replay."""
+    try:
+        settings = load(os.environ)
+    except BadSettings as bad:
+        print_mistakes(bad, sys.stderr)
+        return BAD_SETTINGS
+    if settings.dead_letter_topic is None:
+        sys.stderr.write("KAFKA_DEAD_LETTER_TOPIC: is empty, so there are no dead letters; name the topic to look at\n")
+        return BAD_SETTINGS
+    # Wrong settings are said before Kafka's client is loaded.
+    from connector.cli.dlq.listing import list_letters  # noqa: PLC0415
+    from connector.cli.dlq.replay import Options, replay  # noqa: PLC0415
+    from connector.errors import ConnectorError  # noqa: PLC0415
+    from connector.kafka.letters import Wanted  # noqa: PLC0415
+    from connector.service import kafka_config  # noqa: PLC0415
+
+    config = kafka_config(settings)
+    wanted = Wanted(args.stage, args.topic, args.error, args.since, args.until)
+    try:
+        if args.dlq == "list":
+            return list_letters(config, wanted, args.limit, as_json=args.format == "json", values=args.show_values)
+        return replay(config, wanted, Options(args.limit, args.dry_run, args.from_beginning, args.yes))
+    except ConnectorError as error:
+        sys.stderr.write(f"dlq: {error}\n")
+        return 1
+
+
+def _add(commands: "Subparsers", name: str, summary: str, example: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=example,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    when = "a time (2026-11-22T10:00:00Z; without a zone UTC) or an age (90s, 15m, 2h, 3d)"
+    parser.add_argument(
+        "--stage", choices=[stage.value for stage in Stage], help="refused by the decoder, or by Target"
+    )
+    parser.add_argument("--topic", help="only those that came from this topic")
+    parser.add_argument("--error", help="only this class of error: Refused, Rejected or RetriesExhausted")
+    parser.add_argument("--since", type=_moment(time.time), metavar="WHEN", help=f"only those written since: {when}")
+    parser.add_argument("--until", type=_moment(time.time), metavar="WHEN", help="only those written before")
+    parser.add_argument("--limit", type=_count, metavar="N", help="the first so many, by partition and offset")
+    return parser
+
+
+def _moment(now: Callable[[], float]) -> Callable[[str], int]:
+    """Read a time as milliseconds since the epoch."""
+
+    def moment(text: str) -> int:
+        if ago := _AGO.fullmatch(text):
+            return int((now() - int(ago[1]) * _SECONDS[ago[2]]) * 1_000)
+        try:
+            found = datetime.fromisoformat(text)
+        except ValueError as error:
+            msg = f"{text!r} is neither a time (2026-11-22T10:00:00Z) nor an age (90s, 15m, 2h, 3d)"
+            raise argparse.ArgumentTypeError(msg) from error
+        return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1_000)
+
+    return moment
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        msg = f"{text!r} is no whole number, 1 or more"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)

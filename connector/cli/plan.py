@@ -1,0 +1,156 @@
+"""`connector plan`: what linger the quota needs, reckoned from the events that were really there."""
+
+import argparse
+import gc
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+from connector.cli.plan_view import Progress, print_json, print_text
+from connector.cli.settings import print_mistakes
+from connector.delivery.coalescer import Order
+from connector.errors import Fatal
+from connector.events import JsonDecoder, Nulls
+from connector.kafka.config import KafkaConfig
+from connector.plan import Assumptions, Found, Merge, Quota, Survey, advise
+from connector.settings import BadSettings, Settings, load
+
+_EXAMPLE = """\
+example:
+  KAFKA_BOOTSTRAP_SERVERS=localhost:9092 KAFKA_TOPICS=profile-changes connector plan
+  connector plan --hours 72 --linger 0 5 30 120
+  connector plan --format json | jq .advice
+
+It reads, and changes nothing: it joins no group, commits nothing and calls no endpoint. It takes the settings of
+`connector run`, of which it needs only those of Kafka. Exit code 0; 1 when Kafka cannot be read, 2 on bad settings.
+"""
+LINGERS = (0.0, 1.0, 10.0, 60.0, 600.0, 3_600.0)
+LONGEST_LINGER = 3_600.0
+"""What COALESCE_LINGER_SECONDS allows."""
+LONGEST_HOURS = 24 * 366
+NO_CLIENT_CODE = {"TARGET_CLIENT_CODE": "none"}
+"""Nothing is sent, so nobody has to say to whom."""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Say what can be asked for."""
+    parser = subparsers.add_parser(
+        "plan",
+        help="the updates that a topic's last hours would have cost, by linger",
+        description="Read the topics' last hours and forecast updates, delay and memory for several linger times.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--hours", type=_hours, default=24.0, help="how far back to read (default 24)")
+    add("--linger", type=_linger, nargs="+", default=LINGERS, metavar="SECONDS", help="default 0 1 10 60 600 3600")
+    add("--quota", type=_count, metavar="UPDATES", help="updates in the window, 0 for none (default: QUOTA_UPDATES)")
+    add("--window", type=_seconds, metavar="SECONDS", help="the rolling window (default: QUOTA_WINDOW_SECONDS)")
+    add("--format", choices=("text", "json"), default="text", help="json: one JSON object (default text)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read, reckon, print."""
+    try:
+        settings = load(NO_CLIENT_CODE | os.environ)
+    except BadSettings as bad:
+        print_mistakes(bad, sys.stderr)
+        return 2
+    # What lives at the end of a forecast is most of what was made: looking at it often would be half of the work.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    from connector.service import kafka_config  # noqa: PLC0415 - a wrong setting is said before the heavy imports
+
+    quota, lingers = _quota(args, settings), sorted(set(args.linger))
+    assumed = _assumptions(settings, quota)
+    try:
+        found = _read(
+            kafka_config(settings), args.hours, lingers, quota, assumed, JsonDecoder(Nulls(settings.event_nulls))
+        )
+    except Fatal as fatal:
+        sys.stderr.write(f"connector plan: Kafka cannot be read: {fatal.remedy}\n")
+        return 1
+    best, advice = advise(found, quota, assumed, settings.coalesce_linger_seconds)
+    show = print_json if args.format == "json" else print_text
+    show(sys.stdout, settings.kafka_topics, found, quota, best, advice)
+    return 0
+
+
+def _quota(args: argparse.Namespace, settings: Settings) -> Quota:
+    """What was asked for on the command line, else what is set."""
+    return Quota(
+        settings.quota_updates if args.quota is None else args.quota,
+        settings.quota_window_seconds if args.window is None else args.window,
+    )
+
+
+def _assumptions(settings: Settings, quota: Quota) -> Assumptions:
+    return Assumptions(
+        order=Order(settings.coalesce_order),
+        updates_per_second=settings.target_max_updates_per_second,
+        max_visitors=settings.coalesce_max_visitors,
+        max_bytes=settings.coalesce_max_bytes,
+        window=quota.seconds,
+    )
+
+
+def _read(
+    config: KafkaConfig,
+    hours: float,
+    lingers: Sequence[float],
+    quota: Quota,
+    assumed: Assumptions,
+    decode: JsonDecoder,
+) -> Found:
+    """One pass over the records, all lingers side by side."""
+    from connector.kafka.history import History  # noqa: PLC0415 - `--help` needs no client
+
+    until = time.time()
+    since = until - hours * 3_600
+    survey = Survey(lingers, assumed, decode)
+    with History(config, since) as history:
+        stretches = history.stretches.values()
+        expected = sum(stretch.end - stretch.begin for stretch in stretches)
+        merge = Merge(history.left, int(since * 1_000), int(until * 1_000))
+        progress = Progress(sys.stderr, expected)
+        while not merge.is_over:
+            left = set(history.left)
+            for record in history.read(merge.ahead()):
+                merge.add(record)
+            for name in left - set(history.left):
+                merge.end(name)
+            survey.take(merge.ready())
+            progress.show(survey.records)
+        progress.clear()
+        return survey.finish(
+            quota,
+            asked_since=since,
+            until=until,
+            older=any(stretch.older for stretch in stretches),
+            timeless=merge.timeless,
+            expected=expected,
+        )
+
+
+def _linger(text: str) -> float:
+    return _within(float(text), 0.0, LONGEST_LINGER)
+
+
+def _hours(text: str) -> float:
+    return _within(float(text), 1 / 60, LONGEST_HOURS)
+
+
+def _seconds(text: str) -> float:
+    return _within(float(text), 1.0, LONGEST_HOURS * 3_600)
+
+
+def _count(text: str) -> int:
+    return int(_within(int(text), 0, 1 << 53))
+
+
+def _within(number: float, least: float, most: float) -> float:
+    if not least <= number <= most:
+        msg = f"must be between {least:g} and {most:g}"
+        raise argparse.ArgumentTypeError(msg)
+    return number

@@ -1,0 +1,151 @@
+"""A dead letter as it lies in its topic, and the notes there of which ones were replayed.
+
+A note is a record of the dead-letter topic itself: it is as safe as the letters, needs no further right, and it
+outlives the letters that it names, since it was written after them. Committed offsets of a group would be forgotten a
+week after the last replay, and the next one would replay everything again.
+"""
+
+import enum
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from connector.delivery.letter import Stage
+from connector.delivery.offsets import TopicPartition
+from connector.kafka.dead_letters import CUT_HEADER, PREFIX
+
+NOTE_HEADER = "target_connector.replayed"
+"""Marks a note; its value is JSON: partition to a list of the first and the last offset of each run."""
+NOTE_KEY = b"target_connector.replayed"
+FROM_HEADER = "target_connector.replayed_from"
+"""On a replayed record: topic, partition and offset of the letter."""
+
+Place = tuple[int, int]
+"""Partition and offset in the dead-letter topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What its headers say; empty or None where they do not, as in what another program wrote."""
+
+    partition: int
+    offset: int
+    milliseconds: int
+    """When it was written, since the epoch."""
+    key: bytes | None
+    value: bytes | None
+    source: TopicPartition | None
+    source_offset: int | None
+    stage: str
+    error: str
+    reason: str
+    cut_from: int | None
+
+    @property
+    def place(self) -> Place:
+        """Where it lies."""
+        return self.partition, self.offset
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """The letters that one replay wrote."""
+
+    places: frozenset[Place]
+
+
+def read_letter(
+    place: Place, milliseconds: int, key: bytes | None, value: bytes | None, headers: Mapping[str, bytes | None]
+) -> Letter | Note:
+    """Make sense of a record of the topic; never raises, whatever it holds."""
+    if NOTE_HEADER in headers:
+        return Note(_places(value or b""))
+    said = {name: (text or b"").decode(errors="replace") for name, text in headers.items()}
+    topic, partition = said.get(PREFIX + "topic", ""), _number(said.get(PREFIX + "partition"))
+    return Letter(
+        *place,
+        milliseconds,
+        key,
+        value,
+        source=TopicPartition(topic, partition) if topic and partition is not None else None,
+        source_offset=_number(said.get(PREFIX + "offset")),
+        stage=said.get(PREFIX + "stage", ""),
+        error=said.get(PREFIX + "exception.class.name", ""),
+        reason=said.get(PREFIX + "exception.message", ""),
+        cut_from=_number(said.get(CUT_HEADER)),
+    )
+
+
+def note_value(places: Iterable[Place]) -> bytes:
+    """The value of a note; `read_letter` gives the places back."""
+    runs: dict[int, list[list[int]]] = defaultdict(list)
+    for partition, offset in sorted(places):
+        known = runs[partition]
+        if known and known[-1][1] == offset - 1:
+            known[-1][1] = offset
+        else:
+            known.append([offset, offset])
+    return json.dumps(runs, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which letters are asked for; None: any. Times are milliseconds since the epoch, `until` is not included."""
+
+    stage: str | None = None
+    topic: str | None = None
+    error: str | None = None
+    since: int | None = None
+    until: int | None = None
+
+    def __contains__(self, letter: Letter) -> bool:
+        return (
+            (self.stage is None or letter.stage == self.stage)
+            and (self.topic is None or (letter.source is not None and letter.source.topic == self.topic))
+            and (self.error is None or letter.error == self.error)
+            and (self.since is None or letter.milliseconds >= self.since)
+            and (self.until is None or letter.milliseconds < self.until)
+        )
+
+
+class Unfit(enum.StrEnum):
+    """Why a letter that is asked for is not replayed, in words that follow its number."""
+
+    REPLAYED = "replayed before (--from-beginning replays them again)"
+    REFUSED = "refused by the decoder, who would refuse the same bytes again (--stage VALUE_CONVERTER replays them)"
+    CUT = "cut to fit their topic: the end is missing"
+    ELSEWHERE = "from a topic that is not in KAFKA_TOPICS (--topic names it)"
+    EMPTY = "without a value or without a source"
+
+
+def unfit(letter: Letter, wanted: Wanted, topics: Iterable[str]) -> Unfit | None:
+    """Why not to replay this one, whatever was replayed before; None when there is no reason."""
+    if letter.source is None or letter.value is None:
+        return Unfit.EMPTY
+    if letter.cut_from is not None:
+        return Unfit.CUT
+    if letter.source.topic not in topics and wanted.topic is None:
+        return Unfit.ELSEWHERE
+    if letter.stage == Stage.DECODE and wanted.stage is None:
+        return Unfit.REFUSED
+    return None
+
+
+def _places(text: bytes) -> frozenset[Place]:
+    """None at all where it is no note of ours: better replayed twice than never."""
+    try:
+        runs: dict[str, Any] = json.loads(text)
+        return frozenset(
+            (int(partition), offset)
+            for partition, known in runs.items()
+            for first, last in known
+            for offset in range(first, last + 1)
+        )
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return frozenset()
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isascii() and text.isdecimal() else None

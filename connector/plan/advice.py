@@ -1,0 +1,147 @@
+"""What follows from a forecast, in sentences that name the setting to change."""
+
+from collections.abc import Iterator, Sequence
+
+from connector.plan.forecast import Assumptions
+from connector.plan.survey import Found, Outlook, Quota
+
+HEADROOM = 0.8
+"""A linger fits with at most this share of the quota: retries, repeats and a better day need the rest."""
+NOTABLE_WAIT = 5.0
+"""Seconds of waiting for the rate that are worth a word; bursts wait a little at any rate."""
+FEW_SECONDS = 600.0
+SHORTER = 0.95
+"""Topics that hold less than this share of the time asked for are shorter than asked."""
+MANY_MISSING = 0.02
+MOSTLY = 0.5
+
+
+def advise(found: Found, quota: Quota, assumed: Assumptions, linger: float) -> tuple[float | None, Sequence[str]]:
+    """The linger to set, if one fits, and everything that is worth saying; `linger` is what is set now."""
+    if not found.records:
+        return None, [_nothing(found)]
+    best = _best(found.outlooks)
+    return best, [
+        *_about_the_quota(found, best, quota, linger),
+        *_about_bounds(found, assumed),
+        *_about_the_records(found),
+    ]
+
+
+def _nothing(found: Found) -> str:
+    asked = span(found.until - found.asked_since)
+    if found.missing:
+        return f"The topics hold records, but none that can be read of the last {asked}: compacted, or aborted."
+    return f"No record is of the last {asked} by its timestamp, so there is nothing to forecast; try more --hours."
+
+
+def _best(outlooks: Sequence[Outlook]) -> float | None:
+    shortest_first = sorted(outlooks, key=lambda outlook: outlook.linger)
+    fits = [o.linger for o in shortest_first if (o.quota_share or 0.0) <= HEADROOM and not o.paused]
+    return fits[0] if fits else None
+
+
+def _about_the_quota(found: Found, best: float | None, quota: Quota, linger: float) -> Iterator[str]:
+    if not quota.updates:
+        yield "There is no quota, so the linger is a matter of delay and of the endpoint's load."
+        return
+    per = f"{quota.updates:,} updates in {span(quota.seconds)}"
+    outlooks = sorted(found.outlooks, key=lambda outlook: outlook.linger)
+    if best is not None:
+        share = next(o.quota_share or 0.0 for o in outlooks if o.linger == best)
+        keep = " (as it is)" if best == linger else ""
+        yield (
+            f"COALESCE_LINGER_SECONDS={best:g}{keep}: the shortest of these that fits {per} with headroom: "
+            f"{percent(share)} of the quota, where {percent(HEADROOM)} is the mark."
+        )
+        return
+    least = min(outlooks, key=lambda outlook: outlook.quota_share or 0.0)
+    share = least.quota_share or 0.0
+    if share <= HEADROOM:
+        yield f"No linger fits both {per} and the bounds on what may be pending."
+    elif share <= 1:
+        yield (
+            f"A linger of {span(least.linger)} fits {per}, but without headroom: {percent(share)}. Retries and a "
+            "better day will wait for the quota."
+        )
+    else:
+        yield (
+            f"No linger fits {per}: even {span(least.linger)} takes {percent(share)}. The service would keep the "
+            "quota, and fall behind by the rest until days are quieter: send fewer events, or only the attributes and "
+            "visitors that matter, or have the account's quota raised."
+        )
+
+
+def _about_bounds(found: Found, assumed: Assumptions) -> Iterator[str]:
+    full = [o for o in found.outlooks if o.paused]
+    visitors = [o for o in full if o.peak_visitors >= assumed.max_visitors]
+    size = [o for o in full if o.peak_bytes >= assumed.max_bytes]
+    for named, name, bound in (
+        (visitors, "COALESCE_MAX_VISITORS", f"{assumed.max_visitors:,}"),
+        (size, "COALESCE_MAX_BYTES", f"{assumed.max_bytes:,}"),
+    ):
+        if named:
+            yield (
+                f"{name} ({bound}) is reached with a linger of {_all(named)}: consumption pauses, for "
+                f"{span(max(o.paused for o in named))} in all at the worst. Raise it, add replicas (each holds its "
+                "part of the visitors), or linger shorter."
+            )
+    waiting = [o for o in found.outlooks if o.longest_wait >= NOTABLE_WAIT]
+    if waiting:
+        yield (
+            f"TARGET_MAX_UPDATES_PER_SECOND ({assumed.updates_per_second:g}) is reached with a linger of "
+            f"{_all(waiting)}: updates wait for it, up to {span(max(o.longest_wait for o in waiting))}, and coalesce "
+            "meanwhile."
+        )
+
+
+def _about_the_records(found: Found) -> Iterator[str]:
+    asked = found.until - found.asked_since
+    if found.seconds < FEW_SECONDS:
+        yield f"Only {span(found.seconds)} could be read: far too little to say anything of a day."
+    elif found.seconds < SHORTER * asked:
+        yield (
+            f"The topics hold only {span(found.seconds)} of the {span(asked)} asked for: a day is reckoned from those, "
+            "and hours that are not among them may be busier."
+        )
+    long = [o for o in found.outlooks if 4 * o.linger > found.seconds]
+    if long and found.seconds >= FEW_SECONDS:
+        yield f"A linger of {_all(long)} is long against {span(found.seconds)} of records: there it is a rough guess."
+    offsets = found.records + found.missing
+    if found.missing > MANY_MISSING * offsets:
+        yield (
+            f"{percent(found.missing / offsets)} of the offsets hold no record any more (a compacted topic, or "
+            "transactions): if events were compacted away, there were more updates than this forecast says."
+        )
+    if found.timeless:
+        yield (
+            f"{found.timeless:,} records have no timestamp that could be true (none, or in the future); each is taken "
+            "as of the record before it."
+        )
+    if found.refused > MOSTLY * found.records:
+        yield "More than half of the records are refused: are these the right topics, in the right format?"
+
+
+def _all(outlooks: Sequence[Outlook]) -> str:
+    names = [span(o.linger) for o in sorted(outlooks, key=lambda outlook: outlook.linger)]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def span(seconds: float) -> str:
+    """A time for people: 0.3 s, 10 s, 10 min, 1 h, 3.5 h, 2.1 days."""
+    for size, unit in ((86_400.0, "days"), (3_600.0, "h"), (60.0, "min")):
+        if seconds >= (2 * size if unit == "days" else size):
+            return f"{_short(seconds / size)} {unit}"
+    return f"{_short(seconds)} s"
+
+
+def _short(number: float) -> str:
+    return f"{number:.0f}" if number >= 100 else f"{number:.3g}" if number >= 10 else f"{round(number, 1):g}"  # noqa: PLR2004
+
+
+def percent(share: float) -> str:
+    """A share for people: 0.04 %, 3.2 %, 78 %."""
+    number = 100 * share
+    if number >= 10 or number == 0:  # noqa: PLR2004 - two digits are enough
+        return f"{number:,.0f} %"
+    return f"{number:.2g} %"

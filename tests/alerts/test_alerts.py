@@ -1,0 +1,115 @@
+"""An alert that can never fire, or that nobody knows what to do with, is worse than none: someone relies on it."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from connector.ops.events import EVENTS, FIELDS
+from connector.ops.metrics import DEFINITIONS
+from tests.support.promql import CHART_FILES, ROOT, mistakes
+
+RULES = CHART_FILES / "alerts.yaml"
+WORLDS = Path(__file__).parent / "alerts.test.yaml"
+ALERTS: list[dict[str, Any]] = [
+    rule for group in yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]
+]
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL))
+
+each_alert = pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+
+
+def test_prometheus_reads_the_rules(run_promtool: Callable[..., str]) -> None:
+    """What Prometheus refuses, it refuses as a whole file: no alert at all."""
+    assert f"{len(ALERTS)} rules found" in run_promtool("check", "rules", RULES)
+
+
+def test_each_alert_fires_in_its_world_and_not_in_the_one_beside_it(run_promtool: Callable[..., str]) -> None:
+    """The real evaluation, over hours of series; a rule that is only read is not tested."""
+    assert "SUCCESS" in run_promtool("test", "rules", WORLDS)
+
+
+@each_alert
+def test_each_alert_has_a_world_in_which_it_fires_and_one_in_which_it_does_not(alert: dict[str, Any]) -> None:
+    """A new alert without them would pass the test above."""
+    name = alert["alert"]
+    worlds = yaml.safe_load(WORLDS.read_text(encoding="utf-8"))["tests"]
+    fires = [world for world in worlds if world["name"].startswith(f"{name} fires: ")]
+    silent = [world for world in worlds if world["name"].startswith(f"{name} silent: ")]
+    assert fires
+    assert silent
+    for world in fires:
+        assert any(f'alertname="{name}"' in sample["labels"] for sample in samples(world))
+    for world in silent:
+        assert samples(world) == []
+
+
+def samples(world: dict[str, Any]) -> list[dict[str, Any]]:
+    """The alerts that this world must have."""
+    return [sample for query in world["promql_expr_test"] for sample in query["exp_samples"]]
+
+
+@each_alert
+def test_an_alert_asks_only_for_what_is_exported(alert: dict[str, Any]) -> None:
+    """A metric that was renamed leaves an alert that is silent for ever."""
+    assert mistakes(alert["expr"]) == []
+
+
+@each_alert
+def test_an_alert_says_what_who_and_where_to_read_on(alert: dict[str, Any]) -> None:
+    """The chart makes links of `runbook`; routing is by severity."""
+    assert alert["labels"].keys() == {"severity"}
+    assert alert["labels"]["severity"] in {"warning", "critical"}
+    assert alert["annotations"].keys() == {"summary", "description", "runbook"}
+    assert "{{" not in alert["annotations"]["summary"]
+    assert "$labels" in alert["annotations"]["description"]
+    assert alert["annotations"]["runbook"] == alert["alert"].lower()
+
+
+@each_alert
+def test_an_alert_has_a_section_in_the_runbook(alert: dict[str, Any]) -> None:
+    """What it means, what to look at, what to do and what not to do: in this order, for someone half asleep."""
+    parts = re.findall(r"^\*\*(It means|Look at|Do|Do not)\*\*", SECTIONS[alert["alert"]], re.MULTILINE)
+    assert parts == ["It means", "Look at", "Do", "Do not"]
+
+
+def test_the_runbook_has_no_section_without_an_alert_and_no_broken_link() -> None:
+    """Sections of alerts that are gone mislead, and so do links to them."""
+    assert list(SECTIONS) == [alert["alert"] for alert in ALERTS]
+    anchors = set(re.findall(r"\(#([\w-]+)\)", RUNBOOK))
+    assert anchors <= {name.lower() for name in SECTIONS}
+    for link in re.findall(r"\]\(([^)#]+)\)", RUNBOOK):
+        assert (ROOT / "docs" / link).exists()
+
+
+def test_the_runbook_names_only_events_and_metrics_that_exist() -> None:
+    """Someone searches for these words at night."""
+    metrics = {definition.name for definition in DEFINITIONS}
+    words = {
+        word for code in re.findall(r"`([^`\n]+)`", RUNBOOK) for word in re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", code)
+    }
+    assert {word for word in words if word.startswith("target_connector_")} <= metrics
+    ours = {word for word in words if not word.startswith(("target_connector_", "app_", "__"))}
+    assert ours <= EVENTS.keys() | FIELDS.keys() | {"consumer_offsets"}
+
+
+@pytest.mark.parametrize(
+    ("query", "mistake"),
+    [
+        ("rate(target_connector_events_total[5m])", "nothing exports target_connector_events_total"),
+        (
+            'target_connector_requests_total{outcome="refused"}',
+            "target_connector_requests_total has no outcome refused",
+        ),
+        ('target_connector_paused{outcome="accepted"}', "target_connector_paused has no label outcome"),
+        ("sum by (topik) (target_connector_consumer_lag)", "nothing here has the label topik"),
+        ("sum by (topic) (target_connector_paused)", "nothing here has the label topic"),
+    ],
+)
+def test_a_query_for_what_nothing_exports_is_found(query: str, mistake: str) -> None:
+    """The check is what all the others rest on."""
+    assert mistakes(query) == [mistake]

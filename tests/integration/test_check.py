@@ -1,0 +1,277 @@
+"""`connector check` against a broker with TLS, a login and rights: each thing that can be wrong, one at a time."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from confluent_kafka.admin._acl import AclOperation
+from confluent_kafka.admin._resource import ResourceType
+
+from tests.support.kafka.broker import KafkaBroker, free_ports
+from tests.support.kafka.fetch import Distribution
+from tests.support.kafka.secure import PASSWORD, USER, SecureBroker
+from tests.support.process import Program, Sandbox, until
+
+EVENT = '{"mbox3rdPartyId": "v-4711", "profile": {"a": 1}}'
+REFUSED = '{"mbox3rdPartyId": "v-4712", "profile": {"a": [1]}}'
+READ, WRITE, DESCRIBE, CREATE = AclOperation.READ, AclOperation.WRITE, AclOperation.DESCRIBE, AclOperation.CREATE
+DESCRIBE_CONFIGS = AclOperation.DESCRIBE_CONFIGS
+
+
+class Said(NamedTuple):
+    """A run's end: its exit code, its findings by what they are about, and how long it took."""
+
+    code: int
+    state: dict[str, str]
+    line: dict[str, str]
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def secure(distribution: Distribution, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
+    """One for all tests of this file; each gives rights on names of its own."""
+    broker = SecureBroker(distribution, tmp_path_factory.mktemp("secure"))
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.stop()
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """An endpoint in good health."""
+    with Sandbox(tmp_path_factory.mktemp("sandbox")) as sandbox:
+        yield sandbox
+
+
+def checked(folder: Path, settings: dict[str, str], *words: str) -> Said:
+    """Run the program once."""
+    began = time.monotonic()
+    with Program(folder, ["check", "--format", "json", *words], settings) as program:
+        code = program.wait(120)
+        took = time.monotonic() - began
+        assert program.stderr == ""
+        assert PASSWORD not in program.stdout
+        assert "v-471" not in program.stdout
+        found = [json.loads(line) for line in program.stdout.splitlines()]
+    state = {line["check"]: line["state"] for line in found}
+    return Said(code, state, {line["check"]: f"{line['detail']} {line['remedy']}" for line in found}, took)
+
+
+def settings(secure: SecureBroker, target: str, topic: str, **others: str) -> dict[str, str]:
+    """A login that is right; the group has the topic's name."""
+    return {
+        "KAFKA_BOOTSTRAP_SERVERS": secure.secure,
+        "KAFKA_TOPICS": topic,
+        "KAFKA_GROUP_ID": topic,
+        "KAFKA_SECURITY_PROTOCOL": "sasl_ssl",
+        "KAFKA_SASL_MECHANISM": "PLAIN",
+        "KAFKA_SASL_USERNAME": USER,
+        "KAFKA_SASL_PASSWORD": PASSWORD,
+        "KAFKA_SSL_CA_LOCATION": str(secure.authority),
+        "TARGET_CLIENT_CODE": "demo",
+        "TARGET_BASE_URL": target,
+        **others,
+    }
+
+
+def test_with_every_right_all_is_well_and_nothing_has_changed(
+    secure: SecureBroker, target: Sandbox, tmp_path: Path
+) -> None:
+    """A check that committed, joined or made a topic would be the first thing to go wrong in production."""
+    topic = secure.unique_topic("well", 3)
+    records = [(None, EVENT, number % 3) for number in range(40)]
+    secure.produce(topic, [*records, (None, None, 0), (None, REFUSED, 1)])
+    secure.allow(ResourceType.TOPIC, topic, [READ])
+    secure.allow(ResourceType.GROUP, topic, [READ, DESCRIBE_CONFIGS])
+    secure.allow(ResourceType.TOPIC, f"{topic}.dead-letter", [WRITE, CREATE])
+    secure.allow(ResourceType.TOPIC, f"{topic}.quota", [READ, WRITE, CREATE])
+    short = {"TARGET_TIMEOUT_SECONDS": "1"}  # Else it is too long for the session that the test's broker grants.
+    before = target.stats()["requests"]
+    for protocol in ("classic", "consumer"):
+
+        def run(protocol: str = protocol) -> Said | None:
+            # A right takes a moment to come into force.
+            said = checked(tmp_path, settings(secure, target.url, topic, **short, KAFKA_GROUP_PROTOCOL=protocol))
+            return said if said.code == 0 else None
+
+        said = until(run, 90, "every right is there")
+        assert said is not None
+        bad = {what: line for what, line in said.line.items() if said.state[what] != "ok"}
+        assert bad.keys() == {f"events of {topic}"}
+        # Three from each of the three partitions.
+        assert "1 of the last 9 are refused: partition 1 offset 13: profile.a: must be" in bad[f"events of {topic}"]
+        assert "valid until" in said.line[f"kafka {secure.secure} TLS"]
+        assert "may make it" in said.line[f"dead-letter topic {topic}.dead-letter"]
+        assert said.line[f"topic {topic}"].startswith("partitions: 3")
+        assert ("6 s" if protocol == "consumer" else "45 s") in said.line[f"session of group {topic}"]
+    assert secure.committed(topic, topic) == {}
+    with pytest.raises(Exception, match="Unknown topic"):
+        secure.end_offsets(f"{topic}.dead-letter")
+    assert target.stats()["requests"] == before
+
+
+def test_a_quota_topic_that_would_lose_what_counts_is_named_with_the_command(
+    secure: SecureBroker, target: Sandbox, tmp_path: Path
+) -> None:
+    """A ledger with the producers' clocks, or a day too short, would break the quota months later."""
+    topic = secure.unique_topic("ledger", 1)
+    ledger = secure.create_topic(f"{topic}.quota")
+    secure.allow(ResourceType.TOPIC, ledger, [READ, WRITE, DESCRIBE_CONFIGS])
+
+    def run() -> Said | None:
+        said = checked(tmp_path, settings(secure, target.url, topic))
+        return said if said.state[f"rights on quota topic {ledger}"] == "ok" else None
+
+    said = until(run, 90, "the rights are there")
+    assert said is not None
+    assert said.state[f"set-up of quota topic {ledger}"] == "failed"
+    line = said.line[f"set-up of quota topic {ledger}"]
+    assert "message.timestamp.type is CreateTime" in line
+    assert f"--entity-name {ledger} --add-config" in line
+    assert "message.timestamp.type=LogAppendTime" in line
+    without = checked(tmp_path, settings(secure, target.url, topic, QUOTA_UPDATES="0"))
+    assert without.state["quota topic"] == "warning"
+
+
+def test_each_missing_right_is_named_with_whom_to_give_it_to(
+    secure: SecureBroker, target: Sandbox, tmp_path: Path
+) -> None:
+    """That authorization failed sends people to guess; which right, on what, for whom is one command to type."""
+    topic = secure.unique_topic("rights")
+    none = checked(tmp_path, settings(secure, target.url, topic))
+    assert none.code == 1
+    assert {what for what, state in none.state.items() if state == "failed"} == {
+        f"topic {topic}",
+        f"group {topic}",
+        f"dead-letter topic {topic}.dead-letter",
+        f"quota topic {topic}.quota",
+    }
+    assert f"allow READ, DESCRIBE on topic {topic} to User:{USER}" in none.line[f"topic {topic}"]
+
+    letters = secure.create_topic(f"{topic}.dead-letter")
+    for kind, name in ((ResourceType.TOPIC, topic), (ResourceType.TOPIC, letters), (ResourceType.GROUP, topic)):
+        secure.allow(kind, name, [DESCRIBE])
+
+    def seen() -> Said | None:
+        said = checked(tmp_path, settings(secure, target.url, topic))
+        return said if len({what for what in said.state if what.startswith("rights on ")}) == 3 else None
+
+    some = until(seen, 90, "the rights to describe are there")
+    assert some is not None
+    assert some.code == 1
+    lacking = {f"topic {topic}": "READ", f"dead-letter topic {letters}": "WRITE", f"group {topic}": "READ"}
+    for what, right in lacking.items():
+        assert some.state[f"rights on {what}"] == "failed"
+        assert f"no {right} " in some.line[f"rights on {what}"]
+        assert USER in some.line[f"rights on {what}"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "step", "words"),
+    [
+        ({"KAFKA_SASL_PASSWORD": "something-else"}, "login", "KAFKA_SASL_PASSWORD"),
+        ({"KAFKA_SASL_MECHANISM": "SCRAM-SHA-512"}, "login", "KAFKA_SASL_MECHANISM"),
+        ({"KAFKA_SSL_CA_LOCATION": None}, "TLS", "KAFKA_SSL_CA_LOCATION"),
+        (
+            dict.fromkeys(
+                (
+                    "KAFKA_SECURITY_PROTOCOL",
+                    "KAFKA_SASL_MECHANISM",
+                    "KAFKA_SASL_USERNAME",
+                    "KAFKA_SASL_PASSWORD",
+                    "KAFKA_SSL_CA_LOCATION",
+                )
+            ),
+            "login",
+            "KAFKA_SECURITY_PROTOCOL",
+        ),
+    ],
+    ids=["password", "mechanism", "authority", "plaintext"],
+)
+def test_a_door_that_stays_shut_names_the_step_and_the_variable(
+    secure: SecureBroker, target: Sandbox, tmp_path: Path, wrong: dict[str, str | None], step: str, words: str
+) -> None:
+    """The client alone says "broker transport failure" to most of these, again and again."""
+    given = {**settings(secure, target.url, "t"), **wrong}
+    said = checked(tmp_path, {name: value for name, value in given.items() if value is not None})
+    assert said.code == 1
+    assert [what for what, state in said.state.items() if state == "failed"] == [f"kafka {secure.secure} {step}"]
+    assert words in said.line[f"kafka {secure.secure} {step}"]
+    assert said.state["topics"] == said.state["group"] == said.state["dead-letter topic"] == "skipped"
+
+
+def test_missing_topics_are_named_and_the_rest_is_still_looked_at(
+    kafka: KafkaBroker, target: Sandbox, tmp_path: Path
+) -> None:
+    """One of two topics misspelt is the usual mistake; and an empty one is no mistake."""
+    topic = kafka.unique_topic("there", 2)
+    given = {
+        "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
+        "KAFKA_TOPICS": f"{topic},{topic}-misspelt",
+        "KAFKA_GROUP_ID": topic,
+        "KAFKA_DEAD_LETTER_TOPIC": "",
+        "TARGET_CLIENT_CODE": "demo",
+        "TARGET_BASE_URL": target.url,
+    }
+    said = checked(tmp_path, given)
+    assert said.code == 1
+    assert said.state[f"topic {topic}-misspelt"] == "failed"
+    assert "does not exist" in said.line[f"topic {topic}-misspelt"]
+    assert said.state[f"topic {topic}"] == said.state[f"events of {topic}"] == "ok"
+    assert "none yet" in said.line[f"events of {topic}"]
+    assert "stops at the first" in said.line["dead-letter topic"]
+    assert checked(tmp_path, {**given, "KAFKA_TOPICS": topic}).code == 0
+
+
+def test_a_server_that_is_down_is_a_warning_while_another_answers(
+    kafka: KafkaBroker, target: Sandbox, tmp_path: Path
+) -> None:
+    """The service starts with one of its servers; an init container must not keep it from that."""
+    topic = kafka.unique_topic("down")
+    (dead,) = free_ports(1)
+    given = {
+        "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{dead},{kafka.bootstrap}",
+        "KAFKA_TOPICS": topic,
+        "KAFKA_GROUP_ID": topic,
+        "TARGET_CLIENT_CODE": "demo",
+        "TARGET_BASE_URL": target.url,
+    }
+    said = checked(tmp_path, given, "--probe")
+    assert said.code == 0
+    assert said.state[f"kafka 127.0.0.1:{dead} TCP"] == "warning"
+    assert said.state[f"kafka 127.0.0.1:{dead} login"] == "skipped"
+    assert said.state["probe of /m2/client/profile/update"] == "ok"
+
+
+def test_when_everything_hangs_it_still_ends(tmp_path: Path) -> None:
+    """An init container without an end is a rollout that stands still and says nothing."""
+
+    async def main() -> Said:
+        def swallow(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            held.append(writer)
+
+        held: list[asyncio.StreamWriter] = []
+        async with await asyncio.start_server(swallow, "127.0.0.1", 0) as server:
+            address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            given = {
+                "KAFKA_BOOTSTRAP_SERVERS": f"{address},{address}",
+                "KAFKA_TOPICS": "t",
+                "TARGET_CLIENT_CODE": "demo",
+                "TARGET_BASE_URL": f"https://{address}",
+            }
+            said = await asyncio.to_thread(checked, tmp_path, given, "--probe")
+            for writer in held:
+                writer.transport.abort()
+        return said
+
+    said = asyncio.run(main())
+    assert said.code == 1
+    assert {what.rpartition(" ")[2] for what, state in said.state.items() if state == "failed"} == {"login", "TLS"}
+    assert said.state["probe"] == "skipped"
+    assert said.seconds < 60  # The limit is 28; the rest is for a machine that stalls.

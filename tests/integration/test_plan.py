@@ -1,0 +1,140 @@
+"""The command as a user runs it, on a real broker: it must read everything once, and leave no trace."""
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+
+from connector.plan import merge
+from tests.support.fakes import event
+from tests.support.kafka.broker import KafkaBroker
+from tests.support.process import Program
+
+HOUR_MS = 3_600_000
+LINGERS = [0.0, 60.0, 600.0]
+Log = list[tuple[int, str, bytes | None]]
+"""(milliseconds since the epoch, visitor, value)."""
+
+
+def produce(kafka: KafkaBroker, topic: str, logs: Sequence[Log]) -> None:
+    """Write records with timestamps of their own, a list for each partition."""
+    producer = Producer(
+        {"bootstrap.servers": kafka.bootstrap, "linger.ms": 20, "queue.buffering.max.messages": 1_000_000}
+    )
+    for partition, log in enumerate(logs):
+        for ms, visitor, value in log:
+            producer.produce(topic, value, visitor, partition, timestamp=ms)
+    assert producer.flush(60) == 0
+
+
+def plan(folder: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> Program:
+    """The command, ended."""
+    with Program(folder, ["plan", *arguments], environ) as program:
+        program.wait(120)
+    return program
+
+
+def around(kafka: KafkaBroker, topics: str, **others: str) -> dict[str, str]:
+    """What it needs of the environment: whose account it is, it need not know."""
+    return {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap, "KAFKA_TOPICS": topics, **others}
+
+
+def report(program: Program) -> Any:
+    """Its JSON, of a run that went well and said nothing else."""
+    assert (program.exit_code, program.stderr) == (0, "")
+    return json.loads(program.stdout)
+
+
+def updates(records: Iterable[tuple[int, str]], linger: float, request: float = 0.1) -> int:
+    """By hand: a visitor's update takes in all that comes until its linger ends and the one before is answered."""
+    goes: dict[str, float] = {}
+    count = 0
+    for ms, visitor in sorted(records):
+        at = ms / 1_000
+        if visitor in goes and at <= goes[visitor]:
+            continue
+        free = goes.get(visitor, 0.0) + request
+        goes[visitor] = max(at + linger, free)
+        count += 1
+    return count
+
+
+def test_partitions_of_different_times_are_read_whole_and_by_time(kafka: KafkaBroker, tmp_path: Path) -> None:
+    """Who is ahead is held, which throws away what was fetched: nothing may be lost, doubled, or taken out of time."""
+    topic, other = kafka.unique_topic("plan", 3), kafka.unique_topic("plan-more", 1)
+    now = int(time.time() * 1_000) - 1_000
+    count = merge.WAITING_RECORDS // 4 * 3
+    early = [(now - 10 * HOUR_MS + number * 4 * HOUR_MS // count, f"e{number % 500}") for number in range(count)]
+    late = [(now - 5 * HOUR_MS + number * 4 * HOUR_MS // count, f"l{number % 500}") for number in range(count)]
+    few = [(now - 9 * HOUR_MS + number * HOUR_MS, f"e{number}") for number in range(9)]
+    more = [(now - 3 * HOUR_MS, "e1"), (now - 3 * HOUR_MS + 5_000, "l1")]
+    value = event("x", n=1)
+
+    def log(records: Iterable[tuple[int, str]]) -> Log:
+        return [(ms, visitor, value.replace(b'"x"', f'"{visitor}"'.encode())) for ms, visitor in records]
+
+    produce(kafka, topic, [log(early), log(late), log(few)])
+    produce(kafka, other, [[*log(more), (now, "t", None), (now, "r", b"{}"), (now, "n", event("n", x=None))]])
+    environ = around(kafka, f"{topic},{other}", TARGET_MAX_UPDATES_PER_SECOND="0", KAFKA_GROUP_ID=topic)
+    before = groups(kafka)
+    found = report(plan(tmp_path, ["--format", "json", "--linger", *map(str, LINGERS), "--quota", "100000"], environ))
+    everything = [*early, *late, *few, *more]
+    assert (found["records"], found["missing"]) == (len(everything) + 3, 0)
+    assert (found["tombstones"], found["refused"], found["empty"], found["timeless"]) == (1, 1, 1, 0)
+    assert found["first_refused"].startswith(f"{other}/0 offset 3: profile: ")
+    expected = {linger: updates(everything, linger) for linger in LINGERS}
+    assert {row["linger"]: row["updates"] for row in found["lingers"]} == expected
+    assert 10 * 3_600 <= found["seconds"] < 10 * 3_600 + 120
+    assert found["lingers"][2]["quota_share"] == pytest.approx(expected[600.0] * 2.4 / 100_000, rel=0.01)
+    assert any("hold only 10 h of the 24 h asked for" in line for line in found["advice"])
+    assert groups(kafka) == before
+    assert kafka.committed(topic, topic) == {}
+
+
+def groups(kafka: KafkaBroker) -> set[str]:
+    """The groups that the broker knows."""
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    return {group.group_id for group in admin.list_consumer_groups().result(60).valid}
+
+
+def test_only_the_hours_asked_for_are_read(kafka: KafkaBroker, tmp_path: Path) -> None:
+    """What is older shows only that the silence before the first record was one."""
+    topic = kafka.unique_topic("plan-hours", 1)
+    now = int(time.time() * 1_000)
+    produce(kafka, topic, [[(now - hours * HOUR_MS, "a", event("a", n=1)) for hours in (30, 20, 10, 2)]])
+    text = plan(tmp_path, ["--hours", "12"], around(kafka, topic, QUOTA_UPDATES="500000", QUOTA_WINDOW_SECONDS="3600"))
+    assert (text.exit_code, text.stderr) == (0, "")
+    assert text.stdout.startswith(f"{topic}: 2 records in 12 h (0 refused; 0 tombstones; 0 with nothing to send)\n")
+    assert "COALESCE_LINGER_SECONDS=0: the shortest of these that fits 500,000 updates in 1 h" in text.stdout
+    assert "hold only" not in text.stdout
+    assert max(map(len, text.stdout.splitlines())) <= 100
+    assert "…" not in text.stdout
+    none = plan(tmp_path, ["--hours", "1"], around(kafka, topic))
+    assert none.exit_code == 0
+    assert none.stdout == (
+        f"{topic}: no records\n"
+        "- No record is of the last 1 h by its timestamp, so there is nothing to forecast; try more --hours.\n"
+    )
+    assert report(plan(tmp_path, ["--hours", "1", "--format", "json"], around(kafka, topic)))["lingers"] == []
+
+
+def test_what_cannot_be_read_is_said_with_a_remedy(kafka: KafkaBroker, tmp_path: Path) -> None:
+    """One line and code 1: no traceback, no forecast of half a topic, no waiting for ever."""
+    missing = plan(tmp_path, [], around(kafka, "not-there"))
+    assert (missing.exit_code, missing.stdout) == (1, "")
+    assert missing.stderr == (
+        "connector plan: Kafka cannot be read: not-there: Broker: Unknown topic or partition: "
+        "create the topic or mend KAFKA_TOPICS\n"
+    )
+    nobody = plan(tmp_path, [], {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "KAFKA_TOPICS": "t"})
+    assert (nobody.exit_code, nobody.stdout) == (1, "")
+    assert "check KAFKA_BOOTSTRAP_SERVERS" in nobody.stderr
+    assert nobody.stderr.count("\n") == 1
+    wrong = plan(tmp_path, [], around(kafka, "t", KAFKA_SECURITY_PROTOCOL="ssl"))
+    assert (wrong.exit_code, wrong.stdout) == (1, "")
+    assert "SSL handshake failed" in wrong.stderr

@@ -1,0 +1,96 @@
+"""Finds in PromQL what no Prometheus complains about: a metric, a label or a label value that nothing exports.
+
+Such a query is valid and empty for ever: an alert that never fires, a panel that says "No data".
+"""
+
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from connector.delivery.tally import Tally
+from connector.ops.metrics import DEFINITIONS, Metrics, Snapshot
+
+ROOT = Path(__file__).parents[2]
+CHART_FILES = ROOT / "helm" / "target-profile-connector" / "files"
+
+TARGET_LABELS = {"namespace", "job", "pod", "instance"}
+"""What Prometheus itself puts on a series."""
+WORDS = {
+    *("and", "or", "unless", "by", "on", "ignoring", "offset", "time", "round", "clamp_min"),
+    *("sum", "min", "max", "avg", "count", "group", "histogram_quantile"),
+    *("rate", "increase", "changes", "deriv"),
+    *("min_over_time", "max_over_time", "avg_over_time"),
+}
+"""Of the language, as far as we use it."""
+
+_STRINGS = re.compile(r'"[^"]*"|\'[^\']*\'')
+_RANGE = re.compile(r"\[[^\]]*\]")
+_GROUPING = re.compile(r"\b(?:by|on|ignoring|group_left)\s*\(([^)]*)\)")
+_SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)\s*\{([^}]*)\}")
+_MATCHER = re.compile(r"(\w+)\s*(=~|!~|!=|=)\s*\"([^\"]*)\"")
+_NAME = re.compile(r"(?<![\w.$])[a-zA-Z_:][\w:]*")
+
+
+def exported() -> Mapping[str, Mapping[str, set[str]]]:
+    """Each sample name as scraped, with its labels and the values that are there from the start (if any)."""
+    snapshot = Snapshot(
+        tally=Tally(), events_pending=0, updates_pending=0, updates_in_flight=0, partitions_assigned=0,
+        circuit_open=False, paused=False, version="1",
+    )  # fmt: skip
+    body, _ = Metrics(lambda: snapshot).render("")
+    names: dict[str, dict[str, set[str]]] = {"up": {}}
+    for family in text_string_to_metric_families(body.decode()):
+        for sample in family.samples:
+            labels = names.setdefault(sample.name, {})
+            for label, value in sample.labels.items():
+                labels.setdefault(label, set()).add(value)
+    for definition in DEFINITIONS:
+        if definition.kind != "histogram":
+            labels = names.setdefault(definition.name, {})
+            for label in definition.labels:
+                labels.setdefault(label, set())
+    # Outside Linux these are not there; their names are those of every Prometheus client.
+    for name in ("process_resident_memory_bytes", "process_cpu_seconds_total", "process_start_time_seconds"):
+        names.setdefault(name, {})
+    return names
+
+
+def mistakes(query: str) -> list[str]:
+    """Say each name, label and label value of the query that nothing exports."""
+    known = exported()
+    wrong = []
+    labels = set(TARGET_LABELS)
+    for name, matchers in _SELECTOR.findall(query):
+        allowed = known.get(name, {})
+        for label, how, value in _MATCHER.findall(matchers):
+            if label not in allowed and label not in TARGET_LABELS:
+                wrong.append(f"{name} has no label {label}")
+            elif label == "outcome":
+                asked = set(value.split("|")) if "~" in how else {value}
+                wrong += [f"{name} has no outcome {each}" for each in sorted(asked - allowed[label])]
+    bare = _RANGE.sub("", _STRINGS.sub("", query))
+    bare = re.sub(r"\{[^}]*\}", "", bare)
+    names = set(_NAME.findall(_GROUPING.sub(" ", bare))) - WORDS
+    wrong += [f"nothing exports {name}" for name in sorted(names - set(known))]
+    for name in names:
+        labels |= set(known.get(name, {}))
+    grouped = {label.strip() for group in _GROUPING.findall(bare) for label in group.split(",") if label.strip()}
+    return wrong + [f"nothing here has the label {label}" for label in sorted(grouped - labels)]
+
+
+class NoPromtool(Exception):
+    """There is none, and none could be fetched; the text says what would help."""
+
+
+def promtool(*arguments: str | Path) -> str:
+    """Run promtool and return what it says; fails with that when it finds anything wrong."""
+    found = subprocess.run([ROOT / "scripts" / "promtool"], check=False, capture_output=True, text=True)
+    if found.returncode != 0:
+        raise NoPromtool(found.stderr.strip())
+    done = subprocess.run([found.stdout.strip(), *arguments], check=False, capture_output=True, text=True)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    return said

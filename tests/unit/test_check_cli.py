@@ -1,0 +1,95 @@
+"""What a person and an init container get to see of `connector check`: lines, an exit code, and no secret."""
+
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from connector.cli import main
+from connector.cli.check import checks
+from connector.settings import load
+
+GOOD = {
+    "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
+    "KAFKA_TOPICS": "t",
+    "TARGET_CLIENT_CODE": "demo",
+    "TARGET_BASE_URL": "http://127.0.0.1:9",
+}
+SECRET = "do-not-print-me"
+
+
+def checked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], settings: Mapping[str, str], *words: str
+) -> tuple[int, list[str]]:
+    """Exit code and lines of a run with these settings."""
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    code = main(["check", *words])
+    said = capsys.readouterr()
+    assert said.err == ""
+    return code, said.out.splitlines()
+
+
+def test_bad_settings_are_code_2_and_nothing_is_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A supervisor that tries again on 1 need not try again on 2."""
+    code, lines = checked(monkeypatch, capsys, {"KAFKA_TOPICS": "t", "KAFKA_SASL_PASSWORD": SECRET})
+    assert code == 2
+    assert all(line.startswith("failed   setting ") for line in lines)
+    assert any("KAFKA_BOOTSTRAP_SERVERS: missing" in line for line in lines)
+    assert SECRET not in "".join(lines)
+
+
+def test_what_is_unreachable_is_code_1_and_what_rests_on_it_is_skipped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each line begins with its state, so that `grep ^failed` is the list of what to do."""
+    login = {
+        "KAFKA_SECURITY_PROTOCOL": "sasl_plaintext",
+        "KAFKA_SASL_MECHANISM": "PLAIN",
+        "KAFKA_SASL_USERNAME": "me",
+        "KAFKA_SASL_PASSWORD": SECRET,
+        "TARGET_AUTH_TOKEN": SECRET,
+    }
+    code, lines = checked(monkeypatch, capsys, {**GOOD, **login})
+    assert code == 1
+    assert [line.split(":")[0] for line in lines if line.startswith("failed")] == [
+        "failed   kafka 127.0.0.1",
+        "failed   target 127.0.0.1",
+    ]
+    assert all(" -> " in line for line in lines if line.startswith("failed"))
+    skipped = [line for line in lines if line.startswith("skipped")]
+    assert any("topics: because kafka servers failed" in line for line in skipped)
+    assert any("login: because TCP failed" in line for line in skipped)
+    assert SECRET not in "".join(lines)
+
+
+def test_json_is_an_object_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """As the log of the service, so that the same collector reads it."""
+    code, lines = checked(monkeypatch, capsys, GOOD, "--format", "json")
+    assert code == 1
+    said = [json.loads(line) for line in lines]
+    assert all(line.keys() == {"state", "check", "detail", "remedy"} for line in said)
+    assert said[0] == {"state": "ok", "check": "settings", "detail": said[0]["detail"], "remedy": ""}
+    assert {line["state"] for line in said} == {"ok", "failed", "skipped"}
+
+
+def test_only_the_probe_sends_anything() -> None:
+    """It costs a call of the quota, so it is asked for; and every need names a check before it."""
+    names: list[str] = []
+    for check in checks(load(GOOD), probe=True):
+        assert not check.needs or check.needs in names
+        names.append(check.name)
+    assert len(names) == len(set(names))
+    assert [check.name for check in checks(load(GOOD), probe=False)] == names[:-1]
+    assert names[-1] == "probe"
+
+
+def test_what_others_wrote_cannot_steer_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An attribute's name or a variable's may hold an escape sequence, or a line that looks like one of ours."""
+    code, lines = checked(monkeypatch, capsys, {**GOOD, "TARGET_AUTH_TOKEN_FILE": "/none/\x1b[2Jx\nok       all"})
+    assert code in (1, 2)
+    assert not any("\x1b" in line or line.startswith("ok       all") for line in lines)

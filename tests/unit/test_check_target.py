@@ -1,0 +1,119 @@
+"""The probe is the one thing of the check that costs a call: it must be one, and say which path it is that answers."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from connector.cli.check.findings import Finding, State, Wrong
+from connector.cli.check.target import TargetChecks
+from connector.sandbox.fault_text import parse_fault
+from connector.sandbox.rules import PathForm
+from connector.sandbox.server import SandboxConfig, SandboxTarget
+from connector.settings import load
+
+LITERAL, CODE = "/m2/client/profile/update", "/m2/demo/profile/update"
+
+
+def probed(config: SandboxConfig, **settings: str) -> tuple[Sequence[Finding], int, int]:
+    """What the probe says of a sandbox, how many requests came, and how many profiles there are now."""
+
+    async def main() -> tuple[Sequence[Finding], int, int]:
+        target = SandboxTarget(config)
+        await target.start()
+        try:
+            given = {
+                "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
+                "KAFKA_TOPICS": "t",
+                "TARGET_CLIENT_CODE": "demo",
+                "TARGET_BASE_URL": target.url,
+                **settings,
+            }
+            checks = TargetChecks(load(given))
+            await checks.token()
+            findings = await checks.probe()
+            return findings, target.endpoint.stats()["requests"], len(target.profiles)
+        finally:
+            await target.stop()
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("path", [LITERAL, "/m2/{client_code}/profile/update"])
+def test_a_path_that_answers_costs_one_call_and_makes_no_profile(path: str) -> None:
+    """The sandbox makes no profile for a stranger, as Target does not."""
+    config = SandboxConfig(path=PathForm.EITHER, update_only=True)
+    findings, requests, profiles = probed(config, TARGET_UPDATE_PATH=path)
+    assert [finding.state for finding in findings] == [State.OK]
+    assert path.replace("{client_code}", "demo") in findings[0].what
+    assert (requests, profiles) == (1, 0)
+
+
+def test_a_path_that_is_refused_is_held_against_the_other_known_one() -> None:
+    """What the server checks in the path is unknown: the remedy is the variable and its right value."""
+    findings, requests, _ = probed(SandboxConfig(path=PathForm.CODE))
+    assert [(f.what, f.state) for f in findings] == [
+        (f"probe of {LITERAL}", State.FAILED),
+        (f"probe of {CODE}", State.OK),
+    ]
+    assert f"TARGET_UPDATE_PATH={CODE}" in findings[0].remedy
+    assert requests == 2
+
+
+def test_a_path_of_ones_own_is_held_against_both() -> None:
+    """A typing error in it is the likeliest cause."""
+    findings, requests, _ = probed(SandboxConfig(), TARGET_UPDATE_PATH="/m2/cleint/profile/update")
+    assert [str(f.state) for f in findings] == ["failed", "ok", "failed"]
+    assert LITERAL in findings[0].remedy
+    assert requests == 3
+
+
+def test_a_missing_token_is_named_and_never_shown(tmp_path: Path) -> None:
+    """The likeliest cause of a 401, and the one text that must be on no line."""
+    refused, *_ = probed(SandboxConfig(token="right-token"), TARGET_AUTH_TOKEN="wrong-token")
+    assert refused[0].state is State.FAILED
+    assert "token" in refused[0].detail
+    assert "wrong-token" not in str(refused)
+    file = tmp_path / "token"
+    file.write_text("right-token\n")
+    accepted, *_ = probed(SandboxConfig(token="right-token"), TARGET_AUTH_TOKEN_FILE=str(file))
+    assert accepted[0].state is State.OK
+
+
+def test_an_answer_in_no_known_form_is_a_warning() -> None:
+    """A setting decides what it counts for, so the line names that."""
+    findings, *_ = probed(SandboxConfig(faults=(parse_fault("empty"),)))
+    assert findings[0].state is State.WARNING
+    assert "TARGET_UNCONFIRMED_SUCCESS" in findings[0].remedy
+
+
+def test_an_endpoint_that_is_not_there_is_asked_once() -> None:
+    """Other paths of a server that cannot be reached cannot be reached either."""
+    given = {
+        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
+        "KAFKA_TOPICS": "t",
+        "TARGET_CLIENT_CODE": "demo",
+        "TARGET_BASE_URL": "http://127.0.0.1:9",
+    }
+    findings = asyncio.run(_probe(TargetChecks(load(given))))
+    assert [f.state for f in findings] == [State.FAILED]
+
+
+async def _probe(checks: TargetChecks) -> Sequence[Finding]:
+    return await checks.probe()
+
+
+def test_a_token_file_that_cannot_be_read_is_said_by_its_path(tmp_path: Path) -> None:
+    """The service would end at its start; here it is a line beside the others."""
+
+    async def token(**settings: str) -> Sequence[Finding]:
+        given = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "KAFKA_TOPICS": "t", "TARGET_CLIENT_CODE": "demo"}
+        return await TargetChecks(load({**given, **settings})).token()
+
+    missing = tmp_path / "missing"
+    with pytest.raises(Wrong) as caught:
+        asyncio.run(token(TARGET_AUTH_TOKEN_FILE=str(missing)))
+    assert str(missing) in caught.value.detail
+    assert asyncio.run(token())[0].state is State.OK
+    assert "hidden-token" not in str(asyncio.run(token(TARGET_AUTH_TOKEN="hidden-token")))

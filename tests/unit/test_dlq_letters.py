@@ -1,0 +1,186 @@
+"""Which letters are shown and replayed is decided here: a wrong one sends an old value, or shows a person's data."""
+
+import argparse
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector.cli import main
+from connector.cli.dlq import add_parser
+from connector.cli.dlq.listing import fields, line, shown_values
+from connector.cli.dlq.replay import batches
+from connector.delivery.letter import Stage
+from connector.delivery.offsets import TopicPartition
+from connector.kafka.letters import NOTE_HEADER, Letter, Note, Unfit, Wanted, note_value, read_letter, unfit
+
+# As connector/kafka/dead_letters.py writes them; Kafka Connect's own names.
+HEADERS: dict[str, bytes | None] = {
+    "__connect.errors.topic": b"changes",
+    "__connect.errors.partition": b"3",
+    "__connect.errors.offset": b"48112",
+    "__connect.errors.stage": b"TASK_PUT",
+    "__connect.errors.exception.class.name": b"Rejected",
+    "__connect.errors.exception.message": b"HTTP 400",
+}
+LETTER = Letter(
+    0, 7, 1_000, b"v-4711", b'{"a": 1}', TopicPartition("changes", 3), 48112, "TASK_PUT", "Rejected", "HTTP 400", None
+)
+
+
+def test_a_letter_is_read_as_it_was_written() -> None:
+    """By the names that the docs give and other tools know."""
+    assert read_letter((0, 7), 1_000, b"v-4711", b'{"a": 1}', HEADERS) == LETTER
+    cut = read_letter((0, 7), 1_000, None, None, {**HEADERS, "target_connector.value.cut_from_bytes": b"990001"})
+    assert isinstance(cut, Letter)
+    assert cut.cut_from == 990_001
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"__connect.errors.topic": None}, {**HEADERS, "__connect.errors.partition": b"\xff-1"}, {"x": b"\xff"}],
+)
+def test_what_others_wrote_into_the_topic_is_no_letter_to_replay(headers: dict[str, bytes | None]) -> None:
+    """Anyone with the right to write may; it is shown with question marks and never sent anywhere."""
+    found = read_letter((0, 0), 0, None, b"x", headers)
+    assert isinstance(found, Letter)
+    assert found.source is None
+    assert unfit(found, Wanted(), ["changes"]) is Unfit.EMPTY
+    assert "?" in line(found)
+
+
+@given(st.sets(st.tuples(st.integers(0, 5), st.integers(0, 300)), max_size=200))
+def test_a_note_names_exactly_the_letters_that_it_was_made_of(places: set[tuple[int, int]]) -> None:
+    """One too many would never be replayed; one too few would be replayed twice."""
+    assert read_letter((0, 0), 0, b"", note_value(places), {NOTE_HEADER: b"1"}) == Note(frozenset(places))
+
+
+def test_a_note_of_a_thousand_letters_in_a_row_is_short() -> None:
+    """It must fit into any topic, however many letters it stands for."""
+    assert note_value((0, offset) for offset in range(1_000)) == b'{"0":[[0,999]]}'
+
+
+@pytest.mark.parametrize(
+    "value", [None, b"", b"\xff", b"[1]", b'{"a": 1}', b'{"0": [[1]]}', b'{"x": [[1, 2]]}', b"9" * 9]
+)
+def test_a_damaged_note_names_none(value: bytes | None) -> None:
+    """Better replayed twice than never; and no record of the topic may stop the command."""
+    assert read_letter((0, 0), 0, b"", value, {NOTE_HEADER: b"1"}) == Note(frozenset())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "is_in"),
+    [
+        (Wanted(), True),
+        (Wanted(stage="TASK_PUT", topic="changes", error="Rejected", since=1_000, until=1_001), True),
+        (Wanted(stage="VALUE_CONVERTER"), False),
+        (Wanted(topic="other"), False),
+        (Wanted(error="Refused"), False),
+        (Wanted(since=1_001), False),
+        (Wanted(until=1_000), False),
+    ],
+)
+def test_every_filter_counts(wanted: Wanted, is_in: bool) -> None:  # noqa: FBT001 - a parameter of the case
+    """A filter that is not looked at replays what nobody asked for."""
+    assert (LETTER in wanted) is is_in
+
+
+@pytest.mark.parametrize(
+    ("letter", "wanted", "why"),
+    [
+        (LETTER, Wanted(), None),
+        (replace(LETTER, stage=Stage.DECODE.value), Wanted(), Unfit.REFUSED),
+        (replace(LETTER, stage=Stage.DECODE.value), Wanted(stage=Stage.DECODE.value), None),
+        (replace(LETTER, cut_from=9), Wanted(), Unfit.CUT),
+        (replace(LETTER, value=None), Wanted(), Unfit.EMPTY),
+        (replace(LETTER, source=TopicPartition("elsewhere", 0)), Wanted(), Unfit.ELSEWHERE),
+        (replace(LETTER, source=TopicPartition("elsewhere", 0)), Wanted(topic="elsewhere"), None),
+    ],
+)
+def test_what_would_do_harm_is_left_out(letter: Letter, wanted: Wanted, why: Unfit | None) -> None:
+    """Half a value, bytes that are refused again, a topic that only a header names: not unless they are asked for."""
+    assert unfit(letter, wanted, ["changes"]) is why
+
+
+@given(st.lists(st.sampled_from([None, b"a", b"b", b"c"]), max_size=400))
+def test_a_batch_never_holds_two_letters_of_one_visitor(keys: list[bytes | None]) -> None:
+    """Else the older one could fail, the newer one arrive, and the next run write the older value over it."""
+    letters = [replace(LETTER, offset=offset, key=key) for offset, key in enumerate(keys)]
+    made = list(batches(letters))
+    assert [letter for batch in made for letter in batch] == letters
+    for batch in made:
+        assert len({letter.key for letter in batch}) == len(batch)
+
+
+def test_a_batch_is_bounded() -> None:
+    """So many are replayed twice at most after a crash."""
+    letters = [replace(LETTER, offset=offset, key=str(offset).encode()) for offset in range(250)]
+    assert [len(batch) for batch in batches(letters)] == [100, 100, 50]
+
+
+def test_neither_key_nor_value_is_shown_unless_asked_for() -> None:
+    """A terminal is read over a shoulder, and its output lands in tickets."""
+    shown = line(LETTER, replayed=True) + json.dumps(fields(LETTER, replayed=True, values=False))
+    assert "v-4711" not in shown
+    assert '"a": 1' not in shown
+    assert "1970-01-01T00:00:01Z  changes/3/48112  TASK_PUT  Rejected  8 B  replayed  HTTP 400" in shown
+    assert "v-4711" in shown_values(LETTER)
+    assert fields(LETTER, replayed=False, values=True)["value"] == '{"a": 1}'
+
+
+def test_a_letter_cannot_steer_the_terminal() -> None:
+    """The name of an attribute stands in the reason, and its producer chose it."""
+    evil = replace(LETTER, reason="profile.\x1b[2J\n0/8 ok", value=b"\x1b[2J\xff", key=b"\r")
+    assert not set("\x1b\n\r") & set(line(evil))
+    assert not set("\x1b\r") & set(shown_values(evil))
+
+
+def parsed(*words: str) -> argparse.Namespace:
+    """What the parser makes of it."""
+    parser = argparse.ArgumentParser()
+    add_parser(parser.add_subparsers())
+    return parser.parse_args(["dlq", *words])
+
+
+def test_times_are_moments_or_ages() -> None:
+    """Without a zone it is UTC, as in the logs."""
+    assert parsed("list", "--since", "1970-01-02T00:00:00Z").since == 86_400_000
+    assert parsed("list", "--since", "1970-01-02").since == 86_400_000
+    assert parsed("list", "--until", "1970-01-01T01:00:00+01:00").until == 0
+    two, one = parsed("list", "--since", "2h").since, parsed("list", "--since", "60m").since
+    assert 3_590_000 < one - two < 3_610_000
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["dlq"], ["dlq", "list", "--since", "soon"], ["dlq", "list", "--limit", "0"], ["dlq", "replay", "--stage", "x"]],
+)
+def test_bad_usage_is_code_2(words: list[str]) -> None:
+    """As for every command."""
+    assert main(words) == 2
+
+
+@pytest.mark.parametrize("command", ["list", "replay"])
+def test_each_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The one of replay says loudly what it may overwrite."""
+    assert main(["dlq", command, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert f"connector dlq {command}" in out.split("example:", 1)[1]
+    assert command == "list" or "the newest wins" in out
+
+
+@pytest.mark.parametrize("settings", [{}, {"KAFKA_DEAD_LETTER_TOPIC": ""}])
+def test_without_settings_or_without_a_topic_it_is_code_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], settings: dict[str, str]
+) -> None:
+    """There is nothing to look at, and the line says which variable is meant."""
+    if settings:
+        base = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "KAFKA_TOPICS": "t", "TARGET_CLIENT_CODE": "demo"}
+        for name, value in {**base, **settings}.items():
+            monkeypatch.setenv(name, value)
+    assert main(["dlq", "list"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert ("KAFKA_DEAD_LETTER_TOPIC" if settings else "KAFKA_TOPICS: missing") in said.err

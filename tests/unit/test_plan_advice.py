@@ -1,0 +1,140 @@
+"""A person acts on the sentences, so each must come when it is true and not otherwise."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from connector.plan import Assumptions, Found, Outlook, Quota, advise
+from connector.plan.advice import percent, span
+
+DAY = 86_400.0
+QUOTA = Quota()
+ASSUMED = Assumptions()
+GOOD = Outlook(
+    linger=1.0,
+    updates=100,
+    updates_per_day=100.0,
+    quota_share=0.5,
+    delay_p50=1.1,
+    delay_p99=1.1,
+    peak_visitors=10,
+    peak_bytes=10_000,
+    paused=0.0,
+    longest_wait=0.0,
+)
+
+
+def found(*outlooks: Outlook, **others: Any) -> Found:
+    """A day's records, in the order of the lingers."""
+    usual = Found(
+        asked_since=0.0,
+        since=0.0,
+        until=DAY,
+        records=1_000,
+        refused=0,
+        first_refused="",
+        tombstones=0,
+        empty=0,
+        timeless=0,
+        missing=0,
+        outlooks=outlooks or [GOOD],
+    )
+    return replace(usual, **others)
+
+
+def shares(*shares: float, **others: Any) -> list[Outlook]:
+    """Lingers of 1, 10, 100 … seconds with these shares of the quota."""
+    return [replace(GOOD, linger=10.0**number, quota_share=share, **others) for number, share in enumerate(shares)]
+
+
+@pytest.mark.parametrize(
+    ("outlooks", "best", "says"),
+    [
+        (shares(0.8, 0.5), 1.0, "COALESCE_LINGER_SECONDS=1 (as it is): the shortest"),
+        (shares(0.81, 0.5, 0.1), 10.0, "COALESCE_LINGER_SECONDS=10: the shortest"),
+        (shares(1.2, 0.95), None, "A linger of 10 s fits 1,000,000 updates in 24 h, but without headroom: 95 %."),
+        (shares(3.0, 1.2), None, "No linger fits 1,000,000 updates in 24 h: even 10 s takes 120 %."),
+    ],
+)
+def test_the_linger_to_set_is_the_shortest_that_leaves_headroom(
+    outlooks: list[Outlook], best: float | None, says: str
+) -> None:
+    """Longer than needed makes profiles late; without headroom the first busy day is over the quota."""
+    made, advice = advise(found(*outlooks), QUOTA, ASSUMED, 1.0)
+    assert made == best
+    assert len(advice) == 1
+    assert advice[0].startswith(says)
+
+
+def test_a_linger_that_makes_consumption_pause_does_not_fit() -> None:
+    """Its share looks good because the service stood still."""
+    first, second = shares(0.9, 0.2)
+    full = replace(second, paused=60.0, peak_visitors=ASSUMED.max_visitors)
+    best, advice = advise(found(first, full), QUOTA, ASSUMED, 1.0)
+    assert best is None
+    assert advice[0].startswith("No linger fits both 1,000,000 updates in 24 h and the bounds")
+    assert (
+        "COALESCE_MAX_VISITORS (200,000) is reached with a linger of 10 s: consumption pauses, for 1 min" in advice[1]
+    )
+    heavy = replace(second, paused=60.0, peak_bytes=ASSUMED.max_bytes)
+    assert advise(found(first, heavy), QUOTA, ASSUMED, 1.0)[1][1].startswith("COALESCE_MAX_BYTES (268,435,456) is")
+
+
+def test_updates_that_wait_for_the_rate_are_told() -> None:
+    """Moments are usual and not worth a word."""
+    outlooks = shares(0.5, 0.4, 0.3)
+    waiting = [replace(outlook, longest_wait=seconds) for outlook, seconds in zip(outlooks, (90, 6, 1), strict=True)]
+    advice = advise(found(*waiting), QUOTA, ASSUMED, 1.0)[1]
+    assert advice[1].startswith(
+        "TARGET_MAX_UPDATES_PER_SECOND (200) is reached with a linger of 1 s and 10 s: updates wait for it, up to "
+        "1.5 min, and coalesce"
+    )
+
+
+def test_without_a_quota_nothing_is_said_to_fit_it() -> None:
+    """The number stays; a share of nothing does not exist."""
+    best, advice = advise(found(replace(GOOD, quota_share=None)), Quota(0), ASSUMED, 1.0)
+    assert best == 1.0
+    assert advice == ["There is no quota, so the linger is a matter of delay and of the endpoint's load."]
+
+
+@pytest.mark.parametrize(
+    ("others", "says"),
+    [
+        ({"records": 0}, "No record is of the last 24 h by its timestamp"),
+        ({"records": 0, "missing": 5}, "The topics hold records, but none that can be read of the last 24 h"),
+        ({"since": DAY - 599}, "Only 10 min could be read: far too little to say anything of a day."),
+        ({"since": DAY / 2}, "The topics hold only 12 h of the 24 h asked for"),
+        ({"missing": 21}, "2.1 % of the offsets hold no record any more (a compacted topic, or transactions)"),
+        ({"timeless": 3}, "3 records have no timestamp that could be true"),
+        ({"refused": 501}, "More than half of the records are refused"),
+    ],
+)
+def test_what_makes_the_forecast_doubtful_is_said(others: dict[str, Any], says: str) -> None:
+    """Each by itself, and none of them of a good day's records."""
+    advice = advise(found(**others), QUOTA, ASSUMED, 1.0)[1]
+    assert advice[-1].startswith(says)
+    assert len(advice) == (1 if "records" in others else 2)
+
+
+def test_a_linger_as_long_as_the_records_is_a_guess() -> None:
+    """An hour's linger met four hours of records at most a few times."""
+    long = replace(GOOD, linger=3_600.0)
+    advice = advise(found(GOOD, long, since=DAY - 3 * 3_600, asked_since=DAY - 3 * 3_600), QUOTA, ASSUMED, 1.0)[1]
+    assert advice[-1] == "A linger of 1 h is long against 3 h of records: there it is a rough guess."
+
+
+def test_times_and_shares_are_for_people() -> None:
+    """Three digits at most, and a unit that fits."""
+    times = (0, 0.1009, 1, 59.9, 60, 90, 600, 3_600, 86_400, 172_800)
+    assert [span(seconds) for seconds in times] == [
+        *("0 s", "0.1 s", "1 s", "59.9 s", "1 min", "1.5 min", "10 min", "1 h", "24 h", "2 days")
+    ]
+    assert [percent(share) for share in (0, 0.00012, 0.034, 0.78, 12.5)] == [
+        "0 %",
+        "0.012 %",
+        "3.4 %",
+        "78 %",
+        "1,250 %",
+    ]
