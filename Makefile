@@ -11,12 +11,13 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 RUNTIME = .venv/.installed-runtime
 DEV = .venv/.installed-dev
 PROJECT = .venv/.installed-project
+JUDGES = .venv/.installed-chart
 PYTEST = $(BIN)/python -m pytest
 # A process a core, since half the suite waits for brokers; a file stays in one process.
 WORKERS = -n auto --maxprocesses 4 --dist loadfile
 COVERAGE = --cov --cov-report=term-missing:skip-covered
 
-.PHONY: help demo test test-quick simulate chaos lint format bench kafka chromium pictures lock clean
+.PHONY: help demo test test-quick simulate chaos lint format bench chart test-chart test-image kafka chromium pictures lock clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -37,12 +38,24 @@ simulate: $(DEV) $(PROJECT) ## the pipeline in random worlds; SEEDS=5000 for mor
 chaos: $(DEV) $(PROJECT) kafka ## replicas and brokers killed, frozen and cut off at random, then judged: MINUTES=5
 	$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
 
-lint: $(DEV) $(PROJECT) ## style, format, types, layers, and whether the locks are those of pyproject.toml
+lint: $(DEV) $(PROJECT) ## style, format, types, layers, and whether locks and chart are those of their sources
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/check_locks.py
+	$(BIN)/python scripts/chart.py --check
+
+chart: $(DEV) $(PROJECT) ## write into the chart what follows from the settings: values, schema, README
+	$(BIN)/python scripts/chart.py
+
+test-chart: $(DEV) $(PROJECT) $(JUDGES) ## the Helm chart before helm, kubeconform, kube-score and the settings model
+	$(BIN)/python -m tests.support.chart_tools
+	$(PYTEST) $(WORKERS) tests/chart $(ARGS)
+
+test-image: $(DEV) $(PROJECT) kafka ## build the image and run it without rights against the real broker (root, Debian)
+	scripts/need "command -v buildah && command -v runc && command -v debootstrap" buildah runc debootstrap
+	$(PYTEST) tests/image $(ARGS)
 
 format: $(DEV) ## rewrite the code in the one format
 	$(BIN)/ruff check --fix-only --quiet .
@@ -69,6 +82,8 @@ lock: $(DEV) ## resolve the locks again; ARGS=--upgrade for newer versions
 	$(COMPILE) $(ARGS) pyproject.toml --group build -o requirements.lock
 	$(COMPILE) $(ARGS) pyproject.toml --extra otel --group build --group test --group lint --group lock -o requirements-dev.lock
 	$(COMPILE) $(ARGS) --group java -o requirements-java.lock
+	$(COMPILE) $(ARGS) --group chart -c requirements-dev.lock -o requirements-chart.lock
+	$(COMPILE) $(ARGS) pyproject.toml --extra otel -c requirements-dev.lock -o requirements-image.lock
 
 clean: ## remove what the targets made
 	rm -rf .venv .cache .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
@@ -84,6 +99,10 @@ $(RUNTIME): requirements.lock | $(BIN)/python
 
 $(DEV): requirements-dev.lock | $(BIN)/python
 	$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(JUDGES): requirements-chart.lock | $(BIN)/python
+	$(PIP) install --quiet --require-hashes -r requirements-chart.lock
 	@touch $@
 
 # Either lock brings the build backend, so nothing is downloaded here.

@@ -14,6 +14,8 @@ LOCKS = {
     "requirements.lock": ("", "build"),
     "requirements-dev.lock": ("", "otel", "build", "test", "lint", "lock"),
     "requirements-java.lock": ("java",),
+    "requirements-chart.lock": ("chart",),
+    "requirements-image.lock": ("", "otel"),
 }
 """Lock to the groups and extras that it holds; `""` stands for the project's own dependencies."""
 

@@ -17,7 +17,7 @@ from connector.events import JsonDecoder, Nulls
 from connector.ops.metrics import DEFINITIONS
 from connector.sandbox.broker import EmbeddedBroker
 from connector.settings import describe, load
-from tests.support.process import Connector, Sandbox, environment
+from tests.support.process import Connector, Sandbox
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -51,6 +51,11 @@ ELSEWHERE = {
     "SSL_CERT_FILE",
     # The tests' own.
     "KAFKA_TEST_CACHE",
+    "CHART_TEST_CACHE",
+    # The Dockerfile's, and what a Service called kafka would set.
+    "BASE_IMAGE",
+    "PIP_INDEX_URL",
+    "KAFKA_PORT",
     # Kafka's name of a right, and Kafka Connect's stages, in docs/dead-letters.md.
     "IDEMPOTENT_WRITE",
     "VALUE_CONVERTER",
@@ -188,6 +193,3 @@ def test_every_command_of_ours_in_a_block_exists(page: Path) -> None:
     known = {command.name for command in COMMANDS}
     text = "\n".join(blocks(page, "sh"))
     assert set(re.findall(r"(?:^|[\s/])connector ([a-z]+)", text)) - known == set()
-
-
-@pytest.mark.e2e

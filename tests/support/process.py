@@ -51,7 +51,7 @@ class Program:
         passed_on = {name: value for name, value in os.environ.items() if not name.startswith(PREFIXES)}
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "connector", *arguments],
+                self.command(arguments, environment),
                 env={**passed_on, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -70,6 +70,11 @@ class Program:
             self.kill9()
         if error is not None:
             error.add_note(f"the end of its output:\n{self.stdout[-4_000:]}{self.stderr[-4_000:]}")
+
+    def command(self, arguments: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+        """What is started; a container has its environment from here too."""
+        del environment
+        return [sys.executable, "-m", "connector", *arguments]
 
     @property
     def stdout(self) -> str:

@@ -1,0 +1,337 @@
+{{- define "connector.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* At most 52 letters: a StatefulSet's pods carry a revision of 11 more in a label. */}}
+{{- define "connector.fullname" -}}
+{{- $name := include "connector.name" . -}}
+{{- $full := .Release.Name -}}
+{{- if not (contains $name .Release.Name) -}}
+{{- $full = printf "%s-%s" .Release.Name $name -}}
+{{- end -}}
+{{- default $full .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "connector.chart" -}}
+{{- printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* What belongs to the release; a selector is immutable, so nothing here may ever follow a value but the names. */}}
+{{- define "connector.releaseLabels" -}}
+app.kubernetes.io/name: {{ include "connector.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{/* The pods that do the work, and not that of `helm test`. */}}
+{{- define "connector.selectorLabels" -}}
+{{ include "connector.releaseLabels" . }}
+app.kubernetes.io/component: connector
+{{- end -}}
+
+{{- define "connector.labels" -}}
+{{- $own := include "connector.releaseLabels" . | fromYaml -}}
+{{- $more := dict "helm.sh/chart" (include "connector.chart" .) "app.kubernetes.io/version" .Chart.AppVersion "app.kubernetes.io/managed-by" .Release.Service -}}
+{{- toYaml (merge $own $more .Values.commonLabels) -}}
+{{- end -}}
+
+{{/* Labels of a pod. The chart's version is none of them: a chart that changes nothing must not restart anything. */}}
+{{- define "connector.podLabels" -}}
+{{- toYaml (merge (include "connector.selectorLabels" . | fromYaml) .Values.podLabels .Values.commonLabels) -}}
+{{- end -}}
+
+{{- define "connector.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "connector.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "connector.image" -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+Every setting as its variable, a JSON object of texts: section and key make the name, so a new setting needs no template.
+toJson writes a number out, where quote would make 1.048576e+08 of 104857600. Null leaves the connector's own default.
+*/}}
+{{- define "connector.settings" -}}
+{{- $prefixes := dict "kafka" "KAFKA" "target" "TARGET" "coalesce" "COALESCE" "event" "EVENT" "retry" "RETRY" "deadLetter" "DEAD_LETTER" "quota" "QUOTA" "commit" "COMMIT" "shutdown" "SHUTDOWN" "ops" "OPS" "logging" "LOG" -}}
+{{- $settings := dict -}}
+{{- range $section, $prefix := $prefixes -}}
+{{- range $key, $value := (get $.Values $section | default dict) -}}
+{{- if not (kindIs "invalid" $value) -}}
+{{- $text := toJson $value -}}
+{{- if kindIs "string" $value -}}
+{{- $text = $value -}}
+{{- else if kindIs "slice" $value -}}
+{{- $text = join "," $value -}}
+{{- end -}}
+{{- $_ := set $settings (printf "%s_%s" $prefix (snakecase $key | upper)) $text -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $settings -}}
+{{- end -}}
+
+{{/* Those of the settings that are secret; further properties are when a name among them looks so to the connector. */}}
+{{- define "connector.secretSettings" -}}
+{{- $settings := include "connector.settings" . | fromJson -}}
+{{- $secret := pick $settings "KAFKA_SASL_PASSWORD" "KAFKA_SSL_KEY_PASSWORD" "TARGET_AUTH_TOKEN" -}}
+{{- range $name, $_ := .Values.kafka.properties -}}
+{{- if regexMatch "(?i)password|secret|key|token|jaas" $name -}}
+{{- $_ := set $secret "KAFKA_PROPERTIES" (get $settings "KAFKA_PROPERTIES") -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $secret -}}
+{{- end -}}
+
+{{- define "connector.plainSettings" -}}
+{{- $plain := include "connector.settings" . | fromJson -}}
+{{- range $name, $_ := (include "connector.secretSettings" . | fromJson) -}}
+{{- $_ := unset $plain $name -}}
+{{- end -}}
+{{- toJson $plain -}}
+{{- end -}}
+
+{{- define "connector.bootstrapServers" -}}
+{{- get (include "connector.settings" . | fromJson) "KAFKA_BOOTSTRAP_SERVERS" -}}
+{{- end -}}
+
+{{- define "connector.deadLetterTopic" -}}
+{{- if kindIs "invalid" .Values.kafka.deadLetterTopic -}}
+{{- printf "%s.dead-letter" .Values.kafka.groupId -}}
+{{- else -}}
+{{- .Values.kafka.deadLetterTopic -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "connector.quotaTopic" -}}
+{{- default (printf "%s.quota" .Values.kafka.groupId) .Values.quota.topic -}}
+{{- end -}}
+
+{{/* "true" when each pod is a static member. */}}
+{{- define "connector.staticMembership" -}}
+{{- if kindIs "invalid" .Values.workload.staticMembership -}}
+{{- eq .Values.workload.kind "StatefulSet" -}}
+{{- else -}}
+{{- .Values.workload.staticMembership -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "connector.terminationGracePeriodSeconds" -}}
+{{- $least := add (ceil .Values.shutdown.graceSeconds | int64) 5 -}}
+{{- $given := .Values.terminationGracePeriodSeconds -}}
+{{- if kindIs "invalid" $given -}}
+{{- add $least 10 -}}
+{{- else if lt (int64 $given) $least -}}
+{{- fail (printf "terminationGracePeriodSeconds: %v is less than shutdown.graceSeconds and 5 more, %d: the drain would be cut off by SIGKILL. Raise it, or leave it null" $given $least) -}}
+{{- else -}}
+{{- int64 $given -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Values that are each allowed but not together: better refused here than found in a pod that never gets ready. */}}
+{{- define "connector.validate" -}}
+{{- if and (eq .Values.workload.kind "Deployment") (eq (include "connector.staticMembership" .) "true") -}}
+{{- fail "workload.staticMembership: needs workload.kind StatefulSet: a Deployment's pods have no name that outlives them" -}}
+{{- end -}}
+{{- if has .Values.ops.host (list "127.0.0.1" "::1" "localhost") -}}
+{{- fail (printf "ops.host: at %s no probe reaches the connector; use 0.0.0.0 or ::" .Values.ops.host) -}}
+{{- end -}}
+{{- if and .Values.keda.enabled (gt (int64 .Values.keda.minReplicas) (int64 .Values.keda.maxReplicas)) -}}
+{{- fail (printf "keda.minReplicas: %d is above keda.maxReplicas, %d" (int64 .Values.keda.minReplicas) (int64 .Values.keda.maxReplicas)) -}}
+{{- end -}}
+{{- if and .Values.strimzi.enabled (not .Values.strimzi.cluster) -}}
+{{- fail "strimzi.cluster: needed with strimzi.enabled: the name of the Kafka cluster in Strimzi" -}}
+{{- end -}}
+{{- if and .Values.strimzi.enabled (gt (int64 .Values.strimzi.minInSyncReplicas) (int64 .Values.strimzi.replicas)) -}}
+{{- fail "strimzi.minInSyncReplicas: above strimzi.replicas no record could ever be written" -}}
+{{- end -}}
+{{- if and .Values.podMonitor.enabled .Values.serviceMonitor.enabled -}}
+{{- fail "serviceMonitor.enabled: podMonitor.enabled is set too, and every sample would be counted twice: set only one" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The same container for the connector, its init check and `helm test`: what passes there must hold here. */}}
+{{- define "connector.container" -}}
+image: {{ include "connector.image" . | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+envFrom:
+  - configMapRef:
+      name: {{ include "connector.fullname" . }}
+  {{- if include "connector.secretSettings" . | fromJson }}
+  - secretRef:
+      name: {{ include "connector.fullname" . }}
+  {{- end }}
+  {{- with .Values.secret.existingSecret }}
+  - secretRef:
+      name: {{ . }}
+  {{- end }}
+  {{- with .Values.extraEnvFrom }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with .Values.resources }}
+resources:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.securityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+volumeMounts:
+  - name: tmp
+    mountPath: /tmp
+  {{- with .Values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+
+{{/* What every pod of the release has. */}}
+{{- define "connector.pod" -}}
+serviceAccountName: {{ include "connector.serviceAccountName" . }}
+automountServiceAccountToken: false
+{{- /* A Service called "kafka" would inject KAFKA_PORT=tcp://… */}}
+enableServiceLinks: false
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.podSecurityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.hostAliases }}
+hostAliases:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.dnsConfig }}
+dnsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+volumes:
+  - name: tmp
+    emptyDir:
+      sizeLimit: 16Mi
+  {{- with .Values.extraVolumes }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+
+{{/* Of a Deployment and a StatefulSet alike. */}}
+{{- define "connector.podTemplate" -}}
+metadata:
+  annotations:
+    kubectl.kubernetes.io/default-container: connector
+    {{- /* A pod reads its variables once: a changed one has to make new pods. */}}
+    checksum/config: {{ include "connector.plainSettings" . | sha256sum }}
+    checksum/secret: {{ include "connector.secretSettings" . | sha256sum }}
+    {{- with .Values.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  labels:
+    {{- include "connector.podLabels" . | nindent 4 }}
+spec:
+  {{- include "connector.pod" . | nindent 2 }}
+  terminationGracePeriodSeconds: {{ include "connector.terminationGracePeriodSeconds" . }}
+  topologySpreadConstraints:
+    {{- $selector := dict "matchLabels" (include "connector.selectorLabels" . | fromYaml) }}
+    {{- $spread := .Values.topologySpreadConstraints }}
+    {{- if kindIs "invalid" $spread }}
+    {{- $spread = list (dict "maxSkew" 1 "topologyKey" "kubernetes.io/hostname" "whenUnsatisfiable" "ScheduleAnyway") }}
+    {{- end }}
+    {{- range $spread }}
+    - {{- toYaml (merge (deepCopy .) (dict "labelSelector" $selector)) | nindent 6 }}
+    {{- else }}
+    []
+    {{- end }}
+  {{- if or .Values.initContainers .Values.initCheck.enabled }}
+  initContainers:
+    {{- with .Values.initContainers }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+    {{- if .Values.initCheck.enabled }}
+    - name: check
+      args: [check]
+      {{- with .Values.extraEnv }}
+      env:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- include "connector.container" . | nindent 6 }}
+    {{- end }}
+  {{- end }}
+  containers:
+    - name: connector
+      args: [run]
+      {{- $static := eq (include "connector.staticMembership" .) "true" }}
+      {{- if or $static .Values.extraEnv }}
+      env:
+        {{- if $static }}
+        - name: KAFKA_GROUP_INSTANCE_ID
+          valueFrom:
+            fieldRef:
+              fieldPath: metadata.name
+        {{- end }}
+        {{- with .Values.extraEnv }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      {{- end }}
+      {{- include "connector.container" . | nindent 6 }}
+      ports:
+        - name: ops
+          containerPort: {{ .Values.ops.port }}
+          protocol: TCP
+      startupProbe:
+        httpGet:
+          path: /livez
+          port: ops
+        {{- toYaml .Values.startupProbe | nindent 8 }}
+      livenessProbe:
+        httpGet:
+          path: /livez
+          port: ops
+        {{- toYaml .Values.livenessProbe | nindent 8 }}
+      readinessProbe:
+        httpGet:
+          path: /readyz
+          port: ops
+        {{- toYaml .Values.readinessProbe | nindent 8 }}
+    {{- with .Values.sidecars }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end -}}
+
+{{/* The endpoint that a PodMonitor and a ServiceMonitor describe alike. */}}
+{{- define "connector.scrape" -}}
+- port: ops
+  path: /metrics
+  interval: {{ .interval }}
+  scrapeTimeout: {{ .scrapeTimeout }}
+  {{- with .relabelings }}
+  relabelings:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .metricRelabelings }}
+  metricRelabelings:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end -}}

@@ -1,0 +1,202 @@
+"""Every setting of the connector can be set by a value, and arrives as it was meant: checked by the real `load`."""
+
+import itertools
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector.settings import Settings, describe, json_schema, load
+from scripts.chart import NO_VALUE, SECTIONS, place
+from tests.support.chart import NEEDED, Chart, Objects
+from tests.support.chart_tools import CHART, ROOT
+
+SAMPLES: Mapping[str, Any] = {
+    "KAFKA_BOOTSTRAP_SERVERS": ["one:9092", "[2001:db8::1]:9093"],
+    "KAFKA_TOPICS": ["a.b", "c_d-1"],
+    "KAFKA_GROUP_ID": "another_group",
+    "KAFKA_SASL_USERNAME": 'user "#1"',
+    "KAFKA_SASL_PASSWORD": "p'a\"s\\s$(HOME) {{ .Values }} #é",
+    "KAFKA_SSL_CA_LOCATION": "/etc/ca 1.pem",
+    "KAFKA_SSL_CERTIFICATE_LOCATION": "/etc/certificate.pem",
+    "KAFKA_SSL_KEY_LOCATION": "/etc/key.pem",
+    "KAFKA_SSL_KEY_PASSWORD": "007",
+    "KAFKA_PROPERTIES": {"fetch.max.bytes": 104857600, "client.rack": "a<b>&", "socket.keepalive.enable": True},
+    "KAFKA_DEAD_LETTER_TOPIC": "letters",
+    "TARGET_CLIENT_CODE": "1234",
+    "TARGET_BASE_URL": "https://proxy.example.com:8443/{client_code}",
+    "TARGET_UPDATE_PATH": "/m2/{client_code}/profile/update",
+    "TARGET_AUTH_TOKEN": "abc.def-ghi~1==",
+    "TARGET_AUTH_TOKEN_FILE": "/etc/token",
+    "QUOTA_TOPIC": "spent",
+    "QUOTA_WINDOW_SECONDS": 60,
+    "QUOTA_HORIZON_SECONDS": 1800.5,
+    "OPS_HOST": "::",
+}
+"""A value other than the default for each setting that is a text, or that a bound alone does not test well."""
+
+AS_TEXT: Mapping[str, str] = {
+    "KAFKA_BOOTSTRAP_SERVERS": "one:9092,[2001:db8::1]:9093",
+    "KAFKA_TOPICS": "a.b,c_d-1",
+    "KAFKA_PROPERTIES": '{"fetch.max.bytes": 104857600, "client.rack": "a<b>&", "socket.keepalive.enable": true}',
+}
+"""Those of them that are no text in values.yaml, as somebody would write the variable."""
+
+COMPANIONS: Mapping[str, Any] = {
+    "KAFKA_SECURITY_PROTOCOL": "sasl_ssl",
+    "KAFKA_SASL_MECHANISM": "PLAIN",
+    "KAFKA_SASL_USERNAME": "somebody",
+    "KAFKA_SASL_PASSWORD": "password",
+    "KAFKA_SSL_CERTIFICATE_LOCATION": "/etc/certificate.pem",
+    "KAFKA_SSL_KEY_LOCATION": "/etc/key.pem",
+    "RETRY_MAX_SECONDS": 3600,
+}
+"""Settings that others need beside them to be legal."""
+
+VARIABLES = [doc.name for doc in describe() if doc.name not in NO_VALUE]
+
+
+def sample(variable: str) -> Any:
+    """Another value than the default, as somebody would write it into a values file."""
+    if variable in SAMPLES:
+        return SAMPLES[variable]
+    field = json_schema()["properties"][variable]
+    kind = field["type"][0] if isinstance(field["type"], list) else field["type"]
+    if choice := [value for value in field.get("enum", []) if value not in (None, field.get("default"))]:
+        return choice[-1]
+    if kind in ("integer", "number"):
+        # The largest is also the one most likely to be written as 1e+12.
+        return field["maximum"]
+    assert "const" in field or len(field.get("enum", [])) == 1, f"{variable} has no sample: add one"
+    return field.get("const", field.get("default"))
+
+
+def nested(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables as values of the chart."""
+    values: dict[str, Any] = {section: {} for section in SECTIONS.values()}
+    for name, value in variables.items():
+        section, key = place(name)
+        values[section][key] = value
+    return values
+
+
+def loaded(objects: Objects) -> Settings:
+    """The settings of the rendered environment, by the connector's own reading."""
+    return load(objects.environment())
+
+
+def effective(settings: Settings) -> dict[str, Any]:
+    """Every setting, and what follows from several of them or from whether they are set."""
+    follows = [name for name, member in vars(Settings).items() if isinstance(member, property)]
+    return {name: getattr(settings, name) for name in (*Settings.model_fields, *follows)}
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_a_value_arrives_as_the_setting_that_it_names(chart: Chart, variable: str) -> None:
+    """A key misspelt in the template, a number written as 1e+08, a list joined wrongly, a text that YAML bends."""
+    value = sample(variable)
+    wanted = {**COMPANIONS, **SAMPLES_NEEDED, variable: value}
+    objects = chart.render(values=nested(wanted))
+    direct = {name: AS_TEXT.get(name, str(given)) for name, given in wanted.items()}
+    direct["KAFKA_BOOTSTRAP_SERVERS"] = ",".join(as_list(wanted["KAFKA_BOOTSTRAP_SERVERS"]))
+    direct["KAFKA_TOPICS"] = ",".join(wanted["KAFKA_TOPICS"])
+    assert effective(loaded(objects)) == effective(load(direct))
+
+
+SAMPLES_NEEDED: Mapping[str, Any] = {
+    "KAFKA_BOOTSTRAP_SERVERS": "kafka:9092",
+    "KAFKA_TOPICS": ["profile-changes"],
+    "TARGET_CLIENT_CODE": "acmeinc",
+}
+
+
+def as_list(value: Any) -> list[str]:
+    """One server or several."""
+    return [value] if isinstance(value, str) else value
+
+
+def test_without_values_the_connectors_own_defaults_hold(chart: Chart) -> None:
+    """A default written twice would differ one day, and the page of the settings would be wrong in a cluster."""
+    objects = chart.render("minimal")
+    needed = {
+        "KAFKA_BOOTSTRAP_SERVERS": "kafka:9092",
+        "KAFKA_TOPICS": "profile-changes",
+        "TARGET_CLIENT_CODE": "acmeinc",
+    }
+    assert effective(loaded(objects)) == effective(load(needed))
+
+
+def test_what_the_issue_promises_is_enough(chart: Chart) -> None:
+    """Three `--set` and no file: the first thing that anybody types."""
+    sets = ["kafka.bootstrapServers=broker-1:9092", "kafka.topics={one,two}", "target.clientCode=acmeinc"]
+    assert loaded(chart.render(sets=sets)).kafka_topics == ("one", "two")
+
+
+@pytest.mark.parametrize("page", [ROOT / "docs" / "kubernetes.md", CHART / "README.md"], ids=lambda page: page.name)
+def test_the_install_command_of_the_docs_is_enough(chart: Chart, page: Path) -> None:
+    """It is copied as it stands, into a shell that has its own mind about braces."""
+    (command,) = re.findall(r"^helm install (?:.*\\\n)*.*$", page.read_text(), re.MULTILINE)
+    words = shlex.split(command)
+    sets = [word for before, word in itertools.pairwise(words) if before == "--set"]
+    assert words[:4] == ["helm", "install", "profiles", "helm/target-profile-connector"]
+    assert loaded(chart.render(sets=sets)).kafka_topics == ("profile-changes",)
+    assert all("'" in line for line in command.splitlines() if "{" in line)
+
+
+@pytest.mark.parametrize("number", ["104857600", "1099511627776", "1048576"])
+def test_a_large_number_stays_a_number_however_it_is_given(chart: Chart, number: str) -> None:
+    """`--set` brings an integer and a file a float, which a template that only quotes writes as 1.048576e+08."""
+    for objects in (
+        chart.render("minimal", sets=[f"coalesce.maxBytes={number}"]),
+        chart.render("minimal", values={"coalesce": {"maxBytes": int(number)}}),
+    ):
+        assert objects.environment()["COALESCE_MAX_BYTES"] == number
+
+
+@pytest.mark.parametrize("number", ["0.25", "11.57", "3600"])
+def test_a_number_with_a_fraction_can_be_set(chart: Chart, number: str) -> None:
+    """`--set` makes a text of it; a schema that takes only numbers would send everybody to a values file."""
+    settings = loaded(chart.render("minimal", sets=[f"coalesce.lingerSeconds={number}"]))
+    assert settings.coalesce_linger_seconds == float(number)
+
+
+def test_secrets_go_into_the_secret_and_nowhere_else(chart: Chart) -> None:
+    """A password in a ConfigMap is read by everybody who may list those; the model says what is secret."""
+    secrets = {doc.name for doc in describe() if doc.secret}
+    values = nested({**SAMPLES_NEEDED, **COMPANIONS, **{name: sample(name) for name in secrets}})
+    objects = chart.render(values=values)
+    assert set(objects.of("Secret")["data"]) == secrets
+    assert not secrets & set(objects.of("ConfigMap")["data"])
+    text = json.dumps([one for one in objects if one["kind"] != "Secret"])
+    for name in secrets:
+        assert json.dumps(sample(name)) not in text, name
+
+
+@pytest.mark.parametrize("name", ["sasl.oauthbearer.client.secret", "ssl.key.pem", "sasl.jaas.config", "x.PASSWORD"])
+def test_further_properties_are_secret_when_one_of_them_is(chart: Chart, name: str) -> None:
+    """The same names that the connector masks in its log must not lie open in a ConfigMap."""
+    objects = chart.render("minimal", values={"kafka": {"properties": {name: "hidden", "linger.ms": 5}}})
+    assert "KAFKA_PROPERTIES" not in objects.of("ConfigMap")["data"]
+    assert json.loads(objects.environment()["KAFKA_PROPERTIES"]) == {name: "hidden", "linger.ms": 5}
+
+
+def test_nothing_secret_makes_no_secret(chart: Chart) -> None:
+    """An empty Secret would be one more object to explain."""
+    assert "Secret" not in chart.render("minimal").kinds()
+
+
+@pytest.mark.parametrize("named", ["minimal", "everything", "statefulset"])
+def test_the_values_of_ci_are_settings_that_the_connector_takes(chart: Chart, named: str) -> None:
+    """They are what people copy from."""
+    assert loaded(chart.render(named)).target_client_code == NEEDED["target"]["clientCode"]
+
+
+def test_null_leaves_a_setting_to_the_connector(chart: Chart) -> None:
+    """`--set logging.format=null` has to take a variable away, and not to set it to a text."""
+    values = {"logging": {"format": "console"}}
+    assert chart.render("minimal", values=values).environment()["LOG_FORMAT"] == "console"
+    assert "LOG_FORMAT" not in chart.render("minimal", values=values, sets=["logging.format=null"]).environment()

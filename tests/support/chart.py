@@ -1,0 +1,139 @@
+"""The chart as its users meet it: rendered by the real helm, and read as the objects that a cluster would get."""
+
+import base64
+import json
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support.chart_tools import CHART, KUBERNETES, Tools
+
+Manifest = dict[str, Any]
+
+RELEASE = "x"
+NAMED = ("minimal", "everything", "statefulset")
+"""The values files of the chart's `ci` folder."""
+
+NEEDED: Mapping[str, Any] = {
+    "kafka": {"bootstrapServers": "kafka:9092", "topics": ["profile-changes"]},
+    "target": {"clientCode": "acmeinc"},
+}
+
+
+class Refused(Exception):
+    """Helm did not take the values; the text is what it said."""
+
+
+class Objects(list[Manifest]):
+    """What one rendering gave."""
+
+    def of(self, kind: str, name: str | None = None) -> Manifest:
+        """The one object of this kind (and name)."""
+        (found,) = [one for one in self if one["kind"] == kind and name in (None, one["metadata"]["name"])]
+        return found
+
+    def kinds(self) -> set[str]:
+        """All kinds in it."""
+        return {one["kind"] for one in self}
+
+    @property
+    def workload(self) -> Manifest:
+        """The Deployment or StatefulSet."""
+        (found,) = [one for one in self if one["kind"] in ("Deployment", "StatefulSet")]
+        return found
+
+    @property
+    def pod(self) -> Manifest:
+        """The spec of the connector's pods."""
+        spec: Manifest = self.workload["spec"]["template"]["spec"]
+        return spec
+
+    def container(self, name: str = "connector") -> Manifest:
+        """One container of the connector's pods, init containers included."""
+        every = [*self.pod["containers"], *self.pod.get("initContainers", [])]
+        found: list[Manifest] = [one for one in every if one["name"] == name]
+        (only,) = found
+        return only
+
+    def environment(self, pod: str = "x-target-profile-connector-0") -> dict[str, str]:
+        """What the connector's process would find, as the kubelet puts it together; sources outside are left out."""
+        found: dict[str, str] = {}
+        container = self.container()
+        for source in container["envFrom"]:
+            ((kind, reference),) = source.items()
+            for one in self:
+                if one["metadata"]["name"] == reference["name"]:
+                    if one["kind"] == "ConfigMap" and kind == "configMapRef":
+                        found |= one["data"]
+                    elif one["kind"] == "Secret" and kind == "secretRef":
+                        encoded = one.get("data", {}).items()
+                        found |= {name: base64.b64decode(text).decode() for name, text in encoded}
+                        found |= one.get("stringData", {})
+        for variable in container.get("env", []):
+            field = variable.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath")
+            found[variable["name"]] = pod if field == "metadata.name" else variable.get("value", "")
+        return found
+
+
+class Chart:
+    """The chart and the real helm. Nothing here needs a cluster."""
+
+    def __init__(self, tools: Tools, folder: Path) -> None:
+        """`folder` takes values files."""
+        self._helm = tools.helm
+        self._values = folder / "values.yaml"
+
+    def text(
+        self,
+        *named: str,
+        values: Mapping[str, Any] | None = None,
+        sets: Iterable[str] = (),
+        kubernetes: str = KUBERNETES[-1],
+        chart: Path = CHART,
+        release: str = RELEASE,
+    ) -> str:
+        """Render with the `ci` files of these names, then values, then `--set`. Raises `Refused`."""
+        # JSON is YAML, and a number goes the way that a values file's numbers go.
+        self._values.write_text(json.dumps(values or {}))
+        files = [*(str(chart / "ci" / f"{name}-values.yaml") for name in named), str(self._values)]
+        arguments = [part for file in files for part in ("--values", file)]
+        arguments += [part for text in sets for part in ("--set", text)]
+        return self.helm("template", release, str(chart), "--kube-version", kubernetes, *arguments)
+
+    def render(
+        self,
+        *named: str,
+        values: Mapping[str, Any] | None = None,
+        sets: Iterable[str] = (),
+        kubernetes: str = KUBERNETES[-1],
+        chart: Path = CHART,
+        release: str = RELEASE,
+    ) -> Objects:
+        """As `text`, read."""
+        text = self.text(*named, values=values, sets=sets, kubernetes=kubernetes, chart=chart, release=release)
+        return Objects(one for one in yaml.safe_load_all(text) if one)
+
+    def refusal(self, *sets: str) -> str:
+        """What helm says against these, on top of what is needed; it must say something."""
+        try:
+            self.text("minimal", sets=sets)
+        except Refused as refused:
+            return str(refused)
+        message = f"helm took {sets}"
+        raise AssertionError(message)
+
+    def helm(self, *arguments: str) -> str:
+        """Run it. Raises `Refused`."""
+        done = subprocess.run(
+            [self._helm, *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise Refused(done.stderr + done.stdout)
+        return done.stdout
