@@ -17,7 +17,7 @@ PYTEST = $(BIN)/python -m pytest
 WORKERS = -n auto --maxprocesses 4 --dist loadfile
 COVERAGE = --cov --cov-report=term-missing:skip-covered
 
-.PHONY: help demo test test-quick simulate chaos lint format bench chart test-chart test-image kafka lock clean
+.PHONY: help demo test test-quick simulate chaos lint format bench chart test-chart test-image kafka chromium pictures lock clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -26,11 +26,11 @@ help: ## what there is
 demo: $(RUNTIME) $(PROJECT) ## the main job on embedded defaults, ending by itself with a reconciliation
 	$(BIN)/connector demo $(ARGS)
 
-test: $(DEV) $(PROJECT) kafka ## every test, with the real Kafka broker and with coverage
+test: $(DEV) $(PROJECT) kafka chromium ## every test, with the real Kafka broker and with coverage
 	$(PYTEST) $(WORKERS) $(COVERAGE) $(ARGS)
 
-test-quick: $(DEV) $(PROJECT) ## the tests that need no real broker
-	$(PYTEST) -m "not integration and not e2e" $(ARGS)
+test-quick: $(DEV) $(PROJECT) ## the tests that need no real broker and no browser
+	$(PYTEST) -m "not integration and not e2e and not browser" $(ARGS)
 
 simulate: $(DEV) $(PROJECT) ## the pipeline in random worlds; SEEDS=5000 for more, a failing one prints itself
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
@@ -68,6 +68,13 @@ bench: $(DEV) $(PROJECT) kafka ## the measurements that the README quotes
 
 kafka: $(DEV) ## fetch the real Kafka broker that tests run
 	$(BIN)/python -m tests.support.kafka
+
+# What is missing here is a loud skip on a laptop; where CI is set, the tests fail by it.
+chromium: ## install the browser that tests look at the status page with
+	@scripts/need "command -v chromedriver" chromium chromium-driver || true
+
+pictures: $(DEV) $(PROJECT) chromium ## draw the pictures of the status page in docs/ anew
+	$(BIN)/python -m tests.browser docs
 
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 

@@ -1,12 +1,15 @@
 """The composition root: from settings to a running connector; nothing else joins the rooms."""
 
 import asyncio
+import heapq
+import math
 import os
 import random
 import signal
 import socket
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -26,6 +29,7 @@ from connector.kafka.ledger_topic import LedgerTopic
 from connector.ops.health import Beats, livez, readyz
 from connector.ops.logs import learn
 from connector.ops.metrics import Metrics, Snapshot
+from connector.ops.problems import RECENT
 from connector.ops.server import OpsServer
 from connector.ops.tracing import tracing
 from connector.pipeline import Pipeline, PipelineConfig
@@ -45,6 +49,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 BAD_SETTINGS = "settings_refused"
 BEAT_SECONDS = 1.0
 """How often the loop shows that it comes round."""
+MOST_PARTITIONS = 200
+"""Partitions that the status names: it is fetched every few seconds, and one replica may own thousands."""
 
 
 class Service:
@@ -167,10 +173,16 @@ class Service:
         """What it does now, for a person: the same numbers as the metrics, in words."""
         now = self.snapshot()
         tally = now.tally
+        pipeline = self.pipeline
+        circuit, gate = pipeline.circuit, pipeline.gate
+        beats = self._beats()
         return {
             "version": __version__,
+            "replica": socket.gethostname(),
+            "time": round(time.time(), 3),
             "uptime_seconds": round(time.time() - self._started_at),
-            "draining": self.pipeline.draining,
+            "health": {"livez": livez(beats, time.monotonic()).reasons, "readyz": readyz(beats).reasons},
+            "draining": pipeline.draining,
             "events": {
                 "consumed": tally.events_consumed,
                 "pending": now.events_pending,
@@ -186,23 +198,40 @@ class Service:
             "event_age_seconds": {
                 f"p{percent}": tally.event_age_seconds.quantile(percent / 100) for percent in (50, 95, 99)
             },
-            "circuit": {"open": now.circuit_open, "reason": self.pipeline.circuit.reason},
-            "slots": self.pipeline.gate.concurrency.slots,
+            "circuit": {
+                "open": now.circuit_open,
+                "reason": circuit.reason,
+                "open_seconds": (
+                    round(asyncio.get_running_loop().time() - circuit.opened_at, 1) if now.circuit_open else None
+                ),
+            },
+            "slots": gate.concurrency.slots,
+            "rate_per_second": _finite(gate.rate.per_second),
+            "lease_seconds": _finite(gate.lease.left(_awake())),
             "paused": now.paused,
-            "quota": None if self.pipeline.quota is None else self.pipeline.quota.status(),
-            "partitions": [
-                {
-                    "topic": name.topic,
-                    "partition": name.partition,
-                    "position": tracker.position,
-                    "committable": tracker.committable,
-                    "committed": tracker.committed.offset,
-                    "lag": now.consumer_lag.get((name.topic, name.partition)),
-                }
-                for name, tracker in sorted(self.pipeline.assigned_partitions.items())
-            ],
+            "quota": None if pipeline.quota is None else pipeline.quota.status(),
+            "lag": sum(now.consumer_lag.values()) if now.consumer_lag else None,
+            "partitions_assigned": now.partitions_assigned,
+            "partitions": self._partitions(now.consumer_lag),
+            "problems": [asdict(problem) for problem in RECENT.newest_first()],
             "settings": masked(self._settings),
         }
+
+    def _partitions(self, lag: Mapping[tuple[str, int], int]) -> list[Mapping[str, object]]:
+        """By name; those that are furthest behind, when there are too many to name."""
+        owned = self.pipeline.assigned_partitions
+        names = heapq.nlargest(MOST_PARTITIONS, owned, key=lambda name: lag.get(name, math.inf))
+        return [
+            {
+                "topic": name.topic,
+                "partition": name.partition,
+                "position": owned[name].position,
+                "committable": owned[name].committable,
+                "committed": owned[name].committed.offset,
+                "lag": lag.get(name),
+            }
+            for name in sorted(names)
+        ]
 
     async def _beat(self) -> None:
         while True:
@@ -315,6 +344,11 @@ def _pipeline(settings: Settings) -> PipelineConfig:
 
 _awake = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 """Seconds by a clock that runs on while the machine sleeps, where there is one."""
+
+
+def _finite(number: float) -> float | None:
+    """As JSON can hold it."""
+    return round(number, 1) if math.isfinite(number) else None
 
 
 def token_source(settings: Settings) -> TokenSource | None:

@@ -4,11 +4,14 @@ import os
 import sys
 import uuid
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from tests.support.browser import Browser, NoBrowser
+from tests.support.browser import chromium as start_chromium
 from tests.support.kafka.broker import KafkaBroker
 from tests.support.kafka.fetch import Distribution, Unavailable
 from tests.support.kafka.prepare import obtain
@@ -26,6 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "distribution" in getattr(item, "fixturenames", ()):
             item.add_marker("integration")
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
         if "e2e" in item.path.parts:
             item.add_marker("e2e")
 
@@ -95,3 +100,16 @@ def _started(distribution: Distribution, folder: Path) -> Iterator[KafkaBroker]:
         yield broker
     finally:
         broker.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The one browser of the session; without it the test is skipped, and in CI the run fails."""
+    with ExitStack() as ending:
+        try:
+            browser = ending.enter_context(start_chromium())
+        except NoBrowser as problem:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip(f"NOT RUN, no browser: {problem}")
+        yield browser

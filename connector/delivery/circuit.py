@@ -58,6 +58,7 @@ class Circuit:
         "_unreached",
         "_visitors",
         "is_doubtful",
+        "opened_at",
         "reason",
         "successes",
     )
@@ -65,6 +66,8 @@ class Circuit:
     def __init__(self) -> None:
         self.reason = ""
         """Why it is open; empty when it is closed."""
+        self.opened_at = -math.inf
+        """When it opened last, also while it is closed."""
         self.is_doubtful = False
         """Open by plain 500s, which may as well be the fault of all the updates that got them."""
         self.successes = 0
@@ -178,6 +181,7 @@ class Circuit:
         refused = first and answer.verdict is Verdict.UNAUTHORIZED
         if not outage and not refused:
             return None
+        self.opened_at = now
         self._schedule_probe(answer, now, now)
         return Shift.OPENED
 

@@ -24,6 +24,11 @@ class Rate:
         """Change the rate, for the send that waits too: an hour's wait must not outlive the reason for it."""
         self._interval = 1.0 / per_second if per_second > 0 else math.inf
 
+    @property
+    def per_second(self) -> float:
+        """The rate; `inf`: no limit."""
+        return 1.0 / self._interval if self._interval else math.inf
+
     def wait(self, now: float) -> float:
         """Seconds until the next send may go; 0 or less: now."""
         if self._interval == math.inf:

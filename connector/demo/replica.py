@@ -78,9 +78,12 @@ class Replica:
         """What `/status` says; None while it does not answer."""
         if not self._port:
             self._port = self._find_port()
-        if not self._port:
-            return None
-        return await asyncio.to_thread(_get, f"http://127.0.0.1:{self._port}/status")
+        return await asyncio.to_thread(_get, f"{self.page}status") if self.page else None
+
+    @property
+    def page(self) -> str:
+        """Where its status page is; empty until it was asked for its status and could be."""
+        return f"http://127.0.0.1:{self._port}/" if self._port else ""
 
     def _find_port(self) -> int:
         with self.log.open("rb") as log:

@@ -106,8 +106,12 @@ async def _flow(
     step = max(1, round(config.events / LOAD_SECONDS * TICK))
     ready, killed = False, False
     moved, progress = time.monotonic(), (-1, -1)
+    page = ""
     while True:
         status = await replica.status()
+        if status is not None and page != replica.page:
+            page = replica.page
+            view.say(f"watch it in a browser, while it runs: {page}")
         if status is not None and status["partitions"]:
             ready, run.known = True, status
         settled = _settled(status)

@@ -15,6 +15,7 @@ from structlog.types import Processor
 
 from connector.ops.events import name_unlisted
 from connector.ops.failures import current, describe, places
+from connector.ops.problems import RECENT
 from connector.ops.redact import Redactor, VisitorIds
 from connector.ops.repeats import Repeats
 
@@ -105,8 +106,10 @@ def configure(
         # JSON is UTF-8 whatever the locale says, and an odd character must never cost the line.
         stream.reconfigure(encoding="utf-8" if fmt == "json" else None, errors="backslashreplace")
     _OUTPUT.redirect(stream)
+    secrets = tuple(secrets)
     redactor = Redactor(visitor_ids, secrets)
-    last: list[Processor] = [redactor, _json if fmt == "json" else _Console(colors=stream.isatty())]
+    RECENT.begin(Redactor(VisitorIds.OMIT, secrets), redactor)
+    last: list[Processor] = [RECENT, redactor, _json if fmt == "json" else _Console(colors=stream.isatty())]
     _PROCESSORS[:] = [name_unlisted, structlog.processors.add_log_level, _TIMESTAMP, _exceptions, *last]
     structlog.configure(
         processors=_PROCESSORS,

@@ -55,6 +55,13 @@ def test_every_module_is_inside_and_nothing_else(wheel: Path) -> None:
     assert not [name for name in inside if "__pycache__" in name]
 
 
+def test_the_status_page_is_inside(wheel: Path) -> None:
+    """It is no Python, so a build that takes only modules would leave an ops port that fails at import."""
+    folder = ROOT / "connector" / "ops" / "page"
+    for part in [path for path in folder.iterdir() if path.suffix in (".html", ".css", ".js")]:
+        assert read(wheel, f"connector/ops/page/{part.name}") == part.read_bytes()
+
+
 def test_it_has_the_command_the_licence_and_its_needs(wheel: Path) -> None:
     """Its metadata is what an installer, an index and an auditor read."""
     assert read(wheel, "entry_points.txt").decode().split() == [

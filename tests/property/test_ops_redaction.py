@@ -1,17 +1,20 @@
 """No caller is trusted with secrets, so the promise is tested against lines that nobody would think of writing."""
 
+import hashlib
 import json
 import logging
 import warnings
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connector.events.change import Change, Visitor
 from connector.ops.logs import VisitorIds, learn
+from connector.ops.problems import RECENT
 from connector.ops.redact import Redactor
 from tests.support.captured_logs import captured_logs
 
@@ -96,6 +99,21 @@ def test_no_field_of_any_shape_brings_a_secret_or_a_visitor_into_a_line(
         structlog.get_logger().warning("kafka_error", **event_fields)
         (line,) = logs.lines
         assert_tells_nothing(logs.text, line)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(event_fields=fields, message=texts, remedy=values, mode=st.sampled_from(VisitorIds))
+def test_nothing_that_is_logged_brings_a_secret_or_a_visitor_into_the_status(
+    event_fields: dict[str, Any], message: str, remedy: Any, mode: VisitorIds
+) -> None:
+    """The page shows the last problems to whoever reaches the port: no visitor there, whatever the log may hold."""
+    with captured_logs(secrets=[SECRET], visitor_ids=mode):
+        structlog.get_logger().warning("kafka_error", **{**event_fields, "remedy": remedy})
+        structlog.get_logger().error("update_rejected", visitor=VISITOR, reason=message, topic=message)
+        logging.getLogger("lib").error("%s %s", message, message)
+        shown = msgspec.json.encode(RECENT.newest_first()).decode()
+    assert_tells_nothing(shown, {"problems": json.loads(shown)})
+    assert hashlib.sha256(IDENTITY.encode()).hexdigest()[:16] not in shown
 
 
 @settings(max_examples=150)

@@ -179,7 +179,7 @@ class Connector(Program):
         """Every sample of the contract's metrics, of one scrape, by its name with labels as it is written."""
         status, body = self.get("/metrics")
         assert status == 200
-        return {name: float(number) for name, number in _SAMPLE.findall(body.decode())}
+        return samples(body)
 
     def status(self) -> dict[str, Any]:
         """What `/status` says."""
@@ -267,6 +267,11 @@ def environment(bootstrap: str, topic: str, target: str, **others: str | float) 
     if others.get("KAFKA_GROUP_PROTOCOL", "classic") == "classic":
         usual["KAFKA_PROPERTIES"] = '{"session.timeout.ms": 6000, "heartbeat.interval.ms": 300}'
     return {name: str(value) for name, value in {**usual, **others}.items()}
+
+
+def samples(body: bytes) -> dict[str, float]:
+    """Every sample of the contract's metrics in the answer to a scrape."""
+    return {name: float(number) for name, number in _SAMPLE.findall(body.decode())}
 
 
 def request(base: str, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:

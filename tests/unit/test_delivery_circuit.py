@@ -96,6 +96,19 @@ def test_an_answer_between_makes_it_reached() -> None:
         assert _answer(circuit, 1, DOWN if turn % 7 == 0 else UNREACHED, first=turn == 0) is None
 
 
+def test_an_outage_counts_from_its_opening() -> None:
+    """A probe that fails must not make a long outage look new."""
+    circuit = Circuit()
+    for number in range(FAILURES_TO_OPEN):
+        _answer(circuit, number, DOWN, 100.0 + number)
+    opened_at = 100.0 + FAILURES_TO_OPEN - 1
+    assert circuit.opened_at == opened_at
+    for turn in range(1, 50):
+        _answer(circuit, 0, DOWN, 200.0 + PROBE_SECONDS * turn, first=False)
+    assert circuit.is_open
+    assert circuit.opened_at == opened_at
+
+
 def test_a_refused_token_opens_it_at_once() -> None:
     """A 401 is hardly ever one visitor's fault; counting to eight would waste calls and attempts."""
     assert _answer(Circuit(), 1, DENIED) is Shift.OPENED

@@ -42,6 +42,12 @@ def test_timers_that_fire_late_lose_nothing(per_second: float) -> None:
     assert len(sent) <= per_second * 10 * 1.01 + 1 + per_second * BURST_SECONDS
 
 
+def test_it_says_its_rate() -> None:
+    """A replica's share of the group's rate, with its two ends: no limit, and nothing may go."""
+    assert [Rate(each).per_second for each in (0.25, 200.0, math.inf)] == [0.25, 200.0, math.inf]
+    assert Rate(0.0).per_second == 0.0
+
+
 def test_an_idle_hour_saves_nothing_up() -> None:
     """After idleness the burst is 10 ms' worth and no more; a bucket that fills would flood the endpoint."""
     rate = Rate(200.0)

@@ -58,7 +58,9 @@ def test_it_is_found_at_each_start_killed_and_stopped(tmp_path: Path) -> None:
             replica.kill()
             assert replica.ended == -9
             assert await replica.status() is None
+            assert replica.page == f"http://127.0.0.1:{ports(replica.log)[0]}/"
             replica.start()
+            assert replica.page == ""
             # Until the new process has said its port there is none to ask, though the log has one.
             assert await replica.status() is None
             assert (await answered(replica))["uptime_seconds"] < 30

@@ -12,18 +12,20 @@ from gzip import decompress as gunzip
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 from confluent_kafka import Producer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from connector import __version__
+from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
 from connector.delivery.tally import Done
 from connector.errors import Fatal
 from connector.sandbox.broker import EmbeddedBroker
 from connector.sandbox.fault_text import parse_fault
 from connector.sandbox.server import SandboxConfig, SandboxTarget
-from connector.service import Service, serve
+from connector.service import MOST_PARTITIONS, Service, serve
 from connector.settings import Settings, load
 from tests.support.captured_logs import captured_logs
 from tests.support.process import request
@@ -124,7 +126,7 @@ def test_the_numbers_add_up_at_every_moment_and_at_the_end() -> None:
             assert 0 < told["event_age_seconds"]["p50"] <= told["event_age_seconds"]["p99"]
             assert sum(p["position"] for p in told["partitions"] if p["position"] > 0) == 502
             assert {p["lag"] for p in told["partitions"]} <= {0, None}
-            assert told["circuit"] == {"open": False, "reason": ""}
+            assert told["circuit"] == {"open": False, "reason": "", "open_seconds": None}
             assert (await asyncio.to_thread(ask, service, "/readyz"))[0] == 200
             assert (await asyncio.to_thread(ask, service, "/livez"))[0] == 200
             _, text = await asyncio.to_thread(ask, service, "/metrics")
@@ -177,6 +179,71 @@ def test_before_the_start_everything_is_zero_and_nothing_is_ready() -> None:
         told = json.dumps(service.status())
         assert "very-hush-hush" not in told
         assert json.loads(told)["event_age_seconds"] == {"p50": None, "p95": None, "p99": None}
+
+    asyncio.run(scenario())
+
+
+def test_the_status_stays_small_with_many_partitions() -> None:
+    """It is fetched every two seconds by each open page: it names those that are furthest behind, and counts all."""
+
+    async def scenario() -> None:
+        service = Service(settings())
+        names = [TopicPartition(f"{'t' * 240}-{number % 3}", number) for number in range(5_000)]
+        with captured_logs(level="warning"):
+            service.pipeline.assigned(dict.fromkeys(names, OffsetAndMetadata(10**12)))
+            service.pipeline.ends({name: 10**12 + name.partition for name in names[1:]})
+            told: Any = service.status()
+        shown = told["partitions"]
+        assert (told["partitions_assigned"], told["lag"]) == (5_000, sum(range(1, 5_000)))
+        assert len(shown) == MOST_PARTITIONS
+        assert shown == sorted(shown, key=lambda each: (each["topic"], each["partition"]))
+        behind = [each["lag"] for each in shown if each["lag"] is not None]
+        # What is not known may be the worst.
+        assert sorted(behind) == list(range(5_000 - MOST_PARTITIONS + 1, 5_000))
+        assert len(msgspec.json.encode(told)) < 128 * 1024
+
+    asyncio.run(scenario())
+
+
+def test_the_status_holds_only_what_json_can_hold() -> None:
+    """Infinity is a lease before the first contact and a rate without a limit; a browser would refuse the answer."""
+
+    async def scenario() -> None:
+        service = Service(settings(TARGET_MAX_UPDATES_PER_SECOND="0"))
+        service.pipeline.counted({"events": 1})
+        with captured_logs(level="warning"):
+            service.pipeline.assigned({TopicPartition("events", 0): OffsetAndMetadata(-1)})
+        told = service.status()
+        assert json.loads(json.dumps(told, allow_nan=False))["version"] == told["version"]
+        assert (told["rate_per_second"], told["lease_seconds"], told["lag"], told["quota"]) == (None, None, None, None)
+        assert told["health"] == {
+            "livez": (), "readyz": ("the start is not over", "no Kafka broker has answered yet")
+        }  # fmt: skip
+
+    asyncio.run(scenario())
+
+
+def test_an_outage_shows_since_when_and_among_the_problems() -> None:
+    """The first two questions at night: since when, and what does it say."""
+
+    async def scenario() -> None:
+        async with parts("status=502") as (broker, target):
+            with captured_logs():
+                service = Service(settings(broker.bootstrap, target.url, TARGET_AUTH_TOKEN="very-hush-hush"))
+                stop = asyncio.Event()
+                running = asyncio.create_task(service.run(stop))
+                began = time.monotonic()
+                produce(broker, 40, 20)
+                await until(lambda: service.snapshot().circuit_open)
+                _, told = await asyncio.to_thread(ask, service, "/status")
+                assert told["circuit"]["reason"] == "unavailable"
+                assert 0 <= told["circuit"]["open_seconds"] <= time.monotonic() - began
+                assert abs(told["time"] - time.time()) < 30
+                problems = {problem["event"]: problem for problem in told["problems"]}
+                assert "502" in problems["circuit_opened"]["reason"]
+                assert problems["event_refused"]["place"].startswith("events/")
+                stop.set()
+                await running
 
     asyncio.run(scenario())
 
