@@ -327,10 +327,23 @@ def test_alerts_and_dashboard_go_in_as_they_are(chart: Chart, tmp_path: Path) ->
     group = {"name": "g", "rules": [{"alert": "A", "expr": "up == 0", "annotations": {"summary": "{{ $labels.pod }}"}}]}
     (own / "files" / "alerts.yaml").write_text(yaml.safe_dump({"groups": [group]}))
     (own / "files" / "dashboard.json").write_text('{"title": "{{pod}}", "big": 1.0e9}')
-    objects = chart.render("everything", chart=own)
+    objects = chart.render("everything", values={"prometheusRule": {"runbookUrl": ""}}, chart=own)
     assert objects.of("PrometheusRule")["spec"] == {"groups": [group]}
     (text,) = objects.of("ConfigMap", "x-target-profile-connector-dashboard")["data"].values()
     assert json.loads(text) == {"title": "{{pod}}", "big": 1.0e9}
+
+
+def test_each_alert_links_to_its_section_of_the_runbook(chart: Chart) -> None:
+    """At night nobody looks for a page; an anchor that is not there opens its top."""
+    page = (CHART.parents[1] / "docs" / "runbook.md").read_text()
+    anchors = {line.removeprefix("## ").lower() for line in page.splitlines() if line.startswith("## ")}
+    rules = [
+        rule for group in chart.render("everything").of("PrometheusRule")["spec"]["groups"] for rule in group["rules"]
+    ]
+    links = [rule["annotations"]["runbook_url"].partition("#") for rule in rules if "alert" in rule]
+    assert len(links) > 10
+    assert {base for base, _, _ in links} == {"https://wiki.example.com/target-profile-connector/runbook"}
+    assert {anchor for _, _, anchor in links} <= anchors
 
 
 def test_extra_objects_are_templates(chart: Chart) -> None:

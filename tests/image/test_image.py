@@ -60,6 +60,17 @@ def test_events_flow_and_the_sums_are_right(image: Image, kafka: KafkaBroker, tm
         sandbox.assert_no_rule_was_broken()
 
 
+def test_the_check_of_the_init_container_passes(image: Image, kafka: KafkaBroker, tmp_path: Path) -> None:
+    """It has no more rights than the connector, and must not fail where that would run."""
+    topic = kafka.unique_topic("image-check", 2)
+    with Sandbox(tmp_path) as sandbox:
+        settings = environment(kafka.bootstrap, topic, sandbox.url, KAFKA_DEAD_LETTER_TOPIC=f"{topic}-letters")
+        kafka.create_topic(f"{topic}-letters", 1)
+        with Container(image, tmp_path, settings, "check") as check:
+            assert check.wait() == 0, check.stdout
+            assert sandbox.stats()["requests"] == 0
+
+
 def test_bad_settings_end_it_with_the_code_that_says_so(image: Image, tmp_path: Path) -> None:
     """The entry point is the program itself, in exec form: its exit code and its line are what the cluster sees."""
     with Container(image, tmp_path, {"KAFKA_TOPICS": "a"}) as connector:
