@@ -150,7 +150,7 @@ def test_only_these_places_say_an_event_that_is_not_written_in_the_call() -> Non
         is_log = method in LEVELS and receiver.rpartition(".")[2] in LOGGERS
         if (is_log or called in {"self._say", "getattr(log, level)"}) and first_text(call) is None:
             places.add(place.partition(":")[0])
-    assert places == {"pipeline/pipeline.py", "pipeline/say.py", "service.py"}
+    assert places == {"pipeline/pipeline.py", "pipeline/say.py", "service/service.py"}
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=lambda event: event.name)

@@ -1,0 +1,113 @@
+"""From the settings to what each room has to know of them; the commands that look from outside use the same."""
+
+import socket
+import time
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from connector.delivery.coalescer import Order
+from connector.delivery.retry import RetryPolicy
+from connector.errors import Fatal
+from connector.events import RULES
+from connector.kafka.config import KafkaConfig
+from connector.kafka.ledger_topic import LedgerTopic
+from connector.ops.logs import learn
+from connector.pipeline import PipelineConfig
+from connector.quota.terms import Terms
+from connector.settings import Settings
+from connector.target.token import FileToken, FixedToken, Reload, TokenError, TokenSource
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+def kafka_config(settings: Settings) -> KafkaConfig:
+    """What the Kafka room has to know; the commands that look at the cluster use the same."""
+    return KafkaConfig(
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        topics=tuple(settings.kafka_topics),
+        group_id=settings.kafka_group_id,
+        group_protocol=settings.kafka_group_protocol,
+        group_instance_id=settings.kafka_group_instance_id,
+        auto_offset_reset=settings.kafka_auto_offset_reset,
+        dead_letter_topic=settings.dead_letter_topic or "",
+        security=settings.security(),
+        properties=settings.properties(),
+        request_timeout=settings.target_timeout_seconds,
+    )
+
+
+def quota_terms(settings: Settings) -> Terms | None:
+    """The quota; None: there is none."""
+    if not settings.quota_updates:
+        return None
+    return Terms(
+        limit=settings.quota_updates,
+        window=settings.quota_window_seconds,
+        horizon=settings.quota_horizon,
+        request_timeout=settings.target_timeout_seconds,
+    )
+
+
+def ledger_topic(name: str, terms: Terms) -> LedgerTopic:
+    """What the ledger's topic has to be for such a quota."""
+    return LedgerTopic(name, terms.window, terms.counted)
+
+
+def pipeline_config(settings: Settings) -> PipelineConfig:
+    """What the pipeline has to know."""
+    return PipelineConfig(
+        retry=RetryPolicy(
+            initial=settings.retry_initial_seconds,
+            maximum=settings.retry_max_seconds,
+            max_attempts=settings.retry_max_attempts,
+        ),
+        linger=settings.coalesce_linger_seconds,
+        order=Order(settings.coalesce_order),
+        rules=f"{settings.event_format} {RULES} {settings.event_nulls}",
+        max_visitors=settings.coalesce_max_visitors,
+        max_bytes=settings.coalesce_max_bytes,
+        max_in_flight=settings.target_max_in_flight,
+        updates_per_second=settings.target_max_updates_per_second,
+        accept_unconfirmed=settings.target_unconfirmed_success == "accept",
+        commit_interval=settings.commit_interval_seconds,
+        shutdown_grace=settings.shutdown_grace_seconds,
+        request_timeout=settings.target_timeout_seconds,
+        static_member=settings.kafka_group_instance_id is not None,
+        max_dead_letters_in_a_row=settings.dead_letter_max_consecutive,
+        max_dead_letter_ratio=settings.dead_letter_max_ratio,
+        quota=quota_terms(settings),
+        name=settings.kafka_group_instance_id or socket.gethostname(),
+    )
+
+
+awake = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+"""Seconds by a clock that runs on while the machine sleeps, where there is one."""
+
+
+def token_source(settings: Settings) -> TokenSource | None:
+    """The bearer token, if one is set. Raises Fatal when it cannot be used."""
+    try:
+        if settings.target_auth_token is not None:
+            return FixedToken(settings.target_auth_token.get_secret_value())
+        if settings.target_auth_token_file is not None:
+            return _file_token(settings.target_auth_token_file)
+    except TokenError as error:
+        raise Fatal(event="token_unreadable", remedy=f"{error}; mend TARGET_AUTH_TOKEN or its file") from error
+    return None
+
+
+def _file_token(path: Path) -> FileToken:
+    """Make it so that each token is known to the logs before it is sent for the first time."""
+
+    def reloaded(reload: Reload) -> None:
+        if reload.problem:
+            log.warning("token_unreadable", reason=reload.problem)
+        else:
+            learn(source.current())
+            log.info("token_reloaded")
+
+    source = FileToken(path, time.monotonic, reloaded)
+    learn(source.current())
+    return source

@@ -1,0 +1,183 @@
+"""One replica: every edge opened, the pipeline run, signals heard, everything closed."""
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import Mapping
+from urllib.parse import unquote, urlsplit
+
+import structlog
+
+from connector import __version__
+from connector.errors import Fatal
+from connector.events import JsonDecoder, Nulls
+from connector.kafka.consumer import ConsumerThread
+from connector.kafka.dead_letters import KafkaDeadLetters
+from connector.kafka.ledger import KafkaLedger
+from connector.ops.health import Beats, livez, readyz
+from connector.ops.logs import learn
+from connector.ops.metrics import Metrics, Snapshot
+from connector.ops.server import OpsServer
+from connector.ops.tracing import tracing
+from connector.pipeline import Pipeline
+from connector.pipeline.edges import Observer
+from connector.pipeline.life import Life
+from connector.pipeline.say import Say
+from connector.service.parts import awake, kafka_config, ledger_topic, pipeline_config, quota_terms, token_source
+from connector.service.status import snapshot, status
+from connector.settings import Settings, masked
+from connector.target.endpoint import EndpointError, endpoint
+from connector.target.proxy import ProxyError, proxy_for
+from connector.target.render import Method, Renderer
+from connector.target.sender import HttpSender, SenderConfig
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+BAD_SETTINGS = "settings_refused"
+BEAT_SECONDS = 1.0
+"""How often the loop shows that it comes round."""
+
+
+class Service:
+    """One replica: the pipeline with its edges, and the ops port beside it."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Join everything; nothing is opened yet. Raises Fatal when a token, an address or a proxy cannot be used."""
+        self._settings = settings
+        kafka = kafka_config(settings)
+        try:
+            where = endpoint(settings.target_base_url, settings.target_update_path, settings.target_client_code)
+            proxy = proxy_for(where.origin)
+        except (EndpointError, ProxyError) as error:
+            raise Fatal(BAD_SETTINGS, str(error)) from error
+        if proxy is not None and (password := urlsplit(proxy).password):
+            learn(unquote(password), lasting=True)
+        self._spans = tracing(os.environ, __version__)
+        observers: list[Observer] = [Life()] if settings.log_level == "debug" else []
+        if self._spans is not None:
+            observers.append(self._spans)
+        self._source = ConsumerThread(kafka)
+        self._say = Say(time.monotonic)
+        self._dead_letters = KafkaDeadLetters(kafka, self._say_delayed)
+        terms = quota_terms(settings)
+        self._sender = HttpSender(
+            SenderConfig(
+                origin=where.origin,
+                user_agent=f"target-profile-connector/{__version__}",
+                timeout_seconds=settings.target_timeout_seconds,
+                max_connections=settings.target_max_in_flight,
+                token=token_source(settings),
+                proxy=proxy,
+            )
+        )
+        self.pipeline = Pipeline(
+            pipeline_config(settings),
+            decode=JsonDecoder(Nulls(settings.event_nulls)),
+            render=Renderer(where.path, Method(settings.target_method)),
+            source=self._source,
+            sender=self._sender,
+            dead_letters=self._dead_letters,
+            rng=random.Random(),
+            awake=awake,
+            ledger=None if terms is None else KafkaLedger(kafka, ledger_topic(settings.ledger_topic, terms)),
+            observers=observers,
+        )
+        self.ops = OpsServer(
+            settings.ops_host,
+            settings.ops_port,
+            livez=lambda: livez(self._beats(), time.monotonic()),
+            readyz=lambda: readyz(self._beats()),
+            metrics=Metrics(self.snapshot).render,
+            status=self.status,
+        )
+        self._loop_beat = time.monotonic()
+        self._started = False
+        self._started_at = time.time()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set and the drain is over; raises Fatal when going on would lose something."""
+        log.info("connector_started", version=__version__, settings=masked(self._settings))
+        beating = asyncio.create_task(self._beat())
+        await self.ops.start()
+        try:
+            async with self._sender:
+                preparing = asyncio.create_task(self._prepare_dead_letters())
+                self._started = True
+                try:
+                    await self.pipeline.run(stop)
+                finally:
+                    preparing.cancel()
+        finally:
+            await self._dead_letters.close()
+            await self.ops.stop()
+            beating.cancel()
+            if self._spans is not None:
+                self._spans.close()
+
+    async def _prepare_dead_letters(self) -> None:
+        """Say early that there is no topic for dead letters; it matters only when there is a letter."""
+        wrong = await self._dead_letters.prepare()
+        if wrong is not None:
+            log.warning("dead_letter_topic_unavailable", topic=self._settings.dead_letter_topic, reason=wrong.reason)
+
+    def _say_delayed(self, reason: str) -> None:
+        self._say("dead_letter_delayed", about=reason, topic=self._settings.dead_letter_topic, reason=reason)
+
+    def snapshot(self) -> Snapshot:
+        """What the metrics show."""
+        return snapshot(self.pipeline, self._settings, self._started_at)
+
+    def status(self) -> Mapping[str, object]:
+        """What the status page shows."""
+        return status(self.pipeline, self._settings, self.snapshot(), self._beats())
+
+    async def _beat(self) -> None:
+        while True:
+            self._loop_beat = time.monotonic()
+            await asyncio.sleep(BEAT_SECONDS)
+
+    def _beats(self) -> Beats:
+        return Beats(
+            thread=self._source.last_beat,
+            loop=self._loop_beat,
+            kafka_reached=self._source.reached,
+            draining=self.pipeline.draining,
+            started=self._started,
+        )
+
+
+async def serve(settings: Settings) -> int:
+    """Run one replica until a signal; returns the exit code. A second signal ends the drain at once, still safely."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    task: asyncio.Task[None] | None = None
+
+    def told() -> None:
+        nonlocal task
+        if not stop.is_set():
+            stop.set()
+        elif task is not None:
+            task.cancel()
+            task = None  # A third signal must not interrupt the last commit.
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told)
+    try:
+        running = task = asyncio.ensure_future(Service(settings).run(stop))
+        await running
+    except Fatal as fatal:
+        # Without the traceback: the remedy says it all, and the reader is an operator.
+        log.error(fatal.event, remedy=fatal.remedy)  # noqa: TRY400
+        code = 2 if fatal.event == BAD_SETTINGS else 1
+        log.error("connector_stopped", reason=fatal.event, exit_code=code)  # noqa: TRY400
+        return code
+    except asyncio.CancelledError:
+        log.warning("connector_stopped", reason="second signal", exit_code=1)
+        return 1
+    except Exception:
+        log.exception("connector_stopped", reason="unexpected error", exit_code=1)
+        return 1
+    log.info("connector_stopped", reason="signal", exit_code=0)
+    return 0

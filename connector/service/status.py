@@ -1,0 +1,119 @@
+"""What a replica does now, all of one moment: for Prometheus as numbers, for a person in words."""
+
+import asyncio
+import heapq
+import math
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from connector import __version__
+from connector.ops.health import Beats, livez, readyz
+from connector.ops.metrics import Snapshot
+from connector.ops.problems import RECENT
+from connector.pipeline import Pipeline
+from connector.service.parts import awake
+from connector.settings import Settings, masked
+
+MOST_PARTITIONS = 200
+"""Partitions that the status names: it is fetched every few seconds, and one replica may own thousands."""
+
+
+def snapshot(pipeline: Pipeline, settings: Settings, started_at: float) -> Snapshot:
+    """What the metrics show, all of one moment."""
+    uptime = time.time() - started_at
+    lease = pipeline.gate.lease
+    commit_age = lease.seconds - lease.left(awake()) if pipeline.assigned_partitions else 0.0
+    lag = {
+        (name.topic, name.partition): max(0, end - tracker.committable)
+        for name, end in pipeline.log_ends.items()
+        if (tracker := pipeline.assigned_partitions.get(name)) is not None and tracker.committable >= 0
+    }
+    return Snapshot(
+        tally=pipeline.tally,
+        events_pending=pipeline.events_pending,
+        updates_pending=pipeline.coalescer.waiting,
+        updates_in_flight=pipeline.gate.in_flight,
+        partitions_assigned=len(pipeline.assigned_partitions),
+        circuit_open=pipeline.circuit.is_open,
+        paused=pipeline.starved,
+        consumer_lag=lag,
+        quota_limit=settings.quota_updates,
+        quota_used=0 if pipeline.quota is None else pipeline.quota.used,
+        slots=pipeline.gate.concurrency.slots,
+        bytes_pending=pipeline.coalescer.size + pipeline.burial.size,
+        letters_pending=pipeline.burial.letters,
+        overdue_seconds=max(0.0, -pipeline.coalescer.due_in(asyncio.get_running_loop().time())),
+        commit_age_seconds=min(commit_age, uptime),
+        start_time_seconds=started_at,
+        version=__version__,
+    )
+
+
+def status(pipeline: Pipeline, settings: Settings, now: Snapshot, beats: Beats) -> Mapping[str, object]:
+    """What it does now, for a person: the same numbers as the metrics, in words."""
+    tally = now.tally
+    circuit, gate = pipeline.circuit, pipeline.gate
+    return {
+        "version": __version__,
+        "replica": socket.gethostname(),
+        "time": round(time.time(), 3),
+        "uptime_seconds": round(time.time() - now.start_time_seconds),
+        "health": {"livez": livez(beats, time.monotonic()).reasons, "readyz": readyz(beats).reasons},
+        "draining": pipeline.draining,
+        "events": {
+            "consumed": tally.events_consumed,
+            "pending": now.events_pending,
+            **{done.value: count for done, count in tally.events_done.items()},
+        },
+        "updates": {
+            "accepted": tally.updates_accepted,
+            "dead_lettered": tally.updates_dead_lettered,
+            "pending": now.updates_pending,
+            "in_flight": now.updates_in_flight,
+        },
+        "requests": {verdict.value: count for verdict, count in tally.requests.items()},
+        "event_age_seconds": {
+            f"p{percent}": tally.event_age_seconds.quantile(percent / 100) for percent in (50, 95, 99)
+        },
+        "circuit": {
+            "open": now.circuit_open,
+            "reason": circuit.reason,
+            "open_seconds": (
+                round(asyncio.get_running_loop().time() - circuit.opened_at, 1) if now.circuit_open else None
+            ),
+        },
+        "slots": gate.concurrency.slots,
+        "rate_per_second": _finite(gate.rate.per_second),
+        "lease_seconds": _finite(gate.lease.left(awake())),
+        "paused": now.paused,
+        "quota": None if pipeline.quota is None else pipeline.quota.status(),
+        "lag": sum(now.consumer_lag.values()) if now.consumer_lag else None,
+        "partitions_assigned": now.partitions_assigned,
+        "partitions": _partitions(pipeline, now.consumer_lag),
+        "problems": [asdict(problem) for problem in RECENT.newest_first()],
+        "settings": masked(settings),
+    }
+
+
+def _partitions(pipeline: Pipeline, lag: Mapping[tuple[str, int], int]) -> list[Mapping[str, object]]:
+    """By name; those that are furthest behind, when there are too many to name."""
+    owned = pipeline.assigned_partitions
+    names = heapq.nlargest(MOST_PARTITIONS, owned, key=lambda name: lag.get(name, math.inf))
+    return [
+        {
+            "topic": name.topic,
+            "partition": name.partition,
+            "position": owned[name].position,
+            "committable": owned[name].committable,
+            "committed": owned[name].committed.offset,
+            "lag": lag.get(name),
+        }
+        for name in sorted(names)
+    ]
+
+
+def _finite(number: float) -> float | None:
+    """As JSON can hold it."""
+    return round(number, 1) if math.isfinite(number) else None
