@@ -17,11 +17,11 @@ PYTEST = $(BIN)/python -m pytest
 WORKERS = -n auto --maxprocesses 4 --dist loadfile
 COVERAGE = --cov --cov-report=term-missing:skip-covered
 
-.PHONY: help demo test test-quick simulate chaos lint format bench chart test-chart test-image kafka chromium pictures lock clean
+.PHONY: help demo test test-quick simulate chaos lint format bench chart test-chart test-image test-cluster kafka chromium pictures lock clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: $(RUNTIME) $(PROJECT) ## the main job on embedded defaults, ending by itself with a reconciliation
 	$(BIN)/connector demo $(ARGS)
@@ -56,6 +56,14 @@ test-chart: $(DEV) $(PROJECT) $(JUDGES) ## the Helm chart before helm, kubeconfo
 test-image: $(DEV) $(PROJECT) kafka ## build the image and run it without rights against the real broker (root, Debian)
 	scripts/need "command -v buildah && command -v runc && command -v debootstrap" buildah runc debootstrap
 	$(PYTEST) tests/image $(ARGS)
+
+test-cluster: $(DEV) $(PROJECT) $(JUDGES) kafka ## the release on a real Kubernetes, built once in a quarter of an hour (root, Debian)
+	@test "$$(uname)" = Linux -a "$$(id -u)" = 0 || { echo "make test-cluster needs root on a Debian machine" >&2; exit 1; }
+	scripts/need "command -v buildah && command -v runc && command -v debootstrap" buildah runc debootstrap
+	scripts/need "command -v etcd && command -v containerd && test -x /usr/lib/cni/bridge" etcd-server containerd containernetworking-plugins
+	$(BIN)/python -m tests.support.chart_tools
+	$(BIN)/python -m tests.support.kubernetes.build
+	$(PYTEST) --exitfirst tests/cluster $(ARGS)
 
 format: $(DEV) ## rewrite the code in the one format
 	$(BIN)/ruff check --fix-only --quiet .

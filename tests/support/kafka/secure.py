@@ -28,13 +28,7 @@ class SecureBroker(KafkaBroker):
         authority = trustme.CA()
         self.authority = folder / "ca.pem"
         authority.cert_pem.write_to_path(self.authority)
-        certificate = authority.issue_cert("localhost", "127.0.0.1")
-        # The broker reads PKCS 8 only, which is not what trustme writes.
-        key = load_pem_private_key(certificate.private_key_pem.bytes(), None)
-        store = folder / "server.pem"
-        store.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        with store.open("ab") as file:
-            file.writelines(blob.bytes() for blob in certificate.cert_chain_pems)
+        store = key_store(authority, folder, "localhost", "127.0.0.1")
         (port,) = free_ports(1)
         self.secure = f"localhost:{port}"
         login = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
@@ -62,3 +56,15 @@ class SecureBroker(KafkaBroker):
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
         for made in admin.create_acls(bindings).values():
             made.result(ANSWER_SECONDS)
+
+
+def key_store(authority: trustme.CA, folder: Path, *names: str) -> Path:
+    """A broker's key and certificate for these names, as Kafka reads them."""
+    certificate = authority.issue_cert(*names)
+    # The broker reads PKCS 8 only, which is not what trustme writes.
+    key = load_pem_private_key(certificate.private_key_pem.bytes(), None)
+    store = folder / "server.pem"
+    store.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    with store.open("ab") as file:
+        file.writelines(blob.bytes() for blob in certificate.cert_chain_pems)
+    return store

@@ -1,0 +1,376 @@
+"""One machine as a whole Kubernetes: control plane, containerd and kubelet, in namespaces that take it all with them.
+
+Everything inside descends from one process with network, mounts and process numbers of its own. When that ends, also
+by kill -9 of the tests, the kernel ends the rest: no Pod, mount, address or route outlives it. Only empty control
+groups do, and those are removed at the end and before the next start.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Self
+
+import trustme
+
+from tests.support.kafka.config import die_with_parent
+from tests.support.kubernetes.build import PLUGINS, Programs, Unavailable
+from tests.support.process import until
+
+HOST: Final = "198.18.0.1"
+"""This machine as Pods see it. Of the range for benchmarks, which nobody routes."""
+NODE: Final = "198.18.0.2"
+PODS: Final = "198.18.128.0/24"
+SERVICES: Final = "198.18.64.0/24"
+NAME: Final = "node"
+PORT: Final = 6443
+PAUSE: Final = "localhost/pause:1"
+START_SECONDS: Final = 240.0
+"""A start takes half a minute; on a machine busy with other work, several times that."""
+CGROUPS: Final = Path("/sys/fs/cgroup")
+USERS: Final = ("admin", "controllers", "scheduler", "kubelet")
+
+# What programs write outside their folders goes into memory, and the kubelet finds the kernel as it wants it: it would
+# change the whole machine's settings otherwise. Children that nobody waits for vanish, since their end is ignored.
+HOLD: Final = """
+set -e
+for folder in /run /var/lib /var/log; do mount -t tmpfs none $folder; done
+for setting in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 \
+    kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000
+do
+    name=/run/setting-$(echo ${setting%=*} | tr / -)
+    echo ${setting#*=} >$name
+    mount --bind $name /proc/sys/${setting%=*}
+done
+ip link set lo up
+trap '' CHLD
+echo ready
+exec sleep infinity
+"""
+
+
+class Node:
+    """As a context manager it runs; `kubectl` and `helm` on this machine reach it by `kubeconfig`."""
+
+    def __init__(self, programs: Programs, folder: Path) -> None:
+        """`folder` is new, and takes data, logs and credentials."""
+        self.kubeconfig = folder / "admin.kubeconfig"
+        self._programs = programs
+        self._folder = folder
+        self._link = f"veth-{uuid.uuid4().hex[:8]}"
+        self._tokens = {user: uuid.uuid4().hex for user in USERS}
+        self._holder: subprocess.Popen[str] | None = None
+        self._inside = 0
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            self._hold()
+            self._connect()
+            self._write_credentials()
+            self._start_control_plane()
+            self._start_kubelet()
+        except BaseException as error:
+            error.add_note(self.logs())
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._holder is not None:
+            # The first process in there is over only when all others are.
+            if self._inside:
+                os.kill(self._inside, signal.SIGKILL)
+            else:
+                self._holder.kill()
+            self._holder.wait()
+            # The kernel would do it too, a moment later.
+            subprocess.run(["ip", "link", "delete", self._link], capture_output=True, check=False)
+        for process in self._started.values():
+            process.kill()
+            process.wait()
+        # The kernel may still be busy with the end of the last process in them.
+        until(_remove_cgroups, 60, "the control groups of the Pods are empty")
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run it to its end; returns what it printed. A failure shows what it said."""
+        done = self.try_kubectl(*arguments, stdin=stdin)
+        assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr[-3_000:]}{done.stdout[-3_000:]}"
+        return done.stdout
+
+    def try_kubectl(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Likewise, where a refusal is an answer."""
+        return subprocess.run(
+            [self._programs["kubectl"], f"--kubeconfig={self.kubeconfig}", *arguments],
+            input=stdin or "",
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+            check=False,
+        )
+
+    def watch(self, path: Path, *arguments: str) -> subprocess.Popen[bytes]:
+        """A kubectl that goes on by itself, such as `logs -f`, into a file. Whoever starts it waits for its end."""
+        command = [self._programs["kubectl"], f"--kubeconfig={self.kubeconfig}", *arguments]
+        with path.open("wb") as out:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=die_with_parent(),  # noqa: PLW1509 - one system call, looked up before the fork
+            )
+
+    def load(self, archive: Path) -> None:
+        """Give it an image, as a docker archive; no registry is asked for it."""
+        self._run("ctr", "-a", self._socket, "-n", "k8s.io", "images", "import", str(archive))
+
+    def logs(self, characters: int = 1_500) -> str:
+        """The end of each program's log, for the report of a failure."""
+        return "\n".join(
+            f"--- {name}\n{(self._folder / f'{name}.log').read_text(errors='replace')[-characters:]}"
+            for name in self._started
+        )
+
+    # Behind it
+
+    @property
+    def _socket(self) -> str:
+        return str(self._folder / "containerd.sock")
+
+    def _hold(self) -> None:
+        """Open the namespaces."""
+        self._folder.mkdir(parents=True)
+        if not _remove_cgroups():
+            message = f"{CGROUPS} has Pods of another kubelet, which this one would fight with"
+            raise Unavailable(message)
+        self._holder = subprocess.Popen(
+            ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", HOLD],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=self._folder,
+            # The terminal's Ctrl-C is for pytest, which then ends it.
+            start_new_session=True,
+            preexec_fn=die_with_parent(),  # noqa: PLW1509 - one system call, looked up before the fork
+        )
+        assert self._holder.stdout is not None
+        with self._holder.stdout as out:
+            assert out.readline() == "ready\n"
+        children = Path(f"/proc/{self._holder.pid}/task/{self._holder.pid}/children").read_text().split()
+        self._inside = int(children[0])
+
+    def _enter(self, *command: str) -> list[str]:
+        return ["nsenter", f"--target={self._inside}", "--net", "--mount", "--pid", "--wd", *command]
+
+    def _run(self, *command: str) -> None:
+        done = subprocess.run(self._enter(*command), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}{done.stdout}"
+
+    def _connect(self) -> None:
+        """A cable between this machine and the node; Pods are behind the node."""
+        for line in (
+            f"link add {self._link} type veth peer name cable netns {self._inside}",
+            f"address add {HOST}/30 dev {self._link}",
+            f"link set {self._link} up",
+        ):
+            subprocess.run(["ip", *line.split()], check=True)
+        for line in (f"address add {NODE}/30 dev cable", "link set cable up", f"route add default via {HOST}"):
+            self._run("ip", *line.split())
+        subprocess.run(["ip", *f"route add {PODS} via {NODE}".split()], check=True)
+
+    def _start(self, name: str, *command: str) -> None:
+        program = command[0] if shutil.which(command[0]) else self._programs[command[0]]
+        with (self._folder / f"{name}.log").open("wb") as log:
+            self._started[name] = subprocess.Popen(
+                self._enter(program, *command[1:]),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _write_credentials(self) -> None:
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(self._folder / "ca.crt")
+        server = authority.issue_cert(NODE, "kubernetes.default.svc")
+        server.private_key_and_cert_chain_pem.write_to_path(self._folder / "server.pem")
+        to_kubelet = authority.issue_cert(common_name="apiserver", organization_name="system:masters")
+        to_kubelet.private_key_and_cert_chain_pem.write_to_path(self._folder / "to-kubelet.pem")
+        authority.issue_cert(common_name="tokens").private_key_pem.write_to_path(self._folder / "tokens.key")
+        groups = {
+            "admin": ("admin", "system:masters"),
+            "controllers": ("system:kube-controller-manager", ""),
+            "scheduler": ("system:kube-scheduler", ""),
+            "kubelet": (f"system:node:{NAME}", "system:nodes"),
+        }
+        lines = [f'{self._tokens[user]},{groups[user][0]},{user},"{groups[user][1]}"\n' for user in USERS]
+        (self._folder / "tokens.csv").write_text("".join(lines))
+        for user, token in self._tokens.items():
+            cluster = {"server": f"https://{NODE}:{PORT}", "certificate-authority": str(self._folder / "ca.crt")}
+            config = {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "clusters": [{"name": "test", "cluster": cluster}],
+                "users": [{"name": user, "user": {"token": token}}],
+                "contexts": [{"name": "test", "context": {"cluster": "test", "user": user}}],
+                "current-context": "test",
+            }
+            self._write(f"{user}.kubeconfig", config)
+
+    def _write(self, name: str, content: Mapping[str, Any]) -> None:
+        (self._folder / name).write_text(json.dumps(dict(content)))
+
+    def _start_control_plane(self) -> None:
+        store, peers = "http://127.0.0.1:2379", "http://127.0.0.1:2380"
+        self._start(
+            *("etcd", "etcd", "--data-dir=etcd", f"--listen-client-urls={store}", f"--advertise-client-urls={store}"),
+            *(f"--listen-peer-urls={peers}", f"--initial-advertise-peer-urls={peers}"),
+            f"--initial-cluster=default={peers}",
+        )
+        self._start(
+            *("apiserver", "kube-apiserver", f"--etcd-servers={store}", f"--bind-address={NODE}"),
+            *(f"--advertise-address={NODE}", f"--secure-port={PORT}", "--endpoint-reconciler-type=none"),
+            *("--tls-cert-file=server.pem", "--tls-private-key-file=server.pem", "--cert-dir=certificates"),
+            "--service-account-issuer=https://kubernetes.default.svc",
+            *("--service-account-key-file=tokens.key", "--service-account-signing-key-file=tokens.key"),
+            *(
+                "--token-auth-file=tokens.csv",
+                "--authorization-mode=Node,RBAC",
+                f"--service-cluster-ip-range={SERVICES}",
+            ),
+            *("--enable-admission-plugins=NodeRestriction", "--kubelet-preferred-address-types=InternalIP"),
+            *("--kubelet-client-certificate=to-kubelet.pem", "--kubelet-client-key=to-kubelet.pem"),
+        )
+        self._await("the API answers", "get", "--raw", "/readyz")
+        usual = ("--leader-elect=false", "--secure-port=0")
+        self._start(
+            *("controllers", "kube-controller-manager", "--kubeconfig=controllers.kubeconfig", *usual),
+            *("--service-account-private-key-file=tokens.key", "--root-ca-file=ca.crt"),
+            # That one publishes a certificate for the API server that here does not exist.
+            "--controllers=*,-kube-apiserver-serving-clustertrustbundle-publisher-controller",
+            "--use-service-account-credentials=true",
+        )
+        self._start("scheduler", "kube-scheduler", "--kubeconfig=scheduler.kubeconfig", *usual)
+
+    def _start_kubelet(self) -> None:
+        folder = self._folder
+        network = {
+            "cniVersion": "1.0.0",
+            "name": "pods",
+            "plugins": [
+                {
+                    "type": "bridge",
+                    "bridge": "pods",
+                    "isDefaultGateway": True,
+                    "ipam": {"type": "host-local", "ranges": [[{"subnet": PODS}]]},
+                },
+            ],
+        }
+        (folder / "network").mkdir()
+        self._write("network/pods.conflist", network)
+        (folder / "containerd.toml").write_text(CONTAINERD.format(folder=folder, plugins=PLUGINS, pause=PAUSE))
+        self._start("containerd", "containerd", "--config=containerd.toml")
+        until(lambda: _listens(self._socket), START_SECONDS, "containerd listens")
+        self._load_pause()
+        self._write("kubelet.yaml", {**KUBELET, "containerRuntimeEndpoint": f"unix://{self._socket}"})
+        self._start(
+            *("kubelet", "kubelet", "--config=kubelet.yaml", "--kubeconfig=kubelet.kubeconfig"),
+            *(f"--root-dir={folder}/kubelet", f"--cert-dir={folder}/kubelet-certificates"),
+            *(f"--node-ip={NODE}", f"--hostname-override={NAME}"),
+        )
+        ready = "jsonpath={.status.conditions[?(@.type=='Ready')].status}"
+        self._await("the node is ready", "get", "node", NAME, "-o", ready, answer="True")
+
+    def _load_pause(self) -> None:
+        """The image that holds each Pod's namespaces open: one program."""
+        archive = self._folder / "pause.tar"
+        container = _buildah("from", "scratch")
+        try:
+            _buildah("copy", container, self._programs["pause"], "/pause")
+            _buildah("config", "--entrypoint", '["/pause"]', container)
+            image = _buildah("commit", "--quiet", container)
+            _buildah("push", "--quiet", image, f"docker-archive:{archive}:{PAUSE}")
+            _buildah("rmi", image)
+        finally:
+            _buildah("rm", container)
+        self.load(archive)
+
+    def _await(self, what: str, *arguments: str, answer: str = "ok") -> None:
+        def asked() -> bool:
+            ended = [name for name, process in self._started.items() if process.poll() is not None]
+            assert not ended, f"{ended} ended before {what}"
+            return self.try_kubectl(*arguments).stdout == answer
+
+        until(asked, START_SECONDS, what)
+
+
+def _buildah(*arguments: str) -> str:
+    done = subprocess.run(["buildah", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"buildah {' '.join(arguments)}: {done.stderr}"
+    return done.stdout.strip()
+
+
+def _listens(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) == 0
+
+
+def _remove_cgroups() -> bool:
+    """Remove the empty ones that a kubelet left, from the innermost; says whether none is left."""
+    roots = [*CGROUPS.glob("kubepods"), *CGROUPS.glob("*/kubepods")]
+    for root in roots:
+        for folder, _, _ in os.walk(root, topdown=False):
+            try:
+                Path(folder).rmdir()
+            except OSError:
+                return False  # Somebody is in it.
+    return True
+
+
+CONTAINERD: Final = """\
+version = 2
+root = "{folder}/containerd"
+state = "{folder}/containerd-state"
+[grpc]
+  address = "{folder}/containerd.sock"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{pause}"
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "{plugins}"
+    conf_dir = "{folder}/network"
+"""
+
+KUBELET: Final[Mapping[str, Any]] = {
+    "apiVersion": "kubelet.config.k8s.io/v1beta1",
+    "kind": "KubeletConfiguration",
+    "address": NODE,
+    "authentication": {
+        "anonymous": {"enabled": False},
+        "webhook": {"enabled": True},
+        "x509": {"clientCAFile": "ca.crt"},
+    },
+    "authorization": {"mode": "Webhook"},
+    "cgroupDriver": "cgroupfs",
+    # Old machines have the first generation of control groups, and some have swap.
+    "failCgroupV1": False,
+    "failSwapOn": False,
+    "oomScoreAdj": 0,
+    "makeIPTablesUtilChains": False,
+    # There is no cluster DNS, and this machine's is none of the Pods' business.
+    "resolvConf": "",
+    "maxPods": 30,
+    "imageGCHighThresholdPercent": 100,
+    # A full disk of the machine is not what is tested.
+    "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+}

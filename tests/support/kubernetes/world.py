@@ -1,0 +1,230 @@
+"""What the Pods live among: a broker with TLS and a login, the sandbox Target, load, and the judge of all of it."""
+
+import json
+import random
+import subprocess
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import trustme
+import yaml
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._scram import ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
+
+from tests.support.chart_tools import CHART
+from tests.support.kafka.broker import ANSWER_SECONDS, KafkaBroker, free_ports
+from tests.support.kafka.fetch import Distribution
+from tests.support.kafka.secure import key_store
+from tests.support.kubernetes.node import HOST, Node
+from tests.support.oracle import Event, caught_up, differences, event, fold
+from tests.support.process import Sandbox, request, until
+
+RELEASE: Final = "profiles"
+NAMESPACE: Final = "profiles"
+NAME: Final = f"{RELEASE}-target-profile-connector"
+EVERYTHING: Final = CHART / "ci" / "everything-values.yaml"
+PODS: Final = "app.kubernetes.io/component=connector"
+VISITORS: Final = 300
+BATCH: Final = 60
+PAUSE_SECONDS: Final = 0.4
+PARTITIONS: Final = 6
+SETTLE_SECONDS: Final = 240.0
+
+Manifest = dict[str, Any]
+
+
+class World:
+    """All that is beside the cluster, and what has been done so far. It lives for all steps."""
+
+    def __init__(self, node: Node, helm: str, distribution: Distribution, folder: Path) -> None:
+        """Nothing runs before it is entered."""
+        self.node = node
+        self._helm = helm
+        self._folder = folder
+        self._base: Manifest = yaml.safe_load(EVERYTHING.read_text())
+        self.group: str = self._base["kafka"]["groupId"]
+        self.topics: list[str] = self._base["kafka"]["topics"]
+        self.events: list[Event] = []
+        (self._port,) = free_ports(1)
+        authority = trustme.CA()
+        self._authority = authority.cert_pem.bytes().decode()
+        (folder / "kafka").mkdir(parents=True)
+        self.kafka = KafkaBroker(
+            distribution,
+            folder / "kafka",
+            properties={
+                "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL",
+                "ssl.keystore.type": "PEM",
+                "ssl.keystore.location": str(key_store(authority, folder / "kafka", HOST, "kafka-1")),
+                "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+                "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": (
+                    "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+                ),
+            },
+            listeners={"SASL_SSL": f"{HOST}:{self._port}"},
+        )
+        self.sandbox: Sandbox
+
+    @contextmanager
+    def running(self) -> Iterator["World"]:
+        """From the broker's start to its end."""
+        try:
+            self.kafka.start()
+            self._create_user()
+            for topic in self.topics:
+                self.kafka.create_topic(topic, PARTITIONS)
+            token = self._object("target-token")["stringData"]["token"]
+            account = self._base["target"]["clientCode"]
+            with Sandbox(self._folder, "--host", HOST, "--client-code", account, "--token", token) as self.sandbox:
+                yield self
+        finally:
+            self.kafka.stop()
+
+    # Helm and the cluster
+
+    def values(self) -> str:
+        """The file of what is different here from the chart's own example: addresses, and shorter times."""
+        self._object("kafka-cluster-ca-cert")["stringData"]["ca.crt"] = self._authority
+        different = {
+            "kafka": {"bootstrapServers": [f"kafka-1:{self._port}"]},
+            "hostAliases": [{"ip": HOST, "hostnames": ["kafka-1"]}],
+            "target": {"baseUrl": self.sandbox.url, "maxUpdatesPerSecond": 200},
+            "coalesce": {"lingerSeconds": 0.5},
+            "logging": {"level": "info"},
+            "networkPolicy": {"kafkaPorts": [self._port]},
+            # A third of three would be rounded up to two.
+            "podDisruptionBudget": {"maxUnavailable": 1},
+            "extraObjects": self._base["extraObjects"],
+        }
+        path = self._folder / "values.json"
+        path.write_text(json.dumps(different))
+        return str(path)
+
+    def helm(self, *arguments: str) -> str:
+        """Run it against the release; returns what it printed. A failure shows that, and the Pods."""
+        done = subprocess.run(
+            [self._helm, *arguments, f"--kubeconfig={self.node.kubeconfig}", f"--namespace={NAMESPACE}"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"helm {' '.join(arguments)}: {done.stderr}{done.stdout}\n{self.picture()}"
+        return done.stdout
+
+    def kubectl(self, *arguments: str) -> str:
+        """Run it in the release's namespace."""
+        return self.node.kubectl(f"--namespace={NAMESPACE}", *arguments)
+
+    def get(self, *what: str) -> Manifest:
+        """An object, or a list of them."""
+        found: Manifest = json.loads(self.kubectl("get", *what, "-o", "json"))
+        return found
+
+    def pods(self, *, ready: bool = False) -> dict[str, Manifest]:
+        """The connector's Pods by name; those that are on their way out are left out."""
+        found: Iterable[Manifest] = self.get("pods", "--selector", PODS)["items"]
+        return {
+            pod["metadata"]["name"]: pod
+            for pod in found
+            if "deletionTimestamp" not in pod["metadata"] and (not ready or is_ready(pod))
+        }
+
+    def status(self, pod: Manifest) -> Manifest:
+        """What the connector in it says of itself."""
+        code, body = request(f"http://{pod['status']['podIP']}:{self._base['ops']['port']}", "GET", "/status")
+        assert code == 200
+        answer: Manifest = json.loads(body)
+        return answer
+
+    def picture(self) -> str:
+        """What a person would look at after a failure."""
+        asked = (
+            ("get", "all"),
+            ("get", "events", "--sort-by=.lastTimestamp"),
+            ("logs", "--selector", PODS, "--all-containers", "--prefix", "--tail=15"),
+        )
+        return "\n".join(self.node.try_kubectl(f"--namespace={NAMESPACE}", *one).stdout[-5_000:] for one in asked)
+
+    # Load and judgement
+
+    @contextmanager
+    def flow(self) -> Iterator[None]:
+        """Produce events without an end while this is entered."""
+        ending = threading.Event()
+        failures: list[BaseException] = []
+
+        def produce() -> None:
+            rng = random.Random(len(self.events))
+            try:
+                while not ending.is_set():
+                    self.produce(BATCH, rng)
+                    ending.wait(PAUSE_SECONDS)
+            except BaseException as failure:  # noqa: BLE001 - told below, by the thread that waits
+                failures.append(failure)
+
+        thread = threading.Thread(target=produce)
+        thread.start()
+        try:
+            yield
+        finally:
+            ending.set()
+            thread.join()
+        assert not failures, failures
+
+    def produce(self, count: int, rng: random.Random) -> None:
+        """Append so many events; a visitor's are all in one topic, and each has a higher number than all before."""
+        batch: dict[str, list[Event]] = {topic: [] for topic in self.topics}
+        for number in range(len(self.events), len(self.events) + count):
+            who = rng.randrange(VISITORS)
+            batch[self.topics[who % len(self.topics)]].append(event(f"visitor-{who}", seq=number))
+        for topic, events in batch.items():
+            self.kafka.produce(topic, [(one.key, one.value, None) for one in events])
+            self.events += events
+
+    def settle(self) -> None:
+        """Wait until all is committed, and judge: nothing lost, nothing stale, nothing sent again, no rule broken."""
+        until(
+            lambda: all(caught_up(self.kafka, topic, self.group) for topic in self.topics),
+            SETTLE_SECONDS,
+            "all events are committed",
+        )
+        assert differences(fold(one.value for one in self.events), self.sandbox.profiles()) == []
+        assert sent_again(self.sandbox.log()) == []
+        self.sandbox.assert_no_rule_was_broken()
+
+    # Behind it
+
+    def _object(self, name: str) -> Manifest:
+        """One of the further objects in the example's values."""
+        objects: Iterable[Manifest] = (one for one in self._base["extraObjects"] if isinstance(one, dict))
+        (found,) = [one for one in objects if one["metadata"]["name"] == name]
+        return found
+
+    def _create_user(self) -> None:
+        kafka = self._base["kafka"]
+        credentials = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
+        change = UserScramCredentialUpsertion(kafka["saslUsername"], credentials, kafka["saslPassword"].encode())
+        admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap, "log_level": 0})
+        for done in admin.alter_user_scram_credentials([change]).values():
+            done.result(ANSWER_SECONDS)
+
+
+def is_ready(pod: Manifest) -> bool:
+    """Whether all its containers are, as the kubelet says."""
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))
+
+
+def sent_again(log: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The accepted requests that brought nothing newer than an accepted one before them: events only count up."""
+    held: dict[str, int] = {}
+    found = []
+    for one in sorted((one for one in log if one["applied"]), key=lambda one: float(one["start"])):
+        number = int(one["attributes"]["seq"])
+        if held.get(one["visitor"], -1) >= number:
+            found.append(one)
+        held[one["visitor"]] = max(number, held.get(one["visitor"], -1))
+    return found
