@@ -62,10 +62,13 @@ def world(
         archive.unlink()
         for path in chart.definitions:
             node.kubectl("create", "-f", str(path))
+        node.kubectl("wait", "--for=condition=Established", "customresourcedefinitions", "--all")
         for namespace in (NAMESPACE, *FURTHER):
             node.kubectl("create", "namespace", namespace)
         node.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
         world = World(node, chart.helm, distribution, folder)
         with world.running():
+            report.versions = world.versions()
+            step.saw = f"{len(chart.definitions)} definitions of custom resources; the broker and the sandbox beside it"
             step.close()
             yield world

@@ -227,7 +227,7 @@ def shares(world: World) -> list[int]:
 
 def linger(world: World, name: str) -> float:
     """The setting as the process in the Pod has it."""
-    found: float = world.status(world.pods()[name])["settings"]["coalesce_linger_seconds"]
+    found: float = world.status(world.pods()[name])["settings"]["COALESCE_LINGER_SECONDS"]
     return found
 
 

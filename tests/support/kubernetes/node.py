@@ -64,7 +64,7 @@ class Node:
         self._folder = folder
         self._link = f"veth-{uuid.uuid4().hex[:8]}"
         self._tokens = {user: uuid.uuid4().hex for user in USERS}
-        self._holder: subprocess.Popen[str] | None = None
+        self._holder: subprocess.Popen[bytes] | None = None
         self._inside = 0
         self._started: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -150,19 +150,19 @@ class Node:
         if not _remove_cgroups():
             message = f"{CGROUPS} has Pods of another kubelet, which this one would fight with"
             raise Unavailable(message)
-        self._holder = subprocess.Popen(
-            ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", HOLD],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=self._folder,
-            # The terminal's Ctrl-C is for pytest, which then ends it.
-            start_new_session=True,
-            preexec_fn=die_with_parent(),  # noqa: PLW1509 - one system call, looked up before the fork
-        )
-        assert self._holder.stdout is not None
-        with self._holder.stdout as out:
-            assert out.readline() == "ready\n"
+        path = self._folder / "holder.log"
+        with path.open("wb") as log:
+            self._holder = subprocess.Popen(
+                ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", HOLD],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self._folder,
+                # The terminal's Ctrl-C is for pytest, which then ends it.
+                start_new_session=True,
+                preexec_fn=die_with_parent(),  # noqa: PLW1509 - one system call, looked up before the fork
+            )
+        until(lambda: path.read_text() == "ready\n", 60, "the namespaces are open")
         children = Path(f"/proc/{self._holder.pid}/task/{self._holder.pid}/children").read_text().split()
         self._inside = int(children[0])
 

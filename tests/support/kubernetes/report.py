@@ -32,6 +32,7 @@ class Report:
     """The lines in order."""
 
     def __init__(self) -> None:
+        self.versions = ""
         self._steps: list[Step] = []
 
     @contextmanager
@@ -45,4 +46,4 @@ class Report:
             step.close()
 
     def __str__(self) -> str:
-        return "\n".join(["| step | took | seen |", "|---|---|---|", *map(str, self._steps)])
+        return "\n".join([self.versions, "", "| step | took | seen |", "|---|---|---|", *map(str, self._steps)])

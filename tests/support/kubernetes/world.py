@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import subprocess
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +17,7 @@ from confluent_kafka.admin._scram import ScramCredentialInfo, ScramMechanism, Us
 
 from tests.support.chart_tools import CHART
 from tests.support.kafka.broker import ANSWER_SECONDS, KafkaBroker, free_ports
+from tests.support.kafka.fetch import VERSION as KAFKA
 from tests.support.kafka.fetch import Distribution
 from tests.support.kafka.secure import key_store
 from tests.support.kubernetes.node import HOST, Node
@@ -149,6 +151,20 @@ class World:
         )
         return "\n".join(self.node.try_kubectl(f"--namespace={NAMESPACE}", *one).stdout[-5_000:] for one in asked)
 
+    def versions(self) -> str:
+        """Of everything that took part."""
+        node: Manifest = self.get("node", "node")["status"]["nodeInfo"]
+        named = {
+            "Kubernetes": node["kubeletVersion"],
+            "containerd": node["containerRuntimeVersion"].rpartition("/")[2],
+            "runc": version("runc", "--version"),
+            "etcd": version("etcd", "--version"),
+            "Helm": version(self._helm, "version", "--short"),
+            "Apache Kafka": KAFKA,
+            "Linux": node["kernelVersion"],
+        }
+        return ", ".join(f"{name} {number}" for name, number in named.items())
+
     # Load and judgement
 
     @contextmanager
@@ -211,6 +227,14 @@ class World:
         admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap, "log_level": 0})
         for done in admin.alter_user_scram_credentials([change]).values():
             done.result(ANSWER_SECONDS)
+
+
+def version(*command: str) -> str:
+    """The first number with dots in what a program says of itself."""
+    said = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stdout
+    found = re.search(r"\d+(\.\d+)+", said)
+    assert found, said
+    return found[0]
 
 
 def is_ready(pod: Manifest) -> bool:
