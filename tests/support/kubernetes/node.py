@@ -55,11 +55,17 @@ exec sleep infinity
 
 
 class Node:
-    """As a context manager it runs; `kubectl` and `helm` on this machine reach it by `kubeconfig`."""
+    """As a context manager it runs; `kubectl` and `helm` on this machine reach it with `environment`."""
 
     def __init__(self, programs: Programs, folder: Path) -> None:
         """`folder` is new, and takes data, logs and credentials."""
-        self.kubeconfig = folder / "admin.kubeconfig"
+        # kubectl and helm keep what they learn of a cluster, and this one is soon another.
+        self.environment = {
+            **os.environ,
+            "KUBECONFIG": str(folder / "admin.kubeconfig"),
+            "KUBECACHEDIR": str(folder / "cache"),
+            "HELM_CACHE_HOME": str(folder / "cache"),
+        }
         self._programs = programs
         self._folder = folder
         self._link = f"veth-{uuid.uuid4().hex[:8]}"
@@ -106,7 +112,8 @@ class Node:
     def try_kubectl(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Likewise, where a refusal is an answer."""
         return subprocess.run(
-            [self._programs["kubectl"], f"--kubeconfig={self.kubeconfig}", *arguments],
+            [self._programs["kubectl"], *arguments],
+            env=self.environment,
             input=stdin or "",
             capture_output=True,
             text=True,
@@ -116,10 +123,10 @@ class Node:
 
     def watch(self, path: Path, *arguments: str) -> subprocess.Popen[bytes]:
         """A kubectl that goes on by itself, such as `logs -f`, into a file. Whoever starts it waits for its end."""
-        command = [self._programs["kubectl"], f"--kubeconfig={self.kubeconfig}", *arguments]
         with path.open("wb") as out:
             return subprocess.Popen(
-                command,
+                [self._programs["kubectl"], *arguments],
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,

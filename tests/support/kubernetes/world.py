@@ -108,7 +108,8 @@ class World:
     def helm(self, *arguments: str) -> str:
         """Run it against the release; returns what it printed. A failure shows that, and the Pods."""
         done = subprocess.run(
-            [self._helm, *arguments, f"--kubeconfig={self.node.kubeconfig}", f"--namespace={NAMESPACE}"],
+            [self._helm, *arguments, f"--namespace={NAMESPACE}"],
+            env=self.node.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
