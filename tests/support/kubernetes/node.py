@@ -35,11 +35,12 @@ START_SECONDS: Final = 240.0
 CGROUPS: Final = Path("/sys/fs/cgroup")
 USERS: Final = ("admin", "controllers", "scheduler", "kubelet")
 
-# What programs write outside their folders goes into memory, and the kubelet finds the kernel as it wants it: it would
+# What programs write outside their folders goes elsewhere, and the kubelet finds the kernel as it wants it: it would
 # change the whole machine's settings otherwise. Children that nobody waits for vanish, since their end is ignored.
 HOLD: Final = """
 set -e
-for folder in /run /var/lib /var/log; do mount -t tmpfs none $folder; done
+for folder in /run /var/lib; do mount -t tmpfs none $folder; done
+mount --bind machine-logs /var/log
 for setting in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 \
     kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000
 do
@@ -66,6 +67,7 @@ class Node:
             "KUBECACHEDIR": str(folder / "cache"),
             "HELM_CACHE_HOME": str(folder / "cache"),
         }
+        self.pod_logs = folder / "machine-logs" / "pods"
         self._programs = programs
         self._folder = folder
         self._link = f"veth-{uuid.uuid4().hex[:8]}"
@@ -153,7 +155,7 @@ class Node:
 
     def _hold(self) -> None:
         """Open the namespaces."""
-        self._folder.mkdir(parents=True)
+        self.pod_logs.mkdir(parents=True)
         if not _remove_cgroups():
             message = f"{CGROUPS} has Pods of another kubelet, which this one would fight with"
             raise Unavailable(message)
@@ -208,9 +210,9 @@ class Node:
         authority.cert_pem.write_to_path(self._folder / "ca.crt")
         server = authority.issue_cert(NODE, "kubernetes.default.svc")
         server.private_key_and_cert_chain_pem.write_to_path(self._folder / "server.pem")
-        to_kubelet = authority.issue_cert(common_name="apiserver", organization_name="system:masters")
+        to_kubelet = authority.issue_cert("apiserver", common_name="apiserver", organization_name="system:masters")
         to_kubelet.private_key_and_cert_chain_pem.write_to_path(self._folder / "to-kubelet.pem")
-        authority.issue_cert(common_name="tokens").private_key_pem.write_to_path(self._folder / "tokens.key")
+        authority.issue_cert("tokens").private_key_pem.write_to_path(self._folder / "tokens.key")
         groups = {
             "admin": ("admin", "system:masters"),
             "controllers": ("system:kube-controller-manager", ""),

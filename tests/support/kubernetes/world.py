@@ -5,7 +5,7 @@ import random
 import re
 import subprocess
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,7 @@ import yaml
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._scram import ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 
+from connector.ops.events import EVENTS
 from tests.support.chart_tools import CHART
 from tests.support.kafka.broker import ANSWER_SECONDS, KafkaBroker, free_ports
 from tests.support.kafka.fetch import VERSION as KAFKA
@@ -32,6 +33,7 @@ PODS: Final = "app.kubernetes.io/component=connector"
 VISITORS: Final = 300
 BATCH: Final = 60
 PAUSE_SECONDS: Final = 0.4
+LINK_SECONDS: Final = 0.2
 PARTITIONS: Final = 6
 SETTLE_SECONDS: Final = 240.0
 
@@ -69,6 +71,8 @@ class World:
             listeners={"SASL_SSL": f"{HOST}:{self._port}"},
         )
         self.sandbox: Sandbox
+        self._kept = folder / "kept"
+        self._kept.mkdir()
 
     @contextmanager
     def running(self) -> Iterator["World"]:
@@ -80,7 +84,8 @@ class World:
                 self.kafka.create_topic(topic, PARTITIONS)
             token = self._object("target-token")["stringData"]["token"]
             account = self._base["target"]["clientCode"]
-            with Sandbox(self._folder, "--host", HOST, "--client-code", account, "--token", token) as self.sandbox:
+            options = ("--host", HOST, "--client-code", account, "--token", token)
+            with Sandbox(self._folder, *options) as self.sandbox, repeating(self._keep_logs, LINK_SECONDS):
                 yield self
         finally:
             self.kafka.stop()
@@ -152,6 +157,16 @@ class World:
         )
         return "\n".join(self.node.try_kubectl(f"--namespace={NAMESPACE}", *one).stdout[-5_000:] for one in asked)
 
+    def lines(self) -> dict[str, list[Manifest]]:
+        """The log of each connector that ever ran, by Pod; each line must be one of the known events."""
+        logs: dict[str, list[Manifest]] = {}
+        for path in sorted(self._kept.iterdir()):
+            # Before the line stand a time, the stream, and F for a full line.
+            texts = [line.split(" ", 3)[3] for line in path.read_text().split("\n")[:-1]]
+            logs[path.name] = [json.loads(text) for text in texts]
+        assert {line["event"] for lines in logs.values() for line in lines} <= EVENTS.keys()
+        return logs
+
     def versions(self) -> str:
         """Of everything that took part."""
         node: Manifest = self.get("node", "node")["status"]["nodeInfo"]
@@ -171,26 +186,9 @@ class World:
     @contextmanager
     def flow(self) -> Iterator[None]:
         """Produce events without an end while this is entered."""
-        ending = threading.Event()
-        failures: list[BaseException] = []
-
-        def produce() -> None:
-            rng = random.Random(len(self.events))
-            try:
-                while not ending.is_set():
-                    self.produce(BATCH, rng)
-                    ending.wait(PAUSE_SECONDS)
-            except BaseException as failure:  # noqa: BLE001 - told below, by the thread that waits
-                failures.append(failure)
-
-        thread = threading.Thread(target=produce)
-        thread.start()
-        try:
+        rng = random.Random(len(self.events))
+        with repeating(lambda: self.produce(BATCH, rng), PAUSE_SECONDS):
             yield
-        finally:
-            ending.set()
-            thread.join()
-        assert not failures, failures
 
     def produce(self, count: int, rng: random.Random) -> None:
         """Append so many events; a visitor's are all in one topic, and each has a higher number than all before."""
@@ -210,10 +208,22 @@ class World:
             "all events are committed",
         )
         assert differences(fold(one.value for one in self.events), self.sandbox.profiles()) == []
-        assert sent_again(self.sandbox.log()) == []
+        again = sent_again(self.sandbox.log())
+        assert again == [], self.endings()
         self.sandbox.assert_no_rule_was_broken()
 
+    def endings(self) -> str:
+        """The last lines of each connector's log, for the report of a failure."""
+        return "\n".join(f"--- {pod}\n{json.dumps(lines[-12:], indent=1)}" for pod, lines in self.lines().items())
+
     # Behind it
+
+    def _keep_logs(self) -> None:
+        """The kubelet deletes a Pod's logs with the Pod; by another name they stay, and grow as long as it lives."""
+        for path in self.node.pod_logs.glob(f"{NAMESPACE}_*/connector/*.log"):
+            kept = self._kept / f"{path.parts[-3].split('_')[1]}.{path.stem}"
+            if not kept.exists():
+                kept.hardlink_to(path)
 
     def _object(self, name: str) -> Manifest:
         """One of the further objects in the example's values."""
@@ -228,6 +238,29 @@ class World:
         admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap, "log_level": 0})
         for done in admin.alter_user_scram_credentials([change]).values():
             done.result(ANSWER_SECONDS)
+
+
+@contextmanager
+def repeating(deed: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Do it again and again while this is entered, with a pause; a failure of it is raised when this is left."""
+    ending = threading.Event()
+    failures: list[BaseException] = []
+
+    def repeat() -> None:
+        try:
+            while not ending.wait(seconds):
+                deed()
+        except BaseException as failure:  # noqa: BLE001 - told below, by the thread that waits
+            failures.append(failure)
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        thread.join()
+    assert not failures, failures
 
 
 def version(*command: str) -> str:
