@@ -128,6 +128,13 @@ def test_a_rollout_never_has_one_pod_more(chart: Chart) -> None:
     assert recreate == {"type": "Recreate"}
 
 
+@pytest.mark.parametrize("named", NAMED)
+def test_a_rollout_waits_for_the_group(chart: Chart, named: str) -> None:
+    """A pod is ready before it has partitions: the next one would have to commit in the middle of a rebalance."""
+    assert chart.render(named).workload["spec"]["minReadySeconds"] == 10
+    assert chart.render(named, sets=["workload.minReadySeconds=0"]).workload["spec"]["minReadySeconds"] == 0
+
+
 def test_a_stateful_set_has_static_members_that_start_together(chart: Chart) -> None:
     """Without a name of its own each restart moves partitions twice; one after the other, three pods take minutes."""
     objects = chart.render("statefulset")

@@ -89,7 +89,7 @@ def test_upgrade_changes_a_setting_while_events_flow(world: World, report: Repor
     with report.step("`helm upgrade --wait`, another linger time, while events flow") as step:
         with world.flow():
             upgraded = ("--reset-then-reuse-values", "--set=coalesce.lingerSeconds=1.5")
-            with available(world, tmp_path) as counts:
+            with readiness(world, tmp_path) as counts:
                 world.helm("upgrade", RELEASE, str(CHART), *upgraded, *WAIT)
             until(lambda: settled(world) and shares(world) == [4, 4, 4], SECONDS, "all Pods are new and have work")
         after = world.pods(ready=True)
@@ -97,7 +97,7 @@ def test_upgrade_changes_a_setting_while_events_flow(world: World, report: Repor
         assert min(counts) == REPLICAS - 1
         assert {linger(world, name) for name in after} == {1.5}
         world.settle()
-        step.saw = f"{len(after)} new Pods, never less than {min(counts)} available; {tally(world)}"
+        step.saw = f"{len(after)} new Pods, never less than {min(counts)} ready; {tally(world)}"
 
 
 def test_rollback_brings_the_old_setting_back(world: World, report: Report) -> None:
@@ -116,7 +116,7 @@ def test_a_drain_takes_one_at_a_time(world: World, report: Report, tmp_path: Pat
     before = world.pods(ready=True)
     with report.step("`kubectl drain` while events flow") as step:
         said = tmp_path / "drain"
-        with world.flow(), available(world, tmp_path) as counts:
+        with world.flow(), readiness(world, tmp_path) as counts:
             drain = world.node.watch(said, "drain", NODE, "--delete-emptydir-data", "--timeout=300s")
             try:
                 until(lambda: "violate the pod's disruption budget" in said.read_text(), SECONDS, "it is held back")
@@ -134,7 +134,10 @@ def test_a_drain_takes_one_at_a_time(world: World, report: Report, tmp_path: Pat
         assert not before.keys() & world.pods().keys()
         assert min(counts) == REPLICAS - 1
         world.settle()
-        step.saw = f"refused {held_back} times while one was missing, then all {REPLICAS} replaced; {tally(world)}"
+        step.saw = (
+            f"refused {held_back} times while one was missing, never less than {min(counts)} ready, "
+            f"all {REPLICAS} replaced; {tally(world)}"
+        )
 
 
 def test_a_deleted_pod_ends_in_its_grace_time(world: World, report: Report, tmp_path: Path) -> None:
@@ -207,11 +210,11 @@ def settled(world: World, replicas: int = REPLICAS) -> bool:
 
 
 @contextmanager
-def available(world: World, folder: Path) -> Iterator[list[int]]:
-    """How many Pods the Deployment had available, each time that it changed; filled when it is left."""
-    path = folder / "available"
+def readiness(world: World, folder: Path) -> Iterator[list[int]]:
+    """How many Pods of the Deployment were ready, each time that it changed; filled when it is left."""
+    path = folder / "readiness"
     counts: list[int] = []
-    watching = ("get", f"deployment/{NAME}", "--watch", '--output=jsonpath={.status.availableReplicas}{"\\n"}')
+    watching = ("get", f"deployment/{NAME}", "--watch", '--output=jsonpath={.status.readyReplicas}{"\\n"}')
     with world.node.watch(path, f"--namespace={NAMESPACE}", *watching) as watch:
         try:
             yield counts

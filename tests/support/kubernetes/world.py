@@ -209,7 +209,7 @@ class World:
         )
         assert differences(fold(one.value for one in self.events), self.sandbox.profiles()) == []
         again = sent_again(self.sandbox.log())
-        assert again == [], self.endings()
+        assert again == [], f"{again}\n{self.endings()}"
         self.sandbox.assert_no_rule_was_broken()
 
     def endings(self) -> str:
