@@ -1,7 +1,6 @@
 """The one world of all steps; `make test-cluster` runs them in order and stops at the first that fails."""
 
 import os
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +14,7 @@ from tests.support.kubernetes.node import Node
 from tests.support.kubernetes.report import Report
 from tests.support.kubernetes.world import NAMESPACE, World
 
+REPORT = pytest.StashKey[Report]()
 FURTHER = ("kafka",)
 """Namespaces that the values name, beside the release's own."""
 
@@ -31,11 +31,16 @@ def tools() -> tuple[Programs, chart_tools.Tools]:
 
 
 @pytest.fixture(scope="session")
-def report() -> Iterator[Report]:
-    """What the steps saw, shown at the end also of a run that failed."""
-    report = Report()
-    yield report
-    sys.stderr.write(f"\n\n{report}\n")
+def report(request: pytest.FixtureRequest) -> Report:
+    """What the steps saw."""
+    return request.config.stash.setdefault(REPORT, Report())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Show it, also of a run that failed: its numbers are for docs/kubernetes.md."""
+    if REPORT in config.stash:
+        terminalreporter.section("what was seen")
+        terminalreporter.write_line(str(config.stash[REPORT]))
 
 
 @pytest.fixture(scope="session")

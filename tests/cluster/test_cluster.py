@@ -195,7 +195,10 @@ def test_uninstall_leaves_only_what_must_stay(world: World, report: Report) -> N
         topics = world.get("kafkatopics", "--namespace=kafka")["items"]
         assert {one["spec"]["topicName"] for one in topics} == {f"{world.group}.dead-letter", f"{world.group}.quota"}
         world.settle()
-        step.saw = f"left: 2 KafkaTopic; {tally(world)}"
+        logs = world.lines()
+        ends = {pod: lines[-1] for pod, lines in logs.items()}
+        assert {(end["event"], end["exit_code"]) for end in ends.values()} == {("connector_stopped", 0)}, ends
+        step.saw = f"left: 2 KafkaTopic; all {len(logs)} Pods of the run ended with exit code 0; {tally(world)}"
 
 
 def scale(world: World, replicas: int) -> None:
