@@ -1,14 +1,7 @@
-"""One machine as a whole Kubernetes: control plane, containerd and kubelet, in namespaces that take it all with them.
-
-Everything inside descends from one process with network, mounts and process numbers of its own. When that ends, also
-by kill -9 of the tests, the kernel ends the rest: no Pod, mount, address or route outlives it. Only empty control
-groups do, and those are removed at the end and before the next start.
-"""
+"""One machine as a whole Kubernetes: control plane, containerd and kubelet, in a room that takes it all with it."""
 
 import json
 import os
-import shutil
-import signal
 import socket
 import subprocess
 import uuid
@@ -19,40 +12,17 @@ from typing import Any, Final, Self
 import trustme
 
 from tests.support.kafka.config import die_with_parent
-from tests.support.kubernetes.build import PLUGINS, Programs, Unavailable
+from tests.support.kubernetes.build import PLUGINS, PROGRAMS, Programs
+from tests.support.kubernetes.room import LOGS, NODE, PODS, Room
 from tests.support.process import until
 
-HOST: Final = "198.18.0.1"
-"""This machine as Pods see it. Of the range for benchmarks, which nobody routes."""
-NODE: Final = "198.18.0.2"
-PODS: Final = "198.18.128.0/24"
 SERVICES: Final = "198.18.64.0/24"
 NAME: Final = "node"
 PORT: Final = 6443
 PAUSE: Final = "localhost/pause:1"
 START_SECONDS: Final = 240.0
 """A start takes half a minute; on a machine busy with other work, several times that."""
-CGROUPS: Final = Path("/sys/fs/cgroup")
 USERS: Final = ("admin", "controllers", "scheduler", "kubelet")
-
-# What programs write outside their folders goes elsewhere, and the kubelet finds the kernel as it wants it: it would
-# change the whole machine's settings otherwise. Children that nobody waits for vanish, since their end is ignored.
-HOLD: Final = """
-set -e
-for folder in /run /var/lib; do mount -t tmpfs none $folder; done
-mount --bind machine-logs /var/log
-for setting in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 \
-    kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000
-do
-    name=/run/setting-$(echo ${setting%=*} | tr / -)
-    echo ${setting#*=} >$name
-    mount --bind $name /proc/sys/${setting%=*}
-done
-ip link set lo up
-trap '' CHLD
-echo ready
-exec sleep infinity
-"""
 
 
 class Node:
@@ -67,19 +37,16 @@ class Node:
             "KUBECACHEDIR": str(folder / "cache"),
             "HELM_CACHE_HOME": str(folder / "cache"),
         }
-        self.pod_logs = folder / "machine-logs" / "pods"
+        self.pod_logs = folder / LOGS / "pods"
         self._programs = programs
         self._folder = folder
-        self._link = f"veth-{uuid.uuid4().hex[:8]}"
         self._tokens = {user: uuid.uuid4().hex for user in USERS}
-        self._holder: subprocess.Popen[bytes] | None = None
-        self._inside = 0
+        self._room = Room(folder)
         self._started: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
         try:
-            self._hold()
-            self._connect()
+            self._room.open()
             self._write_credentials()
             self._start_control_plane()
             self._start_kubelet()
@@ -90,20 +57,10 @@ class Node:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._holder is not None:
-            # The first process in there is over only when all others are.
-            if self._inside:
-                os.kill(self._inside, signal.SIGKILL)
-            else:
-                self._holder.kill()
-            self._holder.wait()
-            # The kernel would do it too, a moment later.
-            subprocess.run(["ip", "link", "delete", self._link], capture_output=True, check=False)
+        self._room.close()
         for process in self._started.values():
             process.kill()
             process.wait()
-        # The kernel may still be busy with the end of the last process in them.
-        until(_remove_cgroups, 60, "the control groups of the Pods are empty")
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run it to its end; returns what it printed. A failure shows what it said."""
@@ -138,7 +95,7 @@ class Node:
 
     def load(self, archive: Path) -> None:
         """Give it an image, as a docker archive; no registry is asked for it."""
-        self._run("ctr", "-a", self._socket, "-n", "k8s.io", "images", "import", str(archive))
+        self._room.run("ctr", "-a", self._socket, "-n", "k8s.io", "images", "import", str(archive))
 
     def logs(self, characters: int = 1_500) -> str:
         """The end of each program's log, for the report of a failure."""
@@ -153,52 +110,12 @@ class Node:
     def _socket(self) -> str:
         return str(self._folder / "containerd.sock")
 
-    def _hold(self) -> None:
-        """Open the namespaces."""
-        self.pod_logs.mkdir(parents=True)
-        if not _remove_cgroups():
-            message = f"{CGROUPS} has Pods of another kubelet, which this one would fight with"
-            raise Unavailable(message)
-        path = self._folder / "holder.log"
-        with path.open("wb") as log:
-            self._holder = subprocess.Popen(
-                ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", HOLD],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self._folder,
-                # The terminal's Ctrl-C is for pytest, which then ends it.
-                start_new_session=True,
-                preexec_fn=die_with_parent(),  # noqa: PLW1509 - one system call, looked up before the fork
-            )
-        until(lambda: path.read_text() == "ready\n", 60, "the namespaces are open")
-        children = Path(f"/proc/{self._holder.pid}/task/{self._holder.pid}/children").read_text().split()
-        self._inside = int(children[0])
-
-    def _enter(self, *command: str) -> list[str]:
-        return ["nsenter", f"--target={self._inside}", "--net", "--mount", "--pid", "--wd", *command]
-
-    def _run(self, *command: str) -> None:
-        done = subprocess.run(self._enter(*command), capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}{done.stdout}"
-
-    def _connect(self) -> None:
-        """A cable between this machine and the node; Pods are behind the node."""
-        for line in (
-            f"link add {self._link} type veth peer name cable netns {self._inside}",
-            f"address add {HOST}/30 dev {self._link}",
-            f"link set {self._link} up",
-        ):
-            subprocess.run(["ip", *line.split()], check=True)
-        for line in (f"address add {NODE}/30 dev cable", "link set cable up", f"route add default via {HOST}"):
-            self._run("ip", *line.split())
-        subprocess.run(["ip", *f"route add {PODS} via {NODE}".split()], check=True)
-
     def _start(self, name: str, *command: str) -> None:
-        program = command[0] if shutil.which(command[0]) else self._programs[command[0]]
+        # This machine may have another Kubernetes of its own.
+        program = self._programs[command[0]] if command[0] in PROGRAMS else command[0]
         with (self._folder / f"{name}.log").open("wb") as log:
             self._started[name] = subprocess.Popen(
-                self._enter(program, *command[1:]),
+                self._room.command(program, *command[1:]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -329,18 +246,6 @@ def _buildah(*arguments: str) -> str:
 def _listens(path: str) -> bool:
     with socket.socket(socket.AF_UNIX) as probe:
         return probe.connect_ex(path) == 0
-
-
-def _remove_cgroups() -> bool:
-    """Remove the empty ones that a kubelet left, from the innermost; says whether none is left."""
-    roots = [*CGROUPS.glob("kubepods"), *CGROUPS.glob("*/kubepods")]
-    for root in roots:
-        for folder, _, _ in os.walk(root, topdown=False):
-            try:
-                Path(folder).rmdir()
-            except OSError:
-                return False  # Somebody is in it.
-    return True
 
 
 CONTAINERD: Final = """\

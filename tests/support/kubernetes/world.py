@@ -21,7 +21,8 @@ from tests.support.kafka.broker import ANSWER_SECONDS, KafkaBroker, free_ports
 from tests.support.kafka.fetch import VERSION as KAFKA
 from tests.support.kafka.fetch import Distribution
 from tests.support.kafka.secure import key_store
-from tests.support.kubernetes.node import HOST, Node
+from tests.support.kubernetes.node import Node
+from tests.support.kubernetes.room import HOST
 from tests.support.oracle import Event, caught_up, differences, event, fold
 from tests.support.process import Sandbox, request, until
 
