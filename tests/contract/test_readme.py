@@ -52,6 +52,7 @@ ELSEWHERE = {
     # The tests' own.
     "KAFKA_TEST_CACHE",
     "CHART_TEST_CACHE",
+    "CLUSTER_TEST_CACHE",
     # The Dockerfile's, and what a Service called kafka would set.
     "BASE_IMAGE",
     "PIP_INDEX_URL",
