@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import uuid
@@ -61,6 +62,8 @@ class Node:
         for process in self._started.values():
             process.kill()
             process.wait()
+        # Hundreds of megabytes of images, which pytest would keep for three runs.
+        shutil.rmtree(self._folder / "containerd", ignore_errors=True)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run it to its end; returns what it printed. A failure shows what it said."""
