@@ -70,11 +70,15 @@ def log_in(config: KafkaConfig, server: str) -> Cluster | Trouble:
             break
     if not answer.done() or answer.exception() is not None:
         silent = KafkaError(KafkaError._TIMED_OUT, f"no answer in {ASK_SECONDS:.0f} s")  # noqa: SLF001
-        plain = [error for error in heard if error.code() in _PLAIN]
-        other = [error for error in heard if error.code() != KafkaError._ALL_BROKERS_DOWN]  # noqa: SLF001
-        return _trouble(next(iter([*plain, *other, *heard, silent])))
+        return _trouble(most_telling([*heard, silent]))
     found = answer.result()
     return Cluster(found.cluster_id or "", tuple((node.host, node.port) for node in found.nodes))
+
+
+def most_telling(heard: Sequence[KafkaError]) -> KafkaError:
+    """That a login or TLS failed says more than that a connection did, and that more than that no broker is up."""
+    vague = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT)  # noqa: SLF001
+    return min(heard, key=lambda error: (error.code() not in _PLAIN, error.code() in vague))
 
 
 def topics(config: KafkaConfig, names: Sequence[str]) -> Mapping[str, Topic | Trouble]:

@@ -61,11 +61,13 @@ _ASSIGNEE = r"""(?:
     | [^\s&"',;)}\]]+
     )"""
 """A value: quoted, quoted inside a quoted text once or twice, quoted and never closed, or bare."""
+_VISITOR = rf"""(?: \bVisitor\( (?: kind='\w{{0,32}}',\ id={_ASSIGNEE}\) | .{{0,600}} ) )"""
+_CHANGE = r"""(?: \bChange\(visitor= .{0,4096} )"""
 # Every repetition that may have to be taken back is bounded, so that no text makes a line cost more than its length.
 _PATTERNS = re.compile(
     rf"""
       (?P<name>(?:password|passwd|secret|token|authorization) \w{{0,32}} {_ASSIGNED} (?:(?:bearer|basic)\s+)?)
-      {_ASSIGNEE}
+      (?: {_CHANGE} | {_VISITOR} | {_ASSIGNEE} )
     | (?P<bearer>\b(?:bearer|basic)(?:\s|%20|\+){{1,8}}) [^\s"',;]+
     | (?P<userinfo>\b[a-z][a-z0-9+.-]{{0,15}}://) [^\s/@"']{{1,512}} @
     | (?P<query>\bhttps?://[^\s?"'<>]{{1,512}} \?) [^\s"'<>]*

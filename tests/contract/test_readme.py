@@ -17,7 +17,7 @@ from connector.events import JsonDecoder, Nulls
 from connector.ops.metrics import DEFINITIONS
 from connector.sandbox.broker import EmbeddedBroker
 from connector.settings import describe, load
-from tests.support.process import Connector, Sandbox, environment
+from tests.support.process import Connector, Sandbox
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -193,45 +193,3 @@ def test_every_command_of_ours_in_a_block_exists(page: Path) -> None:
     known = {command.name for command in COMMANDS}
     text = "\n".join(blocks(page, "sh"))
     assert set(re.findall(r"(?:^|[\s/])connector ([a-z]+)", text)) - known == set()
-
-
-@pytest.mark.e2e
-def test_the_replay_of_the_docs_brings_back_updates_and_leaves_the_malformed(tmp_path: Path) -> None:
-    """It is run on a bad day, by someone who trusts it: as it stands in docs/dead-letters.md, and twice."""
-    (program,) = blocks(ROOT / "docs" / "dead-letters.md", "python")
-    with EmbeddedBroker() as broker, Sandbox(tmp_path, "--fault", "status=400,visitors=refused") as sandbox:
-        broker.create_topic("profile-changes")
-        for value in (
-            b'{"mbox3rdPartyId": "refused-1", "profile": {"note": "a & \\"b\\"", "n": 1.50}}',
-            b'{"mbox3rdPartyId": "taken", "profile": {"n": 2}}',
-            b"malformed",
-        ):
-            broker.produce("profile-changes", value, b"key")
-        broker.flush()
-        settings = environment(broker.bootstrap, "profile-changes", sandbox.url, KAFKA_GROUP_PROTOCOL="consumer")
-        del settings["KAFKA_GROUP_ID"]
-        with Connector(tmp_path, settings) as connector:
-            connector.until(lambda: done(connector) == 3, "all is done")
-            assert connector.stop() == 0
-        assert "mbox3rdPartyId:refused-1" not in sandbox.profiles()
-        sandbox.set_faults()
-        assert [replay(program, broker), replay(program, broker)] == ["1 replayed\n", "0 replayed\n"]
-        with Connector(tmp_path, settings) as connector:
-            connector.until(lambda: done(connector) == 1, "what was replayed is done")
-            assert connector.stop() == 0
-        assert sandbox.profiles() == {
-            "mbox3rdPartyId:refused-1": {"note": 'a & "b"', "n": "1.50"},
-            "mbox3rdPartyId:taken": {"n": "2"},
-        }
-
-
-def done(connector: Connector) -> int:
-    """How many records ended, in whatever way."""
-    events = connector.status()["events"]
-    return int(events["accepted"] + events["dead_lettered"])
-
-
-def replay(program: str, broker: EmbeddedBroker) -> str:
-    """Run it as the page says; returns what it printed."""
-    here = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap}
-    return subprocess.run([sys.executable, "-c", program], env=here, capture_output=True, text=True, check=True).stdout

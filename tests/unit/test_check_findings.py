@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from connector.cli.check.findings import Check, Finding, State, Wrong, in_thread, in_turn, run_checks
+from connector.cli.check.findings import Check, Finding, State, Wrong, in_thread, in_turn, run_checks, text_line
 from tests.support.virtual_time import run
 
 
@@ -138,6 +138,12 @@ def test_steps_stop_at_the_first_that_fails() -> None:
         (State.FAILED, "no answer in 3 s"),
         (State.SKIPPED, "because DNS failed"),
     ]
+
+
+def test_a_line_cannot_steer_the_terminal() -> None:
+    """An attribute's name may hold an escape sequence, or a line break and then a line that looks like one of ours."""
+    said = text_line(Finding(State.FAILED, "a", "profile.\x1b[2J\nok       b", "mend it"))
+    assert said == "failed   a: profile.?[2J?ok       b -> mend it"
 
 
 def test_what_blocks_in_a_thread_is_left_behind() -> None:

@@ -376,6 +376,8 @@ def test_payloads_are_masked_and_their_counts_shown(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
+        ("token=Visitor(kind='pcId', id='anna) 4711')", "token=[secret]"),
+        ("secret: Change(visitor=Visitor(kind='pcId', id='anna'), attributes={'a': 'b'})", "secret: [secret]"),
         ("Authorization: Bearer abc.def", "Authorization: Bearer [secret]"),
         ("sent bearer%20abc", "sent bearer%20[secret]"),
         ("proxy http://me:pw@proxy:3128 refused", "proxy http://[secret]@proxy:3128 refused"),

@@ -5,11 +5,11 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
-from connector.cli.check.findings import Check, Finding, State, run_checks
+from connector.cli.check.findings import Check, Finding, State, run_checks, text_line
 from connector.ops.redact import Redactor, VisitorIds
 from connector.settings import BadSettings, Settings, load
 
@@ -97,8 +97,7 @@ def checks(settings: Settings, *, probe: bool) -> Sequence[Check]:
 
 
 def _write_text(finding: Finding) -> None:
-    remedy = f" -> {finding.remedy}" if finding.remedy else ""
-    _write(f"{finding.state:<8} {finding.what}: {finding.detail}{remedy}")
+    _write(text_line(finding))
 
 
 def _write_json(finding: Finding) -> None:
@@ -107,10 +106,5 @@ def _write_json(finding: Finding) -> None:
 
 
 def _write(line: str) -> None:
-    sys.stdout.write(_printable(line) + "\n")
+    sys.stdout.write(line + "\n")
     sys.stdout.flush()
-
-
-def _printable(text: Iterable[str]) -> str:
-    """What others wrote (a broker's error, an attribute's name) may not steer a terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

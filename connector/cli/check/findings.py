@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
+from connector.cli.terminal import printable
+
 T = TypeVar("T")
 
 
@@ -28,6 +30,12 @@ class Finding:
     what: str
     detail: str
     remedy: str = ""
+
+
+def text_line(finding: Finding) -> str:
+    """For people: the state first, so that `grep ^failed` is the list of what to do."""
+    remedy = f" -> {finding.remedy}" if finding.remedy else ""
+    return printable(f"{finding.state:<8} {finding.what}: {finding.detail}{remedy}")
 
 
 class Wrong(Exception):

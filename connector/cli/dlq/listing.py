@@ -4,6 +4,7 @@ import json
 import sys
 from datetime import UTC, datetime
 
+from connector.cli.terminal import printable
 from connector.kafka.config import KafkaConfig
 from connector.kafka.letter_log import LetterLog
 from connector.kafka.letters import Letter, Note, Place, Wanted
@@ -75,11 +76,6 @@ def fields(letter: Letter, *, replayed: bool, values: bool) -> dict[str, object]
 def shown_values(letter: Letter) -> str:
     """Key and value on lines of their own."""
     return f"\n  key:   {printable(_text(letter.key) or '')}\n  value: {printable(_text(letter.value) or '')}"
-
-
-def printable(text: str) -> str:
-    """A producer chose the names and values: none of them may steer a terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _time(letter: Letter) -> str:
