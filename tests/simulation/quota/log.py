@@ -63,6 +63,11 @@ class Log:
         else:
             self._clocks[self._leader] = self._reading()
 
+    def calm_down(self) -> None:
+        """From now on all goes well."""
+        self._faults = 0.0
+        self.down_until = -math.inf
+
     def append(self, record: Record, failed: Callable[[], None]) -> None:
         """Send it: mostly it lands within milliseconds; else it is lost, late, doubled or reported failed."""
         rng, value = self._rng, encode(record)

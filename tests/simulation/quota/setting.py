@@ -44,12 +44,8 @@ class Profile:
     """Many requests are one step: for the numbers of a whole day."""
 
 
-ROUGH = Profile(
-    freezes=0.03, troubles=0.05, append_faults=0.1, clocks=0.15, outages=0.01, bad_answers=0.3, slow_reads=0.1
-)
-
 PROFILES = {
-    "calm": Profile(exact=True, styles=("paced",), traffic=("flood", "flood", "idle"), limits=(100, 300), lives=8.0),
+    "calm": Profile(exact=True, styles=("paced",), traffic=("flood", "flood", "idle"), limits=(60, 150)),
     "clocks": Profile(clocks=0.5, bad_answers=0.3, styles=("eager", "late")),
     "freezes": Profile(freezes=0.06, bad_answers=0.1, clocks=0.1),
     "appends": Profile(append_faults=0.3, slow_reads=0.2, outages=0.03, freezes=0.01),

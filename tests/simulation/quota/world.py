@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 from connector.quota.records import Spend
 from tests.simulation.quota.log import Log
@@ -11,6 +12,11 @@ from tests.simulation.quota.setting import Profile, choose
 from tests.simulation.timeline import Timeline
 
 MOST = 16
+CALM = Profile()
+FROZEN = 4.1
+"""The longest freeze, in times that a lease counts, and what it leaves to give back."""
+LEAST_USE = 0.96
+LEAST_SHARE = 0.6
 TROUBLES = ("crash", "stop", "start", "freeze", "freeze", "weights", "wall", "endpoint")
 
 
@@ -58,14 +64,51 @@ class World:
             self.note("arrives", replica.name, lease)
 
     def run(self) -> None:
-        """All of it; raises Wrong."""
+        """All of it, and then a quiet time in which whoever wants to send gets to; raises Wrong."""
         self.timeline.after(0.0, self._disturb)
         if self.setting.profile.upgrade:
             self.timeline.after(self.setting.seconds * self.rng.uniform(0.3, 0.6), self._upgrade)
-        while self.timeline.now < self._ends:
-            self.timeline.step()
+        self._until(self._ends)
+        if self.setting.profile.exact:
+            self._judge_use()
+        else:
+            self._calm_down()
         self.counts["records"] = len(self.log.entries)
         self.oracle.judge()
+
+    def _until(self, when: float) -> None:
+        while self.timeline.now < when:
+            self.timeline.step()
+
+    def _judge_use(self) -> None:
+        """What lease, margin and answers leave is used, by all who want it alike."""
+        terms = self._terms
+        begin = self.timeline.now - self.setting.seconds + terms.counted
+        use = self.oracle.use(begin, self.timeline.now - begin, terms)
+        possible = terms.window / (terms.window + terms.lease + terms.margin)
+        if use < LEAST_USE * possible:
+            self.wrong(f"{use:.3f} of the quota was used, and {possible:.3f} was possible")
+        eager = [replica for replica in self.replicas if replica.traffic == "flood"]
+        sent, partitions = sum(replica.sent for replica in eager), sum(replica.partitions for replica in eager)
+        for replica in eager:
+            if replica.sent / sent < LEAST_SHARE * replica.partitions / partitions:
+                self.wrong(f"{replica.name} sent {replica.sent} of {sent} with {replica.partitions} of {partitions}")
+
+    def _calm_down(self) -> None:
+        """Nothing goes wrong any more: after all that was asked for before has ceased to count, everyone sends."""
+        quiet = replace(CALM, upgrade=self.setting.profile.upgrade)
+        self.setting = replace(self.setting, profile=quiet)
+        self.log.calm_down()
+        self.endpoint_down = False
+        if not self.replicas:
+            self.start()
+        longest = max(self.setting.terms.counted, self.setting.later.counted)
+        self._until(self.timeline.now + FROZEN * longest)
+        before = {replica.name: replica.sent for replica in self.replicas}
+        self._until(self.timeline.now + 2 * longest)
+        for replica in self.replicas:
+            if replica.traffic == "flood" and replica.sent == before[replica.name]:
+                self.wrong(f"{replica.name} wants to send and got nothing")
 
     def _disturb(self) -> None:
         """Every quarter of a lease: what may go wrong, if it is its turn."""
