@@ -106,7 +106,7 @@ MUTANTS = (
     Mutant(
         "returned and spent",
         "an idle replica gives a lease back, and spends it when something comes",
-        "sixteen",
+        "bursts",
         (),
         (
             Edit(Holder, "_end", "unused, grant.left = grant.left, 0", "unused = grant.left"),
@@ -116,7 +116,6 @@ MUTANTS = (
                 "records += self._end(grant, awake)",
                 "records += self._end(grant, awake)\n"
                 "            if awake < grant.ends:\n"
-                "                self._closing.append(grant)\n"
                 "                self.allowance.grants.append(grant)",
             ),
         ),

@@ -229,8 +229,8 @@ class Replica:
             self.waiting = max(self.waiting, 50)
         elif start:
             self._arrive()
-        if not start and self.traffic == "bursts" and rng.random() < 0.02:
-            self.waiting += rng.randint(1, self.terms.limit)
+        if not start and self.traffic == "bursts" and rng.random() < 0.04:
+            self.waiting += rng.randint(1, rng.choice((5, self.terms.limit)))
 
     def _arrive(self) -> None:
         if self.traffic == "idle":
