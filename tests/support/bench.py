@@ -14,6 +14,7 @@ from connector.delivery.retry import RetryPolicy
 from connector.delivery.tally import Done
 from connector.events import JsonDecoder
 from connector.pipeline import Pipeline, PipelineConfig
+from connector.quota.ports import LedgerLog
 from connector.target.render import Renderer
 from tests.support.fakes import FakeDeadLetters, FakeLog, FakeSender, FakeSource
 
@@ -36,7 +37,7 @@ class Bench:
     `async with` starts it with all partitions of the log, watches that it reconciles, and at the end stops it in order.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - every edge may be a test's own
         self,
         log: FakeLog,
         sender: FakeSender | None = None,
@@ -46,6 +47,7 @@ class Bench:
         batch: int = 100,
         assign: bool = True,
         source: FakeSource | None = None,
+        ledger: LedgerLog | None = None,
         **config: Any,
     ) -> None:
         """Without a rate limit unless `updates_per_second` is given."""
@@ -63,6 +65,7 @@ class Bench:
             dead_letters=self.letters,
             rng=random.Random(seed),
             awake=asyncio.get_running_loop().time,
+            ledger=ledger,
         )
         self._assign = assign
         self._stop = asyncio.Event()
