@@ -105,7 +105,7 @@ MUTANTS = (
     ),
     Mutant(
         "returned and spent",
-        "an idle replica gives a lease back, and spends it when something comes",
+        "a replica that has sent all gives its lease back, and spends it when something comes",
         "bursts",
         (),
         (
@@ -113,10 +113,12 @@ MUTANTS = (
             Edit(
                 Holder,
                 "_give_back",
-                "records += self._end(grant, awake)",
-                "records += self._end(grant, awake)\n"
-                "            if awake < grant.ends:\n"
-                "                self.allowance.grants.append(grant)",
+                "awake < grant.ends and not idle:\n            grants.append(grant)",
+                "awake < grant.ends and (need.waiting or need.in_flight):\n"
+                "            grants.append(grant)\n"
+                "        elif awake < grant.ends:\n"
+                "            records += self._end(grant, awake)\n"
+                "            grants.append(grant)",
             ),
         ),
     ),
