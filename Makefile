@@ -31,8 +31,9 @@ test: $(DEV) $(PROJECT) kafka ## every test, with the real Kafka broker and with
 test-quick: $(DEV) $(PROJECT) ## the tests that need no real broker
 	$(PYTEST) -m "not integration and not e2e" $(ARGS)
 
-simulate: $(DEV) $(PROJECT) ## the pipeline in random worlds; SEEDS=5000 for more, a failing one prints itself
+simulate: $(DEV) $(PROJECT) ## the pipeline and the quota in random worlds; SEEDS=5000 for more, a failing one prints itself
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
+	$(BIN)/python -m tests.simulation.quota --seeds $(SEEDS)
 
 chaos: $(DEV) $(PROJECT) kafka ## replicas and brokers killed, frozen and cut off at random, then judged: MINUTES=5
 	$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(ARGS)

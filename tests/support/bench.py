@@ -37,7 +37,7 @@ class Bench:
     `async with` starts it with all partitions of the log, watches that it reconciles, and at the end stops it in order.
     """
 
-    def __init__(  # noqa: PLR0913 - every edge may be a test's own
+    def __init__(
         self,
         log: FakeLog,
         sender: FakeSender | None = None,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -194,7 +195,7 @@ def test_while_leases_are_free_nobody_waits_for_the_ledger() -> None:
         async with _bench(_log(4_000), FakeLedgerTopic(), terms=terms, updates_per_second=20.0) as bench:
             await bench.settle(400)
         times = [when for when, *_ in bench.sender.sent][10:]
-        assert max(later - earlier for earlier, later in zip(times, times[1:], strict=False)) < 0.075
+        assert max(later - earlier for earlier, later in pairwise(times)) < 0.075
 
     run(main())
 

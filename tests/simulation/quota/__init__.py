@@ -1,1 +1,1 @@
-"""The quota's protocol in random worlds: real holders, ledgers and gates, against a log and an endpoint that misbehave."""
+"""The quota's protocol in random worlds: the real holder, fold and gate; all around them misbehaves."""

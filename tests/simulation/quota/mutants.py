@@ -107,7 +107,7 @@ MUTANTS = (
         "returned and spent",
         "a replica that has sent all gives its lease back, and spends it when something comes",
         "bursts",
-        (),
+        (7,),
         (
             Edit(Holder, "_end", "unused, grant.left = grant.left, 0", "unused = grant.left"),
             Edit(
@@ -199,7 +199,7 @@ MUTANTS = (
         "settings instead of the record",
         "in a rolling upgrade replicas fold the same record by other limits and windows",
         "upgrade",
-        (),
+        (0, 1),
         (
             Edit(
                 Holder,
@@ -207,7 +207,8 @@ MUTANTS = (
                 "granted = self.ledger.apply(record, appended)",
                 "terms = self.terms\n"
                 "    if isinstance(record, Reserve):\n"
-                "        record = Reserve(record.holder, record.lease, record.updates, terms.limit, terms.counted, 1.0)\n"
+                "        asks = record.holder, record.lease, record.updates\n"
+                "        record = Reserve(*asks, terms.limit, terms.counted, 1.0)\n"
                 "    granted = self.ledger.apply(record, appended)",
             ),
         ),

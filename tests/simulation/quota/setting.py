@@ -53,7 +53,9 @@ PROFILES = {
     "crashes": Profile(troubles=0.25, bad_answers=0.1, append_faults=0.05),
     "upgrade": Profile(upgrade=True, freezes=0.01, clocks=0.1, bad_answers=0.1, lives=8.0),
     "by hand": Profile(by_hand=True, clocks=0.1, append_faults=0.05),
-    "bursts": Profile(replicas=(2, 4), traffic=("bursts", "flood", "bursts"), styles=("eager",), bad_answers=0.05),
+    "bursts": Profile(
+        lives=3.0, replicas=(2, 4), traffic=("bursts", "flood", "bursts"), styles=("eager",), bad_answers=0.05
+    ),
     "sixteen": Profile(
         replicas=(1, 16), windows=(20.0, 30.0), freezes=0.01, troubles=0.2, clocks=0.1, bad_answers=0.1, lives=4.0
     ),
