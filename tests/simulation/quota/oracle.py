@@ -68,6 +68,15 @@ class Oracle:
             msg = f"{total} requests in the {window} s before {when:.3f}, and {limit} are allowed"
             raise Wrong(msg)
 
+    def rounds(self, terms: Terms) -> float:
+        """The same, by how long it takes until the quota is sent once more, wherever in the window it is sent."""
+        times = sorted(each[0] for each in self.arrivals)
+        rounds = len(times) // terms.limit - 1
+        if rounds < 1:
+            return 0.0
+        half = terms.limit // 2
+        return terms.window * rounds / (times[rounds * terms.limit + half] - times[half])
+
     def use(self, start: float, seconds: float, terms: Terms) -> float:
         """The part of the quota that was used: what arrived, by what could have."""
         came = sum(each[4] for each in self.arrivals if start <= each[0] < start + seconds)
