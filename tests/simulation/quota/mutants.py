@@ -224,7 +224,7 @@ MUTANTS = (
         "asks for nothing",
         "a replica with nothing to send holds leases",
         "calm",
-        (4, 6),
+        (0, 4),
         (Edit(Holder, "_ask", "not need.waiting or ", ""),),
     ),
     Mutant(

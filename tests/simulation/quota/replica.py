@@ -183,6 +183,8 @@ class Replica:
     def _decide(self) -> None:
         gate, holder, awake = self.gate, self.holder, self.awake()
         self._backlog()
+        if self._world.setting.profile.exact:
+            self._check_idle()  # Where nothing is late, not even for the moment until it is given back.
         rate = self._rate()
         need = Need(self.waiting, gate.in_flight, self.partitions, rate, gate.circuit.is_open)
         before = holder.per_second
