@@ -87,7 +87,7 @@ PROFILES = {
 
 DAYS = {
     "day": Profile(
-        windows=(DAY,), timeouts=(10.0,), limits=(1_000_000, 1_000_000), replicas=(1, 16), lives=3.0,
+        windows=(DAY,), timeouts=(10.0,), limits=(1_000_000, 1_000_000), replicas=(1, 16), lives=2.0,
         traffic=("flood",), styles=("paced",), exact=True, bulk=True,
     ),
     "steady day": Profile(

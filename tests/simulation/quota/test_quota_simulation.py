@@ -13,7 +13,7 @@ from tests.simulation.quota.runs import Outcome, live
 from tests.simulation.quota.setting import DAYS, PROFILES
 from tests.simulation.quota.world import World
 
-SEEDS = 8
+SEEDS = 4
 FALLBACK = 60
 DOCS = Path(__file__).parents[3] / "docs" / "simulation.md"
 
@@ -40,7 +40,7 @@ def test_what_once_failed_does_not_fail_again(profile: str, seed: int, was: str)
 
 def test_a_day_of_a_million_is_used() -> None:
     """At the real size, under backlog: caution that wastes more than a hundredth would be seen here."""
-    world = World(0, DAYS["day"], replicas=2)
+    world = World(0, DAYS["day"], replicas=1)
     world.run()
     terms = world.setting.terms
     begin = world.timeline.now - world.setting.seconds
