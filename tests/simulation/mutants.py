@@ -325,6 +325,7 @@ def planted(mutant: Mutant) -> Iterator[None]:
 
 def _edited(edit: Edit, before: Any) -> Any:
     """The same function with other words; an assertion when those are not there any more, or not once."""
+    before = before.fget if isinstance(before, property) else before
     source = textwrap.dedent(inspect.getsource(before))
     assert source.count(edit.old) == 1, f"{edit.function} has not {edit.old!r} once"
     made: dict[str, Any] = {}

@@ -15,6 +15,7 @@ from connector.delivery.tally import Done
 from connector.events import JsonDecoder
 from connector.pipeline import Pipeline, PipelineConfig
 from connector.pipeline.edges import Observer
+from connector.quota.ports import LedgerLog
 from connector.target.render import Renderer
 from tests.support.fakes import FakeDeadLetters, FakeLog, FakeSender, FakeSource
 
@@ -48,6 +49,7 @@ class Bench:
         assign: bool = True,
         source: FakeSource | None = None,
         observers: Sequence[Observer] = (),
+        ledger: LedgerLog | None = None,
         **config: Any,
     ) -> None:
         """Without a rate limit unless `updates_per_second` is given."""
@@ -66,6 +68,7 @@ class Bench:
             rng=random.Random(seed),
             awake=asyncio.get_running_loop().time,
             observers=observers,
+            ledger=ledger,
         )
         self._assign = assign
         self._stop = asyncio.Event()
