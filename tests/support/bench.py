@@ -38,7 +38,7 @@ class Bench:
     `async with` starts it with all partitions of the log, watches that it reconciles, and at the end stops it in order.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a world has many sides, and a test names only its own
         self,
         log: FakeLog,
         sender: FakeSender | None = None,
