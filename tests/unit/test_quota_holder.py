@@ -22,7 +22,9 @@ class Desk:
     """A holder and a log that takes all at once; the holder's clock and the brokers' are far apart."""
 
     def __init__(self, terms: Terms = TERMS, *, caught_up: bool = True) -> None:
-        self.holder = Holder(terms, Allowance(unlimited=False), random.Random(1), who="me", name="host")
+        self.holder = Holder(
+            terms, Allowance(unlimited=False), random.Random(1), who="me", name="host", offset=-math.inf
+        )
         self.holder.caught_up = caught_up
         self.terms = terms
 
@@ -180,6 +182,7 @@ def test_nothing_is_asked_for_when_nothing_is_free() -> None:
     """A full window must not fill the ledger with requests for nothing."""
     desk = Desk()
     desk.fill(1_000)
+    assert [type(record) for record in desk.turn(0.5)] == [Reserve], "once, to learn the brokers' time"
     assert desk.turn(1.0) == []
     assert desk.turn(TERMS.counted - 0.1) == []
     assert [type(record) for record in desk.turn(TERMS.counted + 0.1)] == [Reserve]
@@ -311,3 +314,19 @@ def test_time_is_that_of_the_record_that_came_soonest() -> None:
     desk.holder.read(None, EPOCH + 1.0, 1.2)
     desk.holder.read(None, EPOCH + 2.0, 9.0)
     assert desk.holder.now(10.0) == pytest.approx(EPOCH + 9.8)
+
+
+@pytest.mark.parametrize("wrong", [-7_200.0, 7_200.0])
+def test_a_machine_with_a_wrong_clock_asks_once_and_knows_the_time(wrong: float) -> None:
+    """After a night without replicas a clock that is two hours behind would take the window to be full for two more."""
+    desk = Desk()
+    desk.fill(TERMS.limit)
+    desk.holder = Holder(
+        TERMS, Allowance(unlimited=False), random.Random(1), who="me", name="host", offset=EPOCH + wrong
+    )
+    desk.fill(TERMS.limit)
+    desk.holder.caught_up = True
+    later = TERMS.counted + 1.0
+    assert desk.turn(later), "it asks"
+    assert desk.grants, "and gets what came free meanwhile"
+    assert desk.holder.now(later) == EPOCH + later

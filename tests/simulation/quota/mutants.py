@@ -148,8 +148,7 @@ MUTANTS = (
             Edit(
                 Gate,
                 "leave",
-                "passed.grant.flying -= 1",
-                "passed.grant.flying -= 1\n    passed.grant.left += answer.verdict not in _DONE",
+    XX
             ),
         ),
     ),

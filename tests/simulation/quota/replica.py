@@ -45,7 +45,14 @@ class Replica:
         self.gate.lease.seconds = math.inf
         self.gate.lease.renew(0.0)
         self.gate.allowance.wanted = self._ring
-        self.holder = Holder(terms, self.gate.allowance, rng, who=f"{rng.getrandbits(64):016x}", name=self.name)
+        self.holder = Holder(
+            terms,
+            self.gate.allowance,
+            rng,
+            who=f"{rng.getrandbits(64):016x}",
+            name=self.name,
+            offset=self.wall() - self.awake(),
+        )
         self._position = 0
         self._start_end = len(world.log.entries)
         self._reading = self._ringing = False
@@ -311,7 +318,7 @@ class Replica:
                 answer = Answer(Verdict.UNAVAILABLE, own=True)
             else:
                 answer = Answer(Verdict.THROTTLED)
-        world.timeline.after(arrival, world.arrived, self, passed.grant.number, 1)
+        world.timeline.after(arrival, world.arrived, self, passed[1].number, 1)
         self.later(latency, self._answered, self._serial, answer)
 
     def _answered(self, serial: int, answer: Answer) -> None:
