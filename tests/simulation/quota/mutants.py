@@ -148,7 +148,8 @@ MUTANTS = (
             Edit(
                 Gate,
                 "leave",
-    XX
+                "grant.flying -= 1",
+                "grant.flying -= 1\n    grant.left += verdict not in _DONE",
             ),
         ),
     ),
