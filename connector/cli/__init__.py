@@ -38,12 +38,12 @@ class CommandModule(Protocol):
 COMMANDS: Final = (
     Command("run", "connector.cli.run", "the service: Kafka events in, profile updates out, till SIGTERM"),
     Command("demo", "connector.cli.demo", "the whole job on an embedded broker and sandbox, in 30 seconds"),
-    Command("quota", "connector.cli.quota", "what is used of the rolling window, and calls that others made"),
-    Command("settings", "connector.cli.settings", "every setting: name, type, unit, default, what for"),
     Command("check", "connector.cli.check", "whether Kafka and Target can be used as set; changes nothing"),
-    Command("dlq", "connector.cli.dlq", "lists the dead letters, and writes them back to their topics"),
-    Command("sandbox", "connector.cli.sandbox", "a stand-in for Target on a port, with its rules and its faults"),
     Command("plan", "connector.cli.plan", "the updates that a topic's last hours would have cost, by linger"),
+    Command("quota", "connector.cli.quota", "what is used of the rolling window, and calls that others made"),
+    Command("dlq", "connector.cli.dlq", "lists the dead letters, and writes them back to their topics"),
+    Command("settings", "connector.cli.settings", "every setting: name, type, unit, default, what for"),
+    Command("sandbox", "connector.cli.sandbox", "a stand-in for Target on a port, with its rules and its faults"),
 )
 
 _EXAMPLE: Final = f"""\

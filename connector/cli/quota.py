@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     log = KafkaLedger(kafka_config(settings), ledger_topic(settings.ledger_topic, terms), make=spends)
     booking = encode(Spend(updates=args.updates, counted=terms.settled, note=args.note[:256])) if spends else None
     try:
-        ledger = asyncio.run(_read(log, booking))
+        ledger = asyncio.run(read_ledger(log, booking))
     except Fatal as fatal:
         sys.stderr.write(f"{settings.ledger_topic}: {fatal.remedy}\n")
         return 1
@@ -191,8 +191,8 @@ class _Reading:
             self.done.set_result(None)
 
 
-async def _read(log: LedgerLog, booking: bytes | None) -> Ledger:
-    """The ledger as it is at its end."""
+async def read_ledger(log: LedgerLog, booking: bytes | None) -> Ledger:
+    """The ledger as it is at its end, with the booking. Raises Fatal when it cannot be had."""
     reading = _Reading(log, booking)
     timer = asyncio.get_running_loop().call_later(WAIT_SECONDS, reading.late)
     log.start(reading)

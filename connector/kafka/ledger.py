@@ -34,9 +34,12 @@ _LOST = frozenset(
     {
         KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001 - librdkafka's own codes are spelt so
         KafkaError.OFFSET_OUT_OF_RANGE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001
         KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
     }
 )
+"""The topic was there when this began; of one that is deleted only the appends tell."""
 
 
 class KafkaLedger:
@@ -67,8 +70,10 @@ class KafkaLedger:
             return
         try:
             self._producer.produce(self._topic.name, value, partition=0, on_delivery=partial(self._reported, failed))
-        except (BufferError, KafkaException):
+        except (BufferError, KafkaException) as error:
             failed()
+            if isinstance(error, KafkaException):
+                self._look(error.args[0])
 
     async def close(self, seconds: float) -> None:
         """Write what was appended, within so many seconds, and end."""
@@ -143,9 +148,8 @@ class KafkaLedger:
                     reason = f"{self._topic.name} holds a record without the broker's append time"
                     raise Fatal(UNUSABLE, f"{reason}: {remedy(self._topic)}")
                 batch.append((message.value(), milliseconds / 1_000))
-            elif error.code() in _LOST or error.fatal():
-                reason = f"{self._topic.name} was deleted or truncated while it was read ({error.str()})"
-                raise Fatal(UNUSABLE, f"{reason}; start again: what is left of it counts")
+            elif (lost := self._lost(error)) is not None:
+                raise lost
             elif (trouble := sort(error)).kind is not Kind.IGNORABLE:
                 self._tell(self._reader.delayed, trouble.detail)
         return batch
@@ -154,6 +158,20 @@ class KafkaLedger:
         if error is not None:
             self._tell(self._reader.delayed, f"a record was not appended: {error.str()}")
             self._tell(failed)
+            self._look(error)
+
+    def _look(self, error: KafkaError) -> None:
+        if (lost := self._lost(error)) is not None:
+            self._tell(self._reader.failed, lost)
+
+    def _lost(self, error: KafkaError) -> Fatal | None:
+        """What no waiting mends: a client that gave up, or a log that is not the one that was read."""
+        if error.fatal():
+            return Fatal(UNUSABLE, f"the client of {self._topic.name} cannot go on ({error.str()}); start again")
+        if error.code() in _LOST:
+            reason = f"{self._topic.name} was deleted or truncated while it was read ({error.str()})"
+            return Fatal(UNUSABLE, f"{reason}; start again: what is left of it counts")
+        return None
 
     def _tell(self, what: Callable[..., None], *args: object) -> None:
         if not self._loop.is_closed():

@@ -23,6 +23,7 @@ from connector.events.change import Change, Refused, Visitor
 from connector.kafka.errors import Kind, Trouble
 from connector.pipeline.burial import Burial
 from connector.pipeline.config import PipelineConfig
+from connector.pipeline.credit import Credit
 from connector.pipeline.dispatch import Dispatch
 from connector.pipeline.edges import DeadLetters, Observer, Sender, Source
 from connector.pipeline.quota import QuotaKeeper
@@ -33,11 +34,6 @@ from connector.target.render import Rendered
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-LOW_WATER = 0.9
-"""Consumption goes on when this share of the bound is pending: hysteresis, so that it does not flutter."""
-RESERVE_SECONDS = 10.0
-RESERVE_SHARE = 1.05
-"""How much beyond the bounds may be taken, a batch at a time, when all that fills them got plain 500s."""
 CLOSING_SHARE = 0.2
 """Of the grace time, what is kept for the last commit and for leaving the group, held to 1-5 s."""
 LEAST_CLOSING_SECONDS, MOST_CLOSING_SECONDS = 1.0, 5.0
@@ -86,6 +82,7 @@ class Pipeline:
         self.coalescer = Coalescer(config.linger, config.order, config.max_in_flight)
         self.gate = Gate(config.max_in_flight, Allowance(unlimited=config.quota is None))
         self.burial = Burial(config, dead_letters, self.tally, say, moved=self._moved, fail=self._fail)
+        self._credit = Credit(config, self.coalescer, self.burial, self.gate.circuit, now=self._now, more=source.more)
         self._dispatch = Dispatch(
             config,
             self.coalescer,
@@ -118,14 +115,10 @@ class Pipeline:
             )
         self.assigned_partitions: dict[TopicPartition, PartitionOffsets] = {}
         self.log_ends: dict[TopicPartition, int] = {}
-        self.starved = False
-        """True while no credit is granted because too much is pending."""
         self.draining = False
         self._by_topic: dict[str, dict[int, PartitionOffsets]] = {}
         self._totals: Mapping[str, int] = {}
         self._failure: BaseException | None = None
-        self._credits_due = 0
-        self._reserve_at = 0.0
         self._commit_wanted = asyncio.Event()
         self._committed_updates = 0
         # By event time the newest value may stand in a record that was settled long ago: there all are read again.
@@ -135,6 +128,11 @@ class Pipeline:
     def circuit(self) -> Circuit:
         """Whether the endpoint is held to be down."""
         return self.gate.circuit
+
+    @property
+    def starved(self) -> bool:
+        """Whether no batch is let in because too much is pending."""
+        return self._credit.starved
 
     @property
     def events_pending(self) -> int:
@@ -302,8 +300,7 @@ class Pipeline:
         self.coalescer.added(decoded + good - passed_over, size)
         self.tally.events_consumed += len(batch) - strange
         self.tally.events_done[Done.SKIPPED] += skipped + passed_over
-        self._credits_due += 1
-        self._grant()
+        self._credit.taken()
         self._dispatch.wake()
 
     def _add_and_tell(self, change: Change, partition: PartitionOffsets, record: Record, now: float, size: int) -> None:
@@ -386,8 +383,8 @@ class Pipeline:
         """Every interval, after so many settled updates, and as often as the lease needs it."""
         while True:
             self._commit_wanted.clear()
-            if self.starved:
-                self._grant()
+            if self._credit.starved:
+                self._credit.give()
             often = min(self._config.commit_interval, self.gate.lease.seconds / RENEWALS or COMMIT_AGAIN_SECONDS)
             next_at = self._now() + often
             await self._commit()
@@ -428,8 +425,8 @@ class Pipeline:
 
     def _moved(self) -> None:
         """Something was settled: there may be room for more records, a commit may be due, and someone may wait."""
-        if self.starved:
-            self._grant()
+        if self._credit.starved:
+            self._credit.give()
         if self.tally.updates_accepted - self._committed_updates >= COMMIT_UPDATES:
             self._commit_wanted.set()
         self._bell.ring()
@@ -455,39 +452,6 @@ class Pipeline:
             per_second=self._rate,
             circuit_open=self.circuit.is_open,
         )
-
-    def _grant(self) -> None:
-        """Let the next batch come, unless too much is pending."""
-        margin = LOW_WATER if self.starved else 1.0
-        pending, size = len(self.coalescer), self.coalescer.size + self.burial.size
-        many = pending >= self._config.max_visitors * margin or size >= self._config.max_bytes * margin
-        full = many or self.burial.is_full
-        if full and not self.starved:
-            log.info("consumption_paused", updates_pending=pending, bytes=size, letters_pending=self.burial.letters)
-        elif self.starved and not full:
-            log.info("consumption_resumed", updates_pending=pending, bytes=size)
-        self.starved = full
-        while self._credits_due and not full:
-            self._give_credit()
-        if full and self._credits_due and self._is_stuck(pending, size):
-            self._reserve_at = self._now() + RESERVE_SECONDS
-            self._give_credit()
-
-    def _is_stuck(self, pending: int, size: int) -> bool:
-        """Whether all that is held was tried and may have failed by its own fault: nobody is left who could show it.
-
-        Then a batch comes in now and then beyond the bounds, up to bounds of its own; else updates that fail for good
-        would end the intake for ever.
-        """
-        if self.coalescer.untried or self.burial.is_full or not self.circuit.is_doubtful:
-            return False
-        config = self._config
-        room = pending < RESERVE_SHARE * config.max_visitors and size < RESERVE_SHARE * config.max_bytes
-        return room and self._now() >= self._reserve_at
-
-    def _give_credit(self) -> None:
-        self._credits_due -= 1
-        self._source.more()
 
 
 _NONE: dict[int, PartitionOffsets] = {}

@@ -45,7 +45,7 @@ class Holder:
     """Asks ahead of need, for what can be sent within a lease; spends nothing after a lease's end."""
 
     __slots__ = (
-        *("_again_at", "_asked", "_closing", "_late", "_number", "_offset", "_pace", "_pace_at", "_rng"),
+        *("_again_at", "_asked", "_closing", "_is_sure", "_late", "_number", "_offset", "_pace", "_pace_at", "_rng"),
         *("_size", "_busy_at", "allowance", "caught_up", "ledger", "name", "per_second", "terms", "who"),
     )
 
@@ -76,6 +76,8 @@ class Holder:
         self._again_at = -math.inf
         self._busy_at = -math.inf
         self._offset = offset
+        self._is_sure = False
+        """Whether a record of our own has told the brokers' time; before, it is asked whatever seems to be free."""
         self._pace = 0.0
         self._pace_at = -math.inf
 
@@ -91,6 +93,7 @@ class Holder:
         if not isinstance(record, Reserve) or record.holder != self.who:
             return
         self._offset = appended - awake
+        self._is_sure = True
         if self._asked is None or self._asked[0] != record.lease:
             if granted:
                 self._late.append((record.lease, granted))
@@ -209,7 +212,7 @@ class Holder:
         grants = self.allowance.grants
         lasting = sum(grant.left for grant in grants if grant.ends - awake > terms.lease / 4)
         size = min(self._size, most)
-        if 2 * lasting > size or self.ledger.free(terms.limit, self.now(awake)) < 1:
+        if 2 * lasting > size or (self._is_sure and self.ledger.free(terms.limit, self.now(awake)) < 1):
             return None
         self._number += 1
         self._asked = (self._number, awake, size)

@@ -18,6 +18,8 @@ Key = tuple[str, int]
 class Lease:
     """What counts now: `updates` until `expires`; it was made at `since` and may be spent until `ends`."""
 
+    granted: int
+    """What it was made with."""
     updates: int
     since: float
     ends: float
@@ -101,9 +103,10 @@ class Ledger:
         lease = self.leases.get(key)
         if lease is None:
             return  # It came when the lease did not count any more.
-        unused = min(record.unused, lease.updates)
-        lease.updates -= unused
-        self.used -= unused
+        # By what was granted, not by what is left: a record that was written twice must take nothing off twice.
+        spent = min(lease.updates, max(0, lease.granted - record.unused))
+        self.used -= lease.updates - spent
+        lease.updates = spent
         lease.ends = min(lease.ends, self.now)
         if not lease.updates:
             del self.leases[key]
@@ -113,7 +116,7 @@ class Ledger:
 
     def _book(self, key: Key, updates: int, held: float, counted: float, name: str) -> None:
         expires = self.now + counted
-        self.leases[key] = Lease(updates, self.now, self.now + held, expires, name)
+        self.leases[key] = Lease(updates, updates, self.now, self.now + held, expires, name)
         self.used += updates
         heapq.heappush(self._expiries, (expires, key))
 

@@ -33,6 +33,8 @@ from connector.settings.properties import SECURITY, Properties, is_secret
 
 HORIZONS = 24
 """By default a window has at least so many horizons."""
+LEAST_HORIZON = 1.0
+"""Seconds: a lease. In less, whoever asks first would get all."""
 
 
 class Settings(BaseSettings):
@@ -361,7 +363,7 @@ class Settings(BaseSettings):
         """Seconds over which what is free is spread: an hour suits a day, and not a window of a minute."""
         if "quota_horizon_seconds" in self.model_fields_set:
             return self.quota_horizon_seconds
-        return min(self.quota_horizon_seconds, self.quota_window_seconds / HORIZONS)
+        return min(self.quota_horizon_seconds, max(self.quota_window_seconds / HORIZONS, LEAST_HORIZON))
 
     @property
     def base_url(self) -> str:

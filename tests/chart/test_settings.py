@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from connector.settings import Settings, describe, json_schema, load
+from connector.settings.properties import is_secret
 from scripts.chart import NO_VALUE, SECTIONS, place
 from tests.support.chart import NEEDED, Chart, Objects
 from tests.support.chart_tools import CHART, ROOT
@@ -176,9 +177,10 @@ def test_secrets_go_into_the_secret_and_nowhere_else(chart: Chart) -> None:
         assert json.dumps(sample(name)) not in text, name
 
 
-@pytest.mark.parametrize("name", ["sasl.oauthbearer.client.secret", "ssl.key.pem", "sasl.jaas.config", "x.PASSWORD"])
+@pytest.mark.parametrize("name", ["client.secret", "ssl.key.pem", "sasl.jaas.config", "x.PASSWORD", "bearer.token"])
 def test_further_properties_are_secret_when_one_of_them_is(chart: Chart, name: str) -> None:
     """The same names that the connector masks in its log must not lie open in a ConfigMap."""
+    assert is_secret(name)
     objects = chart.render("minimal", values={"kafka": {"properties": {name: "hidden", "linger.ms": 5}}})
     assert "KAFKA_PROPERTIES" not in objects.of("ConfigMap")["data"]
     assert json.loads(objects.environment()["KAFKA_PROPERTIES"]) == {name: "hidden", "linger.ms": 5}

@@ -2,10 +2,13 @@
 
 import json
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
+import yaml
 
+from connector import __version__
 from scripts import chart as generator
 from tests.support.chart import NAMED, Chart
 from tests.support.chart_tools import CHART, KUBERNETES, ROOT, Tools
@@ -22,6 +25,25 @@ def test_helm_lint_finds_nothing(chart: Chart, named: str) -> None:
     """Strict: a warning fails."""
     said = chart.helm("lint", "--strict", str(CHART), "--values", str(CHART / "ci" / f"{named}-values.yaml"))
     assert "0 chart(s) failed" in said
+
+
+def test_the_package_holds_what_is_rendered_from_it(chart: Chart, tmp_path: Path) -> None:
+    """An ignore file without a leading slash drops templates/tests too, which only a package shows."""
+    chart.helm("package", str(CHART), "--destination", str(tmp_path))
+    (package,) = tmp_path.glob("*.tgz")
+    with tarfile.open(package) as archive:
+        archive.extractall(tmp_path, filter="data")
+    unpacked = tmp_path / CHART.name
+    inside = {str(path.relative_to(unpacked)) for path in unpacked.rglob("*") if path.is_file()}
+    listed = [str(path.relative_to(CHART)) for path in CHART.rglob("*") if path.is_file()]
+    assert inside == {name for name in listed if not name.startswith("ci/")}
+    values = yaml.safe_load((CHART / "ci" / "everything-values.yaml").read_text())
+    assert chart.render(values=values, chart=unpacked) == chart.render(values=values)
+
+
+def test_the_chart_is_for_the_connector_beside_it() -> None:
+    """The image's tag is the chart's appVersion unless somebody says otherwise."""
+    assert yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"] == __version__
 
 
 @pytest.mark.parametrize("kubernetes", KUBERNETES)

@@ -1,14 +1,16 @@
 """The quota of the whole group on a real broker, judged by the endpoint's own log of requests."""
 
+import json
 import random
 import time
 from bisect import bisect_left
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from tests.support.kafka.broker import KafkaBroker
 from tests.support.oracle import plain_events
-from tests.support.process import Connector, Sandbox, environment
+from tests.support.process import Connector, Program, Sandbox, environment
 
 LIMIT, WINDOW = 600, 30.0
 SECONDS = 90.0
@@ -39,14 +41,48 @@ def test_three_replicas_keep_the_quota_through_kill_9(kafka: KafkaBroker, tmp_pa
                 replicas[victim] = running.enter_context(Connector(tmp_path, settings))
                 kill_at = now + rng.uniform(15, 25)
             time.sleep(0.2)  # Time is what this test is about: the window rolls on.
-        times = sorted(entry["start"] for entry in sandbox.log())
-        metrics = replicas[0].metrics()
+        metrics, at = replicas[0].metrics(), time.monotonic()
         for replica in replicas:
             replica.terminate()
         for replica in replicas:
             assert replica.wait() == 0
+        with Program(tmp_path, ["quota", "--format", "json"], settings) as command:
+            assert command.wait() == 0
+            told, told_at = json.loads(command.stdout), time.monotonic()
+        # The sandbox and this process have the same monotonic clock.
+        times = sorted(entry["start"] for entry in sandbox.log())
     fullest = max(bisect_left(times, at + WINDOW) - number for number, at in enumerate(times))
     assert fullest <= LIMIT
-    most = LIMIT * (times[-1] - times[0] + WINDOW) / WINDOW
-    assert len(times) >= LEAST_USE * most, f"{len(times)} of {most:.0f}"
+    most = LIMIT * (int((times[-1] - times[0]) / WINDOW) + 1)
+    assert len(times) >= LEAST_USE * most, f"{len(times)} of {most}"
     assert metrics["target_connector_quota_limit"] == LIMIT
+    assert _within(times, at) <= metrics["target_connector_quota_used"] <= LIMIT
+    assert _within(times, told_at) <= told["used"] <= LIMIT
+    assert told["leases"] == [], "whoever ends in order gives back what it holds"
+
+
+def _within(times: Sequence[float], now: float) -> int:
+    """Requests of the window that ends now."""
+    return bisect_left(times, now) - bisect_left(times, now - WINDOW)
+
+
+def test_calls_of_others_are_booked_and_the_window_is_shown(kafka: KafkaBroker, tmp_path: Path) -> None:
+    """Before the first replica runs there is nothing to show; a booking makes the ledger and takes its part."""
+    topic = kafka.unique_topic("booked", 1)
+    settings = environment(kafka.bootstrap, topic, "http://127.0.0.1:9", QUOTA_UPDATES=1_000)
+
+    def quota(*words: str) -> Program:
+        with Program(tmp_path, ["quota", *words], settings) as command:
+            command.wait()
+        return command
+
+    missing = quota()
+    assert missing.exit_code == 1
+    assert f"the topic {topic}.quota does not exist yet" in missing.stderr
+    booked = quota("--format", "json", "spend", "250", "--note", "nightly import")
+    assert booked.exit_code == 0, booked.stderr
+    assert json.loads(booked.stdout)["used"] == 250
+    shown = quota()
+    assert shown.exit_code == 0, shown.stderr
+    assert f"{topic}.quota: 250 of 1,000 used in 1 day, 0:00:00 (25.0 %), 750 free" in shown.stdout
+    assert "nobody holds a lease" in shown.stdout

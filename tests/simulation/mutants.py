@@ -20,6 +20,7 @@ from connector.delivery.offsets import PartitionOffsets
 from connector.delivery.owed import Owed
 from connector.delivery.update import Update
 from connector.pipeline.burial import Burial
+from connector.pipeline.credit import Credit
 from connector.pipeline.dispatch import Dispatch
 from connector.pipeline.pipeline import Pipeline
 
@@ -148,7 +149,7 @@ MUTANTS = (
         "a rebalance forgets that it owes a batch, and consumption never goes on",
         "memory",
         (16, 18),
-        (Edit(Pipeline, "assigned", "self._share_rate()", "self._credits_due = 0\n    self._share_rate()"),),
+        (Edit(Pipeline, "assigned", "self._share_rate()", "self._credit.due = 0\n    self._share_rate()"),),
     ),
     Mutant(
         "until one too high",
@@ -254,7 +255,7 @@ MUTANTS = (
         "batches are taken on however much is pending",
         "memory",
         (0, 1),
-        (Edit(Pipeline, "_grant", "full = many or self.burial.is_full", "full = self.burial.is_full"),),
+        (Edit(Credit, "give", "full = many or self._burial.is_full", "full = self._burial.is_full"),),
     ),
     Mutant(
         "hung probe",
@@ -325,6 +326,7 @@ def planted(mutant: Mutant) -> Iterator[None]:
 
 def _edited(edit: Edit, before: Any) -> Any:
     """The same function with other words; an assertion when those are not there any more, or not once."""
+    before = before.fget if isinstance(before, property) else before
     source = textwrap.dedent(inspect.getsource(before))
     assert source.count(edit.old) == 1, f"{edit.function} has not {edit.old!r} once"
     made: dict[str, Any] = {}

@@ -15,6 +15,7 @@ from connector.delivery.tally import Done
 from connector.events import JsonDecoder
 from connector.pipeline import Pipeline, PipelineConfig
 from connector.pipeline.edges import Observer
+from connector.quota.ports import LedgerLog
 from connector.target.render import Renderer
 from tests.support.fakes import FakeDeadLetters, FakeLog, FakeSender, FakeSource
 
@@ -37,7 +38,7 @@ class Bench:
     `async with` starts it with all partitions of the log, watches that it reconciles, and at the end stops it in order.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a world has many sides, and a test names only its own
         self,
         log: FakeLog,
         sender: FakeSender | None = None,
@@ -48,6 +49,7 @@ class Bench:
         assign: bool = True,
         source: FakeSource | None = None,
         observers: Sequence[Observer] = (),
+        ledger: LedgerLog | None = None,
         **config: Any,
     ) -> None:
         """Without a rate limit unless `updates_per_second` is given."""
@@ -66,6 +68,7 @@ class Bench:
             rng=random.Random(seed),
             awake=asyncio.get_running_loop().time,
             observers=observers,
+            ledger=ledger,
         )
         self._assign = assign
         self._stop = asyncio.Event()

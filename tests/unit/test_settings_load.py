@@ -101,6 +101,7 @@ def test_derived_values_follow_what_they_derive_from() -> None:
     [
         ({}, 3_600.0),
         ({"QUOTA_WINDOW_SECONDS": "30"}, 1.25),
+        ({"QUOTA_WINDOW_SECONDS": "12"}, 1.0),
         ({"QUOTA_WINDOW_SECONDS": "30", "QUOTA_HORIZON_SECONDS": "30"}, 30.0),
         ({"QUOTA_WINDOW_SECONDS": "604800"}, 3_600.0),
     ],

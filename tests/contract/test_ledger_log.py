@@ -1,0 +1,350 @@
+"""What every log of the ledger promises its reader; run on the fake and on the thread with a real broker.
+
+Were the fake to promise more than Kafka keeps, the tests of the quota would prove nothing.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from connector.errors import Fatal
+from connector.kafka.config import KafkaConfig
+from connector.kafka.ledger import KafkaLedger
+from connector.kafka.ledger_topic import LedgerTopic, Unusable, prepare
+from connector.quota.ports import Appended, LedgerLog
+from tests.support.kafka.broker import KafkaBroker, free_ports
+from tests.support.ledger import FakeLedgerLog, FakeLedgerTopic
+
+SETTLE_SECONDS = 90.0
+CLOSE_SECONDS = 10.0
+
+
+class Recorder:
+    """A reader that notes all it is told."""
+
+    def __init__(self) -> None:
+        self.batches: list[Sequence[Appended]] = []
+        self.ends: list[int] = []
+        """How many records had come when the end was reached."""
+        self.reasons: list[str] = []
+        self.errors: list[Exception] = []
+
+    def read(self, batch: Sequence[Appended]) -> None:
+        self.batches.append(batch)
+
+    def caught_up(self) -> None:
+        self.ends.append(len(self.records))
+
+    def delayed(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+    def failed(self, error: Exception) -> None:
+        self.errors.append(error)
+
+    @property
+    def records(self) -> list[Appended]:
+        return [record for batch in self.batches for record in batch]
+
+    @property
+    def values(self) -> list[bytes | None]:
+        return [value for value, _ in self.records]
+
+
+async def until(condition: Callable[[], object], what: str, seconds: float = SETTLE_SECONDS) -> None:
+    """Wait for what the log will do."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        await asyncio.sleep(0.01)
+
+
+class World(Protocol):
+    """A topic to which several logs belong."""
+
+    def log(self) -> LedgerLog:
+        """One more, not started."""
+        ...
+
+
+class FakeWorld:
+    """The topic in memory."""
+
+    def __init__(self) -> None:
+        self._topic = FakeLedgerTopic()
+
+    def log(self) -> LedgerLog:
+        return FakeLedgerLog(self._topic)
+
+
+class RealWorld:
+    """A topic that is not there yet."""
+
+    def __init__(self, bootstrap: str, name: str, window: float = 3_600.0) -> None:
+        self.config = KafkaConfig(bootstrap, ("t",), name)
+        self.topic = LedgerTopic(f"{name}.quota", window, window + 20)
+
+    def log(self) -> LedgerLog:
+        return KafkaLedger(self.config, self.topic)
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.integration)])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """Each kind; the broker is only started for the real one."""
+    if request.param == "fake":
+        yield FakeWorld()
+    else:
+        broker: KafkaBroker = request.getfixturevalue("kafka")
+        yield RealWorld(broker.bootstrap, broker.unique_topic("ledger"))
+
+
+@asynccontextmanager
+async def reading(log: LedgerLog) -> AsyncIterator[Recorder]:
+    """Start it, and close it whatever happens."""
+    recorder = Recorder()
+    log.start(recorder)
+    try:
+        yield recorder
+    finally:
+        await log.close(CLOSE_SECONDS)
+
+
+def _unexpected() -> None:
+    msg = "an append failed that should not"
+    raise AssertionError(msg)
+
+
+def test_all_read_the_same_in_the_same_order_with_the_same_times(world: World) -> None:
+    """A replicated state machine has nothing else: two orders, or two times for a record, are two quotas."""
+
+    async def main() -> None:
+        one, two = world.log(), world.log()
+        async with reading(one) as first, reading(two) as second:
+            await until(lambda: first.ends and second.ends, "both read to the end")
+            for number in range(200):
+                one.append(b"one %d" % number, _unexpected)
+                two.append(b"two %d" % number, _unexpected)
+                if number % 20 == 0:
+                    await asyncio.sleep(0.01)
+            await until(lambda: len(first.records) == len(second.records) == 400, "all came")
+            assert first.records == second.records
+            for name in (b"one", b"two"):
+                mine = [value for value in first.values if value is not None and value.startswith(name)]
+                assert mine == [b"%s %d" % (name, number) for number in range(200)]
+            times = [appended for _, appended in first.records]
+            assert times == sorted(times)
+            assert first.ends == second.ends == [0]
+
+    asyncio.run(main())
+
+
+def test_who_comes_late_reads_from_the_beginning_and_then_knows_that_it_has(world: World) -> None:
+    """Caught up too early it would ask by half a day; never, and it would send nothing."""
+
+    async def main() -> None:
+        early, late = world.log(), world.log()
+        async with reading(early) as first:
+            await until(lambda: first.ends, "it read to the end")
+            for number in range(6_000):
+                early.append(b"%d" % number, _unexpected)
+            await until(lambda: len(first.records) == 6_000, "all were appended")
+            async with reading(late) as second:
+                await until(lambda: second.ends, "it caught up")
+                assert second.ends == [6_000]
+                assert second.records == first.records
+
+    asyncio.run(main())
+
+
+def test_an_append_before_it_is_ready_is_told_as_failed(world: World) -> None:
+    """Kept for later it would ask for a lease whose time is over when it lands."""
+
+    async def main() -> None:
+        log, failures = world.log(), [0]
+
+        def failed() -> None:
+            failures[0] += 1
+
+        log.append(b"early", failed)
+        await until(lambda: failures == [1], "it is told")
+        async with reading(log) as recorder:
+            await until(lambda: recorder.ends, "it read to the end")
+            assert recorder.records == []
+
+    asyncio.run(main())
+
+
+def test_what_was_appended_before_the_end_is_written(world: World) -> None:
+    """The leases that a drained replica gives back are its last records."""
+
+    async def main() -> None:
+        first, second = world.log(), world.log()
+        async with reading(first) as recorder:
+            await until(lambda: recorder.ends, "it read to the end")
+            first.append(b"the last", _unexpected)
+        async with reading(second) as recorder:
+            await until(lambda: recorder.records, "it is there")
+            assert recorder.values == [b"the last"]
+
+    asyncio.run(main())
+
+
+def test_one_that_was_never_started_can_be_closed(world: World) -> None:
+    """A process may be told to stop before it began."""
+    asyncio.run(world.log().close(1.0))
+
+
+# What only the real one can be asked.
+
+
+def _real(kafka: KafkaBroker) -> RealWorld:
+    return RealWorld(kafka.bootstrap, kafka.unique_topic("ledger"))
+
+
+def test_the_topic_is_made_as_it_must_be(kafka: KafkaBroker) -> None:
+    """With a topic of the broker's defaults the clock of each replica would decide what counts."""
+
+    async def main() -> None:
+        world = _real(kafka)
+        with pytest.raises(Unusable, match="does not exist") as missing:
+            await asyncio.to_thread(prepare, world.config, world.topic, make=False)
+        assert missing.value.missing
+        async with reading(world.log()) as recorder:
+            await until(lambda: recorder.ends, "it read to the end")
+        assert await asyncio.to_thread(prepare, world.config, world.topic, make=False) == ""
+        assert recorder.errors == []
+
+    asyncio.run(main())
+
+
+def test_append_times_are_those_of_the_broker(kafka: KafkaBroker) -> None:
+    """In seconds since the epoch, whatever a producer says."""
+
+    async def main() -> None:
+        log = _real(kafka).log()
+        async with reading(log) as recorder:
+            await until(lambda: recorder.ends, "it read to the end")
+            before = time.time()
+            log.append(b"now", _unexpected)
+            await until(lambda: recorder.records, "it came")
+            assert before - 0.1 <= recorder.records[0][1] <= time.time() + 0.1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("partitions", "options", "reason"),
+    [
+        (1, {"message_timestamp_type": "CreateTime"}, "message.timestamp.type is CreateTime"),
+        (1, {"message_timestamp_type": "LogAppendTime", "retention_ms": 1_000}, "retention.ms is 1000"),
+        (2, {"message_timestamp_type": "LogAppendTime"}, "has 2 partitions"),
+        (1, {"message_timestamp_type": "LogAppendTime", "cleanup_policy": "compact"}, "cleanup.policy is compact"),
+        (1, {"message_timestamp_type": "LogAppendTime", "retention_bytes": 1_000}, "retention.bytes is 1000"),
+    ],
+)
+def test_a_topic_that_is_no_ledger_is_refused(
+    kafka: KafkaBroker, partitions: int, options: dict[str, str | int], reason: str
+) -> None:
+    """Each of these would lose or misdate what counts, and nobody would see it before the account is locked."""
+
+    async def main() -> None:
+        world = _real(kafka)
+        kafka.create_topic(world.topic.name, partitions, **options)
+        async with reading(world.log()) as recorder:
+            await until(lambda: recorder.errors, "it is refused")
+        (error,) = recorder.errors
+        assert isinstance(error, Fatal)
+        assert error.event == "quota_ledger_unusable"
+        assert reason in error.remedy
+        assert recorder.ends == []
+        if partitions == 1:
+            assert "kafka-configs.sh" in error.remedy
+            assert world.topic.name in error.remedy
+
+    asyncio.run(main())
+
+
+def test_a_topic_made_by_hand_with_more_than_enough_is_taken(kafka: KafkaBroker) -> None:
+    """Whoever may not make topics has one made, with a longer retention as like as not."""
+
+    async def main() -> None:
+        world = _real(kafka)
+        kafka.create_topic(world.topic.name, 1, message_timestamp_type="LogAppendTime", retention_ms=-1)
+        async with reading(world.log()) as recorder:
+            await until(lambda: recorder.ends, "it read to the end")
+        assert recorder.errors == []
+
+    asyncio.run(main())
+
+
+def test_a_topic_that_is_deleted_ends_the_process(kafka: KafkaBroker) -> None:
+    """What was sent is forgotten with it: going on as if nothing had been would send a quota anew."""
+
+    async def main() -> None:
+        world = _real(kafka)
+        log = world.log()
+        async with reading(log) as recorder:
+            await until(lambda: recorder.ends, "it read to the end")
+            log.append(b"one", _unexpected)
+            await until(lambda: recorder.records, "it came")
+            admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+            await asyncio.to_thread(admin.delete_topics([world.topic.name])[world.topic.name].result, 30)
+
+            def told() -> bool:
+                # The first ones wait for the topic until their time is over; only later ones are told that it is gone.
+                log.append(b"two", lambda: None)
+                return bool(recorder.errors)
+
+            await until(told, "it is told")
+        assert isinstance(recorder.errors[0], Fatal)
+        assert "deleted or truncated" in str(recorder.errors[0])
+
+    asyncio.run(main())
+
+
+def test_without_a_broker_it_says_so_and_ends_when_it_is_told(kafka: KafkaBroker) -> None:
+    """A start before Kafka's is no error, and a stop in it takes no minutes."""
+    del kafka  # The marker alone: librdkafka waits for real.
+
+    async def main() -> None:
+        log = RealWorld(f"127.0.0.1:{free_ports(1)[0]}", "nobody").log()
+        async with reading(log) as recorder:
+            await until(lambda: recorder.reasons, "it is told")
+            assert recorder.errors == []
+            began = time.monotonic()
+        assert time.monotonic() - began < CLOSE_SECONDS + 5
+
+    asyncio.run(main())
+
+
+def test_it_goes_on_after_the_broker_was_away(broker: KafkaBroker) -> None:
+    """What was appended meanwhile is told as failed or stands in the log; nothing is read twice or left out."""
+
+    async def main() -> None:
+        world = RealWorld(broker.bootstrap, "outage")
+        log, failures = world.log(), [0]
+
+        def failed() -> None:
+            failures[0] += 1
+
+        async with reading(log) as recorder:
+            await until(lambda: recorder.ends, "it read to the end")
+            log.append(b"before", _unexpected)
+            await until(lambda: recorder.records, "it came")
+            await asyncio.to_thread(broker.kill9)
+            log.append(b"meanwhile", failed)
+            await until(lambda: failures == [1], "the append failed", 120)
+            assert any("not appended" in reason for reason in recorder.reasons)
+            await asyncio.to_thread(broker.start)
+            log.append(b"after", failed)
+            await until(lambda: b"after" in recorder.values, "it goes on", 120)
+            assert recorder.values[0] == b"before"
+            assert recorder.values[-1] == b"after"
+            assert len(recorder.values) == len(set(recorder.values))
+            assert recorder.errors == []
+
+    asyncio.run(main())

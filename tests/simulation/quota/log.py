@@ -1,0 +1,122 @@
+"""The ledger's topic: one order, append times by brokers whose clocks differ, and appends that end in every way."""
+
+import math
+import random
+from collections.abc import Callable
+from typing import NamedTuple
+
+from connector.quota.ledger import Ledger
+from connector.quota.records import Record, Reserve, Spend, decode, encode
+from tests.simulation.quota.oracle import Oracle
+from tests.simulation.quota.setting import Setting
+from tests.simulation.timeline import Timeline
+
+BROKERS = 3
+TICK = 0.001
+"""Append times are whole milliseconds, which is part of what the margin has to cover."""
+DELIVERY_SECONDS = 30.0
+"""A producer gives up after them; what it sent may land as late."""
+
+
+class Entry(NamedTuple):
+    """One record in the log."""
+
+    record: Record | None
+    appended: float
+    """By the clock of the broker that led."""
+    true: float
+
+
+class Log:
+    """Takes appends and tells everyone; nothing that was appended ever changes."""
+
+    def __init__(
+        self, setting: Setting, timeline: Timeline, rng: random.Random, oracle: Oracle, wrong: Callable[[str], None]
+    ) -> None:
+        self.entries: list[Entry] = []
+        self.readers: list[Callable[[], None]] = []
+        self.granted: dict[tuple[str, int], int] = {}
+        """The record that granted a lease, by holder and number."""
+        self.down_until = -math.inf
+        self._timeline = timeline
+        self._rng = rng
+        self._wrong = wrong
+        self._oracle = oracle
+        self._faults = setting.profile.append_faults
+        terms = setting.terms
+        self._spread = (min(terms.margin, setting.later.margin) - 2 * TICK) / 2
+        self._give_up = min(DELIVERY_SECONDS, terms.window)
+        self._clocks = [self._reading() for _ in range(BROKERS)]
+        self._leader = 0
+        self._truth = Ledger()
+        if not setting.profile.clocks:
+            self._clocks = [0.0] * BROKERS
+
+    def _reading(self) -> float:
+        """What a clock is off by: as often as not all that is allowed."""
+        return self._rng.choice((-self._spread, self._spread, self._rng.uniform(-self._spread, self._spread)))
+
+    def disturb_clock(self) -> None:
+        """Another leader, or a broker's clock is set."""
+        if self._rng.random() < 0.5:
+            self._leader = self._rng.randrange(BROKERS)
+        else:
+            self._clocks[self._leader] = self._reading()
+
+    def calm_down(self) -> None:
+        """From now on all goes well."""
+        self._faults = 0.0
+        self.down_until = -math.inf
+
+    def append(self, record: Record, failed: Callable[[], None]) -> None:
+        """Send it: mostly it lands within milliseconds; else it is lost, late, doubled or reported failed."""
+        rng, value = self._rng, encode(record)
+        wait = max(0.0, self.down_until - self._timeline.now)
+        delay = wait + rng.choice((0.001, 0.003, 0.02)) * rng.random()
+        if rng.random() >= self._faults and wait < self._give_up:
+            self._timeline.after(delay, self._land, value)
+            return
+        fate = rng.choice(("lost", "late", "twice", "landed and failed", "late and failed", "much later and failed"))
+        late = rng.choice((0.5, 2.0, self._give_up)) * rng.random()
+        if fate == "much later and failed":
+            late = rng.uniform(1.0, 2.5) * self._give_up
+        if fate != "lost":
+            self._timeline.after(delay + (late if "late" in fate else 0.0), self._land, value)
+        if fate == "twice":
+            self._timeline.after(delay + late, self._land, value)
+        if fate == "lost" or "failed" in fate:
+            self._timeline.after(delay + rng.choice((0.01, self._give_up)) * rng.random(), failed)
+
+    def _land(self, value: bytes) -> None:
+        record, true = decode(value), self._timeline.now
+        appended = math.floor((true + self._clocks[self._leader]) / TICK) * TICK
+        self._check(record, appended)
+        if isinstance(record, Spend):
+            # The calls were made, so no limit can forbid them; but whoever asks later has to see them.
+            self._oracle.arrived(true, len(self.entries), math.inf, float(record.note), record.updates)
+        self.entries.append(Entry(record, appended, true))
+        for reader in list(self.readers):
+            reader()
+
+    def _check(self, record: Record | None, appended: float) -> None:
+        """The fold's books, at the one place that every record passes once."""
+        if record is None:
+            self._wrong("a record cannot be read")
+            return
+        truth, before = self._truth, self._truth.used
+        granted = truth.apply(record, appended)
+        if isinstance(record, Reserve) and granted:
+            self.granted.setdefault((record.holder, record.lease), len(self.entries))
+        if truth.used < 0 or (not isinstance(record, Spend) and truth.used > max(before, _limit(record))):
+            self._wrong(f"{truth.used} are used after {record}")
+        if truth.used != sum(lease.updates for lease in truth.leases.values()):
+            self._wrong(f"the sum is not that of the leases after {record}")
+
+    @property
+    def truth(self) -> Ledger:
+        """What all records fold to."""
+        return self._truth
+
+
+def _limit(record: Record | None) -> int:
+    return record.limit if isinstance(record, Reserve) else 0

@@ -1,0 +1,41 @@
+"""Worlds by number, and what became of them."""
+
+import time
+from collections import Counter
+from typing import NamedTuple
+
+from tests.simulation.quota.setting import DAYS, PROFILES
+from tests.simulation.quota.world import World
+
+
+class Outcome(NamedTuple):
+    """What became of one world."""
+
+    profile: str
+    seed: int
+    failure: str
+    """Empty: nothing is wrong."""
+    counts: Counter[str]
+    seconds: float
+
+    @property
+    def replay(self) -> str:
+        """The command that shows it again, step by step."""
+        return f'python -m tests.simulation.quota --profile "{self.profile}" --seed {self.seed} --trace'
+
+
+def kind_of(number: int) -> str:
+    """The profile whose turn it is: round robin."""
+    return list(PROFILES)[number % len(PROFILES)]
+
+
+def live(profile: str, seed: int) -> Outcome:
+    """One world, whole; whatever is raised in it is its failure."""
+    began = time.perf_counter()
+    world = World(seed, {**PROFILES, **DAYS}[profile])
+    failure = ""
+    try:
+        world.run()
+    except Exception as error:  # noqa: BLE001 - a broken holder may raise anything, and the seed must be told
+        failure = repr(error)
+    return Outcome(profile, seed, failure, world.counts, time.perf_counter() - began)

@@ -1,0 +1,127 @@
+"""What a world is like: decided by its profile and its seed before anything happens in it."""
+
+import random
+from dataclasses import dataclass
+
+from connector.quota.terms import Terms
+
+DAY = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What is likely in a kind of worlds; probabilities are those of each single chance."""
+
+    windows: tuple[float, ...] = (8.0, 12.0, 20.0, 30.0)
+    timeouts: tuple[float, ...] = (0.5, 2.0, 5.0)
+    limits: tuple[int, int] = (20, 120)
+    replicas: tuple[int, int] = (1, 5)
+    lives: float = 6.0
+    """How long the world lasts, in times that a lease counts."""
+    traffic: tuple[str, ...] = ("flood", "bursts", "idle")
+    """Of a replica: always more than it can send; all at once now and then; nothing most of the time."""
+    styles: tuple[str, ...] = ("eager", "late", "paced")
+    """When a replica sends: at once, in the last moment of a lease, or at the pace and rate that the gate keeps."""
+    freezes: float = 0.0
+    """At each moment that hurts: between deciding and appending, appending and reading, looking and sending."""
+    troubles: float = 0.0
+    """A second, for the whole group: crashes, stops, starts, freezes of any length, other weights."""
+    append_faults: float = 0.0
+    clocks: float = 0.0
+    """Changes of the ledger's leader, or of a broker's clock, in a lease's time."""
+    outages: float = 0.0
+    """Of the ledger, in a lease's time."""
+    bad_answers: float = 0.0
+    """Requests that fail, arrive late or never."""
+    slow_reads: float = 0.0
+    upgrade: bool = False
+    """Another limit and window in the middle, for one replica after the other."""
+    by_hand: bool = False
+    """Records that say what was spent elsewhere."""
+    exact: bool = False
+    """Nothing goes wrong, and the use is judged."""
+    bulk: bool = False
+    """Many requests are one step: for the numbers of a whole day."""
+
+
+PROFILES = {
+    "calm": Profile(exact=True, styles=("paced",), traffic=("flood", "flood", "idle"), limits=(60, 150)),
+    "clocks": Profile(clocks=0.5, bad_answers=0.3, styles=("eager", "late")),
+    "freezes": Profile(freezes=0.06, bad_answers=0.1, clocks=0.1),
+    "appends": Profile(append_faults=0.3, slow_reads=0.2, outages=0.03, freezes=0.01),
+    "answers": Profile(bad_answers=0.6, clocks=0.3, timeouts=(2.0, 5.0, 8.0)),
+    "crashes": Profile(troubles=0.25, bad_answers=0.1, append_faults=0.05),
+    "upgrade": Profile(upgrade=True, freezes=0.01, clocks=0.1, bad_answers=0.1, lives=8.0),
+    "by hand": Profile(by_hand=True, clocks=0.1, append_faults=0.05),
+    "bursts": Profile(
+        lives=3.0, replicas=(2, 4), traffic=("bursts", "flood", "bursts"), styles=("eager",), bad_answers=0.05
+    ),
+    "sixteen": Profile(
+        replicas=(1, 16), windows=(20.0, 30.0), freezes=0.01, troubles=0.2, clocks=0.1, bad_answers=0.1, lives=4.0
+    ),
+    "everything": Profile(
+        freezes=0.03,
+        troubles=0.05,
+        append_faults=0.1,
+        clocks=0.15,
+        outages=0.01,
+        bad_answers=0.3,
+        slow_reads=0.1,
+        by_hand=True,
+        upgrade=True,
+    ),
+    "long": Profile(
+        windows=(600.0,),
+        timeouts=(10.0,),
+        replicas=(1, 4),
+        limits=(200, 600),
+        lives=2.5,
+        freezes=0.01,
+        troubles=0.005,
+        append_faults=0.02,
+        clocks=0.05,
+        bad_answers=0.05,
+    ),
+}
+"""Each in its turn."""
+
+DAYS = {
+    "day": Profile(
+        windows=(DAY,), timeouts=(10.0,), limits=(1_000_000, 1_000_000), replicas=(1, 16), lives=2.0,
+        traffic=("flood",), styles=("paced",), exact=True, bulk=True,
+    ),
+    "steady day": Profile(
+        windows=(DAY,), timeouts=(10.0,), limits=(1_000_000, 1_000_000), replicas=(1, 16), lives=1.0,
+        traffic=("steady",), styles=("paced",), exact=True, bulk=True,
+    ),
+}  # fmt: skip
+"""The real window at its real size: slow, so only when asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One world's, with the dice thrown."""
+
+    profile: Profile
+    terms: Terms
+    later: Terms
+    """After an upgrade; else the same."""
+    replicas: int
+    seconds: float
+
+
+def choose(profile: Profile, rng: random.Random) -> Setting:
+    """Throw the dice."""
+    terms = _terms(profile, rng)
+    later = _terms(profile, rng, terms) if profile.upgrade else terms
+    replicas = rng.randint(*profile.replicas)
+    return Setting(profile, terms, later, replicas, profile.lives * max(terms.counted, later.counted))
+
+
+def _terms(profile: Profile, rng: random.Random, before: Terms | None = None) -> Terms:
+    window = rng.choice(profile.windows)
+    limit = rng.randint(*profile.limits)
+    timeout = rng.choice(profile.timeouts)
+    if before is not None and rng.random() < 0.6:
+        window = before.window
+    return Terms(limit=limit, window=window, horizon=window / 24, request_timeout=timeout)

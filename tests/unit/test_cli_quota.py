@@ -1,0 +1,135 @@
+"""`connector quota` on a ledger in memory: what it reads, what it books, and what it says when it cannot."""
+
+import asyncio
+
+import pytest
+
+from connector.cli import main
+from connector.cli.quota import print_view, read_ledger, sparkline
+from connector.errors import Fatal
+from connector.quota.ledger import Ledger
+from connector.quota.ports import Reader
+from connector.quota.records import Reserve, Spend, encode
+from connector.quota.view import view
+from tests.support.ledger import EPOCH, FakeLedgerLog, FakeLedgerTopic
+from tests.support.virtual_time import run
+
+GOOD = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "KAFKA_TOPICS": "changes", "TARGET_CLIENT_CODE": "acme"}
+
+
+def test_what_was_booked_is_read_back_before_it_is_said() -> None:
+    """An append that is only hoped for would let somebody book it twice, or not at all."""
+
+    async def scenario() -> None:
+        topic = FakeLedgerTopic()
+        booking = encode(Spend(updates=100, counted=60.0, note="batch"))
+        topic.append(booking)  # The same words as an earlier booking's: that one is not ours.
+        assert (await read_ledger(FakeLedgerLog(topic), None)).used == 100
+        assert (await read_ledger(FakeLedgerLog(topic), booking)).used == 200
+        assert len(topic.values) == 2
+
+    run(scenario())
+
+
+class MuteLog(FakeLedgerLog):
+    """Brokers that swallow what is sent."""
+
+    def start(self, reader: Reader) -> None:
+        """Nothing comes of it."""
+
+
+def test_a_ledger_that_does_not_answer_is_said_after_half_a_minute() -> None:
+    """Whoever waits at a terminal needs a reason, not patience."""
+
+    async def scenario() -> None:
+        topic = FakeLedgerTopic()
+        topic.down = True
+        log = FakeLedgerLog(topic)
+        with pytest.raises(Fatal, match="no broker answers"):
+            await read_ledger(log, None)
+        assert log.closed
+        with pytest.raises(Fatal, match="within 30 s"):
+            await read_ledger(MuteLog(topic), None)
+
+    run(scenario())
+
+
+def test_a_booking_that_fails_may_have_been_made() -> None:
+    """To book it again without a look would count it twice."""
+
+    async def scenario() -> None:
+        topic = FakeLedgerTopic()
+        log = FakeLedgerLog(topic)
+
+        async def cut_off() -> None:
+            await asyncio.sleep(0.006)
+            topic.down = True
+
+        cutting = asyncio.create_task(cut_off())
+        with pytest.raises(Fatal):
+            await read_ledger(log, encode(Spend(updates=1, counted=60.0)))
+        await cutting
+
+    run(scenario())
+
+
+def test_a_ledger_of_a_later_version_is_not_guessed_at() -> None:
+    """What it says of the use would be wrong."""
+
+    async def scenario() -> None:
+        topic = FakeLedgerTopic()
+        topic.append(b'{"type": "reserve", "v": 2}')
+        with pytest.raises(Fatal, match="version 2"):
+            await read_ledger(FakeLedgerLog(topic), None)
+
+    run(scenario())
+
+
+def test_people_read_the_window_in_a_few_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is used, what comes when, who has it: without knowing what a lease is."""
+    ledger = Ledger()
+    ledger.apply(Spend(updates=400, counted=3_600.0, note="nightly"), EPOCH)
+    ledger.apply(Reserve("a1b2", 1, 50, 1_000, 3_660.0, 60.0, name="pod-1"), EPOCH + 10)
+    print_view(view(ledger, 1_000, 3_600.0, EPOCH + 20), "group.quota")
+    said = capsys.readouterr().out
+    assert "group.quota: 450 of 1,000 used in 1:00:00 (45.0 %), 550 free" in said
+    assert "next to come free: 400 updates in 3580 s" in said
+    assert "with the use of late it is used up in" in said
+    assert "pod-1" in said
+    assert "50.0 s" in said
+    assert "█" in said
+    print_view(view(Ledger(), 1_000, 3_600.0, EPOCH), "group.quota")
+    said = capsys.readouterr().out
+    assert "0 of 1,000 used" in said
+    assert "nobody holds a lease" in said
+
+
+def test_a_bar_is_blank_only_where_nothing_is() -> None:
+    """One update beside a million must not look like none."""
+    assert sparkline([0, 1, 500_000, 1_000_000]) == " ▁▄█"
+    assert sparkline([0, 0]) == "  "
+
+
+@pytest.mark.parametrize(
+    ("words", "more", "code", "said"),
+    [
+        (["quota"], {"QUOTA_UPDATES": "0"}, 2, "there is no quota and no ledger"),
+        (["quota"], {"QUOTA_UPDATES": "many"}, 2, "QUOTA_UPDATES"),
+        (["quota", "spend", "0"], {}, 2, "'0' is no number of calls: 1 to 1000000000"),
+        (["quota", "spend", "-5"], {}, 2, "spend"),
+        (["quota", "spend", "1e3"], {}, 2, "'1e3' is no number of calls"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_kafka_is_asked(
+    words: list[str],
+    more: dict[str, str],
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A booking cannot be taken back."""
+    for name, value in {**GOOD, **more}.items():
+        monkeypatch.setenv(name, value)
+    assert main(words) == code
+    assert said in capsys.readouterr().err

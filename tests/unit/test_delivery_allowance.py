@@ -1,0 +1,99 @@
+"""What may still be sent: a grant is spent once, in its time, and whoever waits for one makes it known."""
+
+import pytest
+
+from connector.delivery.allowance import Allowance, Grant
+from connector.delivery.answer import Answer, Verdict
+from connector.delivery.gate import Gate
+from connector.delivery.update import Update
+from connector.events.change import Visitor
+
+NOW = 100.0
+
+
+def _allowance(*grants: Grant) -> tuple[Allowance, list[None]]:
+    allowance = Allowance(unlimited=False)
+    allowance.grants.extend(grants)
+    rings: list[None] = []
+    allowance.wanted = lambda: rings.append(None)
+    return allowance, rings
+
+
+def test_without_a_quota_there_is_always_one() -> None:
+    """Who set QUOTA_UPDATES=0 must not wait for a lease that nobody asks for."""
+    allowance = Allowance()
+    assert allowance.current(1e18) is not None
+    assert allowance.spend(1e18).number == 0
+
+
+def test_with_a_quota_nothing_goes_before_a_grant() -> None:
+    """The first request of a process that starts is the easiest to forget."""
+    allowance, rings = _allowance()
+    assert allowance.current(NOW) is None
+    assert rings
+    with pytest.raises(RuntimeError, match="without a grant"):
+        allowance.spend(NOW)
+
+
+def test_a_grant_is_spent_to_its_last_and_then_the_next() -> None:
+    """The older ends first: spent last, it would be given back instead."""
+    allowance, _ = _allowance(Grant(1, 2, NOW + 1), Grant(2, 1, NOW + 2))
+    assert [allowance.spend(NOW).number for _ in range(3)] == [1, 1, 2]
+    assert allowance.current(NOW) is None
+
+
+def test_a_grant_ends_at_its_end_though_something_is_left() -> None:
+    """At the very moment it is over: the lease counts from before that moment."""
+    allowance, rings = _allowance(Grant(1, 5, NOW + 1))
+    assert allowance.current(NOW + 0.999) is not None
+    assert not rings
+    assert allowance.current(NOW + 1) is None
+    assert rings
+
+
+def test_one_rings_when_half_of_it_is_left() -> None:
+    """Asking when there is nothing left would make every lease wait for a round trip."""
+    allowance, rings = _allowance(Grant(1, 10, NOW + 1))
+    for spent in range(1, 10):
+        allowance.spend(NOW)
+        assert len(rings) == (1 if spent >= 5 else 0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "lost"),
+    [
+        (Answer(Verdict.ACCEPTED), False),
+        (Answer(Verdict.REJECTED), False),
+        (Answer(Verdict.THROTTLED), False),
+        (Answer(Verdict.UNAUTHORIZED), False),
+        (Answer(Verdict.UNCONFIRMED), False),
+        (Answer(Verdict.UNAVAILABLE, own=True), False),
+        (Answer(Verdict.UNAVAILABLE), True),
+        (Answer(Verdict.TIMEOUT), True),
+    ],
+)
+def test_every_attempt_spends_and_only_an_answer_of_the_endpoint_settles_it(answer: Answer, *, lost: bool) -> None:
+    """A failed call is a call; and what may still be under way must not be told as arrived."""
+    allowance, _ = _allowance(grant := Grant(1, 3, NOW + 9))
+    gate = Gate(8, allowance)
+    passed = gate.enter(NOW, NOW)
+    assert (grant.left, grant.flying) == (2, 1)
+    gate.leave(Update(Visitor("pcId", "v"), 0.0), answer, NOW, NOW + 1, passed)
+    assert (grant.left, grant.flying, grant.lost) == (2, 0, lost)
+
+
+def test_what_was_given_up_is_spent_and_may_still_arrive() -> None:
+    """A cut connection takes no request back."""
+    allowance, _ = _allowance(grant := Grant(1, 3, NOW + 9))
+    gate = Gate(8, allowance)
+    gate.abandon(gate.enter(NOW, NOW))
+    assert (grant.left, grant.flying, grant.lost) == (2, 0, True)
+
+
+def test_what_never_left_is_not_spent() -> None:
+    """An update without a request costs nothing, also when its grant was spent meanwhile."""
+    allowance, _ = _allowance(grant := Grant(1, 1, NOW + 9))
+    gate = Gate(8, allowance)
+    gate.spare(gate.enter(NOW, NOW))
+    assert (grant.left, grant.flying, grant.lost) == (1, 0, False)
+    assert allowance.current(NOW) is grant

@@ -1,0 +1,302 @@
+"""The quota in a whole pipeline: nothing goes without a lease, every attempt spends, and the end gives back."""
+
+import asyncio
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from connector.delivery.answer import Answer, Verdict
+from connector.delivery.tally import Done
+from connector.errors import Fatal
+from connector.quota.records import Reserve, Return, Spend, encode
+from connector.quota.terms import Terms
+from tests.support.bench import Bench
+from tests.support.captured_logs import captured_logs
+from tests.support.fakes import FakeLog, FakeSender, event, names
+from tests.support.ledger import FakeLedgerLog, FakeLedgerTopic
+from tests.support.virtual_time import run
+
+(P0,) = names(1)
+TERMS = Terms(limit=100, window=60.0, horizon=2.5, request_timeout=10.0)
+ROOMY = Terms(limit=100_000, window=3_600.0, horizon=1.0, request_timeout=10.0)
+FINE = Answer(Verdict.ACCEPTED)
+
+
+def _log(visitors: int, first: int = 0) -> FakeLog:
+    log = FakeLog()
+    for number in range(first, first + visitors):
+        log.append(event(f"v{number}", a=number))
+    return log
+
+
+def _bench(log: FakeLog, topic: FakeLedgerTopic, *, terms: Terms = TERMS, **more: Any) -> Bench:
+    return Bench(log, ledger=FakeLedgerLog(topic), quota=terms, linger=0.0, name="host", **more)
+
+
+async def _until(holds: Callable[[], bool], seconds: float = 600.0) -> None:
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not holds():
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.01)
+
+
+def _fullest(sender: FakeSender, window: float) -> int:
+    times = [when for when, *_ in sender.sent]
+    return max(sum(when <= other < when + window for other in times) for when in times)
+
+
+def test_nothing_is_sent_without_a_grant() -> None:
+    """While the ledger cannot be read nobody knows what is free; a start without Kafka must not spend."""
+
+    async def main() -> None:
+        topic = FakeLedgerTopic()
+        topic.down = True
+        async with _bench(_log(50), topic) as bench:
+            await asyncio.sleep(300)
+            assert bench.sender.sent == []
+            topic.come_back()
+            await bench.settle(60)
+        assert bench.done(Done.ACCEPTED) == 50
+
+    run(main())
+
+
+def test_what_others_used_is_not_ours() -> None:
+    """A replica that starts reads the day first: counting from zero, each restart would send a quota anew."""
+
+    async def main() -> None:
+        topic = FakeLedgerTopic()
+        topic.append(encode(Spend(95, 50.0, "a script")))
+        async with _bench(_log(50), topic) as bench:
+            await asyncio.sleep(45)
+            assert len(bench.sender.sent) == 5
+            await bench.settle(60)
+
+    run(main())
+
+
+def test_no_window_is_overfull_and_the_backlog_goes_on_as_it_rolls() -> None:
+    """Limits by the calendar, or by a bucket that starts full, send twice the quota around their edge."""
+
+    async def main() -> None:
+        async with _bench(_log(450), FakeLedgerTopic()) as bench:
+            await bench.settle(400)
+        assert _fullest(bench.sender, TERMS.window) <= TERMS.limit
+        assert len(bench.sender.sent) == 450
+
+    run(main())
+
+
+def test_two_replicas_share_one_quota() -> None:
+    """Each with a limit of its own would send it twice."""
+
+    async def main() -> None:
+        topic = FakeLedgerTopic()
+        sender = FakeSender()
+        async with _bench(_log(150), topic, sender=sender), _bench(_log(150, 500), topic, sender=sender, seed=1):
+            await asyncio.sleep(50)
+            assert 90 <= len(sender.sent) <= 100
+            await asyncio.sleep(150)
+        assert _fullest(sender, TERMS.window) <= TERMS.limit
+        assert len(sender.sent) == 300
+
+    run(main())
+
+
+def test_every_attempt_spends() -> None:
+    """Retries, probes and each request of a split update are calls; a count of updates would be short of them."""
+
+    async def main() -> None:
+        log = _log(30)
+        log.append(event("large", **{f"name{number}": "x" * 5_000 for number in range(30)}))
+
+        def behave(_visitor: str, _attributes: dict[str, str], number: int) -> tuple[Answer, float]:
+            if number <= 40:
+                return Answer(Verdict.UNAVAILABLE, "HTTP 502"), 0.01
+            return (Answer(Verdict.THROTTLED, "HTTP 503") if number % 7 == 0 else FINE), 0.01
+
+        topic = FakeLedgerTopic()
+        async with _bench(log, topic, terms=ROOMY, sender=FakeSender(behave)) as bench:
+            await bench.settle()
+        sent = len(bench.sender.sent)
+        assert sent > 75
+        assert bench.pipeline.tally.updates_accepted == 31
+        assert topic.ledger.used == sent
+
+    run(main())
+
+
+def test_at_the_drain_what_was_not_sent_goes_back() -> None:
+    """What a replica that stops keeps is lost to the others for a day."""
+
+    async def main() -> None:
+        topic = FakeLedgerTopic()
+        async with _bench(_log(500), topic, terms=ROOMY, updates_per_second=20.0) as bench:
+            await asyncio.sleep(5.03)
+            holder = bench.pipeline.quota
+            assert holder is not None
+            assert holder.holder.in_hand
+        assert topic.ledger.used == len(bench.sender.sent)
+        assert isinstance(topic.records[-1], Return)
+
+    run(main())
+
+
+def test_while_the_ledger_is_away_what_is_in_hand_is_sent_and_no_more() -> None:
+    """Stopping at once would waste a lease; going on past its end would spend what is others'."""
+
+    async def main() -> None:
+        topic = FakeLedgerTopic()
+        with captured_logs() as logs:
+            async with _bench(_log(500), topic, terms=ROOMY, updates_per_second=20.0) as bench:
+                await asyncio.sleep(20)
+                topic.down = True
+                topic.append(None)
+                quota = bench.pipeline.quota
+                assert quota is not None
+                before, in_hand = len(bench.sender.sent), quota.holder.in_hand
+                await asyncio.sleep(100)
+                sent = len(bench.sender.sent) - before
+                assert 0 < sent <= in_hand
+                topic.come_back()
+                await bench.settle(60)
+            assert "quota_ledger_delayed" in {line["event"] for line in logs.lines}
+
+    run(main())
+
+
+def test_an_idle_replica_gives_back_and_an_urgent_change_waits_for_one_round_trip() -> None:
+    """It holds nothing, and yet is as quick as the ledger."""
+
+    async def main() -> None:
+        log, topic = _log(1), FakeLedgerTopic()
+        async with _bench(log, topic, terms=ROOMY) as bench:
+            await asyncio.sleep(60)
+            assert topic.ledger.used == 1
+            records = len(topic.records)
+            await asyncio.sleep(600)
+            assert len(topic.records) == records
+            log.append(event("urgent", a=1))
+            bench.source.feed()
+            began = asyncio.get_running_loop().time()
+            await _until(lambda: len(bench.sender.sent) == 2)
+            assert asyncio.get_running_loop().time() - began < 0.1
+
+    run(main())
+
+
+def test_while_leases_are_free_nobody_waits_for_the_ledger() -> None:
+    """It is asked ahead of need: at the rate the sends stay evenly spaced through every change of a lease."""
+
+    async def main() -> None:
+        terms = Terms(limit=1_000_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
+        async with _bench(_log(4_000), FakeLedgerTopic(), terms=terms, updates_per_second=20.0) as bench:
+            await bench.settle(400)
+        times = [when for when, *_ in bench.sender.sent][10:]
+        assert max(later - earlier for earlier, later in pairwise(times)) < 0.075
+
+    run(main())
+
+
+def test_the_log_says_how_the_window_fills_and_when_sending_goes_on() -> None:
+    """At each level once, and again only after it fell: an hour at the limit is no reason for a thousand lines."""
+
+    async def main() -> None:
+        with captured_logs() as logs:
+            async with _bench(_log(250), FakeLedgerTopic()) as bench:
+                await bench.settle(300)
+                await asyncio.sleep(200)
+            said = [line for line in logs.lines if line["event"].startswith("quota_")]
+        kinds = [line["event"] for line in said]
+        assert kinds[0] == "quota_ledger_read"
+        nearly = [line["percent"] for line in said if line["event"] == "quota_nearly_used"]
+        assert nearly
+        assert all(80 <= percent < 100 for percent in nearly)
+        assert "quota_used_up" in kinds
+        assert kinds.index("quota_used_up") < kinds.index("quota_resumed")
+        used_up = said[kinds.index("quota_used_up")]
+        assert (used_up["used"], used_up["limit"]) == (100, 100)
+        assert 0 < used_up["next_free_seconds"] <= TERMS.counted
+        assert len(said) < 25
+
+    run(main())
+
+
+def test_a_record_of_a_later_version_ends_the_process() -> None:
+    """Its fold is not known here: whoever goes on may spend what it gave to another."""
+
+    async def main() -> None:
+        topic = FakeLedgerTopic()
+        bench = _bench(_log(1_000), topic, terms=ROOMY, updates_per_second=20.0)
+        await bench.start()
+        await asyncio.sleep(5)
+        topic.append(b'{"type":"borrow","v":2}')
+        with pytest.raises(Fatal, match="every replica") as raised:
+            await bench.ended()
+        assert raised.value.event == "quota_ledger_unusable"
+        assert len(bench.sender.sent) < 150
+
+    run(main())
+
+
+def test_a_ledger_that_is_lost_ends_the_process() -> None:
+    """A topic that was deleted says nothing of what was sent."""
+
+    async def main() -> None:
+        ledger = FakeLedgerLog(FakeLedgerTopic())
+        bench = Bench(_log(1_000), ledger=ledger, quota=ROOMY, updates_per_second=20.0)
+        await bench.start()
+        await asyncio.sleep(5)
+        ledger.reader.failed(Fatal("quota_ledger_unusable", "it is gone"))
+        with pytest.raises(Fatal, match="it is gone"):
+            await bench.ended()
+
+    run(main())
+
+
+def test_what_is_no_record_is_passed_over() -> None:
+    """Somebody's test message in the topic must stop nobody."""
+
+    async def main() -> None:
+        topic = FakeLedgerTopic()
+        for value in (None, b"hello", b"{}"):
+            topic.append(value)
+        async with _bench(_log(20), topic) as bench:
+            await bench.settle(60)
+
+    run(main())
+
+
+def test_the_status_says_what_people_ask() -> None:
+    """Used, free, what comes free and when, what is in hand, how fast: numbers and nothing that names a person."""
+
+    async def main() -> None:
+        async with _bench(_log(40), FakeLedgerTopic()) as bench:
+            await bench.settle(60)
+            quota = bench.pipeline.quota
+            assert quota is not None
+            status = quota.status()
+            assert set(status) == {
+                *("limit", "window_seconds", "used", "free", "next_free_seconds", "next_free_updates"),
+                *("used_up_seconds", "history", "releases", "in_hand", "pace_per_second"),
+            }
+            assert (status["limit"], status["window_seconds"]) == (100, 60.0)
+            assert quota.used == status["used"] == 40 + quota.holder.in_hand
+
+    run(main())
+
+
+def test_a_lease_is_asked_for_with_what_every_reader_needs() -> None:
+    """A fold that read limit or window from settings would differ in the middle of an upgrade."""
+
+    async def main() -> None:
+        topic = FakeLedgerTopic()
+        async with _bench(_log(5), topic) as bench:
+            await bench.settle(60)
+        asked = next(record for record in topic.records if isinstance(record, Reserve))
+        assert (asked.limit, asked.counted, asked.held, asked.name) == (100, TERMS.counted, TERMS.lease, "host")
+        assert len(asked.holder) == 16
+
+    run(main())
