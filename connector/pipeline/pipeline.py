@@ -160,6 +160,7 @@ class Pipeline:
             deadline = loop.time() + max(self._config.shutdown_grace, closing)
             if self._failure is None:
                 await self._drain(deadline - closing)
+                await self._commit_at_last(deadline - closing)
         finally:
             self.draining = True
             deadline = min(deadline, loop.time() + closing)
@@ -191,6 +192,18 @@ class Pipeline:
                 break
             await self._bell.wait((last if to_send else deadline) - now)
         log.info("drain_finished", updates_left=len(self.coalescer), seconds=round(self._now() - began, 1))
+
+    async def _commit_at_last(self, deadline: float) -> None:
+        """Commit until it is acknowledged: in a rebalance that takes until all members have heard of it.
+
+        Else the next owner would send again what was just sent. What fails is said by each try.
+        """
+        self.gate.closes_at = self._now()
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                while self._failure is None and self._uncommitted():
+                    if not await self._commit():
+                        await asyncio.sleep(COMMIT_AGAIN_SECONDS)
 
     def _can_send(self, seconds: float) -> bool:
         """Whether it is worth waiting so long for what is due."""
@@ -394,32 +407,39 @@ class Pipeline:
                 async with asyncio.timeout_at(next_at):
                     await self._commit_wanted.wait()
 
-    async def _commit(self) -> None:
-        """Commit what moved; all of it when the lease wants an answer of the group.
+    def _standing(self) -> dict[PartitionOffsets, OffsetAndMetadata]:
+        trackers = [tracker for tracker in self.assigned_partitions.values() if tracker.committable >= 0]
+        return {tracker: tracker.to_commit(self._metadata_characters) for tracker in trackers}
+
+    def _uncommitted(self) -> bool:
+        return any(place != tracker.committed for tracker, place in self._standing().items())
+
+    async def _commit(self) -> bool:
+        """Commit what moved; all of it when the lease wants an answer of the group. Returns whether it was answered.
 
         A failed commit is unknown, not undone: the next one says again what is true then.
         """
-        trackers = [tracker for tracker in self.assigned_partitions.values() if tracker.committable >= 0]
-        standing = {tracker: tracker.to_commit(self._metadata_characters) for tracker in trackers}
+        standing = self._standing()
         moved = {tracker: place for tracker, place in standing.items() if place != tracker.committed}
         asked = self._awake()
         if self.gate.lease.left(asked) < self.gate.lease.seconds * (1 - 1 / RENEWALS):
             moved = moved or standing
         self._committed_updates = self.tally.updates_accepted
         if not moved:
-            return
+            return True
         try:
             acknowledged = await self._source.commit({tracker.name: place for tracker, place in moved.items()})
         except CommitFailed as failed:
             if failed.metadata_refused:
                 self._metadata_characters //= 2
             self._say("commit_failed", reason=str(failed))
-            return
+            return False
         if acknowledged:
             self.gate.lease.renew(asked)
             self._dispatch.wake()
             for tracker, place in moved.items():
                 tracker.committed = place
+        return acknowledged
 
     # Shares and bounds.
 

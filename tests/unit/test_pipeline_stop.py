@@ -46,6 +46,48 @@ def test_a_drain_sends_what_comes_due_within_the_grace_and_commits_it() -> None:
     run(main())
 
 
+class RebalancingSource(FakeSource):
+    """While members hear of a rebalance one after the other, commits are answered late or refused."""
+
+    since = until = float("inf")
+
+    def _is_on(self) -> bool:
+        return self.since <= asyncio.get_running_loop().time() < self.until
+
+    async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
+        """Refused until the rebalance is over."""
+        self.fail_commits = int(self._is_on())
+        return await super().commit(offsets)
+
+    async def revoke(self, *names: TopicPartition) -> None:
+        """The one commit of the way out is refused as well."""
+        kept = dict(self.log.committed)
+        await super().revoke(*names)
+        if self._is_on():
+            self.log.committed = kept
+
+
+def test_a_stop_in_a_rebalance_commits_when_that_is_over() -> None:
+    """A last commit that is tried once, for 2.5 s, made a rolling update send again what had just been sent."""
+
+    async def main() -> None:
+        log = _log(50)
+        source = RebalancingSource(log)
+        async with Bench(log, linger=2.0, source=source) as bench:
+            await asyncio.sleep(1.0)
+            source.since = asyncio.get_running_loop().time()
+            await asyncio.sleep(2.0)
+            assert bench.done(Done.ACCEPTED) == 50
+            assert log.committed != {P0: 50}
+            began = asyncio.get_running_loop().time()
+            source.until = began + 6.0
+            await bench.stop()
+            assert 6.0 <= _took(began) < 8.0
+            assert log.committed == {P0: 50}
+
+    run(main())
+
+
 def test_a_drain_with_nothing_to_do_ends_at_once() -> None:
     """An idle replica stops in no time; a fixed wait would make each rolling update slow."""
 
