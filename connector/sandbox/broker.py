@@ -57,6 +57,10 @@ class EmbeddedBroker:
                 producer.produce(topic, value, key, partition, on_delivery=self._delivered)
             except BufferError:
                 producer.poll(0.1)
+            except KafkaException as error:
+                # The same at once that a delivery report says when the partitions were not known yet.
+                self._failed = error.args[0]
+                break
             else:
                 break
         producer.poll(0)
