@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -78,8 +79,7 @@ def run(args: argparse.Namespace) -> int:
         return 1
     seen = view(ledger, terms.limit, terms.window, max(ledger.now, time.time()))
     if args.format == "json":
-        told = {**seen.numbers(), "leases": [_lease(lease) for lease in seen.leases]}
-        sys.stdout.write(json.dumps({"topic": settings.ledger_topic, **told}) + "\n")
+        sys.stdout.write(json.dumps({"topic": settings.ledger_topic, **asdict(seen)}) + "\n")
     else:
         print_view(seen, settings.ledger_topic)
     return 0
@@ -125,10 +125,6 @@ def sparkline(numbers: Sequence[int]) -> str:
 
 def _clock(seconds: float) -> str:
     return (datetime.now().astimezone() + timedelta(seconds=seconds)).strftime("%a %H:%M:%S")
-
-
-def _lease(lease: object) -> dict[str, object]:
-    return {name: getattr(lease, name) for name in ("holder", "name", "updates", "ends_in_seconds")}
 
 
 def _count(text: str) -> int:

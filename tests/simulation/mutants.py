@@ -6,9 +6,10 @@ faith. The one place where code of ours is patched in a test: here the simulatio
 
 import inspect
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -23,6 +24,9 @@ from connector.pipeline.burial import Burial
 from connector.pipeline.credit import Credit
 from connector.pipeline.dispatch import Dispatch
 from connector.pipeline.pipeline import Pipeline
+from tests.simulation.runs import Outcome
+
+DOCS = Path(__file__).parents[2] / "docs" / "simulation.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,3 +336,18 @@ def _edited(edit: Edit, before: Any) -> Any:
     made: dict[str, Any] = {}
     exec(source.replace(edit.old, edit.new), before.__globals__, made)  # noqa: S102 - our own words
     return made[edit.function]
+
+
+def hunt(mutant: Mutant, live: Callable[[str, int], Outcome], fallback: int) -> Outcome | None:
+    """The first world that shows it: the known seeds first, then a range, since any change may move it."""
+    with planted(mutant):
+        for seed in (*mutant.seeds, *range(fallback)):
+            if (outcome := live(mutant.profile, seed)).failure:
+                return outcome
+    return None
+
+
+def documented() -> set[tuple[str, ...]]:
+    """The rows of three in the documentation: a bug, what it breaks, and in which worlds."""
+    rows = [line.split(" | ") for line in DOCS.read_text().splitlines() if line.startswith("| ")]
+    return {(row[0].removeprefix("| "), row[1], row[2].removesuffix(" |")) for row in rows if len(row) == 3}

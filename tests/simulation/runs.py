@@ -31,11 +31,12 @@ class Outcome(NamedTuple):
     """Empty: nothing is wrong."""
     counts: Counter[str]
     seconds: float
+    program: str = "tests.simulation"
 
     @property
     def replay(self) -> str:
         """The command that shows it again, step by step."""
-        return f"python -m tests.simulation --profile {self.profile} --seed {self.seed} --trace"
+        return f'python -m {self.program} --profile "{self.profile}" --seed {self.seed} --trace'
 
 
 def kind_of(number: int) -> str:

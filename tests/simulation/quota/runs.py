@@ -1,27 +1,10 @@
 """Worlds by number, and what became of them."""
 
 import time
-from collections import Counter
-from typing import NamedTuple
 
 from tests.simulation.quota.setting import DAYS, PROFILES
 from tests.simulation.quota.world import World
-
-
-class Outcome(NamedTuple):
-    """What became of one world."""
-
-    profile: str
-    seed: int
-    failure: str
-    """Empty: nothing is wrong."""
-    counts: Counter[str]
-    seconds: float
-
-    @property
-    def replay(self) -> str:
-        """The command that shows it again, step by step."""
-        return f'python -m tests.simulation.quota --profile "{self.profile}" --seed {self.seed} --trace'
+from tests.simulation.runs import Outcome
 
 
 def kind_of(number: int) -> str:
@@ -38,4 +21,4 @@ def live(profile: str, seed: int) -> Outcome:
         world.run()
     except Exception as error:  # noqa: BLE001 - a broken holder may raise anything, and the seed must be told
         failure = repr(error)
-    return Outcome(profile, seed, failure, world.counts, time.perf_counter() - began)
+    return Outcome(profile, seed, failure, world.counts, time.perf_counter() - began, "tests.simulation.quota")

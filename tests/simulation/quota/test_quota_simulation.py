@@ -3,19 +3,16 @@
 `make simulate SEEDS=5000` runs more of them; docs/simulation.md says what is in them.
 """
 
-from pathlib import Path
-
 import pytest
 
-from tests.simulation.mutants import Mutant, planted
+from tests.simulation.mutants import Mutant, documented, hunt
 from tests.simulation.quota.mutants import MUTANTS
-from tests.simulation.quota.runs import Outcome, live
+from tests.simulation.quota.runs import live
 from tests.simulation.quota.setting import DAYS, PROFILES
 from tests.simulation.quota.world import World
 
 SEEDS = 4
 FALLBACK = 60
-DOCS = Path(__file__).parents[3] / "docs" / "simulation.md"
 
 KEPT = (
     ("crashes", 11, "a return that was written twice took off twice"),
@@ -47,24 +44,14 @@ def test_a_day_of_a_million_is_used() -> None:
     assert world.oracle.use(begin, world.setting.seconds // terms.window * terms.window, terms) >= 0.99
 
 
-def _hunt(mutant: Mutant) -> Outcome | None:
-    with planted(mutant):
-        for seed in (*mutant.seeds, *range(FALLBACK)):
-            if (outcome := live(mutant.profile, seed)).failure:
-                return outcome
-    return None
-
-
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "-"))
 def test_a_planted_bug_is_found(mutant: Mutant) -> None:
     """An oracle that finds no bug in any world proves nothing by finding none in ours. Without it the world is well."""
-    found = _hunt(mutant)
+    found = hunt(mutant, live, FALLBACK)
     assert found is not None, f"nobody sees that {mutant.breaks}"
     assert not live(found.profile, found.seed).failure
 
 
 def test_the_documentation_lists_the_planted_bugs() -> None:
     """Whoever reads what the simulation can see finds each of them."""
-    rows = [line.split(" | ") for line in DOCS.read_text().splitlines() if line.startswith("| ")]
-    listed = {(row[0].removeprefix("| "), row[1], row[2].removesuffix(" |")) for row in rows if len(row) == 3}
-    assert {(mutant.name, mutant.breaks, f"`{mutant.profile}`") for mutant in MUTANTS} <= listed
+    assert {(mutant.name, mutant.breaks, f"`{mutant.profile}`") for mutant in MUTANTS} <= documented()
