@@ -15,18 +15,16 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from connector.cli.ledger import read_ledger
 from connector.cli.settings import WIDTH_OFF_A_TERMINAL, print_mistakes
 from connector.errors import Fatal
-from connector.quota.ledger import Ledger
-from connector.quota.ports import Appended, LedgerLog
-from connector.quota.records import NewerLedger, Spend, decode, encode
+from connector.quota.records import Spend, encode
 from connector.quota.view import View, view
 from connector.settings import BadSettings, load
 
 if TYPE_CHECKING:
     from connector.cli import Subparsers
 
-WAIT_SECONDS: Final = 30.0
 _BARS: Final = " ▁▂▃▄▅▆▇█"
 _EXAMPLE: Final = """\
 example:
@@ -133,68 +131,3 @@ def _count(text: str) -> int:
         msg = f"{text!r} is no number of calls: 1 to 1000000000"
         raise argparse.ArgumentTypeError(msg)
     return number
-
-
-class _Reading:
-    """Folds the ledger to its end, then books, and reads on until the booking was read."""
-
-    def __init__(self, log: LedgerLog, booking: bytes | None) -> None:
-        self.ledger = Ledger()
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._log = log
-        self._booking = booking
-        self._behind = True
-        self._reason = f"Kafka did not answer within {WAIT_SECONDS:.0f} s"
-
-    def read(self, batch: Sequence[Appended]) -> None:
-        """These came next."""
-        try:
-            for value, appended in batch:
-                if (record := decode(value)) is not None:
-                    self.ledger.apply(record, appended)
-                if value == self._booking and not self._behind:
-                    self._finish()
-        except NewerLedger as error:
-            self.failed(Fatal("quota_ledger_unusable", str(error)))
-
-    def caught_up(self) -> None:
-        """All that was there was read."""
-        self._behind = False
-        if self._booking is None:
-            self._finish()
-        else:
-            self._log.append(self._booking, self._not_booked)
-
-    def delayed(self, reason: str) -> None:
-        """It is tried again until the time is over."""
-        self._reason = reason
-
-    def failed(self, error: Exception) -> None:
-        """It cannot be read."""
-        if not self.done.done():
-            self.done.set_exception(error)
-
-    def late(self) -> None:
-        """The time is over."""
-        self.failed(Fatal("quota_ledger_unusable", self._reason))
-
-    def _not_booked(self) -> None:
-        reason = "the booking was not acknowledged and may still come: look before you book it again"
-        self.failed(Fatal("quota_ledger_unusable", reason))
-
-    def _finish(self) -> None:
-        if not self.done.done():
-            self.done.set_result(None)
-
-
-async def read_ledger(log: LedgerLog, booking: bytes | None) -> Ledger:
-    """The ledger as it is at its end, with the booking. Raises Fatal when it cannot be had."""
-    reading = _Reading(log, booking)
-    timer = asyncio.get_running_loop().call_later(WAIT_SECONDS, reading.late)
-    log.start(reading)
-    try:
-        await reading.done
-    finally:
-        timer.cancel()
-        await log.close(1.0)
-    return reading.ledger

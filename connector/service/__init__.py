@@ -1,7 +1,16 @@
 """The composition root: from settings to a running connector; nothing else joins the rooms."""
 
-from connector.service.parts import kafka_config, ledger_topic, quota_terms, token_source
+from connector.service.parts import awake, kafka_config, ledger_topic, quota_terms, token_source
 from connector.service.service import Service, serve
 from connector.service.status import MOST_PARTITIONS
 
-__all__ = ["MOST_PARTITIONS", "Service", "kafka_config", "ledger_topic", "quota_terms", "serve", "token_source"]
+__all__ = [
+    "MOST_PARTITIONS",
+    "Service",
+    "awake",
+    "kafka_config",
+    "ledger_topic",
+    "quota_terms",
+    "serve",
+    "token_source",
+]

@@ -244,6 +244,9 @@ def test_a_server_that_is_down_is_a_warning_while_another_answers(
     }
     said = checked(tmp_path, given, "--probe")
     assert said.code == 0
+    with Program(tmp_path, ["quota", "--format", "json"], given) as program:
+        assert program.wait(120) == 0
+        assert json.loads(program.stdout)["used"] == 1
     assert said.state[f"kafka 127.0.0.1:{dead} TCP"] == "warning"
     assert said.state[f"kafka 127.0.0.1:{dead} login"] == "skipped"
     assert said.state["probe of /m2/client/profile/update"] == "ok"

@@ -1,26 +1,42 @@
 """The probe is the one thing of the check that costs a call: it must be one, and say which path it is that answers."""
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from connector.cli.check.findings import Finding, State, Wrong
+from connector.cli.check.lease import LEASE_SECONDS, Leases
 from connector.cli.check.target import TargetChecks
+from connector.quota.records import Spend, encode
+from connector.quota.terms import Terms
 from connector.sandbox.fault_text import parse_fault
 from connector.sandbox.rules import PathForm
 from connector.sandbox.server import SandboxConfig, SandboxTarget
 from connector.settings import load
+from tests.support.ledger import EPOCH, FakeLedgerLog, FakeLedgerTopic
+from tests.support.virtual_time import run
 
+TERMS = Terms(limit=4, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
 LITERAL, CODE = "/m2/client/profile/update", "/m2/demo/profile/update"
 
 
-def probed(config: SandboxConfig, **settings: str) -> tuple[Sequence[Finding], int, int]:
-    """What the probe says of a sandbox, how many requests came, and how many profiles there are now."""
+def probed(
+    config: SandboxConfig, ledger: FakeLedgerTopic | None = None, *, lasting: float = 0.0, **settings: str
+) -> tuple[Sequence[Finding], int, int]:
+    """What the probe says of a sandbox, how many requests came, and how many profiles there are now.
+
+    `ledger`: the quota's, of 4 calls; `lasting`: seconds that seem to pass with each look at the clock.
+    """
 
     async def main() -> tuple[Sequence[Finding], int, int]:
         target = SandboxTarget(config)
+        looks = itertools.count()
+        leases = None
+        if ledger is not None:
+            leases = Leases(TERMS, lambda: FakeLedgerLog(ledger), lambda: lasting * next(looks))
         await target.start()
         try:
             given = {
@@ -30,9 +46,12 @@ def probed(config: SandboxConfig, **settings: str) -> tuple[Sequence[Finding], i
                 "TARGET_BASE_URL": target.url,
                 **settings,
             }
-            checks = TargetChecks(load(given))
+            checks = TargetChecks(load(given), leases)
             await checks.token()
-            findings = await checks.probe()
+            try:
+                findings = await checks.probe()
+            except Wrong as wrong:
+                findings = [Finding(State.FAILED, "probe", wrong.detail, wrong.remedy)]
             return findings, target.endpoint.stats()["requests"], len(target.profiles)
         finally:
             await target.stop()
@@ -67,6 +86,51 @@ def test_a_path_of_ones_own_is_held_against_both() -> None:
     assert [str(f.state) for f in findings] == ["failed", "ok", "failed"]
     assert LITERAL in findings[0].remedy
     assert requests == 3
+
+
+def test_each_call_is_booked_before_it_is_sent_and_no_other() -> None:
+    """Invariant: no request of ours goes without the quota knowing. A probe is one, and a second round more."""
+    ledger = FakeLedgerTopic()
+    for path, used in ((LITERAL, 1), (LITERAL, 2)):
+        findings, requests, _ = probed(SandboxConfig(), ledger, TARGET_UPDATE_PATH=path)
+        assert (findings[0].state, requests, ledger.ledger.used) == (State.OK, 1, used)
+    probed(SandboxConfig(path=PathForm.CODE), ledger)
+    assert ledger.ledger.used == 4
+
+
+def test_a_probe_without_a_free_call_is_not_sent() -> None:
+    """A full window stays full, for a person who only looks as for a replica. Two forms of the path need two calls."""
+    for before, sent in ((4, 0), (3, 1)):
+        ledger = FakeLedgerTopic()
+        ledger.values.append((encode(Spend(updates=before, counted=1e9)), EPOCH))
+        findings, requests, _ = probed(SandboxConfig(path=PathForm.CODE), ledger)
+        assert [str(finding.state) for finding in findings] == ["failed"]
+        assert requests == sent
+        assert "4 of the 4 calls of the window" in findings[0].detail
+        assert "connector quota" in findings[0].remedy
+
+
+def test_a_probe_whose_lease_is_over_is_not_sent() -> None:
+    """Of a laptop that was closed in the middle: the others may have spent that call meanwhile."""
+    findings, requests, _ = probed(SandboxConfig(), FakeLedgerTopic(), lasting=30.0)
+    assert "lease" in findings[0].detail
+    assert requests == 0
+
+
+def test_a_ledger_that_does_not_answer_is_told_within_its_seconds() -> None:
+    """The whole check has half a minute."""
+
+    async def scenario() -> None:
+        topic = FakeLedgerTopic()
+        topic.down = True
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        with pytest.raises(Wrong, match="no broker answers") as caught:
+            await Leases(TERMS, lambda: FakeLedgerLog(topic), loop.time).take(1)
+        assert loop.time() - began < LEASE_SECONDS + 1
+        assert "QUOTA_UPDATES=0" in caught.value.remedy
+
+    run(scenario())
 
 
 def test_a_missing_token_is_named_and_never_shown(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from connector.cli import main
-from connector.cli.quota import print_view, read_ledger, sparkline
+from connector.cli.ledger import read_ledger
+from connector.cli.quota import print_view, sparkline
 from connector.errors import Fatal
 from connector.quota.ledger import Ledger
 from connector.quota.ports import Reader

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from connector.cli.check.findings import Check, Finding, State, run_checks, text_line
@@ -44,7 +45,7 @@ def add_parser(subparsers: "Subparsers") -> None:
         "--probe",
         action="store_true",
         help="also send one update, for a visitor that cannot exist, and where its path is refused one to each other "
-        "known path; each is a call of the quota",
+        "known path; each is a call of the quota, and is booked there",
     )
     parser.add_argument(
         "--format", choices=("text", "json"), default="text", help="lines for people (default), or a JSON object a line"
@@ -77,13 +78,19 @@ def checks(settings: Settings, *, probe: bool) -> Sequence[Check]:
     # Wrong settings are said before the clients of Kafka and HTTP are loaded.
     from connector.cli.check import kafka as k  # noqa: PLC0415
     from connector.cli.check import target as t  # noqa: PLC0415
+    from connector.cli.check.lease import Leases  # noqa: PLC0415
     from connector.events import JsonDecoder, Nulls  # noqa: PLC0415
-    from connector.service import kafka_config, ledger_topic, quota_terms  # noqa: PLC0415
+    from connector.kafka.ledger import KafkaLedger  # noqa: PLC0415
+    from connector.service import awake, kafka_config, ledger_topic, quota_terms  # noqa: PLC0415
 
-    kafka = k.KafkaChecks(kafka_config(settings), JsonDecoder(Nulls(settings.event_nulls)))
-    target = t.TargetChecks(settings)
+    config = kafka_config(settings)
+    kafka = k.KafkaChecks(config, JsonDecoder(Nulls(settings.event_nulls)))
     terms = quota_terms(settings)
-    ledger = None if terms is None else ledger_topic(settings.ledger_topic, terms)
+    ledger = leases = None
+    if terms is not None:
+        ledger = ledger_topic(settings.ledger_topic, terms)
+        leases = Leases(terms, partial(KafkaLedger, config, ledger), awake)
+    target = t.TargetChecks(settings, leases)
     return [
         Check("kafka servers", k.SERVERS_SECONDS, kafka.servers),
         Check("topics", k.TOPICS_SECONDS, kafka.topics, "kafka servers"),

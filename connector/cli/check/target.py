@@ -1,5 +1,6 @@
 """Whether the endpoint can be reached and the token read, without a request that could be an update; and the probe."""
 
+import math
 import ssl
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,6 +10,7 @@ from yarl import URL
 
 from connector import __version__
 from connector.cli.check.findings import Finding, State, Step, Wrong, in_turn
+from connector.cli.check.lease import Leases
 from connector.cli.check.network import TLS_SECONDS, Opened, Way, certified, tunnel
 from connector.delivery.answer import Answer, Verdict
 from connector.errors import Fatal
@@ -36,6 +38,8 @@ class TargetChecks:
     """The checks of one endpoint; each method is a check of the list in `connector.cli.check`."""
 
     settings: Settings
+    leases: Leases | None = None
+    """Where a probe gets its calls from; None: there is no quota."""
     _token: TokenSource | None = field(default=None, repr=False)
 
     async def token(self) -> Sequence[Finding]:
@@ -82,20 +86,28 @@ class TargetChecks:
             )
         )
         async with sender:
-            first = await self._ask(sender, configured)
+            (first,) = await self._ask(sender, [configured])
             if first.verdict in (Verdict.ACCEPTED, Verdict.UNCONFIRMED) or not first.reached:
                 return [_probed(configured, first)]
-            answers = {path: await self._ask(sender, path) for path in others}
+            answers = dict(zip(others, await self._ask(sender, others), strict=True))
         better = next((path for path, said in answers.items() if said.verdict is Verdict.ACCEPTED), None)
         hint = (
             f"set TARGET_UPDATE_PATH={better}, which answers" if better else "look at TARGET_CLIENT_CODE and the token"
         )
         return [_probed(configured, first, hint), *(_probed(path, said) for path, said in answers.items())]
 
-    async def _ask(self, sender: HttpSender, path: str) -> Answer:
-        nobody = Visitor("mbox3rdPartyId", f"connector-check-{uuid.uuid4()}")
-        (request,) = Renderer(path, Method(self.settings.target_method))(nobody, {"connectorCheck": "probe"}).requests
-        return await sender.send(request)
+    async def _ask(self, sender: HttpSender, paths: Sequence[str]) -> Sequence[Answer]:
+        end = math.inf if self.leases is None else await self.leases.take(len(paths))
+        answers = []
+        for path in paths:
+            nobody = Visitor("mbox3rdPartyId", f"connector-check-{uuid.uuid4()}")
+            render = Renderer(path, Method(self.settings.target_method))
+            (request,) = render(nobody, {"connectorCheck": "probe"}).requests
+            if self.leases is not None and self.leases.awake() >= end:
+                msg = "not sent: its lease of the quota's window is over"
+                raise Wrong(msg, "ask again; this machine stood still meanwhile")
+            answers.append(await sender.send(request))
+        return answers
 
     def _where(self) -> tuple[URL, URL | None]:
         settings = self.settings

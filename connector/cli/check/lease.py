@@ -1,0 +1,45 @@
+"""The probe's calls are calls of the account: each is leased of the quota's window before it is sent."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from connector.cli.check.findings import Wrong
+from connector.cli.ledger import read_ledger
+from connector.errors import Fatal
+from connector.quota.ports import LedgerLog
+from connector.quota.records import Reserve, encode
+from connector.quota.terms import Terms
+
+LEASE_SECONDS: Final = 6.0
+"""For reading the ledger, and for the lease to come back with it."""
+HELD_SECONDS: Final = 20.0
+"""From before the ledger was read, until which a probe may begin; longer than all probes take one after the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leases:
+    """Where the probe gets its calls from."""
+
+    terms: Terms
+    ledger: Callable[[], LedgerLog]
+    """A new reader of it, each time."""
+    awake: Callable[[], float]
+    """Seconds by a clock that runs on while the machine sleeps."""
+
+    async def take(self, calls: int) -> float:
+        """Lease so many calls; returns until when they may begin. Raises `Wrong` when they may not."""
+        terms, holder, asked = self.terms, f"check-{uuid.uuid4().hex}", self.awake()
+        counted = HELD_SECONDS + terms.request_timeout + terms.settled
+        asking = Reserve(holder, 1, calls, terms.limit, counted, HELD_SECONDS, name="connector check --probe")
+        try:
+            ledger = await read_ledger(self.ledger(), encode(asking), LEASE_SECONDS)
+        except Fatal as fatal:
+            msg = f"not sent, because the quota's ledger cannot tell whether a call is free: {fatal.remedy}"
+            raise Wrong(msg, "mend that first; with QUOTA_UPDATES=0 the probe is sent without being counted") from fatal
+        lease = ledger.leases.get((holder, 1))
+        if lease is None or lease.updates < calls:
+            msg = f"not sent: {ledger.used:,} of the {terms.limit:,} calls of the window are used or leased"
+            raise Wrong(msg, "`connector quota` tells when the next come free")
+        return asked + HELD_SECONDS
