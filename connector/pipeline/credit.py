@@ -49,9 +49,14 @@ class Credit:
     def taken(self) -> None:
         """A batch was taken in."""
         self.due += 1
-        self.give()
+        self._give()
 
-    def give(self) -> None:
+    def look(self) -> None:
+        """There may be room again, or time may have passed."""
+        if self.starved:
+            self._give()
+
+    def _give(self) -> None:
         """Let the next batch come, unless too much is pending."""
         margin = LOW_WATER if self.starved else 1.0
         pending, size = len(self._coalescer), self._coalescer.size + self._burial.size

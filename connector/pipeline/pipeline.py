@@ -12,16 +12,15 @@ import structlog
 from connector.bell import Bell
 from connector.delivery.allowance import Allowance
 from connector.delivery.circuit import Circuit
-from connector.delivery.coalescer import Coalescer, Order
+from connector.delivery.coalescer import Coalescer
 from connector.delivery.gate import Gate
 from connector.delivery.offsets import OffsetAndMetadata, PartitionOffsets, TopicPartition
-from connector.delivery.owed import MAX_CHARACTERS
 from connector.delivery.ports import Record
 from connector.delivery.tally import Done, Tally
-from connector.errors import CommitFailed
 from connector.events.change import Change, Refused, Visitor
 from connector.kafka.errors import Kind, Trouble
 from connector.pipeline.burial import Burial
+from connector.pipeline.committer import COMMIT_AGAIN_SECONDS, Committer
 from connector.pipeline.config import PipelineConfig
 from connector.pipeline.credit import Credit
 from connector.pipeline.dispatch import Dispatch
@@ -37,14 +36,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 CLOSING_SHARE = 0.2
 """Of the grace time, what is kept for the last commit and for leaving the group, held to 1-5 s."""
 LEAST_CLOSING_SECONDS, MOST_CLOSING_SECONDS = 1.0, 5.0
-COMMIT_UPDATES = 1_000
-"""So many settled updates are committed at once, so that a crash at full speed does not repeat a whole interval."""
-COMMIT_AGAIN_SECONDS = 1.0
-"""After a failed commit, when the next one decides whether we may go on sending."""
 LEASE_MARGIN = 0.05
 """Of the session, for what clocks and timers are off by."""
-RENEWALS = 4
-"""So often within the lease the group is asked, so that three lost answers do not stop us."""
 
 
 class Pipeline:
@@ -119,10 +112,18 @@ class Pipeline:
         self._by_topic: dict[str, dict[int, PartitionOffsets]] = {}
         self._totals: Mapping[str, int] = {}
         self._failure: BaseException | None = None
-        self._commit_wanted = asyncio.Event()
-        self._committed_updates = 0
-        # By event time the newest value may stand in a record that was settled long ago: there all are read again.
-        self._metadata_characters = MAX_CHARACTERS if config.order is Order.OFFSET else 0
+        self._committer = Committer(
+            config,
+            source,
+            self.assigned_partitions,
+            self.gate,
+            self.tally,
+            say,
+            now=self._now,
+            awake=awake,
+            look=self._credit.look,
+            renewed=self._dispatch.wake,
+        )
 
     @property
     def circuit(self) -> Circuit:
@@ -146,8 +147,7 @@ class Pipeline:
         loop = asyncio.get_running_loop()
         stopped = loop.create_task(self._ring_when(stop))
         workers = [loop.create_task(self._dispatch.work()) for _ in range(self._config.max_in_flight)]
-        committer = loop.create_task(self._commit_regularly())
-        keepers = [committer] if self.quota is None else [committer, loop.create_task(self.quota.keep())]
+        keepers = [loop.create_task(keeper.keep()) for keeper in (self._committer, self.quota) if keeper is not None]
         for task in (*workers, *keepers):
             task.add_done_callback(self._crashed)
         closing = min(MOST_CLOSING_SECONDS, max(CLOSING_SHARE * self._config.shutdown_grace, LEAST_CLOSING_SECONDS))
@@ -173,7 +173,7 @@ class Pipeline:
             try:
                 with suppress(TimeoutError):
                     async with asyncio.timeout_at(deadline - closing / 2):
-                        await self._commit()
+                        await self._committer.commit()
                         if self.quota is not None:
                             await self.quota.close(deadline - closing / 2 - loop.time())
             finally:
@@ -201,8 +201,8 @@ class Pipeline:
         self.gate.closes_at = self._now()
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):
-                while self._failure is None and self._uncommitted():
-                    if not await self._commit():
+                while self._failure is None and self._committer.behind:
+                    if not await self._committer.commit():
                         await asyncio.sleep(COMMIT_AGAIN_SECONDS)
 
     def _can_send(self, seconds: float) -> bool:
@@ -245,7 +245,7 @@ class Pipeline:
         self._share_rate()
         if self.quota is not None:
             self.quota.wake()
-        self._commit_wanted.set()
+        self._committer.wake()
         log.info("partitions_assigned", partitions=_names(partitions), owned=len(self.assigned_partitions))
 
     def session(self, seconds: float) -> None:
@@ -258,7 +258,7 @@ class Pipeline:
             self._sender.bound(longest)
         self.gate.lease.seconds = seconds * (1 - LEASE_MARGIN) - self._request_timeout
         self._dispatch.wake()
-        self._commit_wanted.set()
+        self._committer.wake()
 
     def counted(self, totals: Mapping[str, int]) -> None:
         """Take the share of the rate that follows from the number of partitions."""
@@ -335,9 +335,7 @@ class Pipeline:
             if not self.coalescer.is_flying(going) and not any(tracker.letters for tracker in going):
                 break
             await self._bell.wait(left)
-        standing = {
-            tracker.name: tracker.to_commit(self._metadata_characters) for tracker in going if tracker.committable >= 0
-        }
+        standing = {tracker.name: self._committer.place(tracker) for tracker in going if tracker.committable >= 0}
         self._detach(going)
         log.info("partitions_revoked", partitions=_names(partitions), owned=len(self.assigned_partitions))
         return standing
@@ -390,65 +388,12 @@ class Pipeline:
     def _tasks_are_over(self) -> bool:
         return self.draining and self.gate.in_flight == 0 and not self.burial.tasks
 
-    # Offsets.
-
-    async def _commit_regularly(self) -> None:
-        """Every interval, after so many settled updates, and as often as the lease needs it."""
-        while True:
-            self._commit_wanted.clear()
-            if self._credit.starved:
-                self._credit.give()
-            often = min(self._config.commit_interval, self.gate.lease.seconds / RENEWALS or COMMIT_AGAIN_SECONDS)
-            next_at = self._now() + often
-            await self._commit()
-            if self.assigned_partitions and self.gate.lease.left(self._awake()) <= 0:
-                next_at = min(next_at, self._now() + COMMIT_AGAIN_SECONDS)
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(next_at):
-                    await self._commit_wanted.wait()
-
-    def _standing(self) -> dict[PartitionOffsets, OffsetAndMetadata]:
-        trackers = [tracker for tracker in self.assigned_partitions.values() if tracker.committable >= 0]
-        return {tracker: tracker.to_commit(self._metadata_characters) for tracker in trackers}
-
-    def _uncommitted(self) -> bool:
-        return any(place != tracker.committed for tracker, place in self._standing().items())
-
-    async def _commit(self) -> bool:
-        """Commit what moved; all of it when the lease wants an answer of the group. Returns whether it was answered.
-
-        A failed commit is unknown, not undone: the next one says again what is true then.
-        """
-        standing = self._standing()
-        moved = {tracker: place for tracker, place in standing.items() if place != tracker.committed}
-        asked = self._awake()
-        if self.gate.lease.left(asked) < self.gate.lease.seconds * (1 - 1 / RENEWALS):
-            moved = moved or standing
-        self._committed_updates = self.tally.updates_accepted
-        if not moved:
-            return True
-        try:
-            acknowledged = await self._source.commit({tracker.name: place for tracker, place in moved.items()})
-        except CommitFailed as failed:
-            if failed.metadata_refused:
-                self._metadata_characters //= 2
-            self._say("commit_failed", reason=str(failed))
-            return False
-        if acknowledged:
-            self.gate.lease.renew(asked)
-            self._dispatch.wake()
-            for tracker, place in moved.items():
-                tracker.committed = place
-        return acknowledged
-
     # Shares and bounds.
 
     def _moved(self) -> None:
         """Something was settled: there may be room for more records, a commit may be due, and someone may wait."""
-        if self._credit.starved:
-            self._credit.give()
-        if self.tally.updates_accepted - self._committed_updates >= COMMIT_UPDATES:
-            self._commit_wanted.set()
+        self._credit.look()
+        self._committer.moved()
         self._bell.ring()
 
     @property

@@ -21,6 +21,7 @@ from connector.delivery.offsets import PartitionOffsets
 from connector.delivery.owed import Owed
 from connector.delivery.update import Update
 from connector.pipeline.burial import Burial
+from connector.pipeline.committer import Committer
 from connector.pipeline.credit import Credit
 from connector.pipeline.dispatch import Dispatch
 from connector.pipeline.pipeline import Pipeline
@@ -210,7 +211,7 @@ MUTANTS = (
         "an answer that comes late says that the group knew us late",
         "zombies",
         (28, 41),
-        (Edit(Pipeline, "_commit", "self.gate.lease.renew(asked)", "self.gate.lease.renew(self._awake())"),),
+        (Edit(Committer, "commit", "lease.renew(asked)", "lease.renew(self._awake())"),),
     ),
     Mutant(
         "lease by a failed commit",
@@ -219,10 +220,10 @@ MUTANTS = (
         (21, 57),
         (
             Edit(
-                Pipeline,
-                "_commit",
+                Committer,
+                "commit",
                 "if failed.metadata_refused:",
-                "self.gate.lease.renew(asked)\n        if failed.metadata_refused:",
+                "lease.renew(asked)\n        if failed.metadata_refused:",
             ),
         ),
     ),
@@ -259,7 +260,7 @@ MUTANTS = (
         "batches are taken on however much is pending",
         "memory",
         (0, 1),
-        (Edit(Credit, "give", "full = many or self._burial.is_full", "full = self._burial.is_full"),),
+        (Edit(Credit, "_give", "full = many or self._burial.is_full", "full = self._burial.is_full"),),
     ),
     Mutant(
         "hung probe",

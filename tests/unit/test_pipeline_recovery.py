@@ -10,7 +10,7 @@ from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
 from connector.delivery.retry import RetryPolicy
 from connector.delivery.tally import Done
 from connector.errors import CommitFailed
-from connector.pipeline.pipeline import COMMIT_UPDATES
+from connector.pipeline.committer import COMMIT_UPDATES
 from tests.support.bench import Bench, quiet
 from tests.support.fakes import FakeLog, FakeSender, FakeSource, event, names
 from tests.support.virtual_time import run
