@@ -46,7 +46,9 @@ def test_install_waits_until_it_works(world: World, report: Report) -> None:
         states = [line.split()[0] for line in checks]
         assert set(states) <= {"ok", "warning"}, checks
         made = [world.get(kind, NAME)["kind"] for kind in ("scaledobject", "podmonitor", "prometheusrule")]
-        made += [world.get(kind, NAME)["kind"] for kind in ("triggerauthentication", "networkpolicy")]
+        made.append(world.get("networkpolicy", NAME)["kind"])
+        (trigger, *_) = world.get("scaledobject", NAME)["spec"]["triggers"]
+        made.append(world.get("triggerauthentication", trigger["authenticationRef"]["name"])["kind"])
         topics = world.get("kafkatopics", "--namespace=kafka")["items"]
         assert len(topics) == 2
         restarts = [one["restartCount"] for one in pod["status"]["containerStatuses"]]
