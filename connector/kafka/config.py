@@ -115,7 +115,8 @@ _CONSUMER_ONLY = (
 def admin(config: KafkaConfig) -> dict[str, Property]:
     """What every client but the consumer has."""
     shared = {name: value for name, value in config.properties.items() if not name.startswith(_CONSUMER_ONLY)}
-    return {**client(config), **shared}
+    # Else a broker makes what is only looked for, the quota's ledger for one, by its own defaults.
+    return {**client(config), **shared, "allow.auto.create.topics": False}
 
 
 def producer(config: KafkaConfig) -> dict[str, Property]:
@@ -129,5 +130,4 @@ def producer(config: KafkaConfig) -> dict[str, Property]:
         # The client's own limit must not be the one that refuses a record which the source topic took.
         "message.max.bytes": 100_000_000,
         "delivery.timeout.ms": 30_000,
-        "allow.auto.create.topics": False,
     }

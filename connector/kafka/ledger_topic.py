@@ -104,7 +104,8 @@ def prepare(config: KafkaConfig, topic: LedgerTopic, *, make: bool = True) -> st
     except KafkaException as error:
         problem: KafkaError = error.args[0]
         if problem.code() == KafkaError.TOPIC_ALREADY_EXISTS:
-            return ""  # Another replica was faster, with the same configuration.
+            msg = f"{topic.name} was made by someone else just now"
+            raise Unusable(msg, passing=True) from error  # Looked at again, it is held to what it must be.
         raise _unusable(topic, problem) from error
 
 

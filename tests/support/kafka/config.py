@@ -14,7 +14,8 @@ PROPERTIES = {
     "inter.broker.listener.name": "PLAINTEXT",
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "log.dirs": "data",
-    "auto.create.topics.enable": "false",
+    # Kafka's own default: whoever only looks at a topic must not make it by looking.
+    "auto.create.topics.enable": "true",
     # One node cannot hold three copies.
     "offsets.topic.replication.factor": "1",
     "offsets.topic.num.partitions": "4",
