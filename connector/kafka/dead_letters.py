@@ -146,7 +146,8 @@ class KafkaDeadLetters:
     def _ensure_topic(self) -> NoTopic | None:
         """Runs in a thread of its own: metadata calls wait."""
         try:
-            asking = AdminClient(admin(self._config))
+            # It is to be there: where the broker makes what is asked for, the asking does it.
+            asking = AdminClient({**admin(self._config), "allow.auto.create.topics": True})
             found = asking.list_topics(self._topic, timeout=METADATA_SECONDS).topics[self._topic]
             if found.error is None:
                 return None
