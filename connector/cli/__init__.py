@@ -63,6 +63,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return _reader_left()
+    except Exception as error:
+        from connector.settings import BadSettings  # noqa: PLC0415 - `--help` and most commands need none of it
+
+        if not isinstance(error, BadSettings):
+            raise
+        # What librdkafka refuses is known only when its clients are made, after the settings were read.
+        sys.stderr.write(f"{error}\n")
+        return BAD_USAGE
     return code
 
 

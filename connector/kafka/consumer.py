@@ -2,7 +2,6 @@
 
 import asyncio
 import concurrent.futures
-import logging
 import threading
 import time
 from collections import deque
@@ -19,6 +18,7 @@ from connector.errors import CommitFailed, Fatal
 from connector.kafka.config import KafkaConfig, consumer
 from connector.kafka.errors import FENCED, Kind, sort
 from connector.kafka.ports import Listener
+from connector.kafka.refusal import LIBRDKAFKA, refused
 from connector.kafka.session import session
 
 BATCH = 1_000
@@ -134,14 +134,15 @@ class ConsumerThread:
         try:
             client = Consumer(
                 {**consumer(self._config), "error_cb": self._error, "on_commit": self._committed},
-                logger=logging.getLogger("librdkafka"),
+                logger=LIBRDKAFKA,
             )
             client.subscribe(
                 list(self._config.topics), on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lost
             )
-        except KafkaException as error:
-            remedy = f"librdkafka refuses the configuration: {error.args[0].str()}; look at KAFKA_PROPERTIES"
-            self._tell(self._listener.failed, Fatal("kafka_fatal", remedy))
+        except Exception as error:  # noqa: BLE001 - a thread that ends unseen would leave a process that is live for ever
+            is_refusal = isinstance(error, KafkaException)
+            why = refused(self._config, error.args[0]) if is_refusal else f"the consumer cannot be made: {error!r}"
+            self._tell(self._listener.failed, Fatal("kafka_fatal", str(why)))
             self._finished.set()
             return
         try:

@@ -1,6 +1,5 @@
 """What a topic holds of the last hours, read without the group: nothing is joined, stored or committed."""
 
-import logging
 import time
 import uuid
 from collections.abc import Collection, Sequence
@@ -16,6 +15,7 @@ from connector.delivery.ports import Record
 from connector.errors import Fatal
 from connector.kafka.config import KafkaConfig, onlooker
 from connector.kafka.errors import Kind, Trouble, sort
+from connector.kafka.refusal import LIBRDKAFKA, refused
 
 BATCH = 1_000
 POLL_SECONDS = 0.5
@@ -51,11 +51,10 @@ class History:
         try:
             self._client = Consumer(
                 {**onlooker(config, f"plan-{uuid.uuid4()}"), "error_cb": self._heard},
-                logger=logging.getLogger("librdkafka"),
+                logger=LIBRDKAFKA,
             )
         except KafkaException as error:
-            remedy = f"librdkafka refuses the configuration: {error.args[0].str()}; look at KAFKA_PROPERTIES"
-            raise Fatal(event="kafka_fatal", remedy=remedy) from error
+            raise Fatal(event="kafka_fatal", remedy=str(refused(config, error.args[0]))) from error
         self._left: dict[TopicPartition, int] = {}
         self._held: set[TopicPartition] = set()
         self._heard_at = time.monotonic()

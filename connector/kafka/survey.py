@@ -15,6 +15,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from connector.kafka.config import KafkaConfig, admin
 from connector.kafka.errors import Kind, Trouble, sort
+from connector.kafka.refusal import refused
 
 T = TypeVar("T")
 
@@ -61,7 +62,8 @@ def log_in(config: KafkaConfig, server: str) -> Cluster | Trouble:
         made: dict[str, Any] = {**admin(replace(config, bootstrap_servers=server)), "error_cb": heard.append}
         asking = AdminClient(made)
     except KafkaException as error:
-        return _trouble(error.args[0])
+        why = refused(config, error.args[0])
+        return Trouble(Kind.FATAL, "kafka_fatal", error.args[0].name(), why.reason, f"look at {why.place}")
     answer = asking.describe_cluster(request_timeout=ASK_SECONDS)
     deadline = time.monotonic() + ASK_SECONDS
     while not answer.done() and time.monotonic() < deadline:

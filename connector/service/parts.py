@@ -13,18 +13,22 @@ from connector.errors import Fatal
 from connector.events import RULES
 from connector.kafka.config import KafkaConfig
 from connector.kafka.ledger_topic import LedgerTopic
+from connector.kafka.refusal import refusal
 from connector.ops.logs import learn
 from connector.pipeline import PipelineConfig
 from connector.quota.terms import Terms
-from connector.settings import Settings
+from connector.settings import BadSettings, Mistake, Settings
 from connector.target.token import FileToken, FixedToken, Reload, TokenError, TokenSource
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 def kafka_config(settings: Settings) -> KafkaConfig:
-    """What the Kafka room has to know; the commands that look at the cluster use the same."""
-    return KafkaConfig(
+    """What the Kafka room has to know; the commands that look at the cluster use the same.
+
+    Raises BadSettings when librdkafka refuses a property. A file is not looked for: what it holds may come later.
+    """
+    config = KafkaConfig(
         bootstrap_servers=settings.kafka_bootstrap_servers,
         topics=tuple(settings.kafka_topics),
         group_id=settings.kafka_group_id,
@@ -36,6 +40,16 @@ def kafka_config(settings: Settings) -> KafkaConfig:
         properties=settings.properties(),
         request_timeout=settings.target_timeout_seconds,
     )
+    wrong = refusal(config)
+    if wrong is not None and not wrong.is_file:
+        raise BadSettings([Mistake(wrong.variable, reason=str(wrong))])
+    return config
+
+
+def kafka_files(config: KafkaConfig) -> None:
+    """Raise Fatal when a file of keys or certificates cannot be used; what else is wrong was said before."""
+    if (wrong := refusal(config)) is not None:
+        raise Fatal(event="kafka_fatal", remedy=str(wrong))
 
 
 def quota_terms(settings: Settings) -> Terms | None:

@@ -25,9 +25,17 @@ from connector.pipeline import Pipeline
 from connector.pipeline.edges import Observer
 from connector.pipeline.life import Life
 from connector.pipeline.say import Say
-from connector.service.parts import awake, kafka_config, ledger_topic, pipeline_config, quota_terms, token_source
+from connector.service.parts import (
+    awake,
+    kafka_config,
+    kafka_files,
+    ledger_topic,
+    pipeline_config,
+    quota_terms,
+    token_source,
+)
 from connector.service.status import snapshot, status
-from connector.settings import Settings, masked
+from connector.settings import BadSettings, Settings, masked
 from connector.target.endpoint import EndpointError, endpoint
 from connector.target.proxy import ProxyError, proxy_for
 from connector.target.render import Method, Renderer
@@ -44,9 +52,13 @@ class Service:
     """One replica: the pipeline with its edges, and the ops port beside it."""
 
     def __init__(self, settings: Settings) -> None:
-        """Join everything; nothing is opened yet. Raises Fatal when a token, an address or a proxy cannot be used."""
+        """Join everything; nothing is opened yet.
+
+        Raises Fatal when a file, a token, an address or a proxy cannot be used, BadSettings for a refused property.
+        """
         self._settings = settings
         kafka = kafka_config(settings)
+        kafka_files(kafka)
         try:
             where = endpoint(settings.target_base_url, settings.target_update_path, settings.target_client_code)
             proxy = proxy_for(where.origin)
@@ -167,6 +179,11 @@ async def serve(settings: Settings) -> int:
     try:
         running = task = asyncio.ensure_future(Service(settings).run(stop))
         await running
+    except BadSettings as bad:
+        for mistake in bad.mistakes:
+            log.error(BAD_SETTINGS, remedy=str(mistake))  # noqa: TRY400 - as below
+        log.error("connector_stopped", reason=BAD_SETTINGS, exit_code=2)  # noqa: TRY400
+        return 2
     except Fatal as fatal:
         # Without the traceback: the remedy says it all, and the reader is an operator.
         log.error(fatal.event, remedy=fatal.remedy)  # noqa: TRY400

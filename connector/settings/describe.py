@@ -71,7 +71,8 @@ def markdown() -> str:
         "# Settings",
         "",
         "Every setting is an environment variable; names are upper case. A wrong value, a missing one, or a misspelt",
-        "name ends `connector run` with code 2 and one line for each mistake. This page is made by",
+        "name ends `connector run` with code 2 and one line for each mistake. A file (certificate, key, token) that cannot",
+        "be used at the start ends it with code 1, since it may be there at the next. This page is made by",
         "`connector settings --format markdown`.",
         "",
     ]

@@ -54,6 +54,9 @@ _REFUSED_SHAPES: Final = (
     (re.compile(r".*_cb|logger|on_commit|on_delivery|default\.topic\.config"), "it takes code, and a variable is text"),
     (re.compile(r"test\.mock\..*"), "it puts a broker made of nothing in the place of yours"),
 )
+_MILLISECONDS: Final = ("session.timeout.ms", "max.poll.interval.ms")
+"""The connector itself reckons with these; all others are librdkafka's to judge, when the clients are made."""
+_WHOLE: Final = re.compile(r"[0-9]{1,10}")
 _ISOLATION: Final = ("read_committed", "read_uncommitted")
 _UNFIT_FOR_C: Final = re.compile(r"[\x00\ud800-\udfff]")
 _SECRET: Final = re.compile(r"password|secret|key|token|jaas", re.IGNORECASE)
@@ -116,6 +119,8 @@ def _unfit(name: str, value: object) -> str:
         why = "holds a NUL, where the value would end, or half a surrogate pair"
     elif name == "isolation.level" and value not in _ISOLATION:
         why = f"is neither {_ISOLATION[0]} nor {_ISOLATION[1]}"
+    elif name in _MILLISECONDS and not _WHOLE.fullmatch(str(value)):
+        why = "is no whole number of milliseconds, such as 45000"
     return why and f"{quoted(name)} {why}"
 
 

@@ -580,16 +580,20 @@ def test_a_second_member_of_the_same_static_name_ends_one_of_the_two(kafka: Kafk
 
 
 @pytest.mark.integration
-def test_a_property_that_the_client_refuses_is_fatal() -> None:
-    """A misspelt property must not be found out by what does not happen."""
+@pytest.mark.parametrize(
+    ("properties", "word"),
+    [({"no.such.property": "1"}, "KAFKA_PROPERTIES"), ({"session.timeout.ms": "abc"}, "invalid literal")],
+)
+def test_whatever_keeps_the_client_from_being_made_is_fatal(properties: Mapping[str, str], word: str) -> None:
+    """A thread that just ends leaves a process that is live for ever and reads nothing."""
 
     async def main() -> None:
-        source = ConsumerThread(KafkaConfig("127.0.0.1:1", ("t",), "g", properties={"no.such.property": "1"}))
+        source = ConsumerThread(KafkaConfig("127.0.0.1:1", ("t",), "g", properties=properties))
         recorder = Recorder(source)
         source.start(recorder)
         await until(lambda: recorder.failures, "the refusal is said")
         assert recorder.failures[0].event == "kafka_fatal"
-        assert "KAFKA_PROPERTIES" in recorder.failures[0].remedy
+        assert word in recorder.failures[0].remedy
         with pytest.raises(CommitFailed, match="closed"):
             await source.commit(at({TopicPartition("t", 0): 1}))
         await source.close(CLOSE_SECONDS)

@@ -273,6 +273,17 @@ def test_a_fatal_start_is_exit_code_1_and_two_lines(tmp_path: Path) -> None:
     assert "exception" not in said[0]
 
 
+def test_a_file_of_certificates_that_is_missing_is_exit_code_1_and_nothing_is_tried(tmp_path: Path) -> None:
+    """A mounted file may be there at the next start, so it is not code 2; and no topic is blamed for it meanwhile."""
+    tls = {"KAFKA_SECURITY_PROTOCOL": "ssl", "KAFKA_SSL_CA_LOCATION": str(tmp_path / "nothing")}
+    with captured_logs(level="info") as logs:
+        code = asyncio.run(serve(settings(**tls)))
+        said = logs.lines
+    assert code == 1
+    assert [line["event"] for line in said] == ["kafka_fatal", "connector_stopped"]
+    assert "KAFKA_SSL_CA_LOCATION" in said[0]["remedy"]
+
+
 @pytest.mark.parametrize(("signals", "code", "reason"), [(1, 0, "signal"), (2, 1, "second signal")])
 def test_a_signal_drains_and_a_second_one_ends_it_at_once(signals: int, code: int, reason: str) -> None:
     """What is not done is not committed either way; only the exit code tells a supervisor that the drain was cut."""

@@ -237,6 +237,12 @@ SINGLE = [
         '"sasl.mechanisms" has its own variable, KAFKA_SASL_MECHANISM',
     ),
     ("KAFKA_PROPERTIES", '{"ssl.ca.location": "x"}', '"ssl.ca.location" has its own variable, KAFKA_SSL_CA_LOCATION'),
+    ("KAFKA_PROPERTIES", '{"session.timeout.ms": "abc"}', '"session.timeout.ms" is no whole number of milliseconds'),
+    ("KAFKA_PROPERTIES", '{"session.timeout.ms": "10 s"}', '"session.timeout.ms" is no whole number of milliseconds'),
+    ("KAFKA_PROPERTIES", '{"session.timeout.ms": ""}', '"session.timeout.ms" is no whole number of milliseconds'),
+    ("KAFKA_PROPERTIES", '{"session.timeout.ms": 1e4}', '"session.timeout.ms" is no whole number of milliseconds'),
+    ("KAFKA_PROPERTIES", '{"max.poll.interval.ms": "x"}', '"max.poll.interval.ms" is no whole number of millis'),
+    ("KAFKA_PROPERTIES", '{"max.poll.interval.ms": true}', '"max.poll.interval.ms" is no whole number of millis'),
     ("KAFKA_PROPERTIES", '{"error_cb": "x"}', '"error_cb" is refused: it takes code'),
     ("KAFKA_PROPERTIES", '{"test.mock.num.brokers": 1}', '"test.mock.num.brokers" is refused: it puts a broker made'),
 ]

@@ -87,12 +87,15 @@ def run(args: argparse.Namespace) -> int:
     from connector.kafka.letters import Wanted  # noqa: PLC0415
     from connector.service import kafka_config  # noqa: PLC0415
 
-    config = kafka_config(settings)
     wanted = Wanted(args.stage, args.topic, args.error, args.since, args.until)
     try:
+        config = kafka_config(settings)
         if args.dlq == "list":
             return list_letters(config, wanted, args.limit, as_json=args.format == "json", values=args.show_values)
         return replay(config, wanted, Options(args.limit, args.dry_run, args.from_beginning, args.yes))
+    except BadSettings as bad:
+        print_mistakes(bad, sys.stderr)
+        return BAD_SETTINGS
     except ConnectorError as error:
         sys.stderr.write(f"dlq: {error}\n")
         return 1

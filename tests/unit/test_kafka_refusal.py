@@ -1,0 +1,118 @@
+"""What librdkafka refuses must end a start, by name: else a replica is live for ever and reads nothing."""
+
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from connector.cli import main
+from connector.kafka.config import KafkaConfig
+from connector.kafka.refusal import Refusal, refusal
+from connector.settings.properties import SECURITY
+
+TLS = {"security.protocol": "ssl"}
+NOWHERE = {
+    "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
+    "KAFKA_TOPICS": "t",
+    "TARGET_CLIENT_CODE": "demo",
+    "KAFKA_PROPERTIES": '{"foo.bar": "hush"}',
+}
+COMMANDS = (["run"], ["check"], ["plan"], ["quota"], ["dlq", "list"], ["dlq", "replay"])
+
+
+def config(properties: dict[str, str] | None = None, security: dict[str, str] | None = None) -> KafkaConfig:
+    """The least there is, and what the test is about."""
+    return KafkaConfig("127.0.0.1:9", ("t",), "g", properties=properties or {}, security=security or {})
+
+
+@pytest.mark.parametrize(
+    ("properties", "named"),
+    [
+        ({"foo.bar": "1"}, '"foo.bar" in KAFKA_PROPERTIES'),
+        ({"heartbeat.interval.ms": "abc"}, '"heartbeat.interval.ms" in KAFKA_PROPERTIES'),
+        ({"session.timeout.ms": "99999999"}, '"session.timeout.ms" in KAFKA_PROPERTIES'),
+        ({"debug": "hush"}, '"debug" in KAFKA_PROPERTIES'),
+        ({"socket.timeout.ms": "1000", "socket.timeout": "1"}, '"socket.timeout" in KAFKA_PROPERTIES'),
+        # Of the producer alone: it would have been refused with the first dead letter, days later.
+        ({"max.in.flight": "100"}, '"max.in.flight" in KAFKA_PROPERTIES'),
+        ({"retries": "0"}, '"retries" in KAFKA_PROPERTIES'),
+        ({"ssl.keystore.location": "/nope"}, '"ssl.keystore.password" in KAFKA_PROPERTIES'),
+        ({"plugin.library.paths": "/nope"}, "look at KAFKA_PROPERTIES"),
+    ],
+)
+def test_a_refused_property_is_named_with_its_variable(properties: dict[str, str], named: str) -> None:
+    """By librdkafka itself, whichever of its clients refuses; a value that it quotes may be a secret."""
+    found = refusal(config(properties))
+    assert found is not None
+    assert named in str(found)
+    assert "hush" not in str(found)
+    assert not found.is_file
+
+
+@pytest.mark.parametrize(
+    ("security", "variable"),
+    [
+        ({**TLS, "ssl.ca.location": "{}/nope"}, "KAFKA_SSL_CA_LOCATION"),
+        ({**TLS, "ssl.ca.location": "{}/bad.pem"}, "KAFKA_SSL_CA_LOCATION"),
+        ({**TLS, "ssl.certificate.location": "{}/nope"}, "KAFKA_SSL_CERTIFICATE_LOCATION"),
+        ({**TLS, "ssl.key.location": "{}/bad.pem"}, "KAFKA_SSL_KEY_PASSWORD"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named_by_its_variable(
+    security: dict[str, str], variable: str, tmp_path: Path
+) -> None:
+    """Nobody set "ssl.ca.location", and it is not in KAFKA_PROPERTIES: that name would be looked for in vain."""
+    (tmp_path / "bad.pem").write_text("nonsense")
+    found = refusal(config(security={name: value.format(tmp_path) for name, value in security.items()}))
+    assert found is not None
+    assert found.is_file
+    assert variable in str(found)
+    assert "KAFKA_PROPERTIES" not in str(found)
+
+
+def test_every_security_property_has_the_variable_that_the_settings_give_it() -> None:
+    """The names are written down on both sides of a wall between rooms."""
+    assert {name: Refusal(name, "").variable for name in SECURITY} == {
+        name: field.upper() for name, field in SECURITY.items()
+    }
+
+
+def test_a_mechanism_that_was_not_built_in_is_named_by_its_variable() -> None:
+    """The client speaks of the mechanism without the name of a property."""
+    found = refusal(config(security={"security.protocol": "sasl_plaintext", "sasl.mechanism": "GSSAPI"}))
+    assert found is not None
+    assert found.variable == "KAFKA_SASL_MECHANISM"
+
+
+def test_asking_fetches_no_token() -> None:
+    """A token endpoint that does not answer would hold up every start for a minute, before a line is said."""
+    with socket.socket() as endpoint:
+        endpoint.bind(("127.0.0.1", 0))
+        endpoint.listen()
+        properties = {
+            "sasl.oauthbearer.method": "OIDC",
+            "sasl.oauthbearer.client.id": "me",
+            "sasl.oauthbearer.client.secret": "hush",
+            "sasl.oauthbearer.token.endpoint.url": f"http://127.0.0.1:{endpoint.getsockname()[1]}/",
+        }
+        began = time.monotonic()
+        asked = config(properties, {"security.protocol": "sasl_plaintext", "sasl.mechanism": "OAUTHBEARER"})
+        assert refusal(asked) is None
+        assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_ends_with_code_2_and_names_variable_and_property(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of them that "goes on trying" has its reader wait for what waiting does not mend."""
+    for name, value in NOWHERE.items():
+        monkeypatch.setenv(name, value)
+    assert main(words) == 2
+    said = "".join(capsys.readouterr())
+    assert "KAFKA_PROPERTIES" in said
+    assert "foo.bar" in said
+    assert "goes on" not in said
+    assert "dead_letter_topic_unavailable" not in said
+    assert "hush" not in said
