@@ -12,6 +12,8 @@ from confluent_kafka.cimpl import NewTopic
 from connector.delivery.letter import DeadLetter
 from connector.errors import Fatal
 from connector.kafka.config import KafkaConfig, admin, producer
+from connector.kafka.heard import Heard
+from connector.kafka.refusal import LIBRDKAFKA, refused
 
 POLL_SECONDS = 0.02
 METADATA_SECONDS = 3.0
@@ -110,7 +112,7 @@ class KafkaDeadLetters:
                     self._delayed(wrong.reason)
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, LAST_RETRY_SECONDS)
-                self._producer = Producer(producer(self._config))
+                self._producer = Producer(producer(self._config), logger=LIBRDKAFKA)
                 self._poller = asyncio.create_task(self._poll(self._producer))
             return self._producer
 
@@ -145,22 +147,32 @@ class KafkaDeadLetters:
 
     def _ensure_topic(self) -> NoTopic | None:
         """Runs in a thread of its own: metadata calls wait."""
+        heard = Heard()
+        # It is to be there: where the broker makes what is asked for, the asking does it.
+        made: dict[str, Any] = {**admin(self._config), "allow.auto.create.topics": True, "error_cb": heard}
         try:
-            # It is to be there: where the broker makes what is asked for, the asking does it.
-            asking = AdminClient({**admin(self._config), "allow.auto.create.topics": True})
-            found = asking.list_topics(self._topic, timeout=METADATA_SECONDS).topics[self._topic]
-            if found.error is None:
-                return None
-            if found.error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-                return NoTopic(f"no right to see it: allow WRITE, DESCRIBE and CREATE on {self._topic}", passing=False)
-            asking.create_topics([NewTopic(self._topic, num_partitions=1)])[self._topic].result(METADATA_SECONDS)
+            asking = AdminClient(made, logger=LIBRDKAFKA)
+        except KafkaException as error:
+            wrong = refused(self._config, error.args[0])
+            return NoTopic(str(wrong), passing=wrong.is_file)
+        try:
+            return self._find_or_make(asking)
         except TimeoutError:
             return NoTopic("Kafka did not answer in time", passing=True)
         except KafkaException as error:
-            code = error.args[0].code()
-            if code == KafkaError.TOPIC_ALREADY_EXISTS:
+            cause = heard.cause(asking, error.args[0])
+            if cause.code() == KafkaError.TOPIC_ALREADY_EXISTS:
                 return None
-            return NoTopic(f"it cannot be found or made: {error.args[0].str()}", passing=code in _PASSING)
+            passing = error.args[0].code() in _PASSING  # Of a login too: the consumer waits for that as well.
+            return NoTopic(f"it cannot be found or made: {cause.str()}", passing=passing)
+
+    def _find_or_make(self, asking: AdminClient) -> NoTopic | None:
+        found = asking.list_topics(self._topic, timeout=METADATA_SECONDS).topics[self._topic]
+        if found.error is None:
+            return None
+        if found.error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            return NoTopic(f"no right to see it: allow WRITE, DESCRIBE and CREATE on {self._topic}", passing=False)
+        asking.create_topics([NewTopic(self._topic, num_partitions=1)])[self._topic].result(METADATA_SECONDS)
         return None
 
     def _unwritable(self, letter: DeadLetter, reason: str) -> Fatal:

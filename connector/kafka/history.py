@@ -15,6 +15,7 @@ from connector.delivery.ports import Record
 from connector.errors import Fatal
 from connector.kafka.config import KafkaConfig, onlooker
 from connector.kafka.errors import Kind, Trouble, sort
+from connector.kafka.heard import interruptible
 from connector.kafka.refusal import LIBRDKAFKA, refused
 
 BATCH = 1_000
@@ -62,12 +63,12 @@ class History:
 
     def __enter__(self) -> Self:
         try:
-            self._open()
+            interruptible(self._open)
         except KafkaException as error:
             self._client.poll(0)  # Only now the client says what was wrong with the connections.
             self._client.close()
             raise self._fatal(sort(error.args[0])) from error
-        except BaseException:
+        except Exception:
             self._client.close()
             raise
         return self

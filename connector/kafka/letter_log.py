@@ -9,7 +9,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from connector.errors import ConnectorError
 from connector.kafka.config import KafkaConfig, producer
 from connector.kafka.errors import sort
+from connector.kafka.heard import Heard, interruptible
 from connector.kafka.letters import FROM_HEADER, NOTE_HEADER, NOTE_KEY, Letter, Note, Place, note_value, read_letter
+from connector.kafka.refusal import LIBRDKAFKA, refused
 from connector.kafka.sample import reader
 
 METADATA_SECONDS = 10.0
@@ -31,11 +33,18 @@ class LetterLog:
     def __init__(self, config: KafkaConfig) -> None:
         """Waits for Kafka. A topic that does not exist is an empty one. Raises LettersUnavailable."""
         self._topic = config.dead_letter_topic
+        self._heard = Heard()
         try:
-            self._reading: Consumer = reader(config)
-            self._ranges = self._find()
+            self._reading: Consumer = reader(config, self._heard)
         except KafkaException as error:
-            raise unavailable(error.args[0]) from error
+            raise LettersUnavailable(str(refused(config, error.args[0]))) from error
+        try:
+            found = interruptible(self._find)
+        except KafkaException as error:
+            raise unavailable(self._heard.cause(self._reading, error.args[0])) from error
+        self.missing = found is None
+        """There is no such topic."""
+        self._ranges = found or {}
 
     def __iter__(self) -> Iterator[Letter | Note]:
         """Partition by partition, each in its order; raises LettersUnavailable."""
@@ -44,17 +53,18 @@ class LetterLog:
                 self._reading.assign([TopicPartition(self._topic, partition, low)])
                 yield from self._partition(partition, high)
             except KafkaException as error:
-                raise unavailable(error.args[0]) from error
+                raise unavailable(self._heard.cause(self._reading, error.args[0])) from error
 
     def close(self) -> None:
         """Let the client go; there is no group to leave."""
         self._reading.close()
 
-    def _find(self) -> dict[int, tuple[int, int]]:
+    def _find(self) -> dict[int, tuple[int, int]] | None:
+        """Where each partition begins and ends; None: there is no such topic."""
         found = self._reading.list_topics(self._topic, timeout=METADATA_SECONDS).topics[self._topic]
         if found.error is not None:
             if found.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                return {}
+                return None
             raise KafkaException(found.error)
         ranges = {}
         for partition in sorted(found.partitions):
@@ -87,7 +97,9 @@ class LetterReplay:
 
     def __init__(self, config: KafkaConfig) -> None:
         self._topic = config.dead_letter_topic
-        self._producer = Producer(producer(config))
+        self._heard = Heard()
+        made: Any = {**producer(config), "error_cb": self._heard}
+        self._producer = Producer(made, logger=LIBRDKAFKA)
         self._partitions: dict[str, int] = {}
 
     def write(self, letters: Sequence[Letter]) -> tuple[set[Place], str]:
@@ -130,16 +142,22 @@ class LetterReplay:
             raise error
 
     def _flush(self, wrong: list[LettersUnavailable]) -> LettersUnavailable | None:
-        if self._producer.flush(FLUSH_SECONDS):
-            wrong.append(unavailable(KafkaError(KafkaError._TIMED_OUT, "no acknowledgement in time")))  # noqa: SLF001
+        deadline = time.monotonic() + FLUSH_SECONDS
+        while left := self._producer.flush(POLL_SECONDS):  # In slices: the client would hold Ctrl-C back.
+            if time.monotonic() > deadline:
+                break
+        if left:
+            silent = KafkaError(KafkaError._TIMED_OUT, "no acknowledgement in time")  # noqa: SLF001
+            wrong.append(unavailable(self._heard.cause(self._producer, silent)))
         return wrong[0] if wrong else None
 
     def _count(self, topic: str) -> int:
         if topic not in self._partitions:
             try:
-                found = self._producer.list_topics(topic, timeout=METADATA_SECONDS).topics[topic]
+                listed = interruptible(lambda: self._producer.list_topics(topic, timeout=METADATA_SECONDS))
             except KafkaException as error:
-                raise unavailable(error.args[0]) from error
+                raise unavailable(self._heard.cause(self._producer, error.args[0])) from error
+            found = listed.topics[topic]
             if found.error is not None:
                 raise unavailable(found.error, f"the source topic {topic}: ")
             self._partitions[topic] = len(found.partitions)

@@ -1,7 +1,7 @@
 """The last few records of topics, read beside the group: nothing is joined, stored or committed."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from connector.kafka.config import KafkaConfig, consumer
 from connector.kafka.errors import Trouble, sort
+from connector.kafka.refusal import LIBRDKAFKA
 
 RECORDS = 10
 """Of each topic at most, from as many partitions at most."""
@@ -36,15 +37,19 @@ class Sample:
     trouble: Trouble | None = None
 
 
-def reader(config: KafkaConfig) -> Consumer:
-    """A consumer that belongs to no group, although the client wants a name of one, and that says where a log ends."""
+def reader(config: KafkaConfig, heard: Callable[[KafkaError], None] | None = None) -> Consumer:
+    """A consumer that belongs to no group, although the client wants a name of one, and that says where a log ends.
+
+    `heard` is told what is wrong with the connections, while the client is polled.
+    """
     made = {
         name: value
         for name, value in consumer(config).items()
         if name not in ("group.instance.id", "group.protocol", "partition.assignment.strategy", "session.timeout.ms")
         and not name.startswith(("group.remote", "heartbeat."))
     }
-    return Consumer({**made, "enable.partition.eof": True})
+    told = {} if heard is None else {"error_cb": heard}
+    return Consumer({**made, "enable.partition.eof": True, **told}, logger=LIBRDKAFKA)
 
 
 def last_records(config: KafkaConfig, topics: Sequence[str]) -> Sample:

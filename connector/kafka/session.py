@@ -6,6 +6,7 @@ from confluent_kafka.admin._config import ConfigResource
 
 from connector.kafka.config import DEFAULT_SESSION_SECONDS, KafkaConfig, admin, session_milliseconds
 from connector.kafka.errors import Kind, Trouble, sort
+from connector.kafka.refusal import LIBRDKAFKA
 
 ASK_SECONDS = 5.0
 ASSUMED_SECONDS = DEFAULT_SESSION_SECONDS - 5.0
@@ -26,7 +27,7 @@ def session(config: KafkaConfig) -> tuple[float, Trouble | None]:
     """
     if config.group_protocol == "classic":
         return session_milliseconds(config) / 1_000, None
-    asking = AdminClient(admin(config))
+    asking = AdminClient(admin(config), logger=LIBRDKAFKA)
     group = ConfigResource(ConfigResource.Type.GROUP, config.group_id)
     try:
         found = asking.describe_configs([group], request_timeout=ASK_SECONDS)[group].result(ASK_SECONDS)

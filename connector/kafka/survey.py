@@ -15,7 +15,8 @@ from confluent_kafka.cimpl import NewTopic
 
 from connector.kafka.config import KafkaConfig, admin
 from connector.kafka.errors import Kind, Trouble, sort
-from connector.kafka.refusal import refused
+from connector.kafka.heard import PLAIN, most_telling
+from connector.kafka.refusal import LIBRDKAFKA, refused
 
 T = TypeVar("T")
 
@@ -23,7 +24,6 @@ ASK_SECONDS = 5.0
 POLL_SECONDS = 0.1
 _FAILURES = 3
 """Of an attempt to connect: a single one may be a hiccup."""
-_PLAIN = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED})  # noqa: SLF001 - librdkafka's own codes are spelt so
 _GOES_ON = "; the connector goes on"
 
 
@@ -60,7 +60,7 @@ def log_in(config: KafkaConfig, server: str) -> Cluster | Trouble:
     heard: list[KafkaError] = []
     try:
         made: dict[str, Any] = {**admin(replace(config, bootstrap_servers=server)), "error_cb": heard.append}
-        asking = AdminClient(made)
+        asking = AdminClient(made, logger=LIBRDKAFKA)
     except KafkaException as error:
         why = refused(config, error.args[0])
         return Trouble(Kind.FATAL, "kafka_fatal", error.args[0].name(), why.reason, f"look at {why.place}")
@@ -68,19 +68,13 @@ def log_in(config: KafkaConfig, server: str) -> Cluster | Trouble:
     deadline = time.monotonic() + ASK_SECONDS
     while not answer.done() and time.monotonic() < deadline:
         asking.poll(POLL_SECONDS)
-        if any(error.code() in _PLAIN for error in heard) or len(heard) >= _FAILURES:
+        if any(error.code() in PLAIN for error in heard) or len(heard) >= _FAILURES:
             break
     if not answer.done() or answer.exception() is not None:
-        silent = KafkaError(KafkaError._TIMED_OUT, f"no answer in {ASK_SECONDS:.0f} s")  # noqa: SLF001
+        silent = KafkaError(KafkaError._TIMED_OUT, f"no answer in {ASK_SECONDS:.0f} s")  # noqa: SLF001 - librdkafka's own codes are spelt so
         return _trouble(most_telling([*heard, silent]))
     found = answer.result()
     return Cluster(found.cluster_id or "", tuple((node.host, node.port) for node in found.nodes))
-
-
-def most_telling(heard: Sequence[KafkaError]) -> KafkaError:
-    """That a login or TLS failed says more than that a connection did, and that more than that no broker is up."""
-    vague = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT)  # noqa: SLF001
-    return min(heard, key=lambda error: (error.code() not in _PLAIN, error.code() in vague))
 
 
 def topics(config: KafkaConfig, names: Sequence[str]) -> Mapping[str, Topic | Trouble]:
@@ -122,7 +116,7 @@ def creatable(config: KafkaConfig, topic: str) -> Trouble | None:
 
 def _ask(config: KafkaConfig, ask: Callable[[AdminClient], Mapping[str, Any]]) -> dict[str, Any]:
     """Ask by a client of its own; a refusal or silence becomes Trouble."""
-    asking = AdminClient(admin(config))
+    asking = AdminClient(admin(config), logger=LIBRDKAFKA)
     found: dict[str, Any] = {}
     for name, answer in ask(asking).items():
         try:

@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import KafkaError
 
-from connector.kafka.survey import most_telling
+from connector.kafka.heard import most_telling
 
 
 @pytest.mark.parametrize(
