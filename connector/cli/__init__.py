@@ -4,14 +4,19 @@ import argparse
 import difflib
 import importlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
+from types import FrameType
 from typing import Final, NamedTuple, Protocol, TypeAlias, cast
 
 from connector import __version__
 
 PROGRAM: Final = "connector"
-INTERRUPTED: Final = 128 + 2  # As a shell counts an end by SIGINT.
+INTERRUPTED: Final = 128 + signal.SIGINT  # As a shell counts an end by a signal.
+TERMINATED: Final = 128 + signal.SIGTERM
 BAD_USAGE: Final = 2
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - argparse names it no other way
@@ -54,15 +59,26 @@ example:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit code; 2 is bad usage, 130 an interrupt from the keyboard."""
+    """Run one command and give its exit code; 2 is bad usage, 130 an interrupt from the keyboard, 143 a SIGTERM."""
     words = list(sys.argv[1:] if argv is None else argv)
+    told: list[int] = []
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        """End as Ctrl-C does, by whoever handles that now: asyncio cancels what runs and cleans up."""
+        told.append(number)
+        interrupt = signal.getsignal(signal.SIGINT)
+        (interrupt if callable(interrupt) else signal.default_int_handler)(number, frame)
+
+    is_main = threading.current_thread() is threading.main_thread()
+    # Without a handler the kernel ignores SIGTERM for a container's first process. The service puts its own in place.
+    before = signal.signal(signal.SIGTERM, terminate) if is_main else None
     try:
         code = _main(words)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        return _reader_left()
+        return TERMINATED if told else INTERRUPTED
+    except OSError:
+        return _output_lost()
     except Exception as error:
         from connector.settings import BadSettings  # noqa: PLC0415 - `--help` and most commands need none of it
 
@@ -71,6 +87,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # What librdkafka refuses is known only when its clients are made, after the settings were read.
         sys.stderr.write(f"{error}\n")
         return BAD_USAGE
+    finally:
+        if is_main:
+            signal.signal(signal.SIGTERM, before)
     return code
 
 
@@ -110,12 +129,18 @@ def _unknown(word: str) -> int:
     return BAD_USAGE
 
 
-def _reader_left() -> int:
-    """End quietly when the reader of our output has gone, as `head` does; any other broken pipe is a fault."""
+def _output_lost() -> int:
+    """End when our output cannot be written: quietly when its reader has gone, as `head` does, else with a line.
+
+    Any other error of the system is a fault.
+    """
     try:
         print(flush=True)  # noqa: T201 - what failed may have been dropped from the buffer: only a new write tells
-    except BrokenPipeError:
+    except OSError as lost:
         # Python flushes once more at exit, which must find something that takes it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(lost, BrokenPipeError):
+            with suppress(OSError):
+                print(f"{PROGRAM}: the output cannot be written: {lost.strerror}", file=sys.stderr)  # noqa: T201 - as above
         return 1
     raise  # noqa: PLE0704 - called while the first one is handled

@@ -103,6 +103,10 @@ class Program:
         """Tell it to end, as an orchestrator does."""
         self._process.send_signal(signal.SIGTERM)
 
+    def interrupt(self) -> None:
+        """Tell it to end, as Ctrl-C does."""
+        self._process.send_signal(signal.SIGINT)
+
     def stop(self, seconds: float = STOP_SECONDS) -> int:
         """Tell it to end and wait for that; returns the exit code."""
         self.terminate()

@@ -3,9 +3,13 @@
 import importlib
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 import tomllib
+from contextlib import ExitStack
 from io import StringIO
 from pathlib import Path
 
@@ -16,6 +20,8 @@ from connector import __version__
 from connector.cli import COMMANDS, main
 from connector.cli.settings import print_mistakes
 from connector.settings import BadSettings, describe, json_schema, load, markdown
+from connector.settings.load import PREFIXES
+from tests.support.process import Program, environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -137,6 +143,53 @@ def test_a_reader_that_leaves_ends_it_quietly() -> None:
         done = subprocess.run(program(*words), stdout=writer, stderr=subprocess.PIPE, check=False)
         os.close(writer)
         assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="NOT RUN, this system has no /dev/full")
+@pytest.mark.parametrize("words", [["settings"], ["settings", "--format", "json"], ["check"]], ids=" ".join)
+def test_output_that_cannot_be_written_is_one_line_and_code_1(words: list[str]) -> None:
+    """A full disk is the caller's to mend: a traceback would send its reader into our code."""
+    nothing_set = {name: value for name, value in os.environ.items() if not name.startswith(PREFIXES)}
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(program(*words), stdout=full, stderr=subprocess.PIPE, check=False, env=nothing_set)
+    assert done.returncode == 1
+    assert done.stderr == b"connector: the output cannot be written: No space left on device\n"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("words", [["plan"], ["dlq", "list"], ["dlq", "replay"], ["check"], ["quota"]], ids=" ".join)
+def test_a_signal_ends_a_command_that_waits_for_kafka(
+    words: list[str], number: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    """Without a handler a container's first process ignores SIGTERM, and in one long call the client holds both back.
+
+    The broker here takes connections and never says a word: such a call would last ten seconds and more.
+    """
+    with ExitStack() as open_:
+        silent = open_.enter_context(socket.socket())
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        silent.settimeout(60)
+
+        def heard() -> bytes:
+            return open_.enter_context(silent.accept()[0]).recv(1)
+
+        settings = environment(f"127.0.0.1:{silent.getsockname()[1]}", "t", "http://127.0.0.1:9", QUOTA_UPDATES="9")
+        running = open_.enter_context(Program(tmp_path, words, settings))
+        while not heard():
+            pass  # `check` first looks whether the port answers, without a word.
+        began = time.monotonic()
+        running.interrupt() if number is signal.SIGINT else running.terminate()
+        assert running.wait(60) == code
+        assert time.monotonic() - began < 5
+        assert running.stderr == ""
+
+
+def test_sigterm_has_a_handler_while_a_command_runs_and_the_old_one_after_it() -> None:
+    """The kernel asks for one before it gives a container's first process the signal; a caller's stays its own."""
+    before = signal.getsignal(signal.SIGTERM)
+    assert main(["settings"]) == 0
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 COMMAND_THAT_FAILS = """
