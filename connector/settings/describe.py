@@ -56,6 +56,8 @@ def masked(settings: Settings) -> dict[str, JsonValue]:
     filled: dict[str, JsonValue] = {
         "kafka_topics": ",".join(settings.kafka_topics),
         "kafka_dead_letter_topic": settings.dead_letter_topic or "",
+        "quota_topic": settings.ledger_topic,
+        "quota_horizon_seconds": settings.quota_horizon,
         "target_base_url": settings.base_url,
         "target_update_path": settings.update_path,
     }
@@ -71,8 +73,8 @@ def markdown() -> str:
         "# Settings",
         "",
         "Every setting is an environment variable; names are upper case. A wrong value, a missing one, or a misspelt",
-        "name ends `connector run` with code 2 and one line for each mistake. A file (certificate, key, token) that cannot",
-        "be used at the start ends it with code 1, since it may be there at the next. This page is made by",
+        "name ends `connector run` with code 2 and one line for each mistake. A file (certificate, key, token) that",
+        "cannot be used at the start ends it with code 1, since it may be there at the next. This page is made by",
         "`connector settings --format markdown`.",
         "",
     ]

@@ -111,6 +111,8 @@ def test_effective_settings_are_filled_in_and_masked() -> None:
     assert shown["KAFKA_TOPICS"] == "a,b"
     assert shown["KAFKA_DEAD_LETTER_TOPIC"] == "target-profile-connector.dead-letter"
     assert shown["TARGET_BASE_URL"] == "https://acme.tt.omtrdc.net"
+    assert (shown["QUOTA_TOPIC"], shown["QUOTA_HORIZON_SECONDS"]) == ("target-profile-connector.quota", 3_600)
+    assert masked(load({**GOOD, "QUOTA_WINDOW_SECONDS": "60"}))["QUOTA_HORIZON_SECONDS"] == 2.5
     assert shown["TARGET_AUTH_TOKEN"] == "***"
     assert shown["KAFKA_PROPERTIES"] == '{"sasl.oauthbearer.client.secret": "***", "client.rack": "eu-1a"}'
     assert "S3CR3T" not in str(shown)
