@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import socketserver
+import threading
 from dataclasses import replace
 
 import pytest
@@ -15,6 +17,7 @@ from connector.cli.dlq.replay import batches
 from connector.delivery.letter import Stage
 from connector.delivery.offsets import TopicPartition
 from connector.kafka.letters import NOTE_HEADER, Letter, Note, Unfit, Wanted, note_value, read_letter, unfit
+from connector.sandbox.broker import EmbeddedBroker
 
 # As connector/kafka/dead_letters.py writes them; Kafka Connect's own names.
 HEADERS: dict[str, bytes | None] = {
@@ -184,3 +187,70 @@ def test_without_settings_or_without_a_topic_it_is_code_2(
     said = capsys.readouterr()
     assert said.out == ""
     assert ("KAFKA_DEAD_LETTER_TOPIC" if settings else "KAFKA_TOPICS: missing") in said.err
+
+
+GOOD = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "KAFKA_TOPICS": "t", "TARGET_CLIENT_CODE": "demo"}
+
+
+@pytest.mark.parametrize("words", [["--since", "1h", "--until", "2h"], ["--since", "2h", "--until", "2026-01-01"]])
+def test_a_span_without_a_moment_in_it_is_code_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    """Of two ages the greater is the earlier time: who mixes them up would read that there is no dead letter."""
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+    assert main(["dlq", "list", *words]) == 2
+    assert "--since is not before --until" in capsys.readouterr().err
+
+
+def test_a_class_that_no_letter_has_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt one would find nothing, which looks as if there were nothing."""
+    assert main(["dlq", "list", "--error", "rejected"]) == 2
+    assert "Rejected" in capsys.readouterr().err
+    parser = argparse.ArgumentParser()
+    add_parser(parser.add_subparsers())
+    for error in ("Refused", "Rejected", "RetriesExhausted"):
+        assert parser.parse_args(["dlq", "list", "--error", error]).error == error
+
+
+@pytest.mark.parametrize("command", ["list", "replay"])
+def test_a_topic_that_is_not_there_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """With a misspelt name "0 dead letters" would be believed."""
+    with EmbeddedBroker() as broker:
+        for name, value in {**GOOD, "KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("KAFKA_DEAD_LETTER_TOPIC", "typo")
+        assert main(["dlq", command]) == 0
+    said = capsys.readouterr()
+    assert (said.out, "the topic typo does not exist" in said.err) == ("", True)
+
+
+@pytest.mark.parametrize("words", [["dlq", "list"], ["dlq", "replay"], ["plan"]], ids=" ".join)
+def test_why_no_broker_answers_is_said_and_not_only_that_none_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    """The call says "broker transport failure", for which its reader would look at the network in vain."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), NoTls) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for name, value in GOOD.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", f"127.0.0.1:{server.server_address[1]}")
+        monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "ssl")
+        assert main(words) == 1
+        server.shutdown()
+    said = capsys.readouterr()
+    assert "SSL handshake failed" in said.err
+    assert "KAFKA_SECURITY_PROTOCOL" in said.err
+    assert len(said.err.splitlines()) == 1
+
+
+class NoTls(socketserver.BaseRequestHandler):
+    """A server that speaks something else than TLS."""
+
+    def handle(self) -> None:
+        """Answer whatever comes."""
+        self.request.recv(1_000)
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 from connector.cli.settings import print_mistakes
 from connector.delivery.letter import Stage
-from connector.settings import BadSettings, load
+from connector.settings import BadSettings, Settings, load
 
 if TYPE_CHECKING:
     from connector.cli import Subparsers
 
 BAD_SETTINGS: Final = 2
+ERRORS: Final = ("Refused", "Rejected", "RetriesExhausted")
+"""The classes that the pipeline gives its letters, as `docs/dead-letters.md` has them."""
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _AGO: Final = re.compile(r"([0-9]{1,6})([smhd])")
 
@@ -77,8 +79,8 @@ def run(args: argparse.Namespace) -> int:
     except BadSettings as bad:
         print_mistakes(bad, sys.stderr)
         return BAD_SETTINGS
-    if settings.dead_letter_topic is None:
-        sys.stderr.write("KAFKA_DEAD_LETTER_TOPIC: is empty, so there are no dead letters; name the topic to look at\n")
+    if wrong := _pointless(args, settings):
+        sys.stderr.write(f"{wrong}\n")
         return BAD_SETTINGS
     # Wrong settings are said before Kafka's client is loaded.
     from connector.cli.dlq.listing import list_letters  # noqa: PLC0415
@@ -101,6 +103,15 @@ def run(args: argparse.Namespace) -> int:
         return 1
 
 
+def _pointless(args: argparse.Namespace, settings: Settings) -> str:
+    """Why nothing could be found, whatever Kafka holds; empty when something could."""
+    if settings.dead_letter_topic is None:
+        return "KAFKA_DEAD_LETTER_TOPIC: is empty, so there are no dead letters; name the topic to look at"
+    if args.since is not None and args.until is not None and args.since >= args.until:
+        return "dlq: --since is not before --until, so there is no time between them; an age counts back from now"
+    return ""
+
+
 def _add(commands: "Subparsers", name: str, summary: str, example: str) -> argparse.ArgumentParser:
     parser = commands.add_parser(
         name,
@@ -114,7 +125,7 @@ def _add(commands: "Subparsers", name: str, summary: str, example: str) -> argpa
         "--stage", choices=[stage.value for stage in Stage], help="refused by the decoder, or by Target"
     )
     parser.add_argument("--topic", help="only those that came from this topic")
-    parser.add_argument("--error", help="only this class of error: Refused, Rejected or RetriesExhausted")
+    parser.add_argument("--error", choices=ERRORS, help="only this class of error")
     parser.add_argument("--since", type=_moment(time.time), metavar="WHEN", help=f"only those written since: {when}")
     parser.add_argument("--until", type=_moment(time.time), metavar="WHEN", help="only those written before")
     parser.add_argument("--limit", type=_count, metavar="N", help="the first so many, by partition and offset")

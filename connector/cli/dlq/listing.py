@@ -32,9 +32,19 @@ def list_letters(config: KafkaConfig, wanted: Wanted, limit: int | None, *, as_j
                     sys.stdout.write(line(found, replayed=was) + (shown_values(found) if values else "") + "\n")
     finally:
         log.close()
-    if not as_json:
+    if log.missing:
+        sys.stderr.write(no_topic(config))
+    elif not as_json:
         sys.stderr.write(f"{shown} dead letters shown, of {config.dead_letter_topic}\n")
     return 0
+
+
+def no_topic(config: KafkaConfig) -> str:
+    """A name that was misspelt must not look like a service without dead letters."""
+    return (
+        f"the topic {config.dead_letter_topic} does not exist, so there are no dead letters; `connector run` makes it "
+        "when it starts: has it, and with the same KAFKA_DEAD_LETTER_TOPIC and KAFKA_GROUP_ID?\n"
+    )
 
 
 def line(letter: Letter, *, replayed: bool = False) -> str:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from connector.cli.dlq.listing import line
+from connector.cli.dlq.listing import line, no_topic
 from connector.delivery.letter import Stage
 from connector.kafka.config import KafkaConfig
 from connector.kafka.letter_log import LetterLog, LetterReplay
@@ -44,6 +44,9 @@ def replay(config: KafkaConfig, wanted: Wanted, options: Options) -> int:
     """Replay what is wanted; returns the exit code. Raises LettersUnavailable."""
     log = LetterLog(config)
     try:
+        if log.missing:
+            _say(no_topic(config), end="")
+            return 0
         choice = choose(log, config, wanted, options)
         _tell(choice, dry_run=options.dry_run)
         if options.dry_run:
