@@ -278,3 +278,16 @@ def test_when_everything_hangs_it_still_ends(tmp_path: Path) -> None:
     assert {what.rpartition(" ")[2] for what, state in said.state.items() if state == "failed"} == {"login", "TLS"}
     assert said.state["probe"] == "skipped"
     assert said.seconds < 60  # The limit is 28; the rest is for a machine that stalls.
+
+
+@pytest.mark.parametrize("words", [["dlq", "list"], ["dlq", "replay"], ["plan"]], ids=" ".join)
+def test_a_wrong_password_is_told_as_such_by_the_commands_too(
+    secure: SecureBroker, target: Sandbox, tmp_path: Path, words: list[str]
+) -> None:
+    """The call that fails only says "broker transport failure", for which its reader would look at the network."""
+    wrong = settings(secure, target.url, secure.unique_topic("login"), KAFKA_SASL_PASSWORD="not-it")
+    with Program(tmp_path, words, wrong) as program:
+        assert program.wait(120) == 1
+        assert "KAFKA_SASL_PASSWORD" in program.stderr
+        assert "not-it" not in program.stderr
+        assert len(program.stderr.splitlines()) == 1
