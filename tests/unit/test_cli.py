@@ -19,6 +19,7 @@ from jsonschema import Draft202012Validator
 from connector import __version__
 from connector.cli import COMMANDS, main
 from connector.cli.settings import print_mistakes
+from connector.sandbox.broker import EmbeddedBroker
 from connector.settings import BadSettings, describe, json_schema, load, markdown
 from connector.settings.load import PREFIXES
 from tests.support.process import Program, environment
@@ -190,6 +191,24 @@ def test_sigterm_has_a_handler_while_a_command_runs_and_the_old_one_after_it() -
     before = signal.getsignal(signal.SIGTERM)
     assert main(["settings"]) == 0
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("words", [["run"], ["check"], ["plan"], ["dlq", "list"], ["dlq", "replay"]], ids=" ".join)
+def test_no_kafka_client_writes_past_the_log(words: list[str], tmp_path: Path) -> None:
+    """By itself each writes to stderr, in a form of its own and without redaction: no JSON, and perhaps a secret."""
+    talk = {"LOG_LEVEL": "debug", "KAFKA_PROPERTIES": '{"debug": "all"}', "KAFKA_GROUP_PROTOCOL": "consumer"}
+    with EmbeddedBroker() as broker:
+        broker.create_topic("t")
+        settings = environment(broker.bootstrap, "t", "http://127.0.0.1:9", **talk)
+        with Program(tmp_path, words, settings) as running:
+            if words == ["run"]:
+                running.until(lambda: "INIT" in running.stdout, "the client's own lines are in the log")
+                running.until(lambda: "partitions_assigned" in running.stdout, "it is at work")
+                assert running.stop() == 0
+                assert [line for line in running.stdout.splitlines() if not isinstance(json.loads(line), dict)] == []
+            else:
+                running.wait(120)
+            assert "%7|" not in running.stderr
 
 
 COMMAND_THAT_FAILS = """
