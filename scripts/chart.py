@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
+from connector.settings import formats
 from connector.settings.describe import SettingDoc, describe, json_schema
 
 CHART: Final = Path("helm/target-profile-connector")
@@ -36,9 +37,11 @@ NO_VALUE: Final = {"KAFKA_GROUP_INSTANCE_ID": "each pod has another one: `worklo
 """Settings that one value for all replicas would make wrong."""
 
 _TEXT: Final = {"type": "string", "minLength": 1}
+_TOPIC: Final = {**_TEXT, "pattern": f"^{formats.TOPIC}$"}
+_SERVER: Final = {**_TEXT, "pattern": f"^{formats.SERVER}$"}
 SHAPES: Final[Mapping[str, dict[str, Any]]] = {
-    "KAFKA_BOOTSTRAP_SERVERS": {"type": ["array", "string"], "items": _TEXT, "minItems": 1, "minLength": 1},
-    "KAFKA_TOPICS": {"type": "array", "items": _TEXT, "minItems": 1},
+    "KAFKA_BOOTSTRAP_SERVERS": {"type": ["array", "string"], "items": _SERVER, "minItems": 1, "minLength": 1},
+    "KAFKA_TOPICS": {"type": "array", "items": _TOPIC, "minItems": 1},
     "KAFKA_PROPERTIES": {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},
     "OPS_PORT": {"minimum": 1},
 }
@@ -47,7 +50,7 @@ SHAPES: Final[Mapping[str, dict[str, Any]]] = {
 UNLESS_SET: Final = ("QUOTA_HORIZON_SECONDS",)
 """Settings whose default follows from others, unless they are set; to write the default down would set them."""
 
-PASSED_ON: Final = ("type", "enum", "const", "minimum", "maximum", "exclusiveMinimum")
+PASSED_ON: Final = ("type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "pattern")
 VALUES_MARKS: Final = ("# >>> settings\n", "# <<< settings\n")
 README_MARKS: Final = ("<!-- values -->\n", "<!-- /values -->\n")
 
@@ -102,6 +105,8 @@ def settings_schema() -> dict[str, Any]:
         shape = {word: schema[word] for word in PASSED_ON if word in schema} | SHAPES.get(doc.name, {})
         if doc.required and shape["type"] == "string":
             shape |= _TEXT
+        if shape["type"] == "array":
+            del shape["pattern"]  # That of the variable, where the list is one text.
         if shape["type"] == "number":
             # `--set` reads 0.5 as a text; the template writes it down as it stands.
             shape |= {"type": ["number", "string"], "pattern": r"^[0-9]+(\.[0-9]+)?$"}

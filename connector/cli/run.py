@@ -7,9 +7,13 @@ import os
 import sys
 from collections.abc import Callable
 
+import structlog
+
 from connector.cli.settings import print_mistakes
 from connector.ops.logs import VisitorIds, configure
 from connector.settings import BadSettings, Settings, load
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 _EXAMPLE = """\
 example:
@@ -36,8 +40,7 @@ def run(_args: argparse.Namespace) -> int:
     try:
         settings = load(os.environ)
     except BadSettings as bad:
-        print_mistakes(bad, sys.stderr)
-        return 2
+        return refuse(bad)
     configure_logs(settings)
     from connector.service import serve  # noqa: PLC0415 - a wrong setting is said before the heavy imports
 
@@ -46,6 +49,17 @@ def run(_args: argparse.Namespace) -> int:
     gc.set_threshold(50_000, 20, 50)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(serve(settings))
+
+
+def refuse(bad: BadSettings) -> int:
+    """A line for people for each mistake; off a terminal an event too, where whoever collects logs looks for it."""
+    print_mistakes(bad, sys.stderr)
+    if not sys.stdout.isatty():
+        configure("info", "json", VisitorIds.HASH, sys.stdout)
+        for mistake in bad.mistakes:
+            log.error("settings_refused", remedy=str(mistake))
+        log.error("connector_stopped", reason="settings_refused", exit_code=2)
+    return 2
 
 
 def configure_logs(settings: Settings) -> None:

@@ -51,7 +51,10 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         LogEvent("drain_started", _INFO, ("updates_pending", "seconds"), "Told to end: what is due is sent first."),
         LogEvent("drain_finished", _INFO, ("updates_left", "seconds"), "The next owner reads again what is left."),
         LogEvent(
-            "settings_refused", _ERROR, ("remedy",), "A setting cannot be used after all; the process ends with code 2."
+            "settings_refused",
+            _ERROR,
+            ("remedy",),
+            "A setting cannot be used, or more than one: a line each; the process ends with code 2.",
         ),
         LogEvent(
             "partitions_assigned", _INFO, ("partitions", "owned"), "The group gave these partitions to this replica."

@@ -35,7 +35,7 @@ class Snapshot:
     """By topic and partition, records behind the end of the log; only partitions whose end is known."""
     quota_limit: int = 0
     """Updates in the window for the whole group; 0: no quota."""
-    quota_used: int = 0
+    quota_used: int | None = 0
     slots: int = 0
     """Requests that may be on the wire at once, now."""
     bytes_pending: int = 0
@@ -127,8 +127,8 @@ DEFINITIONS: Final = (
     ),
     Definition(
         "target_connector_quota_used", "gauge", (), "updates",
-        "Updates of the rolling window that the whole group has used.",
-        lambda now: _plain(now.quota_used),
+        "Updates of the rolling window that the whole group has used; absent until the ledger has been read.",
+        lambda now: [] if now.quota_used is None else _plain(now.quota_used),
     ),
     Definition(
         "target_connector_consumer_lag", "gauge", ("topic", "partition"), "records",

@@ -121,6 +121,11 @@ class QuotaKeeper:
     # What people see.
 
     @property
+    def known(self) -> int | None:
+        """What is used, for those who would take 0 for an empty window before the ledger has been read."""
+        return self.used if self.holder.caught_up else None
+
+    @property
     def used(self) -> int:
         """Updates that count in the window now, leases in hand included."""
         ledger, now = self.holder.ledger, self.holder.now(self._awake())
@@ -131,7 +136,7 @@ class QuotaKeeper:
         holder = self.holder
         seen = view(holder.ledger, holder.terms.limit, holder.terms.window, holder.now(self._awake()))
         pace = None if holder.per_second == math.inf else round(holder.per_second, 3)
-        return {**seen.numbers(), "in_hand": holder.in_hand, "pace_per_second": pace}
+        return {"read": holder.caught_up, **seen.numbers(), "in_hand": holder.in_hand, "pace_per_second": pace}
 
     def _say_level(self) -> None:
         limit = self.holder.terms.limit

@@ -40,7 +40,7 @@ def snapshot(pipeline: Pipeline, settings: Settings, started_at: float) -> Snaps
         paused=pipeline.starved,
         consumer_lag=lag,
         quota_limit=settings.quota_updates,
-        quota_used=0 if pipeline.quota is None else pipeline.quota.used,
+        quota_used=0 if pipeline.quota is None else pipeline.quota.known,
         slots=pipeline.gate.concurrency.slots,
         bytes_pending=pipeline.coalescer.size + pipeline.burial.size,
         letters_pending=pipeline.burial.letters,

@@ -8,10 +8,14 @@ from urllib.parse import urlsplit
 from connector.settings.mistakes import Unfit, quoted
 
 CLIENT_CODE: Final = "{client_code}"
-_TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
-_SERVER: Final = re.compile(r"(?:\[[0-9A-Za-z:.%]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
-_LABEL: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
-_HOST: Final = re.compile(r"[A-Za-z0-9._:%-]+")
+TOPIC: Final = r"[A-Za-z0-9._-]{1,249}"
+SERVER: Final = r"(?:\[[0-9A-Za-z:.%]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})"
+LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+HOST: Final = r"[A-Za-z0-9._:%-]+"
+_TOPIC: Final = re.compile(TOPIC)
+_SERVER: Final = re.compile(SERVER)
+_LABEL: Final = re.compile(LABEL)
+_HOST: Final = re.compile(HOST)
 _URL_TEXT: Final = re.compile(r"[\x21-\x7e]+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # The last are bytes that are not UTF-8.
 _HIGHEST_PORT: Final = 65535

@@ -37,9 +37,14 @@ SecurityProtocol = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER"]
 
 
-def says(*, unit: str = "", allowed: str = "", default: str = "") -> dict[str, JsonValue]:
-    """Carry what a JSON Schema has no word for: the unit, the legal values of a text, a default that follows others."""
+def says(*, unit: str = "", allowed: str = "", default: str = "", pattern: str = "") -> dict[str, JsonValue]:
+    """Carry what a JSON Schema has no word for: the unit, the legal values of a text, a default that follows others.
+
+    `pattern` is for those who check a text before it gets here: what it does not match is refused here too.
+    """
     said: dict[str, JsonValue] = {"x-unit": unit, "x-allowed": allowed, "x-default": default}
+    if pattern:
+        said["pattern"] = f"^{pattern}$"
     return {name: text for name, text in said.items() if text}
 
 

@@ -56,18 +56,24 @@ class Settings(BaseSettings):
         description="Brokers to begin with; the rest of the cluster is learnt from them. Name two or three: one "
         "may be down at the start.",
         examples=["broker-1:9092,broker-2:9092"],
-        json_schema_extra=says(allowed="a comma-separated list of host:port (an IPv6 address in brackets)"),
+        json_schema_extra=says(
+            allowed="a comma-separated list of host:port (an IPv6 address in brackets)",
+            pattern=rf"\s*{formats.SERVER}\s*(?:,\s*{formats.SERVER}\s*)*",
+        ),
     )
     kafka_topics: Topics = Field(
         description="Topics with profile changes, all in the same format; a visitor's changes are merged across them.",
         examples=["profile-changes"],
-        json_schema_extra=says(allowed="a comma-separated list of topic names (letters, digits, . _ -)"),
+        json_schema_extra=says(
+            allowed="a comma-separated list of topic names (letters, digits, . _ -)",
+            pattern=rf"\s*{formats.TOPIC}\s*(?:,\s*{formats.TOPIC}\s*)*",
+        ),
     )
     kafka_group_id: Word = Field(
         "target-profile-connector",
-        description="Consumer group that shares the partitions and keeps the offsets; replicas of one service have the "
-        "same one.",
-        json_schema_extra=says(allowed="a name"),
+        description="Consumer group that shares the partitions and keeps the offsets: one for all replicas of a "
+        "service. Two services with the same one on one Kafka would each get half of the events.",
+        json_schema_extra=says(allowed="a name", pattern=r".*\S.*"),
     )
     kafka_group_protocol: Annotated[GroupProtocol, LOWER] = Field(
         "classic",
@@ -126,25 +132,29 @@ class Settings(BaseSettings):
         None,
         description="Where an event goes that can never be delivered. Empty: stop with an error instead, nothing is "
         "passed over.",
-        json_schema_extra=says(allowed="a topic name, or an empty text", default="<group id>.dead-letter"),
+        json_schema_extra=says(
+            allowed="a topic name, or an empty text", default="<group id>.dead-letter", pattern=f"(?:{formats.TOPIC})?"
+        ),
     )
 
     target_client_code: Annotated[str, AfterValidator(formats.label)] = Field(
         description="Client code of the Adobe Target account whose profiles are kept; in Target under Administration, "
         "Implementation.",
         examples=["acmeinc"],
-        json_schema_extra=says(allowed="one word of letters, digits and hyphens, at most 63"),
+        json_schema_extra=says(allowed="one word of letters, digits and hyphens, at most 63", pattern=formats.LABEL),
     )
     target_base_url: Annotated[str, AfterValidator(formats.base_url)] = Field(
         "https://{client_code}.tt.omtrdc.net",
         description="Endpoint, without the path; another one for a sandbox or a proxy. {client_code} is filled in.",
-        json_schema_extra=says(allowed="an http or https URL without user, query and fragment"),
+        json_schema_extra=says(
+            allowed="an http or https URL without user, query and fragment", pattern=r"https?://[^\s?#]+"
+        ),
     )
     target_update_path: Annotated[str, AfterValidator(formats.update_path)] = Field(
         "/m2/client/profile/update",
         description="Path of the update call. Adobe's page has the literal word client, some accounts their code: "
         "write {client_code} for it.",
-        json_schema_extra=says(allowed="a path that begins with / (no query, no fragment)"),
+        json_schema_extra=says(allowed="a path that begins with / (no query, no fragment)", pattern=r"/[^\s?#]*"),
     )
     target_auth_token: Token | None = Field(
         None,
@@ -289,7 +299,7 @@ class Settings(BaseSettings):
     quota_topic: Annotated[str, AfterValidator(formats.topic)] | None = Field(
         None,
         description="The ledger. All groups that send on one account name the same topic, and so share its quota.",
-        json_schema_extra=says(allowed="a topic name", default="<group id>.quota"),
+        json_schema_extra=says(allowed="a topic name", default="<group id>.quota", pattern=formats.TOPIC),
     )
 
     commit_interval_seconds: float = Field(
@@ -310,7 +320,7 @@ class Settings(BaseSettings):
     ops_host: Annotated[str, AfterValidator(formats.host)] = Field(
         "0.0.0.0",  # noqa: S104 - probes and scrapes come from outside the container; nothing here changes anything
         description="Address for /livez, /readyz, /metrics and /status. 127.0.0.1 keeps them on this machine.",
-        json_schema_extra=says(allowed="an IP address or a host name"),
+        json_schema_extra=says(allowed="an IP address or a host name", pattern=formats.HOST),
     )
     ops_port: Annotated[int, BeforeValidator(formats.no_service_link)] = Field(
         8080,

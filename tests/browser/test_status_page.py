@@ -145,6 +145,9 @@ def test_a_gap_between_answers_is_a_gap_in_the_chart(page: Browser, served: Serv
          "WARNING", "Not ready", "no Kafka broker has answered yet."),
         ({"lease_seconds": -3.0, "updates": {"pending": 4}}, "WAITING", "Waiting for Kafka", "4 updates wait."),
         ({"lease_seconds": None}, "WAITING", "Waiting for Kafka", "nothing is sent"),
+        ({"quota": quota(0, read=False), "updates": {"pending": 8}, "lag": 9}, "WAITING",
+         "Waiting for the quota's ledger",
+         "Until it has been read once, nobody knows what may be sent. 8 updates wait."),
         ({"quota": quota(1_000_000, in_hand=0, used_up_seconds=0.0), "updates": {"pending": 8}, "lag": 9}, "WAITING",
          "Waiting for quota",
          ("All 1,000,000 of the last 24 h are used. The next 1,200 updates come free in 12 min. "
@@ -263,6 +266,13 @@ def test_a_restart_and_another_replica_are_said_and_begin_anew(page: Browser, se
     page.ask_again()
     assert page.text("notice").startswith("The answers come from different replicas: connector-0, connector-1.")
     assert page.text("in-rate") == UNKNOWN
+
+
+def test_a_quota_that_is_not_known_yet_is_not_shown_as_unused(page: Browser, served: Served) -> None:
+    """Nothing used is what a new day looks like, and not a ledger that cannot be read."""
+    show(page, served, status(quota=quota(0, read=False)))
+    assert page.text("quota-none") == "Its ledger has not been read yet: what is used is not known."
+    assert not page.text("quota-used")
 
 
 def test_the_quota_is_a_chart_with_its_forecast(page: Browser, served: Served) -> None:

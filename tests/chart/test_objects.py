@@ -165,7 +165,8 @@ def test_an_autoscaler_owns_the_number_of_replicas(chart: Chart, kind: str) -> N
 
 def test_keda_follows_each_topic_with_the_connectors_login(chart: Chart) -> None:
     """A trigger that cannot log in, or watches another group, scales by nothing and says so only in KEDA's log."""
-    objects = chart.render("everything")
+    # Without an authority of its own, for which KEDA needs more than the connector's settings say.
+    objects = chart.render("everything", values={"kafka": {"sslCaLocation": None}, "keda": {"authenticationRef": ""}})
     spec = objects.of("ScaledObject")["spec"]
     assert [trigger["metadata"]["topic"] for trigger in spec["triggers"]] == ["profile-changes", "till-changes"]
     for trigger in spec["triggers"]:
@@ -173,7 +174,7 @@ def test_keda_follows_each_topic_with_the_connectors_login(chart: Chart) -> None
         assert trigger["metadata"]["bootstrapServers"] == objects.environment()["KAFKA_BOOTSTRAP_SERVERS"]
         assert trigger["metadata"] | {"sasl": "scram_sha512", "tls": "enable"} == trigger["metadata"]
         assert all(isinstance(value, str) for value in trigger["metadata"].values())
-    login = objects.of("TriggerAuthentication")["spec"]
+    login = objects.of("TriggerAuthentication", "x-target-profile-connector")["spec"]
     assert login["configMapTargetRef"][0]["key"] in objects.of("ConfigMap", "x-target-profile-connector")["data"]
     (password,) = login["secretTargetRef"]
     assert password["key"] in objects.of("Secret", password["name"])["data"]
@@ -196,6 +197,26 @@ def test_keda_finds_a_login_that_is_in_a_secret_of_yours(chart: Chart) -> None:
         ("username", "mine", "KAFKA_SASL_USERNAME"),
         ("password", "mine", "KAFKA_SASL_PASSWORD"),
     }
+
+
+def test_keda_with_an_authority_of_its_own_takes_an_authentication_of_yours(chart: Chart) -> None:
+    """The file to copy from must be one that connects: everything on means the brokers' authority too."""
+    objects = chart.render("everything")
+    names = {one["metadata"]["name"] for one in objects if one["kind"] == "TriggerAuthentication"}
+    for trigger in objects.of("ScaledObject")["spec"]["triggers"]:
+        assert {trigger["authenticationRef"]["name"]} == names
+    parameters = {one["parameter"] for one in objects.of("TriggerAuthentication")["spec"]["secretTargetRef"]}
+    assert parameters == {"username", "password", "ca"}
+
+
+def test_the_pod_of_helm_test_is_what_the_connectors_is(chart: Chart) -> None:
+    """A policy of the brokers by label, or a file that an init container makes: it must fail where that would."""
+    objects = chart.render("everything")
+    test, pod = objects.of("Pod"), objects.workload["spec"]["template"]
+    assert test["metadata"]["labels"].items() >= {"tier": "backend", "app.kubernetes.io/component": "check"}.items()
+    made = [one["name"] for one in pod["spec"]["initContainers"] if one["name"] != "check"]
+    assert [one["name"] for one in test["spec"]["initContainers"]] == made == ["wait"]
+    assert "hook-succeeded" not in test["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
 
 
 def test_keda_without_a_login_has_no_authentication(chart: Chart) -> None:
@@ -287,7 +308,10 @@ def test_the_network_policy_lets_out_to_where_the_settings_point(
     policy = chart.render("minimal", sets=["networkPolicy.enabled=true", *sets]).of("NetworkPolicy")["spec"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     dns, *others = policy["egress"]
-    assert [(rule["port"], rule["protocol"]) for rule in dns["ports"]] == [(53, "UDP"), (53, "TCP")]
+    assert [(rule["port"], rule["protocol"]) for rule in dns["ports"]] == [
+        *((53, "UDP"), (53, "TCP")),
+        *((5353, "UDP"), (5353, "TCP")),
+    ]
     assert [rule["port"] for other in others for rule in other["ports"]] == ports
 
 

@@ -1,8 +1,14 @@
 """A wrong value is refused before anything is installed, by its name and with what would be right."""
 
+import re
+from typing import Any
+
 import pytest
 
-from tests.support.chart import NEEDED, Chart, Refused
+from connector.settings import BadSettings, load
+from tests.support.chart import NEEDED, Chart, Refused, nested
+
+LEAST = {"KAFKA_BOOTSTRAP_SERVERS": "kafka:9092", "KAFKA_TOPICS": "profile-changes", "TARGET_CLIENT_CODE": "acmeinc"}
 
 
 @pytest.mark.parametrize(
@@ -14,6 +20,10 @@ from tests.support.chart import NEEDED, Chart, Refused
         ("kafka.topics=a", ["/kafka/topics'", "got string, want array"]),
         ("kafka.topics={}", ["/kafka/topics/0'", "minLength"]),
         ("kafka.bootstrapServers=", ["/kafka/bootstrapServers'", "minLength"]),
+        ("kafka.topics={a b}", ["/kafka/topics/0'", "does not match pattern"]),
+        ("kafka.bootstrapServers=kafka", ["/kafka/bootstrapServers'", "does not match pattern"]),
+        ("target.clientCode=a_b", ["/target/clientCode'", "does not match pattern"]),
+        ("target.baseUrl=proxy", ["/target/baseUrl'", "does not match pattern"]),
         ("kafka.groupId=null", ["/kafka'", "missing property 'groupId'"]),
         ("kafka.securityProtocol=tls", ["/kafka/securityProtocol'", "'sasl_ssl'"]),
         ("target.clientCode=5", ["/target/clientCode'", "got number, want string"]),
@@ -47,6 +57,15 @@ def test_what_is_needed_is_named_together(chart: Chart) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
+        (
+            ["coalesce.maxBytes=2147483648"],
+            "resources.limits.memory: 768Mi is less than coalesce.maxBytes, 2147483648, and the 150 MB",
+        ),
+        (["resources.limits.memory=0.4G"], "resources.limits.memory: 0.4G is less than coalesce.maxBytes"),
+        (
+            ["keda.enabled=true", "kafka.securityProtocol=ssl", "kafka.sslCaLocation=/ca"],
+            "keda.authenticationRef: needed with kafka.sslCaLocation",
+        ),
         (["workload.staticMembership=true"], "workload.staticMembership: needs workload.kind StatefulSet"),
         (["terminationGracePeriodSeconds=29"], "terminationGracePeriodSeconds: 29 is less than"),
         (["terminationGracePeriodSeconds=60", "shutdown.graceSeconds=55.5"], "and 5 more, 61"),
@@ -74,3 +93,45 @@ def test_the_shortest_grace_time_that_is_taken_is_taken(chart: Chart) -> None:
     """The bound is inclusive: 30 is Kubernetes' own default, and fits the connector's 25."""
     assert chart.render("minimal", sets=["terminationGracePeriodSeconds=30"]).pod["terminationGracePeriodSeconds"] == 30
     assert chart.render(values=dict(NEEDED)).pod["terminationGracePeriodSeconds"] == 40
+
+
+@pytest.mark.parametrize(
+    "sets", [["resources.limits.memory=1.5Gi"], ["resources.limits=null"], ["resources.limits.memory=1000000000"]]
+)
+def test_a_memory_limit_that_holds_or_is_not_there_is_taken(chart: Chart, sets: list[str]) -> None:
+    """Kubernetes writes a quantity in many ways; one that is read wrongly would refuse a good release."""
+    assert chart.render("minimal", sets=sets).workload
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"RETRY_INITIAL_SECONDS": 100}, "retry.initialSeconds: 100 is above retry.maxSeconds, 60"),
+        ({"QUOTA_HORIZON_SECONDS": 90_000}, "quota.horizonSeconds: 90000 is above quota.windowSeconds, 86400"),
+        (
+            {"TARGET_AUTH_TOKEN": "a", "TARGET_AUTH_TOKEN_FILE": "/b"},
+            "target.authToken: target.authTokenFile is set too",
+        ),
+        ({"KAFKA_DEAD_LETTER_TOPIC": "profile-changes"}, "kafka.deadLetterTopic: it is also one of kafka.topics"),
+        ({"QUOTA_TOPIC": "profile-changes"}, "quota.topic: it is also one of kafka.topics"),
+        ({"QUOTA_TOPIC": "a", "KAFKA_DEAD_LETTER_TOPIC": "a"}, "quota.topic: it is also kafka.deadLetterTopic"),
+        ({"KAFKA_SECURITY_PROTOCOL": "sasl_ssl"}, "kafka.saslMechanism: needed with kafka.securityProtocol sasl_ssl"),
+        ({"KAFKA_SASL_MECHANISM": "PLAIN"}, "kafka.saslMechanism: it has no effect while kafka.securityProtocol is"),
+        ({"KAFKA_SASL_USERNAME": "me"}, "kafka.saslUsername: it has no effect"),
+        ({"KAFKA_SSL_CA_LOCATION": "/ca"}, "kafka.sslCaLocation: it has no effect"),
+    ],
+)
+def test_settings_that_the_connector_would_refuse_together_are_refused_before(
+    chart: Chart, variables: dict[str, Any], said: str
+) -> None:
+    """Else the upgrade goes through and its pods do not start. What the connector would take is not refused here."""
+    with pytest.raises(Refused, match=re.escape(said)):
+        chart.text("minimal", values=nested(variables))
+    with pytest.raises(BadSettings):
+        load({**LEAST, **{name: str(value) for name, value in variables.items()}})
+
+
+def test_what_may_come_from_elsewhere_is_not_missed(chart: Chart) -> None:
+    """A login whose mechanism is in a Secret of the user's own is whole."""
+    sets = ["kafka.securityProtocol=sasl_ssl", "secret.existingSecret=mine"]
+    assert chart.render("minimal", sets=sets).workload

@@ -12,8 +12,8 @@ import pytest
 
 from connector.settings import Settings, describe, json_schema, load
 from connector.settings.properties import is_secret
-from scripts.chart import NO_VALUE, SECTIONS, place
-from tests.support.chart import NEEDED, Chart, Objects
+from scripts.chart import NO_VALUE
+from tests.support.chart import NEEDED, Chart, Objects, nested
 from tests.support.chart_tools import CHART, ROOT
 
 SAMPLES: Mapping[str, Any] = {
@@ -76,15 +76,6 @@ def sample(variable: str) -> Any:
     return field.get("const", field.get("default"))
 
 
-def nested(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Variables as values of the chart."""
-    values: dict[str, Any] = {section: {} for section in SECTIONS.values()}
-    for name, value in variables.items():
-        section, key = place(name)
-        values[section][key] = value
-    return values
-
-
 def loaded(objects: Objects) -> Settings:
     """The settings of the rendered environment, by the connector's own reading."""
     return load(objects.environment())
@@ -101,7 +92,7 @@ def test_a_value_arrives_as_the_setting_that_it_names(chart: Chart, variable: st
     """A key misspelt in the template, a number written as 1e+08, a list joined wrongly, a text that YAML bends."""
     value = sample(variable)
     wanted = {**COMPANIONS, **SAMPLES_NEEDED, variable: value}
-    objects = chart.render(values=nested(wanted))
+    objects = chart.render(values=nested(wanted) | {"resources": {"limits": {"memory": "2000Gi"}}})
     direct = {name: AS_TEXT.get(name, str(given)) for name, given in wanted.items()}
     direct["KAFKA_BOOTSTRAP_SERVERS"] = ",".join(as_list(wanted["KAFKA_BOOTSTRAP_SERVERS"]))
     direct["KAFKA_TOPICS"] = ",".join(wanted["KAFKA_TOPICS"])
@@ -151,9 +142,10 @@ def test_the_install_command_of_the_docs_is_enough(chart: Chart, page: Path) -> 
 @pytest.mark.parametrize("number", ["104857600", "1099511627776", "1048576"])
 def test_a_large_number_stays_a_number_however_it_is_given(chart: Chart, number: str) -> None:
     """`--set` brings an integer and a file a float, which a template that only quotes writes as 1.048576e+08."""
+    room = "resources.limits.memory=2000Gi"
     for objects in (
-        chart.render("minimal", sets=[f"coalesce.maxBytes={number}"]),
-        chart.render("minimal", values={"coalesce": {"maxBytes": int(number)}}),
+        chart.render("minimal", sets=[room, f"coalesce.maxBytes={number}"]),
+        chart.render("minimal", sets=[room], values={"coalesce": {"maxBytes": int(number)}}),
     ):
         assert objects.environment()["COALESCE_MAX_BYTES"] == number
 

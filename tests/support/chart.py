@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from scripts.chart import SECTIONS, place
 from tests.support.chart_tools import CHART, KUBERNETES, Tools
 
 Manifest = dict[str, Any]
@@ -21,6 +22,15 @@ NEEDED: Mapping[str, Any] = {
     "kafka": {"bootstrapServers": "kafka:9092", "topics": ["profile-changes"]},
     "target": {"clientCode": "acmeinc"},
 }
+
+
+def nested(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables as values of the chart."""
+    values: dict[str, Any] = {section: {} for section in SECTIONS.values()}
+    for name, value in variables.items():
+        section, key = place(name)
+        values[section][key] = value
+    return values
 
 
 class Refused(Exception):

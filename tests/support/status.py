@@ -78,8 +78,8 @@ def quota(used: int = 400_000, **changes: Any) -> dict[str, Any]:
     history = [round(used * wave / sum(waves)) for wave in waves]
     history[-1] += used - sum(history)
     return {
-        "limit": 1_000_000, "used": used, "free": 1_000_000 - used, "window_seconds": 86_400.0, "in_hand": 250,
-        "pace_per_second": 83.3, "next_free_seconds": 754.0, "next_free_updates": 1_200,
+        "read": True, "limit": 1_000_000, "used": used, "free": 1_000_000 - used, "window_seconds": 86_400.0,
+        "in_hand": 250, "pace_per_second": 83.3, "next_free_seconds": 754.0, "next_free_updates": 1_200,
         "used_up_seconds": 11_400.0, "history": history, "releases": history, **changes,
     }  # fmt: skip
 

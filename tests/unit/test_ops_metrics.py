@@ -87,6 +87,12 @@ def test_the_process_itself_is_shown() -> None:
     assert {"python_info", "python_gc_collections_total"} <= names
 
 
+def test_a_use_that_is_not_known_is_no_sample() -> None:
+    """As a 0 it would be an empty window, and the growth after it a forecast that wakes someone."""
+    assert series("target_connector_quota_used") in scrape(AT_START)
+    assert series("target_connector_quota_used") not in scrape(replace(AT_START, quota_used=None))
+
+
 def test_numbers_are_read_at_the_scrape_and_reconcile() -> None:
     """Consumed = done + pending, in what a reader sees."""
     tally = Tally(events_consumed=10, updates_accepted=2, updates_dead_lettered=1)

@@ -56,6 +56,10 @@ def test_nothing_is_sent_without_a_grant() -> None:
         async with _bench(_log(50), topic) as bench:
             await asyncio.sleep(300)
             assert bench.sender.sent == []
+            quota = bench.pipeline.quota
+            assert quota is not None
+            # Not 0, which would be an empty window to whoever forecasts from it.
+            assert (quota.known, quota.status()["read"]) == (None, False)
             topic.come_back()
             await bench.settle(60)
         assert bench.done(Done.ACCEPTED) == 50
@@ -280,8 +284,9 @@ def test_the_status_says_what_people_ask() -> None:
             status = quota.status()
             assert set(status) == {
                 *("limit", "window_seconds", "used", "free", "next_free_seconds", "next_free_updates"),
-                *("used_up_seconds", "history", "releases", "in_hand", "pace_per_second"),
+                *("used_up_seconds", "history", "releases", "in_hand", "pace_per_second", "read"),
             }
+            assert status["read"]
             assert (status["limit"], status["window_seconds"]) == (100, 60.0)
             assert quota.used == status["used"] == 40 + quota.holder.in_hand
 

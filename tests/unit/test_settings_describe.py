@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 from jsonschema import Draft202012Validator
 
-from connector.settings import describe, json_schema, load, markdown, masked
+from connector.settings import BadSettings, describe, json_schema, load, markdown, masked
 
 GOOD = {"KAFKA_BOOTSTRAP_SERVERS": "kafka:9092", "KAFKA_TOPICS": "a,b", "TARGET_CLIENT_CODE": "acme"}
 SECRETS = {
@@ -18,6 +19,19 @@ SECRETS = {
     "TARGET_AUTH_TOKEN": "S3CR3T-3",
     "KAFKA_PROPERTIES": '{"sasl.oauthbearer.client.secret": "S3CR3T-4", "client.rack": "eu-1a"}',
 }
+ODD = {
+    "KAFKA_BOOTSTRAP_SERVERS": " [fe80::1%eth0]:9092 ,\tkafka_1.example-2:1 ",
+    "KAFKA_TOPICS": " a._-B ,\n...",
+    "KAFKA_GROUP_ID": " 1 group é",
+    "KAFKA_DEAD_LETTER_TOPIC": "",
+    "TARGET_CLIENT_CODE": "1-2",
+    "TARGET_BASE_URL": "http://[::1]:8080/a@b/{client_code}/",
+    "TARGET_UPDATE_PATH": "/%20;a=b,@!",
+    "QUOTA_TOPIC": "-",
+    "OPS_HOST": "fe80::1%eth0",
+    "LOG_FORMAT": "console",
+}
+"""Legal, if only just."""
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
 
@@ -31,10 +45,34 @@ def test_the_schema_is_one_and_holds_for_effective_settings() -> None:
     schema = json_schema()
     Draft202012Validator.check_schema(schema)
     validator = Draft202012Validator(schema)
-    for environ in (GOOD, {**GOOD, **SECRETS}, {**GOOD, "KAFKA_DEAD_LETTER_TOPIC": "", "LOG_FORMAT": "console"}):
+    for environ in (GOOD, {**GOOD, **SECRETS}, {**GOOD, **ODD}):
         validator.validate(masked(load(environ)))
+        validator.validate({**masked(load(environ)), **{name: text for name, text in environ.items() if name in ODD}})
     wrong = masked(load(GOOD)) | {"TARGET_METHOD": "put", "OPS_PORT": 70000, "KAFKA_TOPIC": "x"}
     assert len(list(validator.iter_errors(wrong))) == 3
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("KAFKA_BOOTSTRAP_SERVERS", "kafka"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "kafka:9092,"),
+        ("KAFKA_TOPICS", "a,b c"),
+        ("KAFKA_GROUP_ID", " "),
+        ("KAFKA_DEAD_LETTER_TOPIC", "dead letters"),
+        ("TARGET_CLIENT_CODE", "a b"),
+        ("TARGET_BASE_URL", "proxy.example.com"),
+        ("TARGET_UPDATE_PATH", "m2"),
+        ("QUOTA_TOPIC", ""),
+        ("OPS_HOST", ""),
+    ],
+)
+def test_whoever_checks_by_the_schema_refuses_what_the_connector_would(variable: str, text: str) -> None:
+    """The chart does: there a wrong value is a refused upgrade, and here a pod that does not start."""
+    validator = Draft202012Validator(json_schema())
+    assert not validator.is_valid({**masked(load(GOOD)), variable: text})
+    with pytest.raises(BadSettings):
+        load({**GOOD, variable: text})
 
 
 def test_every_setting_says_what_for_and_what_is_allowed() -> None:

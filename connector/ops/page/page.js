@@ -119,9 +119,11 @@ function showFlow(status) {
 }
 
 function showQuota({ quota, time }) {
-  find("quota-none").hidden = quota !== null;
-  find("quota-some").hidden = quota === null;
-  if (quota === null) return;
+  const known = quota?.read ?? false;
+  find("quota-none").hidden = known;
+  find("quota-some").hidden = !known;
+  put("quota-none", quota ? "Its ledger has not been read yet: what is used is not known." : "No quota is kept.");
+  if (!known) return;
   const length = span(quota.window_seconds);
   put("quota-used", count(quota.used));
   put("quota-limit", count(quota.limit));

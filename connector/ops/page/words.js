@@ -214,6 +214,13 @@ function verdict(status, samples) {
       detail: `Until the group confirms that the partitions are still ours, nothing is sent. ${waiting(status)}.`,
     };
   }
+  if (quota && !quota.read) {
+    return {
+      state: "wait",
+      headline: "Waiting for the quota's ledger",
+      detail: `Until it has been read once, nobody knows what may be sent. ${waiting(status)}.`,
+    };
+  }
   if (quota && quota.free <= 0 && quota.in_hand <= 0 && status.updates.pending) return quotaVerdict(status);
   return flowVerdict(status, samples);
 }

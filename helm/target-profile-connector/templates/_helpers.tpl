@@ -155,6 +155,61 @@ toJson writes a number out, where quote would make 1.048576e+08 of 104857600. Nu
 {{- if and .Values.podMonitor.enabled .Values.serviceMonitor.enabled -}}
 {{- fail "serviceMonitor.enabled: podMonitor.enabled is set too, and every sample would be counted twice: set only one" -}}
 {{- end -}}
+{{- include "connector.validateSettings" . -}}
+{{- include "connector.validateMemory" . -}}
+{{- end -}}
+
+{{/* The rules of connector/settings/conflicts.py, as far as values alone show a mistake; the rest may come from a Secret. */}}
+{{- define "connector.validateSettings" -}}
+{{- $kafka := .Values.kafka -}}
+{{- $elsewhere := or .Values.secret.existingSecret .Values.extraEnv .Values.extraEnvFrom -}}
+{{- if gt (float64 .Values.retry.initialSeconds) (float64 .Values.retry.maxSeconds) -}}
+{{- fail (printf "retry.initialSeconds: %v is above retry.maxSeconds, %v" .Values.retry.initialSeconds .Values.retry.maxSeconds) -}}
+{{- end -}}
+{{- if gt (float64 (.Values.quota.horizonSeconds | default 0)) (float64 .Values.quota.windowSeconds) -}}
+{{- fail (printf "quota.horizonSeconds: %v is above quota.windowSeconds, %v: part of each window would never be used" .Values.quota.horizonSeconds .Values.quota.windowSeconds) -}}
+{{- end -}}
+{{- if and .Values.target.authToken .Values.target.authTokenFile -}}
+{{- fail "target.authToken: target.authTokenFile is set too: set only one of them" -}}
+{{- end -}}
+{{- if has (include "connector.deadLetterTopic" .) $kafka.topics -}}
+{{- fail "kafka.deadLetterTopic: it is also one of kafka.topics: dead letters would be read again as events" -}}
+{{- end -}}
+{{- if and (int64 .Values.quota.updates) (has (include "connector.quotaTopic" .) $kafka.topics) -}}
+{{- fail "quota.topic: it is also one of kafka.topics: the ledger would be read as events" -}}
+{{- end -}}
+{{- if and (int64 .Values.quota.updates) (eq (include "connector.quotaTopic" .) (include "connector.deadLetterTopic" .)) -}}
+{{- fail "quota.topic: it is also kafka.deadLetterTopic: dead letters would stand in the ledger" -}}
+{{- end -}}
+{{- if not $elsewhere -}}
+{{- $protocol := $kafka.securityProtocol -}}
+{{- if and (hasPrefix "sasl_" $protocol) (not $kafka.saslMechanism) -}}
+{{- fail (printf "kafka.saslMechanism: needed with kafka.securityProtocol %s: say how to log in" $protocol) -}}
+{{- end -}}
+{{- range $key := list "saslMechanism" "saslUsername" "saslPassword" -}}
+{{- if and (get $kafka $key) (not (hasPrefix "sasl_" $protocol)) -}}
+{{- fail (printf "kafka.%s: it has no effect while kafka.securityProtocol is %s: use sasl_ssl or sasl_plaintext" $key $protocol) -}}
+{{- end -}}
+{{- end -}}
+{{- range $key := list "sslCaLocation" "sslCertificateLocation" "sslKeyLocation" "sslKeyPassword" -}}
+{{- if and (get $kafka $key) (not (hasSuffix "ssl" $protocol)) -}}
+{{- fail (printf "kafka.%s: it has no effect while kafka.securityProtocol is %s: use ssl or sasl_ssl" $key $protocol) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A bound in bytes that the memory limit does not hold is a pod that is killed in the first outage, again and again. */}}
+{{- define "connector.validateMemory" -}}
+{{- $limit := dig "limits" "memory" "" (.Values.resources | default dict) | toString -}}
+{{- $units := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 -}}
+{{- $unit := regexFind "[A-Za-z]*$" $limit -}}
+{{- if and (regexMatch "^[0-9]+(\\.[0-9]+)?[A-Za-z]*$" $limit) (hasKey $units $unit) -}}
+{{- $bytes := mulf (trimSuffix $unit $limit | float64) (get $units $unit | float64) -}}
+{{- if lt $bytes (addf (float64 .Values.coalesce.maxBytes) 150000000) -}}
+{{- fail (printf "resources.limits.memory: %s is less than coalesce.maxBytes, %d, and the 150 MB that the connector takes besides" $limit (int64 .Values.coalesce.maxBytes)) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* The same container for the connector, its init check and `helm test`: what passes there must hold here. */}}
