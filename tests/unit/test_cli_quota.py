@@ -172,7 +172,7 @@ def test_a_bar_is_blank_only_where_nothing_is() -> None:
             ["quota", "spend", "5", "--note", "x" * 257],
             {},
             2,
-            "--note: must be at most 256 printable characters on one line, and has 257",
+            "--note: must be at most 256 printable characters",
         ),
         (["quota", "spend", "5", "--note", "by\nme"], {}, 2, "--note: must be at most 256 printable characters"),
         (["quota", "spend", "5", "--note", "\udcff"], {}, 2, "--note: must be at most 256 printable"),
