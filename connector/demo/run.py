@@ -19,6 +19,7 @@ from connector.sandbox.server import SandboxConfig, SandboxTarget
 
 TOPIC = "profile-changes"
 GROUP = "demo"
+DEAD_LETTERS = f"{GROUP}.dead-letter"
 LOAD_SECONDS = 8.0
 """The events are spread over about so long, so that there is something to watch."""
 UNREAD = 20_000
@@ -76,6 +77,7 @@ async def demo(config: DemoConfig, folder: Path, view: View) -> Report:
         await target.start()
         broker.start()
         broker.create_topic(TOPIC)
+        broker.create_topic(DEAD_LETTERS)  # The connector asks to have it made, which the embedded broker cannot do.
         replica = Replica(_settings(broker, target), folder / "connector.log")
         cleanup.callback(replica.kill)
         view.say(_opening(config, broker, target, replica))
@@ -197,7 +199,7 @@ def _report(run: _Run, broker: EmbeddedBroker, target: SandboxTarget) -> Report:
     stats = target.endpoint.stats()
     held = {who.partition(":")[2]: attributes for who, attributes in target.profiles.values(time.time()).items()}
     lost, wrong = compare(run.expected, held)
-    letters = set(broker.read_headers(f"{GROUP}.dead-letter", ("partition", "offset")))
+    letters = set(broker.read_headers(DEAD_LETTERS, ("partition", "offset")))
     return Report(
         events=run.produced,
         requests=stats["requests"],
