@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from connector.cli.ledger import read_ledger
+from connector.cli.numbers import whole
 from connector.cli.quota_view import calls, print_view
 from connector.cli.settings import print_mistakes
 from connector.errors import Fatal
@@ -59,7 +60,8 @@ def add_parser(subparsers: "Subparsers") -> None:
         help="book calls that someone else made on the account",
         description="Books calls that someone else made on the account. They cannot be taken back.",
     )
-    spend.add_argument("updates", metavar="N", type=_count, help="how many calls")
+    count = whole(f"number of calls from 1 to {MOST_CALLS}", 1, MOST_CALLS)
+    spend.add_argument("updates", metavar="N", type=count, help="how many calls")
     spend.add_argument(
         "--note", type=_note, default="", help=f"by whom, for people; at most {LONGEST_NOTE} characters, no secrets"
     )
@@ -125,15 +127,6 @@ async def look(open_log: Callable[[], LedgerLog], terms: Terms, booking: Spend |
 
 def _seen(ledger: Ledger, terms: Terms) -> View:
     return view(ledger, terms.limit, terms.window, max(ledger.now, time.time()))
-
-
-def _count(text: str) -> int:
-    # By its length first: beyond some thousand digits int() refuses in words of its own.
-    number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(MOST_CALLS)) else 0
-    if not 0 < number <= MOST_CALLS:
-        msg = f"{text[:32]!r} is no number of calls from 1 to {MOST_CALLS}"
-        raise argparse.ArgumentTypeError(msg)
-    return number
 
 
 def _note(text: str) -> str:

@@ -231,10 +231,19 @@ def test_a_single_event_with_faults_reconciles_too(tmp_path: Path) -> None:
         assert json.loads(demo.stdout)["events"] == 1
 
 
-@pytest.mark.parametrize("wrong", [("--events", "0"), ("--visitors", "-1"), ("--events", "many"), ("--format", "xml")])
-def test_what_cannot_be_asked_for_is_bad_usage(tmp_path: Path, wrong: tuple[str, str]) -> None:
-    """Code 2 and the option's name, before anything is started."""
-    with Program(tmp_path, ["demo", *wrong], {}) as demo:
+@pytest.mark.parametrize(
+    ("option", "text", "said"),
+    [
+        ("--events", "0", "'0' is no whole number from 1 to 1000000000"),
+        ("--visitors", "-1", "'-1' is no whole number from 1 to 1000000000"),
+        ("--events", "many", "'many' is no whole number from 1 to 1000000000"),
+        ("--seed", "x", "'x' is no whole number, 0 or more"),
+        ("--format", "xml", "invalid choice: 'xml'"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_bad_usage(tmp_path: Path, option: str, text: str, said: str) -> None:
+    """Code 2, the option's name and what it takes, before anything is started."""
+    with Program(tmp_path, ["demo", option, text], {}) as demo:
         assert demo.wait() == 2
-        assert wrong[0] in demo.stderr
+        assert f"argument {option}: {said}" in demo.stderr
         assert demo.stdout == ""

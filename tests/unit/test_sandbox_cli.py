@@ -59,6 +59,8 @@ def test_a_taken_port_is_said_plainly(capfd: pytest.CaptureFixture[str]) -> None
         (["--port", "x"], "'x' is no port"),
         (["--log-limit", "-1"], "'-1' is no whole number"),
         (["--log-limit", "x"], "'x' is no whole number"),
+        (["--port", "9" * 5_000], "9…' is no port (0 to 65535)"),
+        (["--seed", "x"], "'x' is no whole number"),
         (["--expire-after", "0"], "'0' is no number of seconds above 0"),
         (["--expire-after", "x"], "'x' is no number of seconds above 0"),
         (["--path", "other"], "invalid choice"),
