@@ -19,7 +19,8 @@ from connector.settings import BadSettings, Settings, load
 
 _EXAMPLE = """\
 example:
-  KAFKA_BOOTSTRAP_SERVERS=localhost:9092 KAFKA_TOPICS=profile-changes connector plan
+  export KAFKA_BOOTSTRAP_SERVERS=localhost:9092 KAFKA_TOPICS=profile-changes
+  connector plan
   connector plan --hours 72 --linger 0 5 30 120
   connector plan --format json | jq .advice
 

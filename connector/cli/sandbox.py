@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _EXAMPLE = """\
 example:
   connector sandbox --port 8099 --fault status=503,p=0.1,retry_after=1 --fault delay=0.2 --quota 1000/60
-  TARGET_BASE_URL=http://127.0.0.1:8099 TARGET_CLIENT_CODE=demo connector run
+  KAFKA_BOOTSTRAP_SERVERS=localhost:9092 KAFKA_TOPICS=profile-changes TARGET_CLIENT_CODE=demo \\
+    TARGET_BASE_URL=http://127.0.0.1:8099 connector run
 
 faults, each as kind[=value][,option=value...]:
   status=503  delay=0.2  drop  lost_answer  hang=60  false  xml=500  json=500  html=502  empty

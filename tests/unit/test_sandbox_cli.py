@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from connector.cli import main
+from connector.settings import load
 
 COMMAND = [sys.executable, "-m", "connector", "sandbox"]
 
@@ -78,3 +79,11 @@ def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "connector sandbox --port 8099 --fault status=503,p=0.1,retry_after=1" in out
     assert "unauthorized_after=30" in out
+
+
+def test_the_example_of_a_connector_beside_it_can_be_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the variables of Target alone `connector run` ends at once, for want of Kafka's."""
+    assert main(["sandbox", "--help"]) == 0
+    (line,) = re.findall(r"^  (.+) connector run$", capsys.readouterr().out.replace("\\\n", ""), re.MULTILINE)
+    settings = load(dict(word.split("=", 1) for word in line.split()))
+    assert (settings.target_base_url, settings.target_client_code) == ("http://127.0.0.1:8099", "demo")
