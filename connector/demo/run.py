@@ -79,7 +79,7 @@ async def demo(config: DemoConfig, folder: Path, view: View) -> Report:
         await target.start()
         broker.start()
         broker.create_topic(TOPIC)
-        broker.create_topic(DEAD_LETTERS)  # The connector asks to have it made, which the embedded broker cannot do.
+        broker.create_topic(DEAD_LETTERS)  # A mock cluster cannot be asked to make one.
         replica = Replica(_settings(broker, target), folder / "connector.log")
         cleanup.callback(replica.kill)
         view.say(_opening(config, broker, target, replica))
