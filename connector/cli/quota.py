@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
@@ -86,7 +87,9 @@ def run(args: argparse.Namespace) -> int:
     if terms is None:
         sys.stderr.write("QUOTA_UPDATES is 0: there is no quota and no ledger\n")
         return 2
-    booking = Spend(args.updates, terms.settled, args.note) if args.action == "spend" else None
+    # A name of its own, or two equal bookings at once would each take the other's record for theirs.
+    spends = args.action == "spend"
+    booking = Spend(args.updates, terms.settled, args.note, uuid.uuid4().hex) if spends else None
 
     def open_log() -> KafkaLedger:
         topic = ledger_topic(settings.ledger_topic, terms)
