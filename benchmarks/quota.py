@@ -130,6 +130,10 @@ class _Reading:
     def delayed(self, reason: str) -> None:
         raise RuntimeError(reason)
 
+    def shortened(self) -> None:
+        msg = "records of the day were deleted"
+        raise RuntimeError(msg)
+
     def failed(self, error: Exception) -> None:
         self.done.set_exception(error)
 

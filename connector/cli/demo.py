@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from connector.cli.numbers import whole
 from connector.cli.run import loop_factory
 from connector.demo.reconcile import Report
 from connector.demo.run import DemoConfig, DemoFailed, demo
@@ -40,10 +41,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--events", type=_positive, default=20_000, help="events to generate (default %(default)s)")
-    parser.add_argument("--visitors", type=_positive, default=2_000, help="visitors among them (default %(default)s)")
+    count = whole("whole number from 1 to 1000000000", 1, 1_000_000_000)
+    parser.add_argument("--events", type=count, default=20_000, help="events to generate (default %(default)s)")
+    parser.add_argument("--visitors", type=count, default=2_000, help="visitors among them (default %(default)s)")
     parser.add_argument("--faults", action="store_true", help="with errors, malformed events and a crash")
-    parser.add_argument("--seed", type=int, default=1, help="of every random draw (default %(default)s)")
+    parser.add_argument(
+        "--seed", type=whole("whole number, 0 or more", 0), default=1, help="of every random draw (default %(default)s)"
+    )
     parser.add_argument("--format", choices=("text", "json"), default="text", help="json: only one last JSON line")
 
 
@@ -113,11 +117,3 @@ def _print(report: Report) -> None:
         f"  wrong values         {report.wrong:>9,}\n"
         f"  broken API rules     {report.violations:>9,}\n\n{verdict}\n\n{_REAL}\n"
     )
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        msg = "must be at least 1"
-        raise argparse.ArgumentTypeError(msg)
-    return number

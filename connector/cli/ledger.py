@@ -46,6 +46,9 @@ class _Reading:
         """It is tried again until the time is over."""
         self._reason = reason
 
+    def shortened(self) -> None:
+        """What was read counts all the same."""
+
     def failed(self, error: Exception) -> None:
         """It cannot be read."""
         if not self.done.done():

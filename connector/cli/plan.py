@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from connector.cli.numbers import number, whole
 from connector.cli.plan_view import Progress, print_json, print_text
 from connector.cli.settings import print_mistakes
 from connector.delivery.coalescer import Order
@@ -18,7 +19,8 @@ from connector.settings import BadSettings, Settings, load
 
 _EXAMPLE = """\
 example:
-  KAFKA_BOOTSTRAP_SERVERS=localhost:9092 KAFKA_TOPICS=profile-changes connector plan
+  export KAFKA_BOOTSTRAP_SERVERS=localhost:9092 KAFKA_TOPICS=profile-changes
+  connector plan
   connector plan --hours 72 --linger 0 5 30 120
   connector plan --format json | jq .advice
 
@@ -29,6 +31,8 @@ LINGERS = (0.0, 1.0, 10.0, 60.0, 600.0, 3_600.0)
 LONGEST_LINGER = 3_600.0
 """What COALESCE_LINGER_SECONDS allows."""
 LONGEST_HOURS = 24 * 366
+MOST_UPDATES = 1_000_000_000
+"""What QUOTA_UPDATES allows."""
 NO_CLIENT_CODE = {"TARGET_CLIENT_CODE": "none"}
 """Nothing is sent, so nobody has to say to whom."""
 
@@ -43,10 +47,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--hours", type=_hours, default=24.0, help="how far back to read (default 24)")
-    add("--linger", type=_linger, nargs="+", default=LINGERS, metavar="SECONDS", help="default 0 1 10 60 600 3600")
-    add("--quota", type=_count, metavar="UPDATES", help="updates in the window, 0 for none (default: QUOTA_UPDATES)")
-    add("--window", type=_seconds, metavar="SECONDS", help="the rolling window (default: QUOTA_WINDOW_SECONDS)")
+    hours = number("number of hours from 1/60 (a minute) to 8784 (a year)", 1 / 60, LONGEST_HOURS)
+    linger = number("number of seconds from 0 to 3600", 0.0, LONGEST_LINGER)
+    quota = whole("number of updates from 0 (no quota) to 1000000000", 0, MOST_UPDATES)
+    window = number("number of seconds from 1 to 31622400 (a year)", 1.0, LONGEST_HOURS * 3_600)
+    add("--hours", type=hours, default=24.0, help="how far back to read (default 24)")
+    add("--linger", type=linger, nargs="+", default=LINGERS, metavar="SECONDS", help="default 0 1 10 60 600 3600")
+    add("--quota", type=quota, metavar="UPDATES", help="updates in the window, 0 for none (default: QUOTA_UPDATES)")
+    add("--window", type=window, metavar="SECONDS", help="the rolling window (default: QUOTA_WINDOW_SECONDS)")
     add("--format", choices=("text", "json"), default="text", help="json: one JSON object (default text)")
 
 
@@ -131,26 +139,3 @@ def _read(
             timeless=merge.timeless,
             expected=expected,
         )
-
-
-def _linger(text: str) -> float:
-    return _within(float(text), 0.0, LONGEST_LINGER)
-
-
-def _hours(text: str) -> float:
-    return _within(float(text), 1 / 60, LONGEST_HOURS)
-
-
-def _seconds(text: str) -> float:
-    return _within(float(text), 1.0, LONGEST_HOURS * 3_600)
-
-
-def _count(text: str) -> int:
-    return int(_within(int(text), 0, 1 << 53))
-
-
-def _within(number: float, least: float, most: float) -> float:
-    if not least <= number <= most:
-        msg = f"must be between {least:g} and {most:g}"
-        raise argparse.ArgumentTypeError(msg)
-    return number

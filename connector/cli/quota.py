@@ -6,26 +6,33 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+import uuid
+from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-
 from connector.cli.ledger import read_ledger
-from connector.cli.settings import WIDTH_OFF_A_TERMINAL, print_mistakes
+from connector.cli.numbers import whole
+from connector.cli.quota_view import calls, print_view
+from connector.cli.settings import print_mistakes
 from connector.errors import Fatal
+from connector.plan.advice import span
+from connector.quota.ledger import Ledger
+from connector.quota.ports import LedgerLog
 from connector.quota.records import Spend, encode
+from connector.quota.terms import Terms
 from connector.quota.view import View, view
 from connector.settings import BadSettings, load
 
 if TYPE_CHECKING:
     from connector.cli import Subparsers
 
-_BARS: Final = " ▁▂▃▄▅▆▇█"
+REFUSED: Final = 2
+MOST_CALLS: Final = 1_000_000_000
+"""The setting's own bound."""
+LONGEST_NOTE: Final = 256
+"""What the ledger's record holds."""
+
 _EXAMPLE: Final = """\
 example:
   connector quota
@@ -33,7 +40,8 @@ example:
   connector quota spend 50000 --note "nightly batch import"
 
 It reads the settings of `connector run`. It takes part in no group and changes nothing; `spend` books calls that
-someone else made on the account, which count for a whole window from now.
+someone else made on the account, which count for a whole window from now and cannot be taken back. Exit code 0; 1 when
+the ledger cannot be read or written, 2 on bad settings, or when nothing was booked because it is more than is free.
 """
 
 
@@ -48,9 +56,21 @@ def add_parser(subparsers: "Subparsers") -> None:
     )
     parser.add_argument("--format", choices=("table", "json"), default="table", help="table (default) or json")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", dest="action")
-    spend = actions.add_parser("spend", help="book calls that someone else made on the account")
-    spend.add_argument("updates", metavar="N", type=_count, help="how many calls")
-    spend.add_argument("--note", default="", help="by whom, for people; at most 256 characters")
+    spend = actions.add_parser(
+        "spend",
+        help="book calls that someone else made on the account",
+        description="Books calls that someone else made on the account. They cannot be taken back.",
+    )
+    count = whole(f"number of calls from 1 to {MOST_CALLS}", 1, MOST_CALLS)
+    spend.add_argument("updates", metavar="N", type=count, help="how many calls")
+    spend.add_argument(
+        "--note", type=_note, default="", help=f"by whom, for people; at most {LONGEST_NOTE} characters, no secrets"
+    )
+    spend.add_argument("--yes", action="store_true", help="also when it is more than is free")
+
+
+class TooMuch(Exception):
+    """More would be booked than is free; nothing was."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -67,67 +87,53 @@ def run(args: argparse.Namespace) -> int:
     if terms is None:
         sys.stderr.write("QUOTA_UPDATES is 0: there is no quota and no ledger\n")
         return 2
+    # A name of its own, or two equal bookings at once would each take the other's record for theirs.
     spends = args.action == "spend"
-    log = KafkaLedger(kafka_config(settings), ledger_topic(settings.ledger_topic, terms), make=spends)
-    booking = encode(Spend(updates=args.updates, counted=terms.settled, note=args.note[:256])) if spends else None
+    booking = Spend(args.updates, terms.settled, args.note, uuid.uuid4().hex) if spends else None
+
+    def open_log() -> KafkaLedger:
+        topic = ledger_topic(settings.ledger_topic, terms)
+        return KafkaLedger(kafka_config(settings), topic, make=booking is not None)
+
     try:
-        ledger = asyncio.run(read_ledger(log, booking))
+        ledger = asyncio.run(look(open_log, terms, booking, anyway=booking is None or args.yes))
     except Fatal as fatal:
         sys.stderr.write(f"{settings.ledger_topic}: {fatal.remedy}\n")
         return 1
-    seen = view(ledger, terms.limit, terms.window, max(ledger.now, time.time()))
+    except TooMuch as refused:
+        sys.stderr.write(f"{settings.ledger_topic}: {refused}\n")
+        return REFUSED
+    seen = _seen(ledger, terms)
     if args.format == "json":
         sys.stdout.write(json.dumps({"topic": settings.ledger_topic, **asdict(seen)}) + "\n")
-    else:
-        print_view(seen, settings.ledger_topic)
+        return 0
+    if booking is not None:
+        sys.stdout.write(f"booked: {calls(booking.updates)}, which count for {span(booking.counted)}\n")
+    print_view(seen, settings.ledger_topic, sys.stdout)
     return 0
 
 
-def print_view(seen: View, topic: str) -> None:
-    """Print it for people."""
-    terminal = sys.stdout.isatty()
-    console = Console(width=None if terminal else WIDTH_OFF_A_TERMINAL, force_terminal=terminal, highlight=False)
-    window = timedelta(seconds=seen.window_seconds)
-    share = 100 * seen.used / seen.limit
-    console.print(f"{topic}: {seen.used:,} of {seen.limit:,} used in {window} ({share:.1f} %), {seen.free:,} free")
-    if seen.next_free_seconds is not None:
-        when = _clock(seen.next_free_seconds)
-        console.print(
-            f"next to come free: {seen.next_free_updates:,} updates in {seen.next_free_seconds:.0f} s ({when})"
-        )
-    if seen.used_up_seconds is not None:
-        when = _clock(seen.used_up_seconds)
-        console.print(
-            f"with the use of late it is used up in {timedelta(seconds=round(seen.used_up_seconds))} ({when})"
-        )
-    console.print(f"used, oldest to newest   |{sparkline(seen.history)}|")
-    console.print(f"comes free, soon to late |{sparkline(seen.releases)}|")
-    if not seen.leases:
-        console.print("nobody holds a lease")
-        return
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for title in ("holder", "replica", "updates leased", "ends in"):
-        table.add_column(title)
-    for lease in seen.leases:
-        table.add_row(
-            lease.holder or "booked by hand", lease.name, f"{lease.updates:,}", f"{lease.ends_in_seconds:.1f} s"
-        )
-    console.print(table)
+async def look(open_log: Callable[[], LedgerLog], terms: Terms, booking: Spend | None, *, anyway: bool) -> Ledger:
+    """The ledger with the booking. Raises TooMuch before it books more than is free, unless it is to do so anyway."""
+    if booking is not None and not anyway:
+        seen = _seen(await read_ledger(open_log(), None), terms)
+        if booking.updates > seen.free:
+            msg = (
+                f"nothing was booked: {calls(booking.updates)} are more than the {seen.free:,} that are free "
+                f"({seen.used:,} of {seen.limit:,} are used). A booking cannot be taken back, and after this one "
+                f"nobody who shares the ledger sends until enough comes free, for up to {span(booking.counted)}. "
+                f"If they really were made, add --yes"
+            )
+            raise TooMuch(msg)
+    return await read_ledger(open_log(), None if booking is None else encode(booking))
 
 
-def sparkline(numbers: Sequence[int]) -> str:
-    """A bar each; only nothing at all is blank."""
-    most = max(numbers, default=0)
-    return "".join(_BARS[0 if not number else 1 + (len(_BARS) - 2) * number // most] for number in numbers)
+def _seen(ledger: Ledger, terms: Terms) -> View:
+    return view(ledger, terms.limit, terms.window, max(ledger.now, time.time()))
 
 
-def _clock(seconds: float) -> str:
-    return (datetime.now().astimezone() + timedelta(seconds=seconds)).strftime("%a %H:%M:%S")
-
-
-def _count(text: str) -> int:
-    number = int(text) if text.isascii() and text.isdigit() else 0
-    if not 0 < number <= 1_000_000_000:  # noqa: PLR2004 - the setting's own bound
-        msg = f"{text!r} is no number of calls: 1 to 1000000000"
+def _note(text: str) -> str:
+    if len(text) > LONGEST_NOTE or not text.isprintable():
+        msg = f"must be at most {LONGEST_NOTE} printable characters on one line, and has {len(text)}"
         raise argparse.ArgumentTypeError(msg)
-    return number
+    return text

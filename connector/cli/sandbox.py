@@ -7,6 +7,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from connector.cli.numbers import whole
 from connector.sandbox.config import DAY_SECONDS, BodyForm, SandboxConfig
 from connector.sandbox.fault_text import Fault, FaultTextError, parse_fault
 from connector.sandbox.rules import PathForm
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 _EXAMPLE = """\
 example:
   connector sandbox --port 8099 --fault status=503,p=0.1,retry_after=1 --fault delay=0.2 --quota 1000/60
-  TARGET_BASE_URL=http://127.0.0.1:8099 TARGET_CLIENT_CODE=demo connector run
+  KAFKA_BOOTSTRAP_SERVERS=localhost:9092 KAFKA_TOPICS=profile-changes TARGET_CLIENT_CODE=demo \\
+    TARGET_BASE_URL=http://127.0.0.1:8099 connector run
 
 faults, each as kind[=value][,option=value...]:
   status=503  delay=0.2  drop  lost_answer  hang=60  false  xml=500  json=500  html=502  empty
@@ -38,8 +40,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
+    count = whole("whole number, 0 or more", 0)
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    add("--port", type=_port, default=8099, help="port, 0 for a free one (default: %(default)s)")
+    add(
+        "--port",
+        type=whole("port (0 to 65535)", 0, 65_535),
+        default=8099,
+        help="port, 0 for a free one (default: %(default)s)",
+    )
     add("--client-code", default="demo", help="the account's client code (default: %(default)s)")
     add(
         "--path",
@@ -65,8 +73,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         default=BodyForm.XML.value,
         help="form of the success body (default: %(default)s)",
     )
-    add("--seed", type=int, default=0, help="seed of the faults' random draws (default: %(default)s)")
-    add("--log-limit", type=_count, default=2_000_000, help="requests kept in the log (default: %(default)s)")
+    add("--seed", type=count, default=0, help="seed of the faults' random draws (default: %(default)s)")
+    add("--log-limit", type=count, default=2_000_000, help="requests kept in the log (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -142,20 +150,6 @@ def _fault(text: str) -> Fault:
 
 def _quota(text: str) -> Fault:
     return _fault(f"quota={text}")
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65_535:  # noqa: PLR2004 - the highest port
-        message = f"{text!r} is no port (0 to 65535)"
-        raise argparse.ArgumentTypeError(message)
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        message = f"{text!r} is no whole number, 0 or more"
-        raise argparse.ArgumentTypeError(message)
-    return int(text)
 
 
 def _seconds(text: str) -> float:

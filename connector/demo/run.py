@@ -19,6 +19,7 @@ from connector.sandbox.server import SandboxConfig, SandboxTarget
 
 TOPIC = "profile-changes"
 GROUP = "demo"
+DEAD_LETTERS = f"{GROUP}.dead-letter"
 LOAD_SECONDS = 8.0
 """The events are spread over about so long, so that there is something to watch."""
 UNREAD = 20_000
@@ -59,6 +60,8 @@ class _Run:
     began: float
     produced: int = 0
     malformed: int = 0
+    done: int = 0
+    """The most that ever were: what a killed connector had accepted and not committed is sent again, and stays done."""
     expected: dict[str, dict[str, str]] = field(default_factory=dict)
     recent: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=20))
     known: dict[str, Any] | None = None
@@ -76,6 +79,7 @@ async def demo(config: DemoConfig, folder: Path, view: View) -> Report:
         await target.start()
         broker.start()
         broker.create_topic(TOPIC)
+        broker.create_topic(DEAD_LETTERS)  # A mock cluster cannot be asked to make one.
         replica = Replica(_settings(broker, target), folder / "connector.log")
         cleanup.callback(replica.kill)
         view.say(_opening(config, broker, target, replica))
@@ -93,7 +97,8 @@ def _opening(config: DemoConfig, broker: EmbeddedBroker, target: SandboxTarget, 
     return (
         f"{config.events:,} events for {config.visitors:,} visitors; the broker is embedded, Target is a sandbox, "
         f"the connector is the real one\n"
-        f"Kafka {broker.bootstrap}, Target {target.url}, log {replica.log}{faults}"
+        f"Kafka {broker.bootstrap}, Target {target.url}{faults}\n"
+        f"the connector's log, kept only if something goes wrong: {replica.log}"
     )
 
 
@@ -105,15 +110,15 @@ async def _flow(
     generator = Generator(config.visitors, config.seed, MALFORMED_SHARE if config.faults else 0.0)
     step = max(1, round(config.events / LOAD_SECONDS * TICK))
     ready, killed = False, False
-    moved, progress = time.monotonic(), (-1, -1)
+    moved, progress = time.monotonic(), (-1, -1, -1)
     page = ""
     while True:
         status = await replica.status()
         if status is not None and page != replica.page:
+            view.say(f"{'its page is now' if page else 'watch it in a browser, while it runs:'} {replica.page}")
             page = replica.page
-            view.say(f"watch it in a browser, while it runs: {page}")
         if status is not None and status["partitions"]:
-            ready, run.known = True, status
+            ready, run.known, run.done = True, status, max(run.done, done(status))
         settled = _settled(status)
         if ready and run.produced - _read(status) < UNREAD:
             _produce(run, generator, broker, min(step, config.events - run.produced))
@@ -128,8 +133,8 @@ async def _flow(
         if run.produced == config.events and settled == config.events:
             broker.flush()
             return run
-        if (run.produced, settled) != progress:
-            moved, progress = time.monotonic(), (run.produced, settled)
+        if (run.produced, run.done, settled) != progress:
+            moved, progress = time.monotonic(), (run.produced, run.done, settled)
         elif time.monotonic() - moved > STALLED_SECONDS:
             raise DemoFailed(_post_mortem(replica, f"nothing moved for {STALLED_SECONDS:.0f} s"))
         await asyncio.sleep(TICK)
@@ -160,6 +165,14 @@ def _read(status: dict[str, Any] | None) -> int:
     return sum(max(0, part["position"]) for part in status["partitions"]) if status else 0
 
 
+def done(status: dict[str, Any]) -> int:
+    """Events accepted, skipped or dead-lettered, as its page counts them, with those below where this life began.
+
+    Offsets alone would say far less: one update that is tried again holds back all that was accepted above it.
+    """
+    return _read(status) - int(status["events"]["pending"])
+
+
 def _settled(status: dict[str, Any] | None) -> int:
     """Records below the committable offsets. A partition not read since a restart still counts by its commit."""
     return sum(max(0, part["committable"]) for part in status["partitions"]) if status else 0
@@ -171,33 +184,25 @@ def _moment(run: _Run, config: DemoConfig, target: SandboxTarget, note: str) -> 
     run.recent.append((now, run.produced, updates))
     (then, events_then, updates_then) = run.recent[0]
     passed = max(now - then, TICK)
-    settled = _settled(run.known)
     return Moment(
         seconds=now - run.began,
         events=run.produced,
         total=config.events,
-        settled=settled,
+        done=run.done,
         events_rate=(run.produced - events_then) / passed,
         updates=updates,
         updates_rate=(updates - updates_then) / passed,
-        saved=_saved(run.known),
-        lag=run.produced - settled,
+        saved=max(0.0, 1 - updates / run.done) if run.done else 0.0,
         p99=run.known["event_age_seconds"]["p99"] if run.known else None,
         note=note,
     )
-
-
-def _saved(status: dict[str, Any] | None) -> float:
-    """By the connector's own count, which also has what was accepted above an offset that still waits."""
-    events = status["events"]["accepted"] if status else 0
-    return 1 - status["updates"]["accepted"] / events if status and events else 0.0
 
 
 def _report(run: _Run, broker: EmbeddedBroker, target: SandboxTarget) -> Report:
     stats = target.endpoint.stats()
     held = {who.partition(":")[2]: attributes for who, attributes in target.profiles.values(time.time()).items()}
     lost, wrong = compare(run.expected, held)
-    letters = set(broker.read_headers(f"{GROUP}.dead-letter", ("partition", "offset")))
+    letters = set(broker.read_headers(DEAD_LETTERS, ("partition", "offset")))
     return Report(
         events=run.produced,
         requests=stats["requests"],

@@ -20,17 +20,22 @@ class Moment:
     seconds: float
     events: int
     total: int
-    settled: int
+    done: int
+    """Accepted, skipped or dead-lettered."""
     events_rate: float
     updates: int
     updates_rate: float
     saved: float
     """Share of calls saved by coalescing, 0 to 1."""
-    lag: int
     p99: float | None
     """Seconds from a record's timestamp to its update's acceptance; None before the first."""
     note: str
     """What is waited for while nothing can move; else empty."""
+
+    @property
+    def waiting(self) -> int:
+        """Events in the topic that are not done."""
+        return self.events - self.done
 
 
 class View(Protocol):
@@ -69,18 +74,18 @@ class LiveView:
         """Draw the board anew."""
         bar = Table.grid(padding=(0, 2))
         bar.add_row(
-            ProgressBar(total=moment.total, completed=moment.settled, width=40, pulse=moment.events == 0),
-            f"{moment.settled:,} of {moment.total:,} events done",
+            ProgressBar(total=moment.total, completed=moment.done, width=40, pulse=moment.events == 0),
+            f"{moment.done:,} of {moment.total:,} events done",
         )
         board = Table.grid(padding=(0, 3))
         for _ in range(4):
             board.add_column(justify="right")
-        board.add_row(*(Text(title, style="dim") for title in ("events/s", "updates/s", "calls saved", "lag")))
+        board.add_row(*(Text(title, style="dim") for title in ("events/s", "updates/s", "calls saved", "waiting")))
         board.add_row(
-            f"{moment.events_rate:,.0f}", f"{moment.updates_rate:,.0f}", f"{moment.saved:.0%}", f"{moment.lag:,}"
+            f"{moment.events_rate:,.0f}", f"{moment.updates_rate:,.0f}", f"{moment.saved:.0%}", f"{moment.waiting:,}"
         )
         # Always as many lines: a board that grows and shrinks makes the screen jump.
-        age = "" if moment.p99 is None else f"99 % of events are at Target within {moment.p99:g} s"
+        age = "" if moment.p99 is None else f"99% of events are at Target within {moment.p99:g} s"
         self._live.update(Group(bar, board, Text(age, style="dim"), Text(moment.note, style="yellow")))
 
     def say(self, text: str) -> None:
@@ -110,11 +115,11 @@ class PlainView:
             return
         self._last, self._note = moment.seconds, moment.note
         numbers = (
-            f"{moment.settled:,} of {moment.total:,} events done, "
+            f"{moment.done:,} of {moment.total:,} events done, "
             f"{moment.events_rate:,.0f} events/s in, {moment.updates_rate:,.0f} updates/s out, "
-            f"{moment.saved:.0%} of calls saved, lag {moment.lag:,}"
+            f"{moment.saved:.0%} of calls saved, {moment.waiting:,} waiting"
         )
-        age = "" if moment.p99 is None else f", 99 % within {moment.p99:g} s"
+        age = "" if moment.p99 is None else f", 99% within {moment.p99:g} s"
         self.say(f"{moment.seconds:5.1f} s  {moment.note or numbers + age}")
 
     def say(self, text: str) -> None:

@@ -2,8 +2,12 @@
 
 import asyncio
 import logging
+import math
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -29,6 +33,8 @@ UNUSABLE = "quota_ledger_unusable"
 BATCH = 5_000
 POLL_SECONDS = 0.2
 ENDS_SECONDS = 5.0
+PARTS, MOST_PART_SECONDS = 8, 60.0
+"""So often within the time that a record counts, but at least each minute, it is looked whether all is still there."""
 FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 0.5, 30.0
 _LOST = frozenset(
     {
@@ -52,6 +58,8 @@ class KafkaLedger:
         self._make = make
         self._closing = threading.Event()
         self._finished = threading.Event()
+        self._taken = threading.Event()
+        self._kept = _Kept(topic.counted)
         self._producer: Producer | None = None
         self._thread = threading.Thread(target=self._run, name="quota-ledger", daemon=True)
 
@@ -123,20 +131,40 @@ class KafkaLedger:
             if ends is None:
                 return
             reading.assign([TopicPartition(self._topic.name, 0, ends[0])])
-            behind = True
+            behind, look_at = True, time.monotonic() + self._kept.part
             while not self._closing.is_set():
                 self._producer.poll(0)
+                if time.monotonic() >= look_at:
+                    self._look_back(reading, log)
+                    look_at = time.monotonic() + self._kept.part
                 first = reading.poll(POLL_SECONDS)
                 if first is None:
                     continue
                 messages = [first, *reading.consume(BATCH, 0)]
                 if batch := self._sorted(messages):
-                    self._tell(self._reader.read, batch)
+                    self._hand_over(batch)
                 if behind and any(_is_end(message) for message in messages):
                     behind = False
                     self._tell(self._reader.caught_up)
         finally:
             reading.close()
+
+    def _hand_over(self, batch: Sequence[Appended]) -> None:
+        """One at a time: a ledger full of strangers' records must not keep the loop from all else."""
+        self._taken.clear()
+        self._tell(self._reader.read, batch)
+        self._tell(self._taken.set)
+        while not self._taken.wait(POLL_SECONDS) and not self._closing.is_set():
+            self._poll()
+
+    def _poll(self) -> None:
+        if self._producer is not None:
+            self._producer.poll(0)
+
+    def _look_back(self, reading: Consumer, log: TopicPartition) -> None:
+        with suppress(KafkaException):  # Brokers that do not answer delete nothing either.
+            if reading.get_watermark_offsets(log, timeout=ENDS_SECONDS)[0] > self._kept.oldest(time.time()):
+                self._tell(self._reader.shortened)
 
     def _sorted(self, messages: Sequence[Message]) -> list[Appended]:
         batch: list[Appended] = []
@@ -145,9 +173,13 @@ class KafkaLedger:
             if error is None:
                 kind, milliseconds = message.timestamp()
                 if kind != TIMESTAMP_LOG_APPEND_TIME:
-                    reason = f"{self._topic.name} holds a record without the broker's append time"
-                    raise Fatal(UNUSABLE, f"{reason}: {remedy(self._topic)}")
-                batch.append((message.value(), milliseconds / 1_000))
+                    # Nobody counts it: as a reserve it grants nothing, and whoever wrote it learns that by not reading.
+                    reason = f"{self._topic.name} holds a record without the broker's append time, which counts as none"
+                    self._tell(self._reader.delayed, f"{reason}; if more come: {remedy(self._topic)}")
+                    continue
+                appended = milliseconds / 1_000
+                self._kept.add(message.offset() or 0, appended)
+                batch.append((message.value(), appended))
             elif (lost := self._lost(error)) is not None:
                 raise lost
             elif (trouble := sort(error)).kind is not Kind.IGNORABLE:
@@ -185,14 +217,39 @@ class KafkaLedger:
             self._reader.failed(error)
 
 
+class _Kept:
+    """From which offset on records may count still: a mark for each part of the time that they count for."""
+
+    def __init__(self, counted: float) -> None:
+        self.part = min(counted / PARTS, MOST_PART_SECONDS)
+        self._counted = counted
+        self._marks: deque[tuple[float, int]] = deque()
+
+    def add(self, offset: int, appended: float) -> None:
+        """A record was read."""
+        if not self._marks or appended - self._marks[-1][0] >= self.part:
+            self._marks.append((appended, offset))
+
+    def oldest(self, now: float) -> float:
+        """All before this offset counts no more; infinite when nothing counts."""
+        while self._marks and max(now, self._marks[-1][0]) - self._marks[0][0] > self._counted:
+            self._marks.popleft()
+        return self._marks[0][1] if self._marks else math.inf
+
+
 def reader(config: KafkaConfig) -> dict[str, str | int | float | bool]:
-    """A consumer that belongs to no group and commits nothing; the group's name is only there because it must be."""
+    """A consumer that belongs to no group and commits nothing; the group's name is only there because it must be.
+
+    It is that of the service, for which there are rights: librdkafka looks for the coordinator of any name.
+    """
     return {
         **consumer(config),
         **client(config),
-        "group.id": f"{config.group_id}.quota",
+        "group.id": config.group_id,
         "group.protocol": "classic",
         "auto.offset.reset": "error",
+        # A stranger's open transaction must not hide what all others read.
+        "isolation.level": "read_uncommitted",
         "enable.partition.eof": True,
         "fetch.queue.backoff.ms": 5,
         "fetch.wait.max.ms": 500,

@@ -31,6 +31,8 @@ _PASSING = frozenset(
     }
 )
 """The last one after it was made: the brokers do not all know it yet."""
+_OTHER = "if it holds something else, name another topic by QUOTA_TOPIC"
+"""Before any command that would be the end of what it holds."""
 _DENIED = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED})
 
 
@@ -95,7 +97,7 @@ def prepare(config: KafkaConfig, topic: LedgerTopic, *, make: bool = True) -> st
             return ""
         if len(found.partitions) != 1:
             reason = f"{topic.name} has {len(found.partitions)} partitions, and a ledger has one order"
-            msg = f"{reason}: name another topic by QUOTA_TOPIC, or delete this one and let it be made again"
+            msg = f"{reason}: {_OTHER}; if it is the ledger, delete it and let it be made again"
             raise Unusable(msg, passing=False)
         return _check_configs(asking, topic)
     except TimeoutError as error:
@@ -119,7 +121,7 @@ def _check_configs(asking: AdminClient, topic: LedgerTopic) -> str:
         raise
     wrong = list(_wrong({name: entry.value for name, entry in found.items()}, topic))
     if wrong:
-        msg = f"{topic.name} is no ledger: {'; '.join(wrong)}; {remedy(topic)}"
+        msg = f"{topic.name} is no ledger: {'; '.join(wrong)}; {_OTHER}; if it is the ledger, {remedy(topic)}"
         raise Unusable(msg, passing=False)
     return ""
 

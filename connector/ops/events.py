@@ -86,6 +86,12 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "The ledger was read to its end: from now on leases are asked for.",
         ),
         LogEvent(
+            "quota_ledger_shortened",
+            _ERROR,
+            ("used", "remedy"),
+            "Records that count were deleted from the ledger. Who has read them goes on; who starts now misses them.",
+        ),
+        LogEvent(
             "quota_ledger_delayed",
             _WARNING,
             ("reason", "in_hand"),

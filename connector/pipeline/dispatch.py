@@ -25,6 +25,11 @@ from connector.target.render import Rendered, Request
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
+_NAMED = 3
+"""Attributes that a dead letter names when they fit in no request."""
+_NAME_LENGTH = 200
+"""Characters of each; a name may be what is too long, and all is a Kafka header."""
+
 _CUT = Answer(Verdict.TIMEOUT, "given up at the end of the process")
 
 
@@ -102,7 +107,7 @@ class Dispatch:
     async def _deliver(self, update: Update, passed: Pass) -> None:
         """One update's time in flight: its requests, mostly one, and then its end."""
         rendered = self._render(update.visitor, update.attributes)
-        rejected = dict.fromkeys(rendered.unfit, "fits in no request, even alone")
+        rejected = dict.fromkeys(rendered.unfit, _too_large(rendered))
         for index, request in enumerate(rendered.requests):
             if index:
                 again = await self._pass_again(update, request)
@@ -238,3 +243,13 @@ class Dispatch:
             self._say("target_unauthorized", level="error", reason=answer.reason, remedy=remedy)
         else:
             self._say("circuit_opened", reason=answer.reason, verdict=answer.verdict.value)
+
+
+def _too_large(rendered: Rendered) -> str:
+    """Which attributes, and for what limit, without any of their values."""
+    fields = [f"profile.{name}" for name in rendered.unfit[:_NAMED]]
+    short = [field if len(field) <= _NAME_LENGTH else f"{field[: _NAME_LENGTH - 1]}…" for field in fields]
+    parts = [f"{field}: fits in no request of {rendered.most:,} bytes" for field in short]
+    if (more := len(rendered.unfit) - len(parts)) > 0:
+        parts.append(f"and {more:,} more")
+    return "; ".join(parts)

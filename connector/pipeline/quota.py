@@ -77,6 +77,8 @@ class QuotaKeeper:
             self._append(record)
         if self.holder.per_second != before:
             self._changed()
+        if self.holder.blind:
+            self.delayed("what was appended is not read back")
         self._say_level()
 
     def _append(self, record: Record) -> None:
@@ -113,6 +115,14 @@ class QuotaKeeper:
     def delayed(self, reason: str) -> None:
         """Say it, once and then with backoff."""
         self._say("quota_ledger_delayed", about=reason, reason=reason, in_hand=self.holder.in_hand)
+
+    def shortened(self) -> None:
+        """Go on, since what was read is still known here, and say it until somebody has heard."""
+        remedy = (
+            "a replica that starts now takes the window for emptier than it is: book what is missing with `connector "
+            "quota spend`, and find out who deletes from the topic"
+        )
+        self._say("quota_ledger_shortened", level="error", used=self.used, remedy=remedy)
 
     def failed(self, error: Exception) -> None:
         """Without the ledger nobody knows what may be sent."""

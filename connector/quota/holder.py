@@ -17,11 +17,13 @@ from connector.quota.terms import Terms
 FIRST_UPDATES = 10
 """The size of the first lease. It doubles with each that was used up: what a crash wastes stays in proportion."""
 PROBES = 10
-"""What a replica asks for while the endpoint is down."""
+"""What a replica asks for while the endpoint is down, or while it cannot read what it asked for."""
 AGAIN = 0.25
 """Of a lease, after which one asks again who got less than asked for."""
 RETRY_SECONDS = 1.0
 """After a failed append."""
+MOST_BLIND = 4
+"""After so many leases that came too late, asking does not get rarer any more: one in 16 leases' time."""
 IDLE = 0.5
 """Of a lease, after which whoever sends nothing gives back what is in hand."""
 WORTH = 0.005
@@ -46,7 +48,7 @@ class Holder:
 
     __slots__ = (
         *("_again_at", "_asked", "_closing", "_is_sure", "_late", "_number", "_offset", "_pace", "_pace_at", "_rng"),
-        *("_size", "_busy_at", "allowance", "caught_up", "ledger", "name", "per_second", "terms", "who"),
+        *("_size", "_busy_at", "allowance", "blind", "caught_up", "ledger", "name", "per_second", "terms", "who"),
     )
 
     def __init__(
@@ -65,6 +67,8 @@ class Holder:
         """Set by whoever reads the ledger, when its end was reached once."""
         self.per_second = 0.0
         """This replica's pace."""
+        self.blind = 0
+        """Leases in a row that came too late. Whoever can append and not read would else take the whole window."""
         self._rng = rng
         self._number = 0
         self._asked: tuple[int, float, int] | None = None
@@ -94,6 +98,7 @@ class Holder:
             return
         self._offset = appended - awake
         self._is_sure = True
+        self.blind = 0
         if self._asked is None or self._asked[0] != record.lease:
             if granted:
                 self._late.append((record.lease, granted))
@@ -202,12 +207,15 @@ class Holder:
 
     def _ask(self, awake: float, need: Need) -> Record | None:
         terms = self.terms
-        if self._asked is not None and awake - self._asked[1] > terms.lease:
+        if self._asked is not None and awake - self._asked[1] > terms.lease * (1 << min(self.blind, MOST_BLIND)):
             self._asked = None  # Too late to be of use; it is given back when it is read.
-        if not need.waiting or self._asked is not None or not self.caught_up or awake < self._again_at:
+            self.blind += 1
+        # Ahead of need: where events come one by one, nothing waits when it is looked.
+        idle = awake - self._busy_at > terms.lease * IDLE
+        if idle or self._asked is not None or not self.caught_up or awake < self._again_at:
             return None
         most = max(1, math.ceil(self.per_second * terms.lease)) if self.per_second < math.inf else 1 << 53
-        if need.circuit_open:
+        if need.circuit_open or self.blind:
             most = min(most, PROBES)
         grants = self.allowance.grants
         lasting = sum(grant.left for grant in grants if grant.ends - awake > terms.lease / 4)

@@ -22,6 +22,10 @@ class Reader(Protocol):
         """The log cannot be reached now; it is tried again."""
         ...
 
+    def shortened(self) -> None:
+        """Records that were read and may count still are not in the log any more: who reads it now knows too little."""
+        ...
+
     def failed(self, error: Exception) -> None:
         """The log can never be read or written: nothing may be sent any more."""
         ...

@@ -53,6 +53,8 @@ class Spend(msgspec.Struct, frozen=True, tag="spend", tag_field="type"):
     updates: _Count
     counted: _Seconds
     note: _Name = ""
+    name: _Name = ""
+    """Unlike that of any other booking, so that whoever booked knows theirs when it comes back."""
     v: int = VERSION
 
 
@@ -63,7 +65,10 @@ _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 
 
 class _Head(msgspec.Struct):
+    """What a record of any version has; by less, a stray object of somebody else's would stop everyone."""
+
     v: int
+    type: str
 
 
 _head = msgspec.json.Decoder(_Head)

@@ -1,4 +1,4 @@
-"""The window as people see it: what is used, what comes free when, who holds leases, and when it will be used up."""
+"""The window as people see it: what is used and by whom, what comes free when, and when it will be used up."""
 
 from dataclasses import asdict, dataclass
 
@@ -20,6 +20,15 @@ class LeaseView:
 
 
 @dataclass(frozen=True, slots=True)
+class BookingView:
+    """Calls that someone else made, which cannot be taken back."""
+
+    updates: int
+    note: str
+    free_in_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """All of one moment. Updates, and seconds from now."""
 
@@ -36,11 +45,13 @@ class View:
     releases: tuple[int, ...]
     """Updates that come free in the coming parts of the window."""
     leases: tuple[LeaseView, ...]
+    bookings: tuple[BookingView, ...]
+    """The next to come free first."""
 
     def numbers(self) -> dict[str, object]:
-        """Everything but who holds leases."""
+        """Everything but who holds leases, and what was booked by hand."""
         told = asdict(self)
-        del told["leases"]
+        del told["leases"], told["bookings"]
         return told
 
 
@@ -48,7 +59,7 @@ def view(ledger: Ledger, limit: int, window: float, now: float) -> View:
     """Look at the ledger at a moment of the brokers' clock."""
     part = window / BUCKETS
     history, releases = [0] * BUCKETS, [0] * BUCKETS
-    used, leases = 0, []
+    used, leases, bookings = 0, [], []
     first: tuple[float, int] | None = None
     for (holder, _), lease in sorted(ledger.leases.items(), key=lambda item: item[1].expires):
         left = lease.expires - now
@@ -58,7 +69,9 @@ def view(ledger: Ledger, limit: int, window: float, now: float) -> View:
         history[max(0, BUCKETS - 1 - int(max(0.0, now - lease.since) / part))] += lease.updates
         releases[min(int(left / part), BUCKETS - 1)] += lease.updates
         first = first or (left, lease.updates)
-        if lease.ends > now:
+        if not holder:
+            bookings.append(BookingView(lease.updates, lease.name, round(left, 3)))
+        elif lease.ends > now:
             leases.append(LeaseView(holder, lease.name, lease.updates, round(lease.ends - now, 3)))
     free = max(0, limit - used)
     return View(
@@ -72,6 +85,7 @@ def view(ledger: Ledger, limit: int, window: float, now: float) -> View:
         history=tuple(history),
         releases=tuple(releases),
         leases=tuple(leases),
+        bookings=tuple(bookings),
     )
 
 

@@ -56,6 +56,8 @@ class Rendered(msgspec.Struct, frozen=True, gc=False):
 
     requests: tuple[Request, ...]
     unfit: tuple[str, ...]
+    most: int = 0
+    """Bytes of the largest request that may be, where something fits in none."""
 
 
 class _Fields(dict[str, str]):
@@ -81,13 +83,14 @@ def _escape(run: re.Match[str]) -> str:
 class Renderer:
     """Turns (visitor, attributes) into requests; the same input always gives the same bytes."""
 
-    __slots__ = ("_fields", "_line", "_method", "_path")
+    __slots__ = ("_fields", "_line", "_method", "_most", "_path")
 
     def __init__(self, path: str, method: Method = Method.AUTO) -> None:
         """`path` is the whole path of the request target, percent-encoded, without a query."""
         self._path = path
         self._line = path + "?"
         self._method = method
+        self._most = GET_BYTES if method is Method.GET else POST_BYTES
         self._fields = _Fields()
 
     def __call__(self, visitor: Visitor, attributes: Mapping[str, str]) -> Rendered:
@@ -115,12 +118,12 @@ class Renderer:
             return Rendered((Request("GET", self._line + form, None, names),), ())
         if len(form) <= POST_BYTES and self._method is not Method.GET:
             return Rendered((self._request(form, names),), ())
-        room = (GET_BYTES - len(self._line) if self._method is Method.GET else POST_BYTES) - len(head)
+        room = self._most - len(head) - (len(self._line) if self._method is Method.GET else 0)
         if max(map(len, texts)) > room:
             fit = [(name, text) for name, text in zip(names, texts, strict=True) if len(text) <= room]
             rest = self._pack(head, tuple(name for name, _ in fit), [text for _, text in fit])
             unfit = (name for name, text in zip(names, texts, strict=True) if len(text) > room)
-            return Rendered(rest.requests, tuple(unfit))
+            return Rendered(rest.requests, tuple(unfit), self._most)
         return Rendered(
             tuple(self._request(head + "".join(texts[part]), names[part]) for part in _parts([*map(len, texts)], room)),
             (),
@@ -133,11 +136,11 @@ class Renderer:
 
     def _only_unicode(self, visitor: Visitor, attributes: Mapping[str, str]) -> Rendered:
         if not _is_unicode(visitor.id):
-            return Rendered((), tuple(attributes))
+            return Rendered((), tuple(attributes), self._most)
         good = {name: value for name, value in attributes.items() if _is_unicode(name) and _is_unicode(value)}
         rest = self(visitor, good)
         unfit = {*rest.unfit, *attributes} - {*good} | {*rest.unfit}
-        return Rendered(rest.requests, tuple(name for name in attributes if name in unfit))
+        return Rendered(rest.requests, tuple(name for name in attributes if name in unfit), self._most)
 
 
 def _parts(sizes: Sequence[int], room: int) -> Iterator[slice]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from connector.cli import COMMANDS
 from connector.ops.events import EVENTS, FIELDS
 from connector.ops.metrics import DEFINITIONS
 from tests.support.promql import CHART_FILES, ROOT, mistakes
@@ -63,7 +64,7 @@ def test_an_alert_asks_only_for_what_is_exported(alert: dict[str, Any]) -> None:
 def test_an_alert_says_what_who_and_where_to_read_on(alert: dict[str, Any]) -> None:
     """The chart makes links of `runbook`; routing is by severity."""
     assert alert["labels"].keys() == {"severity"}
-    assert alert["labels"]["severity"] in {"warning", "critical"}
+    assert alert["labels"]["severity"] in {"info", "warning", "critical"}
     assert alert["annotations"].keys() == {"summary", "description", "runbook"}
     assert "{{" not in alert["annotations"]["summary"]
     assert "$labels" in alert["annotations"]["description"]
@@ -81,7 +82,7 @@ def test_the_runbook_has_no_section_without_an_alert_and_no_broken_link() -> Non
     """Sections of alerts that are gone mislead, and so do links to them."""
     assert list(SECTIONS) == [alert["alert"] for alert in ALERTS]
     anchors = set(re.findall(r"\(#([\w-]+)\)", RUNBOOK))
-    assert anchors <= {name.lower() for name in SECTIONS}
+    assert anchors <= {head.lower().replace(" ", "-") for head in re.findall(r"^## (.+)$", RUNBOOK, re.MULTILINE)}
     for link in re.findall(r"\]\(([^)#]+)\)", RUNBOOK):
         assert (ROOT / "docs" / link).exists()
 
@@ -95,6 +96,40 @@ def test_the_runbook_names_only_events_and_metrics_that_exist() -> None:
     assert {word for word in words if word.startswith("target_connector_")} <= metrics
     ours = {word for word in words if not word.startswith(("target_connector_", "app_", "__"))}
     assert ours <= EVENTS.keys() | FIELDS.keys() | {"consumer_offsets"}
+
+
+def test_the_runbook_s_queries_ask_only_for_what_is_exported() -> None:
+    """An empty answer looks like no lag."""
+    queries = re.findall(r"^```promql\n(.*?)^```", RUNBOOK, re.MULTILINE | re.DOTALL)
+    assert queries
+    for query in queries:
+        assert mistakes(query) == []
+
+
+def test_a_command_of_the_runbook_can_be_typed_as_it_stands() -> None:
+    """Without its namespace, pod, container or broker a command looks elsewhere, or asks what nobody knows."""
+    lines = [
+        line
+        for block in re.findall(r"^```sh\n(.*?)^```", RUNBOOK, re.MULTILINE | re.DOTALL)
+        for line in block.splitlines()
+    ]
+    for line in lines:
+        if line.startswith("kubectl"):
+            assert line.startswith("kubectl -n NAMESPACE ")
+        if re.search(r" (logs|exec) ", line):
+            assert re.search(r" POD -c (connector|check)\b", line)
+        if line.startswith("kafka-"):
+            assert "--bootstrap-server" in line
+            assert "--command-config" in line
+    asked = set(re.findall(r"(?:`|-- )connector ([a-z]+)", RUNBOOK))
+    assert {"check", "quota", "dlq"} <= asked <= {command.name for command in COMMANDS}
+
+
+def test_what_the_runbook_searches_the_log_by_keeps_plain_lines() -> None:
+    """A refused setting and a traceback are no JSON: a search for levels alone drops what ended the process."""
+    (pattern,) = re.findall(r"grep -vE '([^']+)'", RUNBOOK)
+    plain, warning, info = "KAFKA_TOPICS: needed", '{"level":"warning","event":"e"}', '{"level":"info","event":"e"}'
+    assert [line for line in (plain, warning, info) if not re.search(pattern, line)] == [plain, warning]
 
 
 @pytest.mark.parametrize(

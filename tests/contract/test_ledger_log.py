@@ -7,10 +7,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Protocol
 
 import pytest
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from connector.errors import Fatal
 from connector.kafka.config import KafkaConfig
@@ -33,6 +36,7 @@ class Recorder:
         """How many records had come when the end was reached."""
         self.reasons: list[str] = []
         self.errors: list[Exception] = []
+        self.shortenings = 0
 
     def read(self, batch: Sequence[Appended]) -> None:
         self.batches.append(batch)
@@ -42,6 +46,9 @@ class Recorder:
 
     def delayed(self, reason: str) -> None:
         self.reasons.append(reason)
+
+    def shortened(self) -> None:
+        self.shortenings += 1
 
     def failed(self, error: Exception) -> None:
         self.errors.append(error)
@@ -346,5 +353,117 @@ def test_it_goes_on_after_the_broker_was_away(broker: KafkaBroker) -> None:
             assert recorder.values[-1] == b"after"
             assert len(recorder.values) == len(set(recorder.values))
             assert recorder.errors == []
+
+    asyncio.run(main())
+
+
+def _records(bootstrap: str, topic: str, values: Sequence[bytes], **options: str) -> Producer:
+    """Somebody else writes into it."""
+    producer = Producer({"bootstrap.servers": bootstrap, **options})
+    if "transactional.id" in options:
+        producer.init_transactions(30)
+        producer.begin_transaction()
+    for value in values:
+        producer.produce(topic, value, partition=0)
+    assert producer.flush(30) == 0
+    return producer
+
+
+def _configure(kafka: KafkaBroker, topic: str, name: str, value: str) -> None:
+    change = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[change])
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    admin.incremental_alter_configs([resource])[resource].result(30)
+
+
+def test_a_record_without_append_time_counts_for_nobody_and_stops_nobody(kafka: KafkaBroker) -> None:
+    """One moment of a wrong setting must not end every start until the record is deleted, two windows later."""
+
+    async def main() -> None:
+        world = _real(kafka)
+        log = world.log()
+        async with reading(log) as recorder:
+            await until(lambda: recorder.ends, "it read to the end")
+            await asyncio.to_thread(_configure, kafka, world.topic.name, "message.timestamp.type", "CreateTime")
+            await asyncio.to_thread(_records, kafka.bootstrap, world.topic.name, [b"misdated"])
+            await until(lambda: recorder.reasons, "it is told")
+            assert "kafka-configs.sh" in recorder.reasons[0]
+            await asyncio.to_thread(_configure, kafka, world.topic.name, "message.timestamp.type", "LogAppendTime")
+            await asyncio.to_thread(_records, kafka.bootstrap, world.topic.name, [b"dated"])
+            await until(lambda: recorder.records, "it goes on")
+            async with reading(world.log()) as late:
+                await until(lambda: late.ends and late.records, "a start reads it too")
+        assert recorder.values == late.values == [b"dated"]
+        assert recorder.errors == late.errors == []
+
+    asyncio.run(main())
+
+
+def test_an_open_transaction_of_somebody_else_hides_nothing(kafka: KafkaBroker) -> None:
+    """Readers by committed records alone would stand still behind it, and go on asking."""
+
+    async def main() -> None:
+        world = _real(kafka)
+        async with reading(world.log()) as recorder:
+            await until(lambda: recorder.ends, "it read to the end")
+            foreign = await asyncio.to_thread(
+                partial(_records, kafka.bootstrap, world.topic.name, [b"open"], **{"transactional.id": "somebody"})
+            )
+            await asyncio.to_thread(_records, kafka.bootstrap, world.topic.name, [b"behind it"])
+            await until(lambda: len(recorder.records) == 2, "both came")
+            await asyncio.to_thread(foreign.abort_transaction, 30)
+
+    asyncio.run(main())
+
+
+def test_records_that_are_deleted_while_they_count_are_noticed(kafka: KafkaBroker) -> None:
+    """Whoever starts after it believes the window to be empty; those who know must say so."""
+
+    async def main() -> None:
+        world = RealWorld(kafka.bootstrap, kafka.unique_topic("purged"), window=8.0)
+        log = world.log()
+        async with reading(log) as recorder:
+            await until(lambda: recorder.ends, "it read to the end")
+            log.append(b"counts", _unexpected)
+            await until(lambda: recorder.records, "it came")
+            await asyncio.sleep(8.0)  # It was looked at meanwhile.
+            assert recorder.shortenings == 0
+            admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+            all_of_it = TopicPartition(world.topic.name, 0, 1)
+            await asyncio.to_thread(admin.delete_records([all_of_it])[all_of_it].result, 30)
+            log.append(b"counts too", _unexpected)
+            await until(lambda: recorder.shortenings, "it is noticed")
+        assert recorder.errors == []
+
+    asyncio.run(main())
+
+
+def test_it_hands_over_a_batch_at_a_time(kafka: KafkaBroker) -> None:
+    """A ledger full of strangers' records would keep the loop for seconds: no probe answered, no lease renewed."""
+
+    class Slow(Recorder):
+        seen_at_once = 0
+
+        def read(self, batch: Sequence[Appended]) -> None:
+            super().read(batch)
+            if len(self.batches) == 1:
+                asyncio.get_running_loop().call_soon(asyncio.get_running_loop().call_soon, self.note)
+                time.sleep(1.0)  # The thread could queue all the others meanwhile.
+
+        def note(self) -> None:
+            self.seen_at_once = len(self.batches)
+
+    async def main() -> None:
+        world = _real(kafka)
+        await asyncio.to_thread(prepare, world.config, world.topic)
+        await asyncio.to_thread(_records, kafka.bootstrap, world.topic.name, [b"x" * 100] * 30_000)
+        log, recorder = world.log(), Slow()
+        log.start(recorder)
+        try:
+            await until(lambda: recorder.ends, "it read to the end")
+        finally:
+            await log.close(CLOSE_SECONDS)
+        assert len(recorder.records) == 30_000
+        assert recorder.seen_at_once == 1
 
     asyncio.run(main())

@@ -1,8 +1,10 @@
 """The sender against a real server on the loopback: what the wire shows, and that no behaviour of a server escapes."""
 
 import asyncio
+import contextlib
 import gzip
 import selectors
+import socket
 import ssl
 import tracemalloc
 from collections.abc import Awaitable, Callable
@@ -397,6 +399,36 @@ def test_a_refused_connection_says_that_nothing_was_sent(runner: Runner) -> None
             given = await sender.send(UPDATE)
         assert (given.verdict, given.reached) == (Verdict.UNAVAILABLE, False)
         assert "TARGET_BASE_URL" in given.reason
+
+    runner(main())
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux can be told")
+def test_what_was_given_up_does_not_arrive_later(runner: Runner) -> None:
+    """Invariant: a request is over when its attempt is; here the server takes nothing for long.
+
+    The kernel goes on for minutes, and would deliver it late: uncounted by the quota, and over a newer value.
+    """
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.socket() as listening:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
+            listening.bind(("127.0.0.1", 0))
+            listening.listen()
+            listening.setblocking(False)
+            origin = f"http://127.0.0.1:{listening.getsockname()[1]}"
+            async with HttpSender(replace(CONFIG, origin=origin, timeout_seconds=1.0)) as sender:
+                sending = asyncio.create_task(sender.send(post(b"profile.a=" + b"b" * 60_000)))
+                taken, _ = await loop.sock_accept(listening)
+                with taken:
+                    assert (await sending).verdict in (Verdict.TIMEOUT, Verdict.UNAVAILABLE)
+                    await asyncio.sleep(2.0)
+                    received = 0
+                    with contextlib.suppress(ConnectionResetError):
+                        while some := await loop.sock_recv(taken, 65_536):
+                            received += len(some)
+        assert received < 60_000
 
     runner(main())
 

@@ -84,5 +84,18 @@ def test_calls_of_others_are_booked_and_the_window_is_shown(kafka: KafkaBroker, 
     assert json.loads(booked.stdout)["used"] == 250
     shown = quota()
     assert shown.exit_code == 0, shown.stderr
-    assert f"{topic}.quota: 250 of 1,000 used in 1 day, 0:00:00 (25.0 %), 750 free" in shown.stdout
+    assert f"{topic}.quota: 250 of 1,000 used in 24 h (25 %), 750 free" in shown.stdout
+    assert "nightly import" in shown.stdout
     assert "nobody holds a lease" in shown.stdout
+    slip = quota("spend", "751")
+    assert slip.exit_code == 2
+    assert "nothing was booked: 751 updates are more than the 750 that are free (250 of 1,000 are used)" in slip.stderr
+    assert json.loads(quota("--format", "json").stdout)["used"] == 250
+    meant = quota("spend", "751", "--yes", "--note", "really made")
+    assert meant.exit_code == 0, meant.stderr
+    assert "booked: 751 updates, which count for 24 h" in meant.stdout
+    assert "it is used up" in meant.stdout
+    told = json.loads(quota("--format", "json").stdout)
+    assert [(booking["updates"], booking["note"]) for booking in told["bookings"]] == [
+        *((250, "nightly import"), (751, "really made"))
+    ]

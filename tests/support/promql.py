@@ -18,11 +18,13 @@ CHART_FILES = ROOT / "helm" / "target-profile-connector" / "files"
 
 TARGET_LABELS = {"namespace", "job", "pod", "instance"}
 """What Prometheus itself puts on a series."""
+KUBERNETES = ("kube_pod_container_status_restarts_total", "kube_pod_init_container_status_restarts_total")
+"""Of kube-state-metrics, which may be there; a query must be right without them."""
 WORDS = {
     *("and", "or", "unless", "by", "on", "ignoring", "offset", "time", "round", "clamp_min"),
     *("sum", "min", "max", "avg", "count", "group", "histogram_quantile"),
-    *("rate", "increase", "changes", "deriv"),
-    *("min_over_time", "max_over_time", "avg_over_time"),
+    *("rate", "increase", "changes", "deriv", "label_replace"),
+    *("min_over_time", "max_over_time", "avg_over_time", "last_over_time"),
 }
 """Of the language, as far as we use it."""
 
@@ -31,6 +33,8 @@ _RANGE = re.compile(r"\[[^\]]*\]")
 _GROUPING = re.compile(r"\b(?:by|on|ignoring|group_left)\s*\(([^)]*)\)")
 _SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)\s*\{([^}]*)\}")
 _MATCHER = re.compile(r"(\w+)\s*(=~|!~|!=|=)\s*\"([^\"]*)\"")
+_MADE = re.compile(r'"(\w+)",\s*"[^"]*\$1[^"]*"')
+"""The label that a label_replace makes."""
 _NAME = re.compile(r"(?<![\w.$])[a-zA-Z_:][\w:]*")
 
 
@@ -41,7 +45,7 @@ def exported() -> Mapping[str, Mapping[str, set[str]]]:
         circuit_open=False, paused=False, version="1",
     )  # fmt: skip
     body, _ = Metrics(lambda: snapshot).render("")
-    names: dict[str, dict[str, set[str]]] = {"up": {}}
+    names: dict[str, dict[str, set[str]]] = {"up": {}, **{name: {"container": set()} for name in KUBERNETES}}
     for family in text_string_to_metric_families(body.decode()):
         for sample in family.samples:
             labels = names.setdefault(sample.name, {})
@@ -62,7 +66,7 @@ def mistakes(query: str) -> list[str]:
     """Say each name, label and label value of the query that nothing exports."""
     known = exported()
     wrong = []
-    labels = set(TARGET_LABELS)
+    labels = TARGET_LABELS | set(_MADE.findall(query))
     for name, matchers in _SELECTOR.findall(query):
         allowed = known.get(name, {})
         for label, how, value in _MATCHER.findall(matchers):

@@ -1,16 +1,21 @@
 """`connector quota` on a ledger in memory: what it reads, what it books, and what it says when it cannot."""
 
 import asyncio
+import re
+import sys
+import time
 
 import pytest
 
 from connector.cli import main
 from connector.cli.ledger import read_ledger
-from connector.cli.quota import print_view, sparkline
+from connector.cli.quota import TooMuch, look
+from connector.cli.quota_view import print_view, sparkline
 from connector.errors import Fatal
 from connector.quota.ledger import Ledger
 from connector.quota.ports import Reader
 from connector.quota.records import Reserve, Spend, encode
+from connector.quota.terms import Terms
 from connector.quota.view import view
 from tests.support.ledger import EPOCH, FakeLedgerLog, FakeLedgerTopic
 from tests.support.virtual_time import run
@@ -86,23 +91,68 @@ def test_a_ledger_of_a_later_version_is_not_guessed_at() -> None:
     run(scenario())
 
 
+TERMS = Terms(limit=1_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
+
+
+def test_more_than_is_free_is_not_booked_by_a_slip_of_the_hand() -> None:
+    """Nobody on the account would send for a whole window, and nothing takes a booking back."""
+
+    async def scenario() -> None:
+        topic = FakeLedgerTopic()
+        opened: list[FakeLedgerLog] = []
+
+        def open_log() -> FakeLedgerLog:
+            opened.append(FakeLedgerLog(topic))
+            return opened[-1]
+
+        # The fold's clock is the brokers', and theirs began in 2023: what is booked must last until this machine's now.
+        lasting = time.time() - EPOCH + TERMS.settled
+        await look(open_log, TERMS, Spend(900, lasting), anyway=False)
+        with pytest.raises(TooMuch, match=r"101 updates are more than the 100 that are free \(900 of 1,000 are used\)"):
+            await look(open_log, TERMS, Spend(101, lasting), anyway=False)
+        assert [record for record in topic.records if isinstance(record, Spend)] == [Spend(900, lasting)]
+        await look(open_log, TERMS, Spend(100, lasting), anyway=False)
+        with pytest.raises(TooMuch, match="add --yes"):
+            await look(open_log, TERMS, Spend(1, lasting), anyway=False)
+        assert (await look(open_log, TERMS, Spend(5_000, lasting), anyway=True)).used == 6_000
+        assert (await look(open_log, TERMS, None, anyway=True)).used == 6_000
+        assert all(log.closed for log in opened)
+
+    run(scenario())
+
+
 def test_people_read_the_window_in_a_few_lines(capsys: pytest.CaptureFixture[str]) -> None:
     """What is used, what comes when, who has it: without knowing what a lease is."""
     ledger = Ledger()
-    ledger.apply(Spend(updates=400, counted=3_600.0, note="nightly"), EPOCH)
-    ledger.apply(Reserve("a1b2", 1, 50, 1_000, 3_660.0, 60.0, name="pod-1"), EPOCH + 10)
-    print_view(view(ledger, 1_000, 3_600.0, EPOCH + 20), "group.quota")
+    ledger.apply(Spend(updates=400, counted=86_459.0, note="nightly"), EPOCH)
+    ledger.apply(Spend(updates=1, counted=86_479.0, note="[bold] :smile: \x1b[2J"), EPOCH)
+    ledger.apply(Reserve("a1b2", 1, 50, 1_000, 86_500.0, 60.0, name="pod-1"), EPOCH + 10)
+    print_view(view(ledger, 1_000, 86_400.0, EPOCH + 20), "group.quota", sys.stdout)
     said = capsys.readouterr().out
-    assert "group.quota: 450 of 1,000 used in 1:00:00 (45.0 %), 550 free" in said
-    assert "next to come free: 400 updates in 3580 s" in said
+    assert "group.quota: 451 of 1,000 used in 24 h (45 %), 549 free" in said
+    assert re.search(r"next to come free: 400 updates in 24 h \(\w{3} \d\d \w{3} \d\d:\d\d:\d\d \S+\)\n", said)
     assert "with the use of late it is used up in" in said
-    assert "pod-1" in said
-    assert "50.0 s" in said
+    assert re.search(r"400 updates +in 24 h \(.*\) +nightly *\n", said)
+    assert re.search(r"1 update +in 24 h \(.*\) +\[bold\] :smile: \?\[2J *\n", said)
+    assert re.search(r"a1b2 +pod-1 +50 updates +in 50 s *\n", said)
     assert "█" in said
-    print_view(view(Ledger(), 1_000, 3_600.0, EPOCH), "group.quota")
+    print_view(view(Ledger(), 1_000, 3_600.0, EPOCH), "group.quota", sys.stdout)
     said = capsys.readouterr().out
-    assert "0 of 1,000 used" in said
+    assert "0 of 1,000 used in 1 h (0 %)" in said
     assert "nobody holds a lease" in said
+    assert "booked" not in said
+
+
+def test_what_is_used_up_is_not_foretold(capsys: pytest.CaptureFixture[str]) -> None:
+    """In 0:00:00 it will be used up: that is for people to work out what is meant."""
+    ledger = Ledger()
+    ledger.apply(Spend(updates=2_000, counted=3_600.0), EPOCH)
+    for late in (1, 1_800):
+        print_view(view(ledger, 1_000, 3_600.0, EPOCH + late), "group.quota", sys.stdout)
+        said = capsys.readouterr().out
+        assert "2,000 of 1,000 used in 1 h (200 %), 0 free" in said
+        assert "\nit is used up: " in said
+        assert "of late" not in said
 
 
 def test_a_bar_is_blank_only_where_nothing_is() -> None:
@@ -116,7 +166,16 @@ def test_a_bar_is_blank_only_where_nothing_is() -> None:
     [
         (["quota"], {"QUOTA_UPDATES": "0"}, 2, "there is no quota and no ledger"),
         (["quota"], {"QUOTA_UPDATES": "many"}, 2, "QUOTA_UPDATES"),
-        (["quota", "spend", "0"], {}, 2, "'0' is no number of calls: 1 to 1000000000"),
+        (["quota", "spend", "0"], {}, 2, "'0' is no number of calls from 1 to 1000000000"),
+        (["quota", "spend", "9" * 5_000], {}, 2, "is no number of calls from 1 to 1000000000"),
+        (
+            ["quota", "spend", "5", "--note", "x" * 257],
+            {},
+            2,
+            "--note: must be at most 256 printable characters",
+        ),
+        (["quota", "spend", "5", "--note", "by\nme"], {}, 2, "--note: must be at most 256 printable characters"),
+        (["quota", "spend", "5", "--note", "\udcff"], {}, 2, "--note: must be at most 256 printable"),
         (["quota", "spend", "-5"], {}, 2, "spend"),
         (["quota", "spend", "1e3"], {}, 2, "'1e3' is no number of calls"),
     ],

@@ -11,12 +11,11 @@ START = Moment(
     seconds=0.1,
     events=0,
     total=3_000,
-    settled=0,
+    done=0,
     events_rate=0,
     updates=0,
     updates_rate=0,
     saved=0,
-    lag=0,
     p99=None,
     note="the connector starts",
 )
@@ -24,12 +23,11 @@ MIDDLE = replace(
     START,
     seconds=5,
     events=2_000,
-    settled=1_500,
+    done=1_500,
     events_rate=400.4,
     updates=300,
     updates_rate=120.6,
     saved=0.8,
-    lag=500,
     p99=2.5,
     note="",
 )
@@ -55,7 +53,7 @@ def test_plain_lines_have_the_numbers() -> None:
     shown(PlainView(out), MIDDLE)
     assert out.getvalue() == (
         "  5.0 s  1,500 of 3,000 events done, 400 events/s in, 121 updates/s out, "
-        "80% of calls saved, lag 500, 99 % within 2.5 s\n"
+        "80% of calls saved, 500 waiting, 99% within 2.5 s\n"
     )
 
 

@@ -131,9 +131,30 @@ def test_an_attribute_that_fits_nowhere_is_a_dead_letter_and_the_rest_goes() -> 
             await bench.settle(10)
         assert bench.sender.profiles == {"v": {"a": "small", "c": "small"}}
         (letter,) = bench.letters.letters
+        assert letter.reason == "profile.b: fits in no request of 61,440 bytes"
         assert bench.decode(letter.value or b"").attributes == {"b": "x" * 70_000}
         assert (bench.done(Done.DEAD_LETTERED), bench.done(Done.ACCEPTED)) == (1, 0)
         assert log.committed == {P0: 1}
+
+    run(main())
+
+
+def test_the_reason_names_some_attributes_however_many_and_however_long_they_are() -> None:
+    """It becomes a header, and a name may itself be what fits nowhere; what stands in the values is in no reason."""
+
+    async def main() -> None:
+        log = FakeLog()
+        log.append(event("v", **{"n" * 70_000: 1, "a": "x" * 70_000, "b": "y" * 70_000, "c": "z" * 70_000, "d": 1}))
+        async with Bench(log) as bench:
+            await bench.settle(10)
+        (letter,) = bench.letters.letters
+        long, *others = letter.reason.split("; ")
+        assert long == f"profile.{'n' * 191}…: fits in no request of 61,440 bytes"
+        assert others == [
+            "profile.a: fits in no request of 61,440 bytes",
+            "profile.b: fits in no request of 61,440 bytes",
+            "and 1 more",
+        ]
 
     run(main())
 

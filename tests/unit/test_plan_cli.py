@@ -25,23 +25,28 @@ def test_it_asks_only_for_what_it_needs(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "said"),
     [
-        ["--hours", "0"],
-        ["--hours", "nan"],
-        ["--linger", "-1"],
-        ["--linger", "3601"],
-        ["--linger"],
-        ["--quota", "-1"],
-        ["--quota", "1.5"],
-        ["--window", "0"],
-        ["--format", "xml"],
+        (["--hours", "x"], "'x' is no number of hours from 1/60 (a minute) to 8784 (a year)"),
+        (["--hours", "0"], "'0' is no number of hours"),
+        (["--hours", "nan"], "'nan' is no number of hours"),
+        (["--linger", "10s"], "'10s' is no number of seconds from 0 to 3600"),
+        (["--linger", "-1"], "'-1' is no number of seconds"),
+        (["--linger", "3601"], "'3601' is no number of seconds"),
+        (["--linger"], "expected at least one argument"),
+        (["--quota", "-1"], "'-1' is no number of updates from 0 (no quota) to 1000000000"),
+        (["--quota", "1.5"], "'1.5' is no number of updates"),
+        (["--quota", "9" * 5_000], "9…' is no number of updates"),
+        (["--window", "0"], "'0' is no number of seconds from 1 to 31622400 (a year)"),
+        (["--format", "xml"], "invalid choice: 'xml'"),
     ],
 )
-def test_bad_options_are_bad_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """A linger that the service would refuse is none to plan with."""
+def test_bad_options_are_bad_usage(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A linger that the service would refuse is none to plan with; what is asked for has a unit and bounds."""
     assert main(["plan", *words]) == 2
-    assert words[0] in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"argument {words[0]}: " in told
+    assert said in told
 
 
 class Terminal(StringIO):

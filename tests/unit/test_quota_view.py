@@ -29,7 +29,7 @@ def test_the_numbers_add_up_and_say_what_comes_next() -> None:
     ledger = Ledger()
     ledger.apply(_reserve("a", 300), NOW - 400)
     ledger.apply(_reserve("b", 100), NOW - 2)
-    ledger.apply(Spend(50, WINDOW), NOW - 1)
+    ledger.apply(Spend(50, WINDOW, "nightly"), NOW - 1)
     seen = view(ledger, LIMIT, WINDOW, NOW)
     assert (seen.used, seen.free) == (450, 550)
     assert (seen.next_free_seconds, seen.next_free_updates) == (100.0, 300)
@@ -39,7 +39,28 @@ def test_the_numbers_add_up_and_say_what_comes_next() -> None:
     assert seen.releases[10] == 300
     (lease,) = seen.leases
     assert (lease.holder, lease.name, lease.updates, lease.ends_in_seconds) == ("b", "host of b", 100, 3.0)
-    assert "leases" not in seen.numbers()
+    (booking,) = seen.bookings
+    assert (booking.updates, booking.note, booking.free_in_seconds) == (50, "nightly", WINDOW - 1)
+
+
+def test_the_status_page_gets_numbers_alone() -> None:
+    """Names of holders and what people wrote into notes are for whoever may read the ledger."""
+    ledger = Ledger()
+    ledger.apply(Spend(50, WINDOW, "nightly"), NOW - 1)
+    assert set(view(ledger, LIMIT, WINDOW, NOW).numbers()) == {
+        *("limit", "window_seconds", "used", "free", "next_free_seconds", "next_free_updates", "used_up_seconds"),
+        *("history", "releases"),
+    }
+
+
+def test_bookings_are_seen_until_they_come_free() -> None:
+    """A lease's time to be spent is over in a minute, a booking's never began: the one must not hide the other."""
+    ledger = Ledger()
+    ledger.apply(Spend(50, WINDOW, "second"), NOW)
+    ledger.apply(Spend(20, WINDOW / 2, "first"), NOW)
+    assert [booking.note for booking in view(ledger, LIMIT, WINDOW, NOW + 1).bookings] == ["first", "second"]
+    assert [booking.note for booking in view(ledger, LIMIT, WINDOW, NOW + WINDOW - 1).bookings] == ["second"]
+    assert view(ledger, LIMIT, WINDOW, NOW + WINDOW).bookings == ()
 
 
 def test_what_is_over_is_not_seen_though_no_record_said_so() -> None:

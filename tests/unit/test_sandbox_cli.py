@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from connector.cli import main
+from connector.settings import load
 
 COMMAND = [sys.executable, "-m", "connector", "sandbox"]
 
@@ -59,6 +60,8 @@ def test_a_taken_port_is_said_plainly(capfd: pytest.CaptureFixture[str]) -> None
         (["--port", "x"], "'x' is no port"),
         (["--log-limit", "-1"], "'-1' is no whole number"),
         (["--log-limit", "x"], "'x' is no whole number"),
+        (["--port", "9" * 5_000], "9…' is no port (0 to 65535)"),
+        (["--seed", "x"], "'x' is no whole number"),
         (["--expire-after", "0"], "'0' is no number of seconds above 0"),
         (["--expire-after", "x"], "'x' is no number of seconds above 0"),
         (["--path", "other"], "invalid choice"),
@@ -76,3 +79,11 @@ def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "connector sandbox --port 8099 --fault status=503,p=0.1,retry_after=1" in out
     assert "unauthorized_after=30" in out
+
+
+def test_the_example_of_a_connector_beside_it_can_be_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the variables of Target alone `connector run` ends at once, for want of Kafka's."""
+    assert main(["sandbox", "--help"]) == 0
+    (line,) = re.findall(r"^  (.+) connector run$", capsys.readouterr().out.replace("\\\n", ""), re.MULTILINE)
+    settings = load(dict(word.split("=", 1) for word in line.split()))
+    assert (settings.target_base_url, settings.target_client_code) == ("http://127.0.0.1:8099", "demo")

@@ -3,7 +3,7 @@
 import pytest
 
 from connector.events.change import Visitor
-from connector.target.render import GET_BYTES, POST_BYTES, Method, Renderer, Request
+from connector.target.render import GET_BYTES, POST_BYTES, Method, Rendered, Renderer, Request
 
 PATH = "/m2/client/profile/update"
 VISITOR = Visitor("mbox3rdPartyId", "1")
@@ -47,7 +47,7 @@ def test_a_get_fills_its_size_to_the_last_byte(method: Method) -> None:
     assert (request.method, len(request.target)) == ("GET", GET_BYTES)
     rendered = Renderer(PATH, method)(VISITOR, {"a": "x" * (room + 1)})
     if method is Method.GET:
-        assert (rendered.requests, rendered.unfit) == ((), ("a",))
+        assert rendered == Rendered((), ("a",), GET_BYTES)
     else:
         assert [request.method for request in rendered.requests] == ["POST"]
         assert rendered.requests[0].target == PATH
@@ -60,7 +60,8 @@ def test_a_post_fills_its_size_to_the_last_byte(method: Method) -> None:
     (request,) = Renderer(PATH, method)(VISITOR, {"a": "x" * room}).requests
     assert request.body is not None
     assert len(request.body) == POST_BYTES
-    assert Renderer(PATH, method)(VISITOR, {"a": "x" * (room + 1)}).unfit == ("a",)
+    rendered = Renderer(PATH, method)(VISITOR, {"a": "x" * (room + 1)})
+    assert (rendered.unfit, rendered.most) == (("a",), POST_BYTES)
 
 
 def test_what_is_counted_is_what_is_sent() -> None:
@@ -96,7 +97,7 @@ def test_an_attribute_that_fits_nowhere_does_not_hold_the_others_back() -> None:
     """The rest is rendered as if it were not there, here as one GET."""
     rendered = Renderer(PATH)(VISITOR, {"a": "1", "huge": "x" * POST_BYTES, "b": "2"})
     assert [(request.method, request.names) for request in rendered.requests] == [("GET", ("a", "b"))]
-    assert rendered.unfit == ("huge",)
+    assert (rendered.unfit, rendered.most) == (("huge",), POST_BYTES)
 
 
 def test_a_visitor_that_fits_nowhere_makes_all_unfit() -> None:

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,7 +10,7 @@ from connector.cli.check.findings import Wrong
 from connector.cli.ledger import read_ledger
 from connector.errors import Fatal
 from connector.quota.ports import LedgerLog
-from connector.quota.records import Reserve, encode
+from connector.quota.records import Reserve, Return, encode
 from connector.quota.terms import Terms
 
 LEASE_SECONDS: Final = 6.0
@@ -40,6 +41,12 @@ class Leases:
             raise Wrong(msg, "mend that first; with QUOTA_UPDATES=0 the probe is sent without being counted") from fatal
         lease = ledger.leases.get((holder, 1))
         if lease is None or lease.updates < calls:
+            if lease is not None:
+                await self._give_back(Return(holder, 1, lease.updates))
             msg = f"not sent: {ledger.used:,} of the {terms.limit:,} calls of the window are used or leased"
             raise Wrong(msg, "`connector quota` tells when the next come free")
         return asked + HELD_SECONDS
+
+    async def _give_back(self, unused: Return) -> None:
+        with suppress(Fatal):  # Then it counts for a window, as if it had been used.
+            await read_ledger(self.ledger(), encode(unused), LEASE_SECONDS)

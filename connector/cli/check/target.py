@@ -3,7 +3,7 @@
 import math
 import ssl
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from yarl import URL
@@ -30,6 +30,12 @@ PROBE_SECONDS = 6.0
 PATHS = ("/m2/client/profile/update", "/m2/{client_code}/profile/update")
 """The forms of the path that are known: Adobe's page has the first, some integrations have the second."""
 
+_HINTS: Mapping[Verdict, str] = {
+    Verdict.UNAUTHORIZED: "look at TARGET_AUTH_TOKEN or its file",
+    Verdict.THROTTLED: "the account's limits are reached; ask again later",
+    Verdict.UNAVAILABLE: "ask again in a minute; if it stays so, look at the network and at Adobe's status page",
+    Verdict.TIMEOUT: "ask again in a minute; if it stays so, look at the network and at TARGET_TIMEOUT_SECONDS",
+}
 _TRUST = "SSL_CERT_FILE must name the authority that vouches for it, such as that of an inspecting proxy"
 
 
@@ -87,13 +93,11 @@ class TargetChecks:
         )
         async with sender:
             (first,) = await self._ask(sender, [configured])
-            if first.verdict in (Verdict.ACCEPTED, Verdict.UNCONFIRMED) or not first.reached:
+            if first.verdict is not Verdict.REJECTED:
                 return [_probed(configured, first)]
             answers = dict(zip(others, await self._ask(sender, others), strict=True))
         better = next((path for path, said in answers.items() if said.verdict is Verdict.ACCEPTED), None)
-        hint = (
-            f"set TARGET_UPDATE_PATH={better}, which answers" if better else "look at TARGET_CLIENT_CODE and the token"
-        )
+        hint = f"set TARGET_UPDATE_PATH={better}, which answers" if better else "look at TARGET_CLIENT_CODE"
         return [_probed(configured, first, hint), *(_probed(path, said) for path, said in answers.items())]
 
     async def _ask(self, sender: HttpSender, paths: Sequence[str]) -> Sequence[Answer]:
@@ -128,7 +132,7 @@ def _probed(path: str, answer: Answer, hint: str = "") -> Finding:
         return Finding(State.OK, what, f"accepted; {cost}")
     if answer.verdict is Verdict.UNCONFIRMED:
         return Finding(State.WARNING, what, f"{answer.reason}; {cost}", "read TARGET_UNCONFIRMED_SUCCESS")
-    return Finding(State.FAILED, what, f"{answer.verdict}: {answer.reason}", hint)
+    return Finding(State.FAILED, what, f"{answer.verdict}: {answer.reason}", hint or _HINTS.get(answer.verdict, ""))
 
 
 def _tls_steps(what: str, origin: URL, opening: Callable[[ssl.SSLContext], Awaitable[Opened]]) -> list[Step]:

@@ -1,0 +1,80 @@
+"""How `connector quota` shows the window to people: sentences, two rows of bars, and who has what of it."""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final, TextIO
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from connector.cli.settings import WIDTH_OFF_A_TERMINAL
+from connector.cli.terminal import printable
+from connector.plan.advice import percent, span
+from connector.quota.view import View
+
+_BARS: Final = " ▁▂▃▄▅▆▇█"
+
+
+def print_view(seen: View, topic: str, file: TextIO) -> None:
+    """As wide as the terminal, or 100 columns of plain text off one."""
+    terminal = file.isatty()
+    # Notes and names are others' words: no markup, and no emoji.
+    console = Console(
+        file=file,
+        width=None if terminal else WIDTH_OFF_A_TERMINAL,
+        force_terminal=terminal,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    console.print(
+        f"{topic}: {seen.used:,} of {seen.limit:,} used in {span(seen.window_seconds)} "
+        f"({percent(seen.used / seen.limit)}), {seen.free:,} free"
+    )
+    if seen.next_free_seconds is not None:
+        console.print(f"next to come free: {calls(seen.next_free_updates)} {_when(seen.next_free_seconds)}")
+    if not seen.free:
+        console.print("it is used up: nobody who shares it sends until enough comes free")
+    elif seen.used_up_seconds is not None:
+        console.print(f"with the use of late it is used up {_when(seen.used_up_seconds)}")
+    console.print(f"used, oldest to newest   |{sparkline(seen.history)}|")
+    console.print(f"comes free, soon to late |{sparkline(seen.releases)}|")
+    if seen.bookings:
+        table = _table("booked by hand", "comes free", "note")
+        for booking in seen.bookings:
+            table.add_row(calls(booking.updates), _when(booking.free_in_seconds), printable(booking.note))
+        console.print(table)
+    if not seen.leases:
+        console.print("nobody holds a lease")
+        return
+    table = _table("holder", "replica", "leased", "ends")
+    for lease in seen.leases:
+        ends = f"in {span(lease.ends_in_seconds)}"
+        table.add_row(printable(lease.holder), printable(lease.name), calls(lease.updates), ends)
+    console.print(table)
+
+
+def calls(number: int) -> str:
+    """So many, as people say it."""
+    return f"{number:,} update" + "s" * (number != 1)
+
+
+def sparkline(numbers: Sequence[int]) -> str:
+    """A bar each; only nothing at all is blank."""
+    most = max(numbers, default=0)
+    return "".join(_BARS[0 if not number else 1 + (len(_BARS) - 2) * number // most] for number in numbers)
+
+
+def _table(*titles: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    return table
+
+
+def _when(seconds: float) -> str:
+    """From now, and by this machine's clock with its zone; the day too, where the weekday alone says which."""
+    at = datetime.fromtimestamp(time.time() + seconds, UTC).astimezone()
+    return f"in {span(seconds)} ({at:%a %d %b %H:%M:%S %Z})"
