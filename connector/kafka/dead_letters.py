@@ -148,8 +148,7 @@ class KafkaDeadLetters:
     def _ensure_topic(self) -> NoTopic | None:
         """Runs in a thread of its own: metadata calls wait."""
         heard = Heard()
-        # It is to be there: where the broker makes what is asked for, the asking does it.
-        made: dict[str, Any] = {**admin(self._config), "allow.auto.create.topics": True, "error_cb": heard}
+        made: dict[str, Any] = {**admin(self._config), "error_cb": heard}
         try:
             asking = AdminClient(made, logger=LIBRDKAFKA)
         except KafkaException as error:

@@ -60,6 +60,7 @@ async def parts(*faults: str) -> AsyncIterator[tuple[EmbeddedBroker, SandboxTarg
     try:
         with EmbeddedBroker() as broker:
             broker.create_topic("events")
+            broker.create_topic("target-profile-connector.dead-letter")  # It cannot be asked to make one.
             yield broker, target
     finally:
         await target.stop()
