@@ -55,7 +55,7 @@ class Refusal:
     @property
     def is_file(self) -> bool:
         """Whether a file cannot be used: it may be there, or be another one, at the next start."""
-        return self.reason.startswith(f"{self.name} failed") and self.name.endswith(".location")
+        return self.name.endswith(".location")
 
     def __str__(self) -> str:
         """What is wrong and what to do."""

@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import KafkaError
 
-from connector.kafka.heard import most_telling
+from connector.kafka.heard import Heard, most_telling
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,31 @@ from connector.kafka.heard import most_telling
 def test_the_error_with_a_remedy_is_told(heard: list[str], told: str) -> None:
     """Whichever came first: "all brokers are down" beside a wrong password sends its reader to the brokers."""
     assert most_telling([KafkaError(getattr(KafkaError, name)) for name in heard]).name() == told
+
+
+class Polled:
+    """A client that says by its `error_cb` what it heard, and only when it is polled, as librdkafka's do."""
+
+    def __init__(self, heard: Heard, *names: str) -> None:
+        self._heard = heard
+        self._names = names
+
+    def poll(self, _seconds: float) -> None:
+        """Say it."""
+        for name in self._names:
+            self._heard(KafkaError(getattr(KafkaError, name)))
+
+
+@pytest.mark.parametrize(
+    ("said", "of_call", "told"),
+    [
+        (["_AUTHENTICATION", "_TRANSPORT", "_ALL_BROKERS_DOWN"], "_TRANSPORT", "_AUTHENTICATION"),
+        (["_TRANSPORT", "_RESOLVE", "_ALL_BROKERS_DOWN"], "_TIMED_OUT", "_RESOLVE"),
+        (["_AUTHENTICATION"], "TOPIC_AUTHORIZATION_FAILED", "TOPIC_AUTHORIZATION_FAILED"),
+        ([], "_TRANSPORT", "_TRANSPORT"),
+    ],
+)
+def test_why_a_call_failed_is_what_was_heard_beside_it(said: list[str], of_call: str, told: str) -> None:
+    """What comes last is mostly that no broker is up; and an answer of a broker is more than what was heard before."""
+    heard = Heard()
+    assert heard.cause(Polled(heard, *said), KafkaError(getattr(KafkaError, of_call))).name() == told
