@@ -98,7 +98,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         ledger = asyncio.run(look(open_log, terms, booking, anyway=booking is None or args.yes))
     except Fatal as fatal:
-        sys.stderr.write(f"{settings.ledger_topic}: {fatal.remedy}\n")
+        topic = settings.ledger_topic
+        sys.stderr.write(f"{fatal.remedy if topic in fatal.remedy else f'{topic}: {fatal.remedy}'}\n")
         return 1
     except TooMuch as refused:
         sys.stderr.write(f"{settings.ledger_topic}: {refused}\n")

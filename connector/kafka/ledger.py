@@ -1,7 +1,6 @@
 """The ledger's log: one partition, appended to with acknowledgement by all in-sync replicas, and read whole."""
 
 import asyncio
-import logging
 import math
 import threading
 import time
@@ -25,6 +24,7 @@ from connector.errors import Fatal
 from connector.kafka.config import KafkaConfig, client, consumer, producer
 from connector.kafka.errors import Kind, sort
 from connector.kafka.ledger_topic import LedgerTopic, Unusable, prepare, remedy
+from connector.kafka.refusal import LIBRDKAFKA
 from connector.quota.ports import Appended, Reader
 
 T = TypeVar("T")
@@ -122,8 +122,8 @@ class KafkaLedger:
         return None
 
     def _read(self) -> None:
-        self._producer = Producer({**producer(self._config), "linger.ms": 0}, logger=logging.getLogger("librdkafka"))
-        reading = Consumer(reader(self._config), logger=logging.getLogger("librdkafka"))
+        self._producer = Producer({**producer(self._config), "linger.ms": 0}, logger=LIBRDKAFKA)
+        reading = Consumer(reader(self._config), logger=LIBRDKAFKA)
         try:
             log = TopicPartition(self._topic.name, 0)
             # Asked for by name: for OFFSET_BEGINNING librdkafka waits half a second until it knows the leader.

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
@@ -10,6 +11,9 @@ from confluent_kafka.cimpl import NewTopic
 
 from connector.errors import ConnectorError
 from connector.kafka.config import KafkaConfig, admin
+from connector.kafka.errors import sort
+from connector.kafka.heard import Heard
+from connector.kafka.refusal import LIBRDKAFKA, refused
 
 METADATA_SECONDS = 5.0
 LEAST_BYTES = 256 * 1024 * 1024
@@ -83,8 +87,13 @@ def prepare(config: KafkaConfig, topic: LedgerTopic, *, make: bool = True) -> st
 
     Returns what could not be checked, or nothing. With `make=False` nothing is changed.
     """
+    heard = Heard()
+    made: dict[str, Any] = {**admin(config), "error_cb": heard}
     try:
-        asking = AdminClient(admin(config))
+        asking = AdminClient(made, logger=LIBRDKAFKA)
+    except KafkaException as error:
+        raise Unusable(str(refused(config, error.args[0])), passing=False) from error
+    try:
         found = asking.list_topics(topic.name, timeout=METADATA_SECONDS).topics[topic.name]
         if found.error is not None:
             if found.error.code() not in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):  # noqa: SLF001
@@ -104,7 +113,7 @@ def prepare(config: KafkaConfig, topic: LedgerTopic, *, make: bool = True) -> st
         msg = f"Kafka did not answer for {topic.name} in time"
         raise Unusable(msg, passing=True) from error
     except KafkaException as error:
-        problem: KafkaError = error.args[0]
+        problem = heard.cause(asking, error.args[0])
         if problem.code() == KafkaError.TOPIC_ALREADY_EXISTS:
             msg = f"{topic.name} was made by someone else just now"
             raise Unusable(msg, passing=True) from error  # Looked at again, it is held to what it must be.
@@ -147,9 +156,11 @@ def _unusable(topic: LedgerTopic, error: KafkaError) -> Unusable:
         rights = "READ, WRITE, DESCRIBE, DESCRIBE_CONFIGS and, unless it is there, CREATE"
         reason = f"no right to use {topic.name}: allow {rights} on it, or set QUOTA_UPDATES=0 to run without a quota"
         return Unusable(reason, passing=False)
-    passing = error.code() in _PASSING
+    if error.code() in _PASSING:
+        trouble = sort(error)
+        return Unusable(f"{topic.name} cannot be found or made: {trouble.detail}; {trouble.remedy}", passing=True)
     reason = f"{topic.name} cannot be found or made: {error.str()}"
-    return Unusable(reason if passing else f"{reason}; make it by hand: {_create(topic)}", passing=passing)
+    return Unusable(f"{reason}; make it by hand: {_create(topic)}", passing=False)
 
 
 def _create(topic: LedgerTopic) -> str:

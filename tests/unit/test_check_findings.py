@@ -70,11 +70,11 @@ def test_what_rests_on_a_failure_is_skipped_and_says_on_which() -> None:
         asked.append("x")
         return [ok("never")]
 
-    well, said, _ = outcome([answers(ok("base"), bad("base 2")), Check("upper", 5.0, ask, "base")])
+    well, said, _ = outcome([answers(ok("base"), bad("base 2")), Check("upper", 5.0, ask, ("base",))])
     assert not well
     assert said[-1] == Finding(State.SKIPPED, "upper", "because base failed")
     assert asked == []
-    assert outcome([answers(ok("base")), Check("upper", 5.0, ask, "base")])[1][-1] == ok("never")
+    assert outcome([answers(ok("base")), Check("upper", 5.0, ask, ("base",))])[1][-1] == ok("never")
 
 
 def test_each_has_its_time_and_all_together_have_one_too() -> None:
@@ -88,7 +88,7 @@ def test_each_has_its_time_and_all_together_have_one_too() -> None:
     ]
     assert took == 28.0
 
-    chain = [answers(ok("base"), after=9.0), Check("upper", 40.0, _for_ever, "base")]
+    chain = [answers(ok("base"), after=9.0), Check("upper", 40.0, _for_ever, ("base",))]
     assert outcome(chain)[2] == 28.0
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import enum
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -77,12 +77,12 @@ async def in_turn(what: str, steps: Sequence[Step]) -> list[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A row of the list of checks. `needs` is the name of one before it, without which there is nothing to ask."""
+    """A row of the list of checks. `needs` are names of some before it, without which there is nothing to ask."""
 
     name: str
     seconds: float
     ask: Callable[[], Awaitable[Sequence[Finding]]]
-    needs: str = ""
+    needs: Sequence[str] = ()
 
 
 async def run_checks(checks: Sequence[Check], seconds: float, say: Callable[[Finding], None]) -> bool:
@@ -90,7 +90,7 @@ async def run_checks(checks: Sequence[Check], seconds: float, say: Callable[[Fin
     end = asyncio.get_running_loop().time() + seconds
     tasks: dict[str, asyncio.Task[Sequence[Finding]]] = {}
     for check in checks:
-        tasks[check.name] = asyncio.create_task(_run(check, tasks.get(check.needs), end))
+        tasks[check.name] = asyncio.create_task(_run(check, {name: tasks[name] for name in check.needs}, end))
     well = True
     for task in tasks.values():
         for finding in await task:
@@ -99,9 +99,10 @@ async def run_checks(checks: Sequence[Check], seconds: float, say: Callable[[Fin
     return well
 
 
-async def _run(check: Check, needed: asyncio.Task[Sequence[Finding]] | None, end: float) -> Sequence[Finding]:
-    if needed is not None and any(finding.state is State.FAILED for finding in await needed):
-        return [Finding(State.SKIPPED, check.name, f"because {check.needs} failed")]
+async def _run(check: Check, needed: Mapping[str, asyncio.Task[Sequence[Finding]]], end: float) -> Sequence[Finding]:
+    for name, task in needed.items():
+        if _is_missing(await task):
+            return [Finding(State.SKIPPED, check.name, f"because {name} failed")]
     seconds = max(0.0, min(check.seconds, end - asyncio.get_running_loop().time()))
     try:
         async with asyncio.timeout(seconds):
@@ -113,6 +114,12 @@ async def _run(check: Check, needed: asyncio.Task[Sequence[Finding]] | None, end
     except Exception as error:  # noqa: BLE001 - one check that broke must not hide what the others found
         name = type(error).__name__
         return [Finding(State.FAILED, check.name, f"the check itself failed: {name}", "please report it")]
+
+
+def _is_missing(findings: Sequence[Finding]) -> bool:
+    """Whether one failed, or it was not asked at all; of a part that was skipped the rest may do."""
+    states = [finding.state for finding in findings]
+    return State.FAILED in states or states == [State.SKIPPED]
 
 
 async def in_thread(work: Callable[[], T]) -> T:

@@ -153,7 +153,7 @@ class KafkaChecks:
         except Unusable as unusable:
             if unusable.missing:
                 return findings
-            return [*findings, Finding(State.FAILED, what, str(unusable), "the command in this line mends it")]
+            return [*findings, Finding(State.FAILED, what, str(unusable), "first make sure that it is the ledger")]
         if unseen:
             return [*findings, Finding(State.WARNING, what, unseen, "then its retention can be checked")]
         return [*findings, Finding(State.OK, what, "one partition, append times of the brokers, kept long enough")]
