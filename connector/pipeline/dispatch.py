@@ -107,7 +107,7 @@ class Dispatch:
     async def _deliver(self, update: Update, passed: Pass) -> None:
         """One update's time in flight: its requests, mostly one, and then its end."""
         rendered = self._render(update.visitor, update.attributes)
-        rejected = dict.fromkeys(rendered.unfit, _too_large(rendered))
+        rejected = dict.fromkeys(rendered.unfit, _too_large(rendered)) if rendered.unfit else {}
         for index, request in enumerate(rendered.requests):
             if index:
                 again = await self._pass_again(update, request)
