@@ -10,6 +10,7 @@ from connector.cli import main
 from connector.kafka.config import KafkaConfig
 from connector.kafka.refusal import Refusal, refusal
 from connector.settings.properties import SECURITY
+from tests.support.process import Program
 
 TLS = {"security.protocol": "ssl"}
 NOWHERE = {
@@ -18,7 +19,7 @@ NOWHERE = {
     "TARGET_CLIENT_CODE": "demo",
     "KAFKA_PROPERTIES": '{"foo.bar": "hush"}',
 }
-COMMANDS = (["run"], ["check"], ["plan"], ["quota"], ["dlq", "list"], ["dlq", "replay"])
+COMMANDS = (["check"], ["plan"], ["quota"], ["dlq", "list"], ["dlq", "replay"])
 
 
 def config(properties: dict[str, str] | None = None, security: dict[str, str] | None = None) -> KafkaConfig:
@@ -110,7 +111,17 @@ def test_every_command_ends_with_code_2_and_names_variable_and_property(
     for name, value in NOWHERE.items():
         monkeypatch.setenv(name, value)
     assert main(words) == 2
-    said = "".join(capsys.readouterr())
+    _judge("".join(capsys.readouterr()))
+
+
+def test_the_service_does_too(tmp_path: Path) -> None:
+    """As a program of its own, since it sets the logs of its whole process up."""
+    with Program(tmp_path, ["run"], NOWHERE) as running:
+        assert running.wait(120) == 2
+        _judge(running.stdout + running.stderr)
+
+
+def _judge(said: str) -> None:
     assert "KAFKA_PROPERTIES" in said
     assert "foo.bar" in said
     assert "goes on" not in said

@@ -225,7 +225,7 @@ MUTANTS = (
         "a replica with nothing to send holds leases",
         "calm",
         (0, 4),
-        (Edit(Holder, "_ask", "not need.waiting or ", ""),),
+        (Edit(Holder, "_ask", "idle or ", ""),),
     ),
     Mutant(
         "unused is not returned",
