@@ -65,6 +65,7 @@ def test_the_page_of_a_running_service_agrees_with_its_metrics(chromium: Browser
     """From before the first partition to after the end; a page with counts of its own would drift from them."""
     with EmbeddedBroker() as broker, Sandbox(tmp_path, "--fault", "delay=0.02") as sandbox:
         broker.create_topic("events")
+        broker.create_topic("events.dead-letter")  # A mock cluster cannot be asked to make one.
         settings = environment(
             broker.bootstrap, "events", sandbox.url, KAFKA_GROUP_PROTOCOL="consumer", TARGET_AUTH_TOKEN="hush-hush-hush"
         )
