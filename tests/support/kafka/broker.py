@@ -204,10 +204,7 @@ class KafkaBroker:
         admin = self._admin()
         consumer = Consumer({**self._client(), "group.id": "reader"})
         try:
-            return {
-                partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_SECONDS)[1]
-                for partition in self._partitions(admin, topic)
-            }
+            return {partition: _end(consumer, topic, partition) for partition in self._partitions(admin, topic)}
         finally:
             consumer.close()
 
@@ -352,3 +349,15 @@ def _record(message: Message) -> Record:
         headers={name: value.encode() if isinstance(value, str) else value or b"" for name, value in pairs},
         timestamp=message.timestamp()[1],
     )
+
+
+def _end(consumer: Consumer, topic: str, partition: int) -> int:
+    """Where a partition ends; a broker that has just started again leads it only after a moment."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            return int(consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_SECONDS)[1])
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION or time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)
