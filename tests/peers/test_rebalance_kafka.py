@@ -137,7 +137,7 @@ def test_connect_4010_what_was_waiting_in_a_revoked_partition_comes_to_its_next_
     with ExitStack() as stack:
         sandbox = stack.enter_context(Sandbox(tmp_path))
         settings = environment(
-            kafka.bootstrap, topic, sandbox.url, KAFKA_GROUP_PROTOCOL=protocol, COALESCE_LINGER_SECONDS=4
+            kafka.bootstrap, topic, sandbox.url, KAFKA_GROUP_PROTOCOL=protocol, COALESCE_LINGER_SECONDS=12
         )
 
         def start() -> Connector:
