@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from connector.cli.ledger import read_ledger
@@ -91,15 +92,14 @@ def run(args: argparse.Namespace) -> int:
     spends = args.action == "spend"
     booking = Spend(args.updates, terms.settled, args.note, uuid.uuid4().hex) if spends else None
 
-    def open_log() -> KafkaLedger:
-        topic = ledger_topic(settings.ledger_topic, terms)
-        return KafkaLedger(kafka_config(settings), topic, make=booking is not None)
+    config, topic = kafka_config(settings), ledger_topic(settings.ledger_topic, terms)
+    open_log = partial(KafkaLedger, config, topic, make=booking is not None)
 
     try:
         ledger = asyncio.run(look(open_log, terms, booking, anyway=booking is None or args.yes))
     except Fatal as fatal:
-        topic = settings.ledger_topic
-        sys.stderr.write(f"{fatal.remedy if topic in fatal.remedy else f'{topic}: {fatal.remedy}'}\n")
+        named = topic.name in fatal.remedy
+        sys.stderr.write(f"{fatal.remedy if named else f'{topic.name}: {fatal.remedy}'}\n")
         return 1
     except TooMuch as refused:
         sys.stderr.write(f"{settings.ledger_topic}: {refused}\n")

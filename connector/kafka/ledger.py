@@ -133,7 +133,7 @@ class KafkaLedger:
             reading.assign([TopicPartition(self._topic.name, 0, ends[0])])
             behind, look_at = True, time.monotonic() + self._kept.part
             while not self._closing.is_set():
-                self._producer.poll(0)
+                self._poll()
                 if time.monotonic() >= look_at:
                     self._look_back(reading, log)
                     look_at = time.monotonic() + self._kept.part

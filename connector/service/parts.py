@@ -23,10 +23,11 @@ from connector.target.token import FileToken, FixedToken, Reload, TokenError, To
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
-def kafka_config(settings: Settings) -> KafkaConfig:
+def kafka_config(settings: Settings, *, files: bool = False) -> KafkaConfig:
     """What the Kafka room has to know; the commands that look at the cluster use the same.
 
-    Raises BadSettings when librdkafka refuses a property. A file is not looked for: what it holds may come later.
+    Raises BadSettings when librdkafka refuses a property, and with `files` Fatal for a file of keys or certificates
+    that cannot be used: that is no wrong setting, since the file may come later.
     """
     config = KafkaConfig(
         bootstrap_servers=settings.kafka_bootstrap_servers,
@@ -43,13 +44,9 @@ def kafka_config(settings: Settings) -> KafkaConfig:
     wrong = refusal(config)
     if wrong is not None and not wrong.is_file:
         raise BadSettings([Mistake(wrong.variable, reason=str(wrong))])
-    return config
-
-
-def kafka_files(config: KafkaConfig) -> None:
-    """Raise Fatal when a file of keys or certificates cannot be used; what else is wrong was said before."""
-    if (wrong := refusal(config)) is not None:
+    if wrong is not None and files:
         raise Fatal(event="kafka_fatal", remedy=str(wrong))
+    return config
 
 
 def quota_terms(settings: Settings) -> Terms | None:

@@ -25,15 +25,7 @@ from connector.pipeline import Pipeline
 from connector.pipeline.edges import Observer
 from connector.pipeline.life import Life
 from connector.pipeline.say import Say
-from connector.service.parts import (
-    awake,
-    kafka_config,
-    kafka_files,
-    ledger_topic,
-    pipeline_config,
-    quota_terms,
-    token_source,
-)
+from connector.service.parts import awake, kafka_config, ledger_topic, pipeline_config, quota_terms, token_source
 from connector.service.status import snapshot, status
 from connector.settings import BadSettings, Settings, masked
 from connector.target.endpoint import EndpointError, endpoint
@@ -57,8 +49,7 @@ class Service:
         Raises Fatal when a file, a token, an address or a proxy cannot be used, BadSettings for a refused property.
         """
         self._settings = settings
-        kafka = kafka_config(settings)
-        kafka_files(kafka)
+        kafka = kafka_config(settings, files=True)
         try:
             where = endpoint(settings.target_base_url, settings.target_update_path, settings.target_client_code)
             proxy = proxy_for(where.origin)
