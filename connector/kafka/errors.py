@@ -72,6 +72,8 @@ _KNOWN: dict[int, tuple[str, str]] = {
 def sort(error: KafkaError) -> Trouble:
     """Say what an error means. `fatal()` is False on some fatal ones, so the code decides as well."""
     code = error.code()
+    if code == KafkaError._TRANSPORT and "SSL_HANDSHAKE" in error.str():  # noqa: SLF001
+        code = KafkaError._SSL  # noqa: SLF001 - who hangs up in a handshake is told apart by librdkafka only sometimes
     if error.fatal() or code in (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID):  # noqa: SLF001
         fenced = "instance" in error.str().lower() or code == KafkaError.FENCED_INSTANCE_ID
         return Trouble(Kind.FATAL, "kafka_fatal", error.name(), error.str(), _FENCED_INSTANCE if fenced else _FATAL)

@@ -137,4 +137,5 @@ def test_what_cannot_be_read_is_said_with_a_remedy(kafka: KafkaBroker, tmp_path:
     assert nobody.stderr.count("\n") == 1
     wrong = plan(tmp_path, [], around(kafka, "t", KAFKA_SECURITY_PROTOCOL="ssl"))
     assert (wrong.exit_code, wrong.stdout) == (1, "")
-    assert "SSL handshake failed" in wrong.stderr
+    # The broker may hang up before librdkafka knows why; the remedy is the same.
+    assert "check KAFKA_SECURITY_PROTOCOL and KAFKA_SSL_CA_LOCATION against the listener" in wrong.stderr

@@ -51,6 +51,16 @@ def test_what_may_pass_is_waited_for_and_named(name: str) -> None:
     assert trouble.detail == "what the broker said"
 
 
+def test_a_broker_that_hangs_up_in_the_handshake_is_no_matter_of_the_network() -> None:
+    """There are two names for it, by who is faster; whoever reads the one would look at the network in vain."""
+    hung_up = "ssl://b:9093/1: Disconnected: SSL connection closed by peer (after 2ms in state SSL_HANDSHAKE)"
+    trouble = sort(error("_TRANSPORT", hung_up))
+    assert (trouble.event, trouble.remedy) == ("kafka_authentication_failed", sort(error("_SSL")).remedy)
+    assert (trouble.code, trouble.detail) == ("_TRANSPORT", hung_up)
+    gone = "b:9093/1: Disconnected (after 3500ms in state UP)"
+    assert sort(error("_TRANSPORT", gone)).event == "kafka_unreachable"
+
+
 @pytest.mark.parametrize("name", ["_PARTITION_EOF", "_TIMED_OUT", "_WAIT_COORD"])
 def test_what_means_nothing_is_passed_over(name: str) -> None:
     """A line for each of these would be a flood in good health."""
