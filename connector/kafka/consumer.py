@@ -5,7 +5,7 @@ import concurrent.futures
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import cast
 
@@ -20,6 +20,7 @@ from connector.kafka.errors import FENCED, Kind, sort
 from connector.kafka.ports import Listener
 from connector.kafka.refusal import LIBRDKAFKA, refused
 from connector.kafka.session import session
+from connector.kafka.telling import Teller
 
 BATCH = 1_000
 CREDITS = 2
@@ -89,6 +90,7 @@ class ConsumerThread:
         """Begin; the listener is called on the running loop, in order."""
         self._loop = asyncio.get_running_loop()
         self._listener = listener
+        self._tell = Teller(listener.failed)
         self._thread.start()
 
     def more(self) -> None:
@@ -416,17 +418,6 @@ class ConsumerThread:
     def _refuse(self, commit: _Commit, error: CommitFailed) -> None:
         if commit.done.set_running_or_notify_cancel():
             commit.done.set_exception(error)
-
-    def _tell(self, what: Callable[..., None], *args: object) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._hear, what, args)
-
-    def _hear(self, what: Callable[..., None], args: tuple[object, ...]) -> None:
-        """On the loop: an error must end the process, for the next batch would move the position past the hole."""
-        try:
-            what(*args)
-        except Exception as error:  # noqa: BLE001 - whatever it is
-            self._listener.failed(error)
 
 
 def _committed_offsets(client: Consumer, names: Iterable[TopicPartition]) -> _Wanted:

@@ -6,32 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from connector.delivery.letter import DeadLetter
 from connector.errors import Fatal
-from connector.kafka.config import KafkaConfig, admin, producer
-from connector.kafka.heard import Heard
-from connector.kafka.refusal import LIBRDKAFKA, refused
+from connector.kafka.asking import ANSWER_SECONDS, Unanswered, asking
+from connector.kafka.config import KafkaConfig, producer
+from connector.kafka.refusal import LIBRDKAFKA
 
 POLL_SECONDS = 0.02
-METADATA_SECONDS = 3.0
 FIRST_RETRY_SECONDS = 0.5
 LAST_RETRY_SECONDS = 30.0
 CUT_BYTES = 65_536
 """What is kept of a value that the topic does not take whole."""
-
-_PASSING = frozenset(
-    {
-        KafkaError._TRANSPORT,  # noqa: SLF001
-        KafkaError._TIMED_OUT,  # noqa: SLF001
-        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
-        KafkaError.REQUEST_TIMED_OUT,
-        KafkaError.NOT_CONTROLLER,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,31 +134,18 @@ class KafkaDeadLetters:
 
     def _ensure_topic(self) -> NoTopic | None:
         """Runs in a thread of its own: metadata calls wait."""
-        heard = Heard()
-        made: dict[str, Any] = {**admin(self._config), "error_cb": heard}
         try:
-            asking = AdminClient(made, logger=LIBRDKAFKA)
-        except KafkaException as error:
-            wrong = refused(self._config, error.args[0])
-            return NoTopic(str(wrong), passing=wrong.is_file)
-        try:
-            return self._find_or_make(asking)
-        except TimeoutError:
-            return NoTopic("Kafka did not answer in time", passing=True)
-        except KafkaException as error:
-            cause = heard.cause(asking, error.args[0])
-            if cause.code() == KafkaError.TOPIC_ALREADY_EXISTS:
-                return None
-            passing = error.args[0].code() in _PASSING  # Of a login too: the consumer waits for that as well.
-            return NoTopic(f"it cannot be found or made: {cause.str()}", passing=passing)
-
-    def _find_or_make(self, asking: AdminClient) -> NoTopic | None:
-        found = asking.list_topics(self._topic, timeout=METADATA_SECONDS).topics[self._topic]
-        if found.error is None:
-            return None
-        if found.error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-            return NoTopic(f"no right to see it: allow WRITE, DESCRIBE and CREATE on {self._topic}", passing=False)
-        asking.create_topics([NewTopic(self._topic, num_partitions=1)])[self._topic].result(METADATA_SECONDS)
+            with asking(self._config) as client:
+                found = client.list_topics(self._topic, timeout=ANSWER_SECONDS).topics[self._topic]
+                if found.error is None:
+                    return None
+                if found.error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                    rights = f"allow WRITE, DESCRIBE and CREATE on {self._topic}"
+                    return NoTopic(f"no right to see it: {rights}", passing=False)
+                client.create_topics([NewTopic(self._topic, num_partitions=1)])[self._topic].result(ANSWER_SECONDS)
+        except Unanswered as error:
+            if error.code != KafkaError.TOPIC_ALREADY_EXISTS:
+                return NoTopic(f"it cannot be found or made: {error}", passing=error.passing)
         return None
 
     def _unwritable(self, letter: DeadLetter, reason: str) -> Fatal:

@@ -25,6 +25,7 @@ from connector.kafka.config import KafkaConfig, client, consumer, producer
 from connector.kafka.errors import Kind, sort
 from connector.kafka.ledger_topic import LedgerTopic, Unusable, prepare, remedy
 from connector.kafka.refusal import LIBRDKAFKA
+from connector.kafka.telling import Teller
 from connector.quota.ports import Appended, Reader
 
 T = TypeVar("T")
@@ -67,8 +68,8 @@ class KafkaLedger:
 
     def start(self, reader: Reader) -> None:
         """Begin to read; the reader is called on the running loop."""
-        self._loop = asyncio.get_running_loop()
         self._reader = reader
+        self._tell = Teller(reader.failed)
         self._thread.start()
 
     def append(self, value: bytes, failed: Callable[[], None]) -> None:
@@ -204,17 +205,6 @@ class KafkaLedger:
             reason = f"{self._topic.name} was deleted or truncated while it was read ({error.str()})"
             return Fatal(UNUSABLE, f"{reason}; start again: what is left of it counts")
         return None
-
-    def _tell(self, what: Callable[..., None], *args: object) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._hear, what, args)
-
-    def _hear(self, what: Callable[..., None], args: tuple[object, ...]) -> None:
-        """On the loop: after an error here the state is not that of the log any more."""
-        try:
-            what(*args)
-        except Exception as error:  # noqa: BLE001 - whatever it is, nothing may be sent after it
-            self._reader.failed(error)
 
 
 class _Kept:

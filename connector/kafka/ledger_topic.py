@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
@@ -10,31 +9,12 @@ from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.cimpl import NewTopic
 
 from connector.errors import ConnectorError
-from connector.kafka.config import KafkaConfig, admin
-from connector.kafka.errors import sort
-from connector.kafka.heard import Heard
-from connector.kafka.refusal import LIBRDKAFKA, refused
+from connector.kafka.asking import ANSWER_SECONDS, Unanswered, asking
+from connector.kafka.config import KafkaConfig
 
-METADATA_SECONDS = 5.0
 LEAST_BYTES = 256 * 1024 * 1024
 """A day's ledger takes some ten megabytes."""
 LEAST_SEGMENT_SECONDS = 60.0
-_PASSING = frozenset(
-    {
-        KafkaError._TRANSPORT,  # noqa: SLF001 - librdkafka's own codes are spelt so
-        KafkaError._TIMED_OUT,  # noqa: SLF001
-        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
-        KafkaError._RESOLVE,  # noqa: SLF001
-        KafkaError._AUTHENTICATION,  # noqa: SLF001
-        KafkaError._SSL,  # noqa: SLF001
-        KafkaError.REQUEST_TIMED_OUT,
-        KafkaError.NOT_CONTROLLER,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-    }
-)
-"""The last one after it was made: the brokers do not all know it yet."""
 _OTHER = "if it holds something else, name another topic by QUOTA_TOPIC"
 """Before any command that would be the end of what it holds."""
 _DENIED = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED})
@@ -87,43 +67,31 @@ def prepare(config: KafkaConfig, topic: LedgerTopic, *, make: bool = True) -> st
 
     Returns what could not be checked, or nothing. With `make=False` nothing is changed.
     """
-    heard = Heard()
-    made: dict[str, Any] = {**admin(config), "error_cb": heard}
     try:
-        asking = AdminClient(made, logger=LIBRDKAFKA)
-    except KafkaException as error:
-        raise Unusable(str(refused(config, error.args[0])), passing=False) from error
-    try:
-        found = asking.list_topics(topic.name, timeout=METADATA_SECONDS).topics[topic.name]
-        if found.error is not None:
-            if found.error.code() not in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):  # noqa: SLF001
-                raise _unusable(topic, found.error)
+        with asking(config) as client:
+            found = client.list_topics(topic.name, timeout=ANSWER_SECONDS).topics[topic.name]
+            if found.error is None:
+                return _check(client, topic, len(found.partitions))
+            if found.error.code() not in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):  # noqa: SLF001 - librdkafka's own codes are spelt so
+                raise KafkaException(found.error)
             if not make:
                 missing = f"the topic {topic.name} does not exist yet: the first replica that runs makes it"
                 raise Unusable(missing, passing=False, missing=True)
             new = NewTopic(topic.name, num_partitions=1, replication_factor=-1, config=dict(topic.configs))
-            asking.create_topics([new])[topic.name].result(METADATA_SECONDS)
+            client.create_topics([new])[topic.name].result(ANSWER_SECONDS)
             return ""
-        if len(found.partitions) != 1:
-            reason = f"{topic.name} has {len(found.partitions)} partitions, and a ledger has one order"
-            msg = f"{reason}: {_OTHER}; if it is the ledger, delete it and let it be made again"
-            raise Unusable(msg, passing=False)
-        return _check_configs(asking, topic)
-    except TimeoutError as error:
-        msg = f"Kafka did not answer for {topic.name} in time"
-        raise Unusable(msg, passing=True) from error
-    except KafkaException as error:
-        problem = heard.cause(asking, error.args[0])
-        if problem.code() == KafkaError.TOPIC_ALREADY_EXISTS:
-            msg = f"{topic.name} was made by someone else just now"
-            raise Unusable(msg, passing=True) from error  # Looked at again, it is held to what it must be.
-        raise _unusable(topic, problem) from error
+    except Unanswered as error:
+        raise _unusable(topic, error) from error
 
 
-def _check_configs(asking: AdminClient, topic: LedgerTopic) -> str:
+def _check(client: AdminClient, topic: LedgerTopic, partitions: int) -> str:
+    if partitions != 1:
+        reason = f"{topic.name} has {partitions} partitions, and a ledger has one order"
+        msg = f"{reason}: {_OTHER}; if it is the ledger, delete it and let it be made again"
+        raise Unusable(msg, passing=False)
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic.name)
     try:
-        found = asking.describe_configs([resource], request_timeout=METADATA_SECONDS)[resource].result(METADATA_SECONDS)
+        found = client.describe_configs([resource], request_timeout=ANSWER_SECONDS)[resource].result(ANSWER_SECONDS)
     except KafkaException as error:
         if error.args[0].code() in _DENIED:
             return f"no right to see how {topic.name} is set up: allow DESCRIBE_CONFIGS on it"
@@ -151,16 +119,18 @@ def _wrong(has: Mapping[str, str | None], topic: LedgerTopic) -> list[str]:
     return wrong
 
 
-def _unusable(topic: LedgerTopic, error: KafkaError) -> Unusable:
-    if error.code() in _DENIED:
+def _unusable(topic: LedgerTopic, error: Unanswered) -> Unusable:
+    if error.code in _DENIED:
         rights = "READ, WRITE, DESCRIBE, DESCRIBE_CONFIGS and, unless it is there, CREATE"
         reason = f"no right to use {topic.name}: allow {rights} on it, or set QUOTA_UPDATES=0 to run without a quota"
         return Unusable(reason, passing=False)
-    if error.code() in _PASSING:
-        trouble = sort(error)
-        return Unusable(f"{topic.name} cannot be found or made: {trouble.detail}; {trouble.remedy}", passing=True)
-    reason = f"{topic.name} cannot be found or made: {error.str()}"
-    return Unusable(f"{reason}; make it by hand: {_create(topic)}", passing=False)
+    if error.code == KafkaError.TOPIC_ALREADY_EXISTS:
+        # Looked at again, it is held to what it must be.
+        return Unusable(f"{topic.name} was made by someone else just now", passing=True)
+    reason = f"{topic.name} cannot be found or made: {error}"
+    if not error.passing:
+        return Unusable(f"{reason}; make it by hand: {_create(topic)}", passing=False)
+    return Unusable("; ".join(filter(None, (reason, error.remedy))), passing=True)
 
 
 def _create(topic: LedgerTopic) -> str:

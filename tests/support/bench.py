@@ -32,6 +32,14 @@ def quiet() -> Iterator[None]:
         structlog.reset_defaults()
 
 
+def unwritten_letter() -> tuple[FakeLog, FakeDeadLetters]:
+    """A log of one record that can never be delivered, and a dead-letter topic that acknowledges it at `hold`."""
+    log, letters = FakeLog(), FakeDeadLetters()
+    log.append(b"{")
+    letters.hold.clear()
+    return log, letters
+
+
 class Bench:
     """One member of the group, with everything around it that can be looked at or told to fail.
 

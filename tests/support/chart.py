@@ -5,7 +5,7 @@ import json
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import yaml
 
@@ -88,6 +88,16 @@ class Objects(list[Manifest]):
         return found
 
 
+class Rendering(TypedDict, total=False):
+    """How a chart is rendered, where it is not ours as `RELEASE` on the newest Kubernetes without further values."""
+
+    values: Mapping[str, Any] | None
+    sets: Iterable[str]
+    kubernetes: str
+    chart: Path
+    release: str
+
+
 class Chart:
     """The chart and the real helm. Nothing here needs a cluster."""
 
@@ -96,35 +106,20 @@ class Chart:
         self._helm = tools.helm
         self._values = folder / "values.yaml"
 
-    def text(
-        self,
-        *named: str,
-        values: Mapping[str, Any] | None = None,
-        sets: Iterable[str] = (),
-        kubernetes: str = KUBERNETES[-1],
-        chart: Path = CHART,
-        release: str = RELEASE,
-    ) -> str:
+    def text(self, *named: str, **how: Unpack[Rendering]) -> str:
         """Render with the `ci` files of these names, then values, then `--set`. Raises `Refused`."""
         # JSON is YAML, and a number goes the way that a values file's numbers go.
-        self._values.write_text(json.dumps(values or {}))
+        self._values.write_text(json.dumps(how.get("values") or {}))
+        chart = how.get("chart", CHART)
         files = [*(str(chart / "ci" / f"{name}-values.yaml") for name in named), str(self._values)]
         arguments = [part for file in files for part in ("--values", file)]
-        arguments += [part for text in sets for part in ("--set", text)]
-        return self.helm("template", release, str(chart), "--kube-version", kubernetes, *arguments)
+        arguments += [part for text in how.get("sets", ()) for part in ("--set", text)]
+        version = how.get("kubernetes", KUBERNETES[-1])
+        return self.helm("template", how.get("release", RELEASE), str(chart), "--kube-version", version, *arguments)
 
-    def render(
-        self,
-        *named: str,
-        values: Mapping[str, Any] | None = None,
-        sets: Iterable[str] = (),
-        kubernetes: str = KUBERNETES[-1],
-        chart: Path = CHART,
-        release: str = RELEASE,
-    ) -> Objects:
+    def render(self, *named: str, **how: Unpack[Rendering]) -> Objects:
         """As `text`, read."""
-        text = self.text(*named, values=values, sets=sets, kubernetes=kubernetes, chart=chart, release=release)
-        return Objects(one for one in yaml.safe_load_all(text) if one)
+        return Objects(one for one in yaml.safe_load_all(self.text(*named, **how)) if one)
 
     def refusal(self, *sets: str) -> str:
         """What helm says against these, on top of what is needed; it must say something."""

@@ -6,8 +6,8 @@ import pytest
 
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.tally import Done
-from tests.support.bench import Bench
-from tests.support.fakes import FakeDeadLetters, FakeLog, FakeSender, event, names
+from tests.support.bench import Bench, unwritten_letter
+from tests.support.fakes import FakeLog, FakeSender, event, names
 from tests.support.virtual_time import run
 
 P0, P1 = names(2)
@@ -107,10 +107,7 @@ def test_a_revoke_waits_for_the_acknowledgement_of_a_dead_letter() -> None:
     """A dead letter under way is finished like a request; else each rebalance would write it twice."""
 
     async def main() -> None:
-        log = FakeLog()
-        log.append(b"{")
-        letters = FakeDeadLetters()
-        letters.hold.clear()
+        log, letters = unwritten_letter()
         async with Bench(log, letters=letters) as bench:
             await asyncio.sleep(1)
             asyncio.get_running_loop().call_later(2, letters.hold.set)
@@ -125,10 +122,7 @@ def test_a_dead_letter_acknowledged_after_its_partition_went_settles_nothing() -
     """Its record was handed over already; counting it again would break the sum, closing it another's offset."""
 
     async def main() -> None:
-        log = FakeLog()
-        log.append(b"{")
-        letters = FakeDeadLetters()
-        letters.hold.clear()
+        log, letters = unwritten_letter()
         async with Bench(log, letters=letters) as bench:
             await asyncio.sleep(1)
             bench.source.lose(P0)

@@ -10,8 +10,8 @@ from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
 from connector.delivery.tally import Done
 from connector.errors import Fatal
 from connector.kafka.errors import Kind, Trouble
-from tests.support.bench import Bench
-from tests.support.fakes import FakeDeadLetters, FakeLog, FakeSender, FakeSource, event, names
+from tests.support.bench import Bench, unwritten_letter
+from tests.support.fakes import FakeLog, FakeSender, FakeSource, event, names
 from tests.support.virtual_time import run
 
 P0, P1 = names(2)
@@ -193,10 +193,7 @@ def test_a_drain_waits_for_dead_letters_under_way() -> None:
     """Their acknowledgement is worth the grace as an answer is; else a restart writes them twice."""
 
     async def main() -> None:
-        log = FakeLog()
-        log.append(b"{")
-        letters = FakeDeadLetters()
-        letters.hold.clear()
+        log, letters = unwritten_letter()
         async with Bench(log, letters=letters) as bench:
             await asyncio.sleep(1)
             asyncio.get_running_loop().call_later(5, letters.hold.set)

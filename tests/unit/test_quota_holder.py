@@ -55,6 +55,13 @@ class Desk:
             grant.flying -= 1
         return grant
 
+    def use_up(self, leases: int) -> float:
+        """Ask for so many leases and spend each wholly, one each tenth of a second; returns when the last was."""
+        for number in range(leases):
+            self.turn(number / 10)
+            self.spend(self.grants[-1].size, number / 10)
+        return leases / 10
+
 
 def test_it_asks_only_for_a_need_and_when_all_was_read() -> None:
     """By half a log it would ask for what others have; and an idle replica would hold what they lack."""
@@ -168,11 +175,7 @@ def test_a_lease_that_is_used_up_doubles_the_next() -> None:
 def test_a_lease_that_was_too_large_makes_the_next_smaller() -> None:
     """What is held and not needed is what another one lacks."""
     desk = Desk(DAY)
-    at = 0.0
-    for _ in range(5):
-        desk.turn(at)
-        desk.spend(desk.grants[-1].size, at)
-        at += 0.1
+    at = desk.use_up(5)
     desk.turn(at)
     assert desk.grants[-1].size == 320
     desk.spend(40, at)
@@ -263,11 +266,7 @@ def test_in_a_long_window_settling_is_not_worth_a_record() -> None:
 def test_while_the_endpoint_is_down_it_asks_for_probes() -> None:
     """Leases for a whole minute of sending would be wasted one after the other."""
     desk = Desk(DAY)
-    at = 0.0
-    for _ in range(5):
-        desk.turn(at)
-        desk.spend(desk.grants[-1].size, at)
-        at += 0.1
+    at = desk.use_up(5)
     (asked,) = desk.turn(at, Need(500, 0, 3, 200.0, circuit_open=True))
     assert isinstance(asked, Reserve)
     assert asked.updates == PROBES
