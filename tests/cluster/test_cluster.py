@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.chart import PACKAGE, PREVIOUS
 from tests.support.chart_tools import CHART
 from tests.support.kubernetes.node import NAME as NODE
 from tests.support.kubernetes.report import Report
@@ -197,10 +198,35 @@ def test_uninstall_leaves_only_what_must_stay(world: World, report: Report) -> N
         topics = world.get("kafkatopics", "--namespace=kafka")["items"]
         assert {one["spec"]["topicName"] for one in topics} == {f"{world.group}.dead-letter", f"{world.group}.quota"}
         world.settle()
-        logs = world.lines()
-        ends = {pod: lines[-1] for pod, lines in logs.items()}
-        assert {(end["event"], end["exit_code"]) for end in ends.values()} == {("connector_stopped", 0)}, ends
-        step.saw = f"left: 2 KafkaTopic; all {len(logs)} Pods of the run ended with exit code 0; {tally(world)}"
+        step.saw = f"left: 2 KafkaTopic; all {ended_well(world)} Pods ended with exit code 0; {tally(world)}"
+
+
+def test_upgrade_from_the_previous_version_while_events_flow(world: World, report: Report) -> None:
+    """What is immutable, or not taken over, only a cluster refuses; it finds the topics that the uninstall left."""
+    own = f"--values={world.values()}"
+    with report.step("the chart's previous version installed, and `helm upgrade --wait` to this one") as step:
+        former = f"--values={PREVIOUS / EVERYTHING.name}"
+        world.helm("install", RELEASE, str(PACKAGE), former, own, *WAIT)
+        before = world.pods(ready=True)
+        with world.flow():
+            until(lambda: shares(world) == [2 * PARTITIONS], SECONDS, "it has all partitions")
+            world.helm("upgrade", RELEASE, str(CHART), f"--values={EVERYTHING}", own, *WAIT)
+            until(lambda: settled(world, 1) and shares(world) == [2 * PARTITIONS], SECONDS, "all partitions again")
+        world.settle()
+        kept = before.keys() & world.pods().keys()
+        world.helm("uninstall", RELEASE, *WAIT)
+        until(lambda: not world.get("pods")["items"], SECONDS, "no Pod is left")
+        step.saw = (
+            f"{PACKAGE.stem} first; {len(before)} Pod, {'kept' if kept else 'replaced'}; "
+            f"all {ended_well(world)} Pods ended with exit code 0; {tally(world)}"
+        )
+
+
+def ended_well(world: World) -> int:
+    """How many Pods there ever were; all of them stopped in order."""
+    ends = {pod: lines[-1] for pod, lines in world.lines().items()}
+    assert {(end["event"], end["exit_code"]) for end in ends.values()} == {("connector_stopped", 0)}, ends
+    return len(ends)
 
 
 def scale(world: World, replicas: int) -> None:

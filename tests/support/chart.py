@@ -18,6 +18,10 @@ RELEASE = "x"
 NAMED = ("minimal", "everything", "statefulset")
 """The values files of the chart's `ci` folder."""
 
+PREVIOUS = Path(__file__).parents[1] / "chart" / "previous"
+"""The package of the chart's previous version, and the values files that it was judged by."""
+(PACKAGE,) = PREVIOUS.glob("*.tgz")
+
 NEEDED: Mapping[str, Any] = {
     "kafka": {"bootstrapServers": "kafka:9092", "topics": ["profile-changes"]},
     "target": {"clientCode": "acmeinc"},
