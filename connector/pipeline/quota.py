@@ -18,10 +18,11 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 LOOKS = 20
 MOST_LOOK_SECONDS = 1.0
 """So often within a lease, but at least once a second, it is looked whether something has to be done."""
-LEVELS = (0.8, 0.95, 1.0)
+LEVELS = (0.8, 0.95)
 FALL = 0.02
 """A level is said again when the use fell below it by so much in between."""
-USED_UP = 1.0
+DRY = 0.25
+"""Of a lease, for which updates wait before it is said: at the limit each lease that comes free is gone soon."""
 
 
 class QuotaKeeper:
@@ -48,6 +49,8 @@ class QuotaKeeper:
         self._fail = fail
         self._bell = Bell()
         self._level = 0.0
+        self._dry_at: float | None = None
+        """Since when updates wait for what is not free."""
         self._stopped = False
         self._records = 0
         self._began = awake()
@@ -73,13 +76,15 @@ class QuotaKeeper:
 
     def _decide(self) -> None:
         before = self.holder.per_second
-        for record in self.holder.decide(self._awake(), self._need()):
+        need = self._need()
+        for record in self.holder.decide(self._awake(), need):
             self._append(record)
         if self.holder.per_second != before:
             self._changed()
         if self.holder.blind:
             self.delayed("what was appended is not read back")
         self._say_level()
+        self._say_dry(need)
 
     def _append(self, record: Record) -> None:
         number = record.lease if isinstance(record, Reserve) else 0
@@ -157,11 +162,18 @@ class QuotaKeeper:
         if reached <= self._level:
             return
         self._level = reached
-        if reached < USED_UP:
-            self._say("quota_nearly_used", about=f"{reached}", used=self.used, limit=limit, percent=round(100 * share))
+        self._say("quota_nearly_used", about=f"{reached}", used=self.used, limit=limit, percent=round(100 * share))
+
+    def _say_dry(self, need: Need) -> None:
+        holder, awake = self.holder, self._awake()
+        limit, now = holder.terms.limit, holder.now(awake)
+        if holder.in_hand or not need.waiting or not holder.caught_up or self.used < limit:
+            self._dry_at = None
+            return
+        self._dry_at = awake if self._dry_at is None else self._dry_at
+        if self._stopped or awake - self._dry_at < DRY * holder.terms.lease:
             return
         self._stopped = True
-        release = self.holder.ledger.next_release()
-        now = self.holder.now(self._awake())
+        release = holder.ledger.next_release()
         seconds = None if release is None else round(max(0.0, release[0] - now), 1)
         self._say("quota_used_up", used=self.used, limit=limit, next_free_seconds=seconds)

@@ -127,10 +127,11 @@ class Holder:
         return records
 
     def close(self, awake: float) -> list[Record]:
-        """Give back all that is in hand: nothing may be sent after this."""
+        """Give back all that is in hand, and leave the pace to the others: nothing may be sent after this."""
         for grant in self.allowance.grants:
             grant.ends = -math.inf
-        return self._give_back(awake, Need(0, 0, 0, 0.0))
+        records = self._give_back(awake, Need(0, 0, 0, 0.0))
+        return [*records, Return(self.who, self._number, 0, leaves=True)] if self._number else records
 
     @property
     def asking(self) -> bool:

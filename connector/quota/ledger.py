@@ -90,7 +90,8 @@ class Ledger:
         return {holder: asker.weight for holder, asker in self.askers.items()}
 
     def _reserve(self, record: Reserve) -> int:
-        self.askers[record.holder] = Asker(self.now, record.held, max(1, record.weight))
+        if record.weight:
+            self.askers[record.holder] = Asker(self.now, record.held, record.weight)
         key = (record.holder, record.lease)
         granted = min(record.updates, max(0, record.limit - self.used))
         if key in self.leases or not granted:
@@ -99,6 +100,8 @@ class Ledger:
         return granted
 
     def _return(self, record: Return) -> None:
+        if record.leaves:
+            self.askers.pop(record.holder, None)
         key = (record.holder, record.lease)
         lease = self.leases.get(key)
         if lease is None:

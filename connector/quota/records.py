@@ -30,7 +30,7 @@ class Reserve(msgspec.Struct, frozen=True, tag="reserve", tag_field="type"):
     held: _Seconds
     """From the append, until which it may at most be spent: for people."""
     weight: _Count = 1
-    """Partitions that the holder owns."""
+    """Partitions that the holder owns; 0 for who sends a few calls and is gone, and takes no share of the pace."""
     name: _Name = ""
     """Of the holder, for people."""
     v: int = VERSION
@@ -44,6 +44,8 @@ class Return(msgspec.Struct, frozen=True, tag="return", tag_field="type"):
     unused: _Count
     counted: _Seconds | None = None
     """From the append, for which the rest still counts, when all its requests were answered before."""
+    leaves: bool = False
+    """The holder asks for nothing any more: its share of the pace is the others' at once."""
     v: int = VERSION
 
 

@@ -61,12 +61,20 @@ class Fold(RuleBasedStateMachine):
             self.booked.append(Booked((holder, lease), granted, granted, self.latest + counted))
 
     @rule(
-        holder=HOLDERS, lease=NUMBERS, unused=UPDATES, counted=st.none() | COUNTED, step=STEPS, times=st.integers(1, 2)
+        holder=HOLDERS,
+        lease=NUMBERS,
+        unused=UPDATES,
+        counted=st.none() | COUNTED,
+        step=STEPS,
+        times=st.integers(1, 2),
+        leaves=st.booleans(),
     )
-    def give_back(self, holder: str, lease: int, unused: int, counted: float | None, step: float, times: int) -> None:
+    def give_back(
+        self, holder: str, lease: int, unused: int, counted: float | None, step: float, times: int, *, leaves: bool
+    ) -> None:
         """However often it is written, it takes the same off, and never lets anything count for longer."""
         for _ in range(times):
-            self._apply(Return(holder, lease, unused, counted), step)
+            self._apply(Return(holder, lease, unused, counted, leaves), step)
             for each in self.booked:
                 if each.key == (holder, lease):
                     each.updates = min(each.updates, max(0, each.granted - unused))

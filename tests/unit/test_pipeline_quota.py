@@ -217,13 +217,27 @@ def test_the_log_says_how_the_window_fills_and_when_sending_goes_on() -> None:
         assert kinds[0] == "quota_ledger_read"
         nearly = [line["percent"] for line in said if line["event"] == "quota_nearly_used"]
         assert nearly
-        assert all(80 <= percent < 100 for percent in nearly)
+        assert all(80 <= percent <= 100 for percent in nearly)
         assert "quota_used_up" in kinds
         assert kinds.index("quota_used_up") < kinds.index("quota_resumed")
         used_up = said[kinds.index("quota_used_up")]
         assert (used_up["used"], used_up["limit"]) == (100, 100)
         assert 0 < used_up["next_free_seconds"] <= TERMS.counted
         assert len(said) < 25
+
+    run(main())
+
+
+def test_at_the_limit_it_is_not_said_that_sending_stops_while_it_goes_on() -> None:
+    """The last lease of a full window is spent like any other; who has leases in hand, or no updates, does not wait."""
+
+    async def main() -> None:
+        with captured_logs() as logs:
+            async with _bench(_log(100), FakeLedgerTopic()) as bench:
+                await bench.settle(300)
+                await asyncio.sleep(1)
+        assert len(bench.sender.sent) == TERMS.limit
+        assert {"quota_used_up", "quota_resumed"} & {line["event"] for line in logs.lines} == set()
 
     run(main())
 

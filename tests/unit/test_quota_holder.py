@@ -315,9 +315,15 @@ def test_at_the_end_all_goes_back_and_nothing_is_spent() -> None:
     desk.turn(0.0)
     desk.spend(3, 0.0)
     desk.read(records := desk.holder.close(0.5), 0.5)
-    assert records == [Return("me", 1, FIRST_UPDATES - 3, TERMS.settled)]
+    assert records == [Return("me", 1, FIRST_UPDATES - 3, TERMS.settled), Return("me", 1, 0, leaves=True)]
     assert desk.holder.allowance.current(0.5) is None
     assert desk.holder.ledger.used == 3
+    assert desk.holder.ledger.active(EPOCH + 0.5) == {}
+
+
+def test_who_never_asked_leaves_without_a_word() -> None:
+    """An idle replica that is scaled away is worth no record."""
+    assert Desk().holder.close(0.5) == []
 
 
 def test_what_is_none_of_ours_is_passed_over_and_still_tells_the_time() -> None:

@@ -115,6 +115,23 @@ def test_whoever_has_not_asked_for_two_leases_leaves_its_share() -> None:
     assert ledger.active(1_010.1) == {"b": 1}
 
 
+def test_whoever_says_that_it_leaves_leaves_its_share_at_once() -> None:
+    """After each rollout the newcomers would else have half of the pace for two leases; of the bookings all stays."""
+    ledger = Ledger()
+    ledger.apply(_reserve("a", 1, 10, weight=3), 1_000.0)
+    ledger.apply(_reserve("b", 1, 10, weight=1), 1_000.0)
+    ledger.apply(Return("a", 1, 0, leaves=True), 1_001.0)
+    assert ledger.active(1_001.0) == {"b": 1}
+    assert ledger.used == 20
+
+
+def test_who_sends_a_few_calls_takes_no_share() -> None:
+    """A probe leases what it sends, and must not slow the service down."""
+    ledger = Ledger()
+    assert ledger.apply(_reserve("probe", 1, 2, weight=0), 1_000.0) == 2
+    assert ledger.active(1_000.0) == {}
+
+
 def test_nothing_is_booked_at_first() -> None:
     """An empty log says that all is free, and nothing comes."""
     empty = Ledger()

@@ -33,7 +33,8 @@ class Leases:
         """Lease so many calls; returns until when they may begin. Raises `Wrong` when they may not."""
         terms, holder, asked = self.terms, f"check-{uuid.uuid4().hex}", self.awake()
         counted = HELD_SECONDS + terms.request_timeout + terms.settled
-        asking = Reserve(holder, 1, calls, terms.limit, counted, HELD_SECONDS, name="connector check --probe")
+        name = "connector check --probe"
+        asking = Reserve(holder, 1, calls, terms.limit, counted, HELD_SECONDS, weight=0, name=name)
         try:
             ledger = await read_ledger(self.ledger(), encode(asking), LEASE_SECONDS)
         except Fatal as fatal:
