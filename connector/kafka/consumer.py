@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
@@ -15,6 +16,7 @@ from confluent_kafka import TopicPartition as KafkaTopicPartition
 from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
 from connector.delivery.ports import Record
 from connector.errors import CommitFailed, Fatal
+from connector.kafka.abandoned import watched
 from connector.kafka.config import KafkaConfig, consumer
 from connector.kafka.errors import FENCED, Kind, sort
 from connector.kafka.ports import Listener
@@ -134,10 +136,8 @@ class ConsumerThread:
 
     def _run(self) -> None:
         try:
-            client = Consumer(
-                {**consumer(self._config), "error_cb": self._error, "on_commit": self._committed},
-                logger=LIBRDKAFKA,
-            )
+            made = watched(consumer(self._config), partial(self._tell, self._listener.failed))
+            client = Consumer({**made, "error_cb": self._error, "on_commit": self._committed}, logger=LIBRDKAFKA)
             client.subscribe(
                 list(self._config.topics), on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lost
             )

@@ -10,6 +10,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from connector.delivery.letter import DeadLetter
 from connector.errors import Fatal
+from connector.kafka.abandoned import watched
 from connector.kafka.asking import ANSWER_SECONDS, Unanswered, asking
 from connector.kafka.config import KafkaConfig, producer
 from connector.kafka.refusal import LIBRDKAFKA
@@ -53,6 +54,7 @@ class KafkaDeadLetters:
         self._delayed = delayed
         self._topic = config.dead_letter_topic
         self._producer: Producer | None = None
+        self._ended: Fatal | None = None
         self._waiting = 0
         self._poller: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
@@ -69,6 +71,8 @@ class KafkaDeadLetters:
         value, headers = letter.value, _headers(letter)
         pause = FIRST_RETRY_SECONDS
         while (error := await self._produce(producing, letter.key, value, headers)) is not None:
+            if self._ended is not None:
+                raise self._ended
             if error.code() == KafkaError.MSG_SIZE_TOO_LARGE and value is not None and len(value) > CUT_BYTES:
                 headers = [*headers, (CUT_HEADER, str(len(value)).encode())]
                 value = value[:CUT_BYTES]
@@ -99,9 +103,12 @@ class KafkaDeadLetters:
                     self._delayed(wrong.reason)
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, LAST_RETRY_SECONDS)
-                self._producer = Producer(producer(self._config), logger=LIBRDKAFKA)
+                self._producer = Producer(watched(producer(self._config), self._end), logger=LIBRDKAFKA)
                 self._poller = asyncio.create_task(self._poll(self._producer))
             return self._producer
+
+    def _end(self, fatal: Fatal) -> None:
+        self._ended = fatal
 
     async def _poll(self, producing: Producer) -> None:
         """Serve delivery reports; on the loop, because a poll that does not wait costs next to nothing."""

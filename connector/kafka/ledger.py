@@ -21,6 +21,7 @@ from confluent_kafka import (
 )
 
 from connector.errors import Fatal
+from connector.kafka.abandoned import watched
 from connector.kafka.config import KafkaConfig, client, consumer, producer
 from connector.kafka.errors import Kind, sort
 from connector.kafka.ledger_topic import LedgerTopic, Unusable, prepare, remedy
@@ -123,8 +124,9 @@ class KafkaLedger:
         return None
 
     def _read(self) -> None:
-        self._producer = Producer({**producer(self._config), "linger.ms": 0}, logger=LIBRDKAFKA)
-        reading = Consumer(reader(self._config), logger=LIBRDKAFKA)
+        ended = partial(self._tell, self._reader.failed)
+        self._producer = Producer(watched({**producer(self._config), "linger.ms": 0}, ended), logger=LIBRDKAFKA)
+        reading = Consumer(watched(reader(self._config), ended), logger=LIBRDKAFKA)
         try:
             log = TopicPartition(self._topic.name, 0)
             # Asked for by name: for OFFSET_BEGINNING librdkafka waits half a second until it knows the leader.

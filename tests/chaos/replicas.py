@@ -43,6 +43,9 @@ TOXICS: dict[Toxic, tuple[float, float]] = {
 }
 """What may be on the way to the endpoint, with the bounds of its seconds."""
 
+ABANDONED = "librdkafka is connected to no broker and has tried none"
+"""What the log says of a client that cannot begin again; the process ends then."""
+
 Say = Callable[[str], None]
 
 
@@ -88,6 +91,7 @@ class Fleet:
         self.slots = [Slot(number, doors) for number, doors in enumerate(cluster.doors)]
         self.all: list[Replica] = []
         self.incidents: list[str] = []
+        self.abandoned = 0
         self.toxics: Counter[str] = Counter()
         self._folder = folder
         self._cluster = cluster
@@ -96,6 +100,7 @@ class Fleet:
         self._rng = rng
         self._say = say
         self._sick = True
+        self._starting: list[asyncio.Task[None]] = []
         # The log has the time of day, all else the monotonic clock.
         self._clocks = time.time() - time.monotonic()
 
@@ -164,15 +169,22 @@ class Fleet:
             door.heal()
 
     def look(self) -> None:
-        """Note each process that ended although nobody asked for it; its slot is empty then."""
+        """Note each process that ended although nobody asked for it; an orchestrator would start it again.
+
+        That librdkafka left it without a broker to try is no fault of its own: who noticed that has done right.
+        """
         for slot in self.slots:
-            if slot.replica is not None and slot.replica.process.exit_code is not None:
-                replica = self._leave(slot, "by itself")
-                self.incidents.append(
-                    f"{replica.name} ended by itself, {replica.process.exit_code}; {_end_of(replica)}"
-                )
-                self._say(self.incidents[-1])
-                replica.illness.cancel()
+            if slot.replica is None or slot.replica.process.exit_code is None:
+                continue
+            replica = self._leave(slot, "by itself")
+            what = f"{replica.name} ended by itself, {replica.process.exit_code}; {_end_of(replica)}"
+            self._say(what)
+            if any(ABANDONED in line["remedy"] for line in replica.process.said("kafka_fatal")):
+                self.abandoned += 1
+            else:
+                self.incidents.append(what)
+            slot.busy = True
+            self._starting.append(asyncio.get_running_loop().create_task(self._again(slot, replica)))
 
     async def heal(self) -> None:
         """End the illness of every link, now and for those that come."""
@@ -184,6 +196,7 @@ class Fleet:
 
     async def end(self) -> None:
         """Leave no process behind, whatever happened."""
+        await asyncio.gather(*self._starting)
         for replica in self.all:
             if replica.process.exit_code is None:
                 replica.process.kill9()
@@ -204,6 +217,11 @@ class Fleet:
     def count_logged(self, event: str) -> int:
         """How often all of them said something."""
         return sum(len(replica.process.said(event)) for replica in self.all)
+
+    async def _again(self, slot: Slot, former: Replica) -> None:
+        await self._bury(former)
+        await self.start(slot)
+        slot.busy = False
 
     def _leave(self, slot: Slot, how: str) -> Replica:
         replica = slot.replica

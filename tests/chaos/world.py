@@ -206,6 +206,7 @@ class _World:
         did = {
             **{f"actions: {name}": self._done[name] for name in self._actions},
             "processes": len(fleet.all),
+            "processes whose client had no broker left to try": fleet.abandoned,
             "partitions given out": fleet.count_logged("partitions_assigned"),
             "partitions taken back": fleet.count_logged("partitions_revoked"),
             "partitions lost": fleet.count_logged("partitions_lost"),

@@ -1,0 +1,104 @@
+"""When a client counts as abandoned by librdkafka: in no outage, however long; always when nothing is tried."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+
+from connector.errors import Fatal
+from connector.kafka.abandoned import EVERY_SECONDS, IDLE_SECONDS, Watch, is_idle, watched
+
+ENOUGH = round(IDLE_SECONDS / EVERY_SECONDS)
+LATER = EVERY_SECONDS + 1
+
+
+def statistics(*brokers: tuple[str, str, float]) -> str:
+    """As librdkafka publishes them, of brokers by source, state, and seconds since the state changed."""
+    return json.dumps(
+        {
+            "brokers": {
+                f"b{number}": {"source": source, "state": state, "stateage": int(age * 1e6), "connects": 0}
+                for number, (source, state, age) in enumerate(brokers)
+            }
+        }
+    )
+
+
+COORDINATOR = ("logical", "TRY_CONNECT", 0.0)
+"""Belongs to nobody while there is no coordinator; its own attempts lead nowhere, so they do not count."""
+ABANDONED = [
+    statistics(("learned", "INIT", LATER), COORDINATOR),
+    statistics(("learned", "DOWN", LATER), ("configured", "INIT", LATER)),
+    statistics(COORDINATOR),
+    statistics(),
+]
+BUSY = [
+    statistics(("learned", "UP", 9e9)),
+    statistics(("learned", "INIT", LATER), ("logical", "UP", LATER)),
+    statistics(("configured", "INIT", 0.4), COORDINATOR),
+    statistics(("configured", "CONNECT", LATER)),
+    statistics(("configured", "INIT", LATER), ("configured", "DOWN", 3.0)),
+]
+"""Connected; connected to the coordinator; an outage, when each attempt makes the broker anew; no answer to a SYN."""
+
+
+def told(*published: str) -> list[Fatal]:
+    """What a client's watch says of these statistics."""
+    ends: list[Fatal] = []
+    watch = Watch(ends.append, idle=ENOUGH)
+    for one in published:
+        watch(one)
+    return ends
+
+
+@pytest.mark.parametrize("one", ABANDONED)
+def test_who_tries_nothing_any_more_is_ended_once(one: str) -> None:
+    """Else a replica that is live and Ready would consume nothing, till somebody looks at the lag."""
+    assert told(*[one] * (ENOUGH - 1)) == []
+    (fatal,) = told(*[one] * 10 * ENOUGH)
+    assert fatal.event == "kafka_fatal"
+    assert "start the connector again" in fatal.remedy
+
+
+@pytest.mark.parametrize("one", BUSY)
+def test_an_outage_ends_nobody(one: str) -> None:
+    """A process that ends while all brokers are down comes back later than they do."""
+    assert told(*[one] * 1_000) == []
+    assert told(*[*[ABANDONED[0]] * (ENOUGH - 1), one] * 10) == []
+
+
+def test_who_was_stopped_for_long_is_given_time() -> None:
+    """After a freeze everything looks old, once."""
+    frozen = statistics(("learned", "DOWN", 3_600.0))
+    assert told(BUSY[0], frozen, BUSY[2], frozen, BUSY[0]) == []
+
+
+@pytest.mark.parametrize(("longest", "enough"), [(5_000, 4), ("100000", 10), (1, 4)])
+def test_who_is_told_to_wait_long_between_attempts_may(longest: int | str, enough: int) -> None:
+    """`reconnect.backoff.max.ms` is the user's: no attempt for as long is no sign of anything."""
+    ends: list[Fatal] = []
+    made = watched({"reconnect.backoff.max.ms": longest}, ends.append)
+    for _ in range(enough - 1):
+        made["stats_cb"](ABANDONED[0])
+    assert ends == []
+    made["stats_cb"](ABANDONED[0])
+    assert len(ends) == 1
+
+
+def test_real_statistics_have_what_is_read_of_them() -> None:
+    """A name that librdkafka does not know would make every client look abandoned, or none."""
+    published: list[str] = []
+    asked: dict[str, Any] = {
+        "bootstrap.servers": "127.0.0.1:9",
+        "log_level": 0,
+        "statistics.interval.ms": 10,
+        "stats_cb": published.append,
+    }
+    client = Producer(asked)
+    deadline = time.monotonic() + 30
+    while not published and time.monotonic() < deadline:
+        client.poll(0.1)
+    assert published
+    assert not is_idle(published[0])
