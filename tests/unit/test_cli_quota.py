@@ -246,8 +246,8 @@ def ledger(monkeypatch: pytest.MonkeyPatch) -> list[Fatal]:
 @pytest.mark.usefixtures("ledger")
 def test_the_format_may_stand_before_and_behind_the_action(
     words: list[str],
-    is_json: bool,
-    capsys: pytest.CaptureFixture[str],  # noqa: FBT001 - a column of the table
+    is_json: bool,  # noqa: FBT001 - a column of the table
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Options behind the verb are what hands type; of two the nearer one counts."""
     assert main(["quota", *words]) == 0
