@@ -71,7 +71,7 @@ format: $(DEV) ## rewrite the code in the one format
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-bench: $(DEV) $(PROJECT) kafka ## the measurements that the README quotes
+bench: $(DEV) $(PROJECT) kafka ## the measurements that docs/performance.md quotes
 	scripts/need "command -v nginx" nginx
 	$(BIN)/python -m benchmarks $(ARGS)
 	$(BIN)/python -m benchmarks.quota

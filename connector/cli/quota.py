@@ -41,8 +41,17 @@ example:
   connector quota spend 50000 --note "nightly batch import"
 
 It reads the settings of `connector run`. It takes part in no group and changes nothing; `spend` books calls that
-someone else made on the account, which count for a whole window from now and cannot be taken back. Exit code 0; 1 when
-the ledger cannot be read or written, 2 on bad settings, or when nothing was booked because it is more than is free.
+someone else made on the account, which count for a whole window from now and cannot be taken back. Exit code 0, also
+while there is no ledger yet and so nothing is used; 1 when it cannot be read or written, 2 on bad settings, or when
+nothing was booked because it is more than is free.
+"""
+_SPEND_EXAMPLE: Final = """\
+example:
+  connector quota spend 50000 --note "nightly batch import"
+  connector quota spend 50000 --note "nightly batch import" --format json | jq .free
+
+They count for a whole window from now. More than is free is booked only with --yes (else exit code 2), since nobody who
+shares the ledger sends until enough comes free.
 """
 
 
@@ -55,19 +64,26 @@ def add_parser(subparsers: "Subparsers") -> None:
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--format", choices=("table", "json"), default="table", help="table (default) or json")
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", dest="action")
+    _add_format(parser, "table")
+    actions = parser.add_subparsers(title="actions", metavar="[ACTION]", dest="action")
     spend = actions.add_parser(
         "spend",
         help="book calls that someone else made on the account",
         description="Books calls that someone else made on the account. They cannot be taken back.",
+        epilog=_SPEND_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    _add_format(spend, argparse.SUPPRESS)  # Unless it is given here too, what stands before `spend` counts.
     count = whole(f"number of calls from 1 to {MOST_CALLS}", 1, MOST_CALLS)
     spend.add_argument("updates", metavar="N", type=count, help="how many calls")
     spend.add_argument(
         "--note", type=_note, default="", help=f"by whom, for people; at most {LONGEST_NOTE} characters, no secrets"
     )
     spend.add_argument("--yes", action="store_true", help="also when it is more than is free")
+
+
+def _add_format(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument("--format", choices=("table", "json"), default=default, help="table (default) or json")
 
 
 class TooMuch(Exception):
@@ -82,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
         print_mistakes(bad, sys.stderr)
         return 2
     from connector.kafka.ledger import KafkaLedger  # noqa: PLC0415 - a wrong setting is said before the heavy imports
+    from connector.kafka.ledger_topic import Unusable  # noqa: PLC0415
     from connector.service import kafka_config, ledger_topic, quota_terms  # noqa: PLC0415
 
     terms = quota_terms(settings)
@@ -100,7 +117,10 @@ def run(args: argparse.Namespace) -> int:
     except Fatal as fatal:
         named = topic.name in fatal.remedy
         sys.stderr.write(f"{fatal.remedy if named else f'{topic.name}: {fatal.remedy}'}\n")
-        return 1
+        cause = fatal.__cause__
+        if not (isinstance(cause, Unusable) and cause.missing):
+            return 1
+        ledger = Ledger()  # Nobody ever sent: nothing is used.
     except TooMuch as refused:
         sys.stderr.write(f"{settings.ledger_topic}: {refused}\n")
         return REFUSED

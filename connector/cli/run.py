@@ -57,7 +57,7 @@ def refuse(bad: BadSettings) -> int:
     if not sys.stdout.isatty():
         configure("info", "json", VisitorIds.HASH, sys.stdout)
         for mistake in bad.mistakes:
-            log.error("settings_refused", remedy=str(mistake))
+            log.error("settings_refused", setting=mistake.setting, remedy=mistake.remedy)
         log.error("connector_stopped", reason="settings_refused", exit_code=2)
     return 2
 

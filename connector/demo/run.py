@@ -30,6 +30,8 @@ CRASH_AT = 0.5
 """With faults: the connector is killed when this share of the events is in."""
 FAULTS = ("status=503,p=0.05", "status=429,p=0.02,retry_after=1", "lost_answer,p=0.02", "delay=0.05,p=0.1")
 MALFORMED_SHARE = 0.001
+FEW_MALFORMED = 5
+"""With faults: at least so many events, however short the run; of a handful, half of them."""
 LOG_LINES = 5
 SESSION_SECONDS = 3
 """Without a heartbeat for so long, a member is dead. A real broker allows no less than 6 by default."""
@@ -107,7 +109,7 @@ async def _flow(
 ) -> _Run:
     """Produce, watch, crash once if asked to, until every event is settled."""
     run = _Run(time.monotonic())
-    generator = Generator(config.visitors, config.seed, MALFORMED_SHARE if config.faults else 0.0)
+    generator = Generator(config.visitors, config.seed, malformed_share(config))
     step = max(1, round(config.events / LOAD_SECONDS * TICK))
     ready, killed = False, False
     moved, progress = time.monotonic(), (-1, -1, -1)
@@ -138,6 +140,11 @@ async def _flow(
         elif time.monotonic() - moved > STALLED_SECONDS:
             raise DemoFailed(_post_mortem(replica, f"nothing moved for {STALLED_SECONDS:.0f} s"))
         await asyncio.sleep(TICK)
+
+
+def malformed_share(config: DemoConfig) -> float:
+    """Of the events."""
+    return max(MALFORMED_SHARE, min(FEW_MALFORMED / config.events, 0.5)) if config.faults else 0.0
 
 
 def _note(status: dict[str, Any] | None, *, killed: bool) -> str:

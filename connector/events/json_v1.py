@@ -175,8 +175,8 @@ def _change(event: _Envelope, attributes: dict[str, str]) -> Change:
     elif pc_id is not None and third_party_id is None:
         visitor = Visitor("pcId", pc_id)
     else:
-        given = "none" if pc_id is None else "both"
-        raise Refused(_VISITOR, f"exactly one of the two must be given, not {given}")
+        wrong = "missing" if pc_id is None else "given"
+        raise Refused(_VISITOR, f"must not both be {wrong}: exactly one of the two is needed")
     text = event.occurred_at
     if text is not None and not (text[:19] in _seconds and text[19:] in _fractions_and_zones):
         _check_time(text)

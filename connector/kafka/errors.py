@@ -1,7 +1,9 @@
 """What a librdkafka error means for us: nothing, wait, or the end; with the words for whoever has to mend it."""
 
 import enum
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from confluent_kafka import KafkaError
 
@@ -16,7 +18,10 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """An error in our words. `event` is a name from the list of log events; `detail` is librdkafka's own text."""
+    """An error in our words. `event` is a name from the list of log events.
+
+    `detail` is librdkafka's own text, but for what it makes of a stranger's answer.
+    """
 
     kind: Kind
     event: str
@@ -44,6 +49,7 @@ _IGNORABLE = frozenset({KafkaError._PARTITION_EOF, KafkaError._TIMED_OUT, KafkaE
 _UNREACHABLE = "check KAFKA_BOOTSTRAP_SERVERS, the network, and that the brokers run; the connector goes on trying"
 _LOGIN = "check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD; the connector goes on trying"
 _TLS = "check KAFKA_SECURITY_PROTOCOL and KAFKA_SSL_CA_LOCATION against the listener; the connector goes on trying"
+_NO_KAFKA = "KAFKA_BOOTSTRAP_SERVERS must name a Kafka listener, and this is none; the connector goes on trying"
 _TOPIC = "create the topic or mend KAFKA_TOPICS; the connector goes on looking for it"
 _TOPIC_ACL = "allow READ and DESCRIBE on the topic to the connector's user; the connector goes on trying"
 _GROUP_ACL = "allow READ on the consumer group KAFKA_GROUP_ID to the connector's user; the connector goes on trying"
@@ -52,6 +58,15 @@ _FENCED_INSTANCE = (
     "another member uses this KAFKA_GROUP_INSTANCE_ID: give each replica its own, then start this one again"
 )
 _FATAL = "this consumer cannot go on: start the connector again, and mend what the detail names"
+
+_OTHER = "look at the detail; the connector goes on trying"
+_GOES_ON: Final = re.compile("; the connector goes on (?:trying|looking for it)")
+
+_STRANGER: Final = re.compile(r"Invalid response size (\d+) .*: increase receive\.message\.max\.bytes")
+"""librdkafka takes the first four bytes of any answer for a length, and so a stranger's for one beyond all bounds."""
+_HTTP: Final = int.from_bytes(b"HTTP", "big")
+_TLS_RECORDS: Final = (0x1503, 0x1603)
+"""An alert and a handshake, of any version."""
 
 _KNOWN: dict[int, tuple[str, str]] = {
     KafkaError._TRANSPORT: ("kafka_unreachable", _UNREACHABLE),  # noqa: SLF001
@@ -79,5 +94,17 @@ def sort(error: KafkaError) -> Trouble:
         return Trouble(Kind.FATAL, "kafka_fatal", error.name(), error.str(), _FENCED_INSTANCE if fenced else _FATAL)
     if code in _IGNORABLE:
         return Trouble(Kind.IGNORABLE, "kafka_error", error.name(), error.str(), "")
-    event, remedy = _KNOWN.get(code, ("kafka_error", "the connector goes on trying; look at the detail"))
-    return Trouble(Kind.RETRIABLE, event, error.name(), error.str(), remedy)
+    event, remedy = _KNOWN.get(code, ("kafka_error", _OTHER))
+    detail = error.str()
+    if (said := _STRANGER.search(detail)) is not None:
+        size = int(said[1])
+        if size == _HTTP:
+            detail, remedy = _STRANGER.sub("it answers in HTTP", detail), _NO_KAFKA
+        elif size >> 16 in _TLS_RECORDS:
+            detail, event, remedy = _STRANGER.sub("it answers in TLS", detail), "kafka_authentication_failed", _TLS
+    return Trouble(Kind.RETRIABLE, event, error.name(), detail, remedy)
+
+
+def for_a_command(words: str) -> str:
+    """Without what the service does about it meanwhile: a command has given up when it says this."""
+    return _GOES_ON.sub("", words)

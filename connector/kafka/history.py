@@ -14,7 +14,7 @@ from connector.delivery.offsets import TopicPartition
 from connector.delivery.ports import Record
 from connector.errors import Fatal
 from connector.kafka.config import KafkaConfig, onlooker
-from connector.kafka.errors import Kind, Trouble, sort
+from connector.kafka.errors import Kind, Trouble, for_a_command, sort
 from connector.kafka.heard import interruptible
 from connector.kafka.refusal import LIBRDKAFKA, refused
 
@@ -169,10 +169,7 @@ class History:
             trouble = self._trouble or trouble
         if trouble is None or not trouble.remedy:
             return Fatal("kafka_unreachable", f"no broker answered in time; {_UNREACHABLE}")
-        # What the service does about it meanwhile is not what a command does.
-        return Fatal(
-            trouble.event, f"{about}{trouble.detail}: {trouble.remedy.partition('; the connector goes on')[0]}"
-        )
+        return Fatal(trouble.event, f"{about}{trouble.detail}: {for_a_command(trouble.remedy)}")
 
 
 _UNREACHABLE = "check KAFKA_BOOTSTRAP_SERVERS, the network, and that the brokers run"

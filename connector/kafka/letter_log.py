@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from connector.errors import ConnectorError
 from connector.kafka.config import KafkaConfig, producer
-from connector.kafka.errors import sort
+from connector.kafka.errors import for_a_command, sort
 from connector.kafka.heard import Heard, interruptible
 from connector.kafka.letters import FROM_HEADER, NOTE_HEADER, NOTE_KEY, Letter, Note, Place, note_value, read_letter
 from connector.kafka.refusal import LIBRDKAFKA, refused
@@ -166,8 +166,8 @@ class LetterReplay:
 
 def unavailable(error: KafkaError, about: str = "") -> LettersUnavailable:
     """In words for whoever typed the command."""
-    remedy = sort(error).remedy.partition("; the connector goes on")[0]
-    return LettersUnavailable(f"{about}{error.str()}" + (f"; {remedy}" if remedy else ""))
+    trouble = sort(error)
+    return LettersUnavailable("; ".join(filter(None, (f"{about}{trouble.detail}", for_a_command(trouble.remedy)))))
 
 
 def _letter(message: Message) -> Letter | Note:

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from connector.kafka.config import KafkaConfig, admin
-from connector.kafka.errors import Kind, Trouble, sort
+from connector.kafka.errors import Kind, Trouble, for_a_command, sort
 from connector.kafka.heard import PLAIN, most_telling
 from connector.kafka.refusal import LIBRDKAFKA, refused
 
@@ -24,7 +24,6 @@ ASK_SECONDS = 5.0
 POLL_SECONDS = 0.1
 _FAILURES = 3
 """Of an attempt to connect: a single one may be a hiccup."""
-_GOES_ON = "; the connector goes on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,4 +146,4 @@ def _trouble(error: KafkaError) -> Trouble:
     trouble = sort(error)
     if trouble.kind is Kind.IGNORABLE:
         return replace(trouble, kind=Kind.RETRIABLE, remedy="look at the brokers and the network, then try again")
-    return replace(trouble, remedy=trouble.remedy.partition(_GOES_ON)[0])
+    return replace(trouble, remedy=for_a_command(trouble.remedy))

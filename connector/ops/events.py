@@ -53,7 +53,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         LogEvent(
             "settings_refused",
             _ERROR,
-            ("remedy",),
+            ("setting", "remedy"),
             "A setting cannot be used, or more than one: a line each; the process ends with code 2.",
         ),
         LogEvent(
@@ -281,6 +281,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "remedy": "what a person can do about it",
     "repeated": "how many such lines were left unsaid since the last one",
     "seconds": "a time span, in seconds",
+    "setting": "the variable that is wrong",
     "settings": "every setting in effect, secrets masked",
     "stack": "list of `module:line function`, outermost first, without variables",
     "topic": "a topic's name",

@@ -13,7 +13,7 @@ MAX_TEXT: Final = 400
 """Characters of one text: the answer of `/status` is fetched every few seconds."""
 
 _LEVELS: Final = frozenset({"warning", "error", "critical"})
-_REASONS: Final = ("code", "logger", "variable", "path", "reason", "detail", "message", "error", "name")
+_REASONS: Final = ("code", "logger", "setting", "path", "reason", "detail", "message", "error", "name")
 """The fields that say what happened, in the order in which a person reads them."""
 _DIGITS: Final = re.compile(r"\d+")
 

@@ -249,7 +249,7 @@ def _too_large(rendered: Rendered) -> str:
     """Which attributes, and for what limit, without any of their values."""
     fields = [f"profile.{name}" for name in rendered.unfit[:_NAMED]]
     short = [field if len(field) <= _NAME_LENGTH else f"{field[: _NAME_LENGTH - 1]}…" for field in fields]
-    parts = [f"{field}: fits in no request of {rendered.most:,} bytes" for field in short]
+    parts = [f"{field} fits in no request of {rendered.most:,} bytes" for field in short]
     if (more := len(rendered.unfit) - len(parts)) > 0:
         parts.append(f"and {more:,} more")
     return "; ".join(parts)

@@ -10,6 +10,7 @@ HEADROOM = 0.8
 NOTABLE_WAIT = 5.0
 """Seconds of waiting for the rate that are worth a word; bursts wait a little at any rate."""
 FEW_SECONDS = 600.0
+"""Records of less tell nothing of a day: no linger is said to fit it."""
 SHORTER = 0.95
 """Topics that hold less than this share of the time asked for are shorter than asked."""
 MANY_MISSING = 0.02
@@ -20,6 +21,9 @@ def advise(found: Found, quota: Quota, assumed: Assumptions, linger: float) -> t
     """The linger to set, if one fits, and everything that is worth saying; `linger` is what is set now."""
     if not found.records:
         return None, [_nothing(found)]
+    if found.seconds < FEW_SECONDS:
+        few = f"Only {span(found.seconds)} could be read: far too little to say anything of a day, or what linger fits."
+        return None, [few, *_about_bounds(found, assumed), *_about_the_records(found)]
     best = _best(found.outlooks)
     return best, [
         *_about_the_quota(found, best, quota, linger),
@@ -97,9 +101,7 @@ def _about_bounds(found: Found, assumed: Assumptions) -> Iterator[str]:
 
 def _about_the_records(found: Found) -> Iterator[str]:
     asked = found.until - found.asked_since
-    if found.seconds < FEW_SECONDS:
-        yield f"Only {span(found.seconds)} could be read: far too little to say anything of a day."
-    elif found.seconds < SHORTER * asked:
+    if FEW_SECONDS <= found.seconds < SHORTER * asked:
         yield (
             f"The topics hold only {span(found.seconds)} of the {span(asked)} asked for: a day is reckoned from those, "
             "and hours that are not among them may be busier."

@@ -172,7 +172,7 @@ async def serve(settings: Settings) -> int:
         await running
     except BadSettings as bad:
         for mistake in bad.mistakes:
-            log.error(BAD_SETTINGS, remedy=str(mistake))  # noqa: TRY400 - as below
+            log.error(BAD_SETTINGS, setting=mistake.setting, remedy=mistake.remedy)  # noqa: TRY400 - as below
         log.error("connector_stopped", reason=BAD_SETTINGS, exit_code=2)  # noqa: TRY400
         return 2
     except Fatal as fatal:

@@ -161,7 +161,7 @@ def _unfit_url(text: str) -> str:
         return "it has a host or a port that cannot be read"
     checks = (
         (parts.scheme not in {"http", "https"}, "it does not begin with http:// or https://"),
-        ("@" in parts.netloc, "it holds a user or a password: use TARGET_AUTH_TOKEN"),
+        ("@" in parts.netloc, "it holds a user or a password; a token goes in TARGET_AUTH_TOKEN"),
         (not parts.hostname or not _HOST.fullmatch(parts.hostname), "it has no legal host"),
         (port == 0, "it has port 0"),
         ("?" in filled or "#" in filled, "it holds a query or a fragment"),

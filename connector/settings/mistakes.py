@@ -24,14 +24,26 @@ class Mistake:
     allowed: str = ""
     nearest: str | None = None
 
-    def __str__(self) -> str:
-        """Give the whole mistake as one printable line."""
+    @property
+    def setting(self) -> str:
+        """The variable, in quotes where its name does not print as it is."""
+        return self.variable if self.variable.isprintable() else quoted(self.variable)
+
+    @property
+    def remedy(self) -> str:
+        """What is wrong and what is right, without the name: a log line has that in a field of its own.
+
+        Behind a name such as KAFKA_SASL_PASSWORD and a colon, the log's redaction takes a word for the password.
+        """
         was = "" if self.was is None else f"was {quoted(self.was)}"
         what = ": ".join(part for part in (was, self.reason) if part)
         allowed = f"{self.allowed} is allowed" if self.allowed else ""
         nearest = f"did you mean {self.nearest}?" if self.nearest else ""
-        variable = self.variable if self.variable.isprintable() else quoted(self.variable)
-        return f"{variable}: " + "; ".join(part for part in (what, allowed, nearest) if part)
+        return "; ".join(part for part in (what, allowed, nearest) if part)
+
+    def __str__(self) -> str:
+        """Give the whole mistake as one printable line."""
+        return f"{self.setting}: {self.remedy}"
 
 
 class BadSettings(Exception):

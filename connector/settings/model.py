@@ -222,7 +222,7 @@ class Settings(BaseSettings):
     coalesce_order: Annotated[Literal["offset", "event_time"], LOWER] = Field(
         "offset",
         description="Which value of an attribute wins: the later in the log (offset), or the newer by occurredAt "
-        "(event_time).",
+        "(event_time); where an event has none, its record's timestamp stands in.",
     )
 
     event_format: Annotated[Literal["json"], LOWER] = Field(
@@ -313,7 +313,8 @@ class Settings(BaseSettings):
         25.0,
         ge=0,
         le=3600,
-        description="To drain after SIGTERM; keep it under Kubernetes' terminationGracePeriodSeconds (30 by default).",
+        description="To drain after SIGTERM; keep it under Kubernetes' terminationGracePeriodSeconds (30 by default). "
+        "A fifth of it, 1 to 5 seconds, is kept for the last commit: of 25, updates are sent for 20.",
         json_schema_extra=SECONDS,
     )
 

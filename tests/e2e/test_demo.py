@@ -47,6 +47,7 @@ def test_it_reconciles_and_ends_with_one_json_line(tmp_path: Path, faults: tuple
     assert 0 < report["updates"] < 3_000
     if faults:
         assert report["requests"] > report["updates"]
+        assert report["dead_letters"] >= 4
     else:
         assert report["requests"] == report["updates"]
         assert report["dead_letters"] == 0

@@ -78,10 +78,12 @@ def test_calls_of_others_are_booked_and_the_window_is_shown(kafka: KafkaBroker, 
             command.wait()
         return command
 
-    missing = quota()
-    assert missing.exit_code == 1
+    missing = quota("--format", "json")
+    assert missing.exit_code == 0
     assert f"the topic {topic}.quota does not exist yet" in missing.stderr
-    booked = quota("--format", "json", "spend", "250", "--note", "nightly import")
+    assert (json.loads(missing.stdout)["used"], json.loads(missing.stdout)["free"]) == (0, 1_000)
+    assert "does not exist yet" in quota().stderr, "looking at it has not made it"
+    booked = quota("spend", "250", "--note", "nightly import", "--format", "json")
     assert booked.exit_code == 0, booked.stderr
     assert json.loads(booked.stdout)["used"] == 250
     shown = quota()

@@ -91,17 +91,21 @@ def test_bad_settings_are_told_one_by_one_before_anything_is_started(tmp_path: P
         "TARGET_CLIENT_CODE": "acmeinc",
         "TARGET_AUTH_TOKEN": "hush hush",
         "TARGET_MAX_IN_FLIGHT": "many",
+        "KAFKA_SECURITY_PROTOCOL": "sasl_ssl",
+        "KAFKA_SASL_MECHANISM": "PLAIN",
+        "KAFKA_SASL_USERNAME": "me",
     }
     with Connector(tmp_path, settings) as connector:
         assert connector.wait() == 2
         lines = connector.stderr.splitlines()
         *refused, last = connector.lines()
-        assert [line["remedy"].split(":")[0] for line in refused] == [line.split(":")[0] for line in lines]
+        assert [f"{line['setting']}: {line['remedy']}" for line in refused] == lines
         assert {line["event"] for line in refused} == {"settings_refused"}
         assert (last["event"], last["exit_code"]) == ("connector_stopped", 2)
         named = {line.split(":")[0] for line in lines}
         assert named == {
-            "KAFKA_BOOTSTRAP_SERVERS", "KAFKA_TOPICS", "KAFKA_TOPIC", "TARGET_AUTH_TOKEN", "TARGET_MAX_IN_FLIGHT"
+            "KAFKA_BOOTSTRAP_SERVERS", "KAFKA_TOPICS", "KAFKA_TOPIC", "TARGET_AUTH_TOKEN", "TARGET_MAX_IN_FLIGHT",
+            "KAFKA_SASL_PASSWORD",
         }  # fmt: skip
         assert len(lines) == len(named)
         assert any("KAFKA_TOPICS" in line for line in lines if line.startswith("KAFKA_TOPIC:"))

@@ -105,7 +105,7 @@ def test_with_every_right_all_is_well_and_nothing_has_changed(
         bad = {what: line for what, line in said.line.items() if said.state[what] != "ok"}
         assert bad.keys() == {f"events of {topic}"}
         # Three from each of the three partitions.
-        assert "1 of the last 9 are refused: partition 1 offset 13: profile.a: must be" in bad[f"events of {topic}"]
+        assert "1 of the last 9 are refused: partition 1 offset 13: profile.a must be" in bad[f"events of {topic}"]
         assert "valid until" in said.line[f"kafka {secure.secure} TLS"]
         assert "may make it" in said.line[f"dead-letter topic {topic}.dead-letter"]
         assert said.line[f"topic {topic}"].startswith("partitions: 3")

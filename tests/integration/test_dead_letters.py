@@ -79,7 +79,7 @@ def test_every_kind_of_malformed_record_is_kept_with_its_reason_and_the_good_one
         found[letter.value] = headers[f"{CONNECT}exception.message"].decode()
     assert found.keys() == {value for value, _ in MALFORMED.values()}
     for kind, (value, field) in MALFORMED.items():
-        assert found[value].startswith(f"{field}: "), kind
+        assert found[value].startswith(f"{field} must "), kind
 
 
 def test_updates_that_target_rejects_become_letters_that_can_be_replayed(kafka: KafkaBroker, tmp_path: Path) -> None:

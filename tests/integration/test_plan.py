@@ -86,7 +86,7 @@ def test_partitions_of_different_times_are_read_whole_and_by_time(kafka: KafkaBr
     everything = [*early, *late, *few, *more]
     assert (found["records"], found["missing"]) == (len(everything) + 3, 0)
     assert (found["tombstones"], found["refused"], found["empty"], found["timeless"]) == (1, 1, 1, 0)
-    assert found["first_refused"].startswith(f"{other}/0 offset 3: profile: ")
+    assert found["first_refused"].startswith(f"{other}/0 offset 3: profile must ")
     expected = {linger: updates(everything, linger) for linger in LINGERS}
     assert {row["linger"]: row["updates"] for row in found["lingers"]} == expected
     assert 10 * 3_600 <= found["seconds"] < 10 * 3_600 + 120

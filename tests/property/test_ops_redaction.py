@@ -68,7 +68,8 @@ values = st.recursive(
     ),
     max_leaves=12,
 )
-fields = st.dictionaries(st.sampled_from(["reason", "detail", "settings", "remedy", "code"]), values, max_size=4)
+usual = st.sampled_from(["reason", "detail", "setting", "settings", "remedy", "code"])
+fields = st.dictionaries(usual, values, max_size=4)
 
 
 def strings_of(value: Any) -> list[str]:

@@ -80,6 +80,13 @@ def test_every_command_has_help_with_an_example(command: str, capsys: pytest.Cap
     assert f"connector {command}" in out.split("example", 1)[1]
 
 
+@pytest.mark.parametrize("words", [["quota", "spend"], ["dlq", "list"], ["dlq", "replay"]], ids=" ".join)
+def test_so_has_every_command_of_a_command(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be taken back is read about before, on the page of that very command."""
+    assert main([*words, "--help"]) == 0
+    assert f"\nexample:\n  connector {' '.join(words)} " in capsys.readouterr().out
+
+
 def test_settings_are_a_plain_table_off_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """Piped into a file or a mail it must stay readable: no colour codes, at most 100 columns, nothing cut off."""
     assert main(["settings"]) == 0

@@ -1,6 +1,7 @@
 """`connector quota` on a ledger in memory: what it reads, what it books, and what it says when it cannot."""
 
 import asyncio
+import json
 import re
 import sys
 import time
@@ -12,6 +13,7 @@ from connector.cli.ledger import read_ledger
 from connector.cli.quota import TooMuch, look
 from connector.cli.quota_view import print_view, sparkline
 from connector.errors import Fatal
+from connector.kafka.ledger_topic import Unusable
 from connector.quota.ledger import Ledger
 from connector.quota.ports import Reader
 from connector.quota.records import Reserve, Spend, encode
@@ -56,6 +58,25 @@ def test_a_ledger_that_does_not_answer_is_said_after_half_a_minute() -> None:
         assert log.closed
         with pytest.raises(Fatal, match="within 30 s"):
             await read_ledger(MuteLog(topic), None)
+
+    run(scenario())
+
+
+class DownLog(FakeLedgerLog):
+    """Brokers that are down, in the words of the service's own reader."""
+
+    def start(self, reader: Reader) -> None:
+        """It would try for ever."""
+        reader.delayed("g.quota cannot be found: no answer; check that the brokers run; the connector goes on trying")
+
+
+def test_a_command_that_has_given_up_does_not_say_that_it_goes_on_trying() -> None:
+    """Whoever reads it would wait for something."""
+
+    async def scenario() -> None:
+        with pytest.raises(Fatal) as caught:
+            await read_ledger(DownLog(FakeLedgerTopic()), None)
+        assert caught.value.remedy == "g.quota cannot be found: no answer; check that the brokers run"
 
     run(scenario())
 
@@ -193,3 +214,62 @@ def test_what_makes_no_sense_is_refused_before_kafka_is_asked(
         monkeypatch.setenv(name, value)
     assert main(words) == code
     assert said in capsys.readouterr().err
+
+
+@pytest.fixture
+def ledger(monkeypatch: pytest.MonkeyPatch) -> list[Fatal]:
+    """What the command finds instead of Kafka: an empty ledger, or what is put in here."""
+    found: list[Fatal] = []
+
+    async def look(*_: object, **__: object) -> Ledger:
+        for fatal in found:
+            raise fatal
+        return Ledger()
+
+    monkeypatch.setattr("connector.cli.quota.look", look)
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("words", "is_json"),
+    [
+        (["--format", "json"], True),
+        (["--format", "json", "spend", "5"], True),
+        (["spend", "5", "--format", "json"], True),
+        (["--format", "table", "spend", "5", "--format", "json"], True),
+        (["--format", "json", "spend", "5", "--format", "table"], False),
+        (["spend", "5"], False),
+    ],
+)
+@pytest.mark.usefixtures("ledger")
+def test_the_format_may_stand_before_and_behind_the_action(
+    words: list[str],
+    is_json: bool,  # noqa: FBT001 - a column of the table
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Options behind the verb are what hands type; of two the nearer one counts."""
+    assert main(["quota", *words]) == 0
+    assert capsys.readouterr().out.startswith("{") == is_json
+
+
+def test_the_usage_shows_that_the_action_may_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """`connector quota` alone is the command that people want first."""
+    assert main(["quota", "--help"]) == 0
+    assert "[--format {table,json}] [ACTION] ..." in capsys.readouterr().out
+
+
+def test_before_the_first_replica_runs_nothing_is_used(ledger: list[Fatal], capsys: pytest.CaptureFixture[str]) -> None:
+    """A script that asks how much is free gets its answer, on the day of the first deployment too."""
+    fatal = Fatal("quota_ledger_unusable", "the topic target-profile-connector.quota does not exist yet: …")
+    fatal.__cause__ = Unusable("", passing=False, missing=True)
+    ledger.append(fatal)
+    assert main(["quota", "--format", "json"]) == 0
+    said = capsys.readouterr()
+    told = json.loads(said.out)
+    assert (told["topic"], told["used"], told["free"]) == ("target-profile-connector.quota", 0, 1_000_000)
+    assert said.err == f"{fatal.remedy}\n"
+    fatal.__cause__ = Unusable("", passing=False)
+    assert main(["quota", "--format", "json"]) == 1
+    assert capsys.readouterr() == ("", f"{fatal.remedy}\n")

@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import KafkaError
 
-from connector.kafka.errors import FENCED, Kind, sort
+from connector.kafka.errors import FENCED, Kind, for_a_command, sort
 from connector.ops.events import EVENTS
 from connector.settings import describe
 
@@ -59,6 +59,45 @@ def test_a_broker_that_hangs_up_in_the_handshake_is_no_matter_of_the_network() -
     assert (trouble.code, trouble.detail) == ("_TRANSPORT", hung_up)
     gone = "b:9093/1: Disconnected (after 3500ms in state UP)"
     assert sort(error("_TRANSPORT", gone)).event == "kafka_unreachable"
+
+
+SIZE = "b:1/boot: Receive failed: Invalid response size {} (0..100000000): increase receive.message.max.bytes (1ms)"
+
+
+@pytest.mark.parametrize(
+    ("begins", "event", "word", "says"),
+    [
+        (b"HTTP", "kafka_error", "KAFKA_BOOTSTRAP_SERVERS must name a Kafka listener", "HTTP"),
+        (b"\x15\x03\x03\x00", "kafka_authentication_failed", "KAFKA_SECURITY_PROTOCOL", "TLS"),
+        (b"\x15\x03\x01\x00", "kafka_authentication_failed", "KAFKA_SECURITY_PROTOCOL", "TLS"),
+        (b"\x16\x03\x03\x00", "kafka_authentication_failed", "KAFKA_SECURITY_PROTOCOL", "TLS"),
+    ],
+)
+def test_the_first_bytes_of_a_stranger_are_no_length(begins: bytes, event: str, word: str, says: str) -> None:
+    """A gigabyte for receive.message.max.bytes would bring nothing: there is no Kafka, or not in the clear."""
+    trouble = sort(error("_BAD_MSG", SIZE.format(int.from_bytes(begins, "big"))))
+    assert (trouble.kind, trouble.event) == (Kind.RETRIABLE, event)
+    assert word in trouble.remedy
+    assert trouble.detail == f"b:1/boot: Receive failed: it answers in {says} (1ms)"
+
+
+@pytest.mark.parametrize("size", ["200000000", "99999999999999"])
+def test_an_answer_that_is_too_long_is_told_as_that(size: str) -> None:
+    """A broker of one's own with a topic of large records: there librdkafka is right."""
+    trouble = sort(error("_BAD_MSG", SIZE.format(size)))
+    assert (trouble.event, trouble.detail) == ("kafka_error", SIZE.format(size))
+
+
+def test_a_command_does_not_say_that_the_service_goes_on() -> None:
+    """It has given up, and whoever waits for it waits in vain; of the rest of the remedy nothing may go."""
+    for name in RETRIED:
+        remedy = sort(error(name)).remedy
+        said = for_a_command(remedy)
+        assert "goes on" not in said
+        assert said
+        goes_on = ("", "; the connector goes on trying", "; the connector goes on looking for it")
+        assert remedy in [said + words for words in goes_on]
+    assert for_a_command("no broker; the connector goes on trying; if more come: x") == "no broker; if more come: x"
 
 
 @pytest.mark.parametrize("name", ["_PARTITION_EOF", "_TIMED_OUT", "_WAIT_COORD"])

@@ -9,6 +9,7 @@ import pytest
 import connector
 from connector.ops import events, metrics
 from connector.ops.events import COMMON_FIELDS, EVENTS, FIELDS, UnlistedEvent, name_unlisted, require_listed
+from tests.support.captured_logs import as_logged
 
 ROOT = Path(connector.__file__).parent
 DOCS = ROOT.parent / "docs"
@@ -167,6 +168,36 @@ def test_no_field_is_explained_that_nothing_has() -> None:
     """A glossary of the past misleads."""
     used = {field for event in EVENTS.values() for field in event.fields}
     assert set(FIELDS) == used | set(COMMON_FIELDS)
+
+
+NEVER_LOGGED = ("sandbox/", "demo/", "cli/sandbox.py", "settings/model.py")
+"""They speak to people at a terminal: of requests and events by example, and of what a setting is for."""
+MASKED = {"Proxy-Authorization: Basic it", "Bearer it", "&profile.it="}
+"""What is sent, not said; a line that held it would hold a secret or a value."""
+
+
+def sentences() -> Iterator[tuple[str, str]]:
+    """Each text of the source with its place, `it` in the place of what an f-string fills in; no docstrings."""
+    for path in sorted(ROOT.rglob("*.py")):
+        place = str(path.relative_to(ROOT))
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+        parts |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if id(node) in parts or place.startswith(NEVER_LOGGED):
+                continue
+            if isinstance(node, ast.JoinedStr):
+                filled = [str(part.value) if isinstance(part, ast.Constant) else "it" for part in node.values]
+                yield f"{place}:{node.lineno}", "".join(filled)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield f"{place}:{node.lineno}", node.value
+
+
+def test_the_redaction_takes_no_word_of_ours_for_a_secret() -> None:
+    """A remedy that begins with TARGET_AUTH_TOKEN and a colon would lose its next word, and so its sense."""
+    eaten = [(place, text) for place, text in sentences() if text not in MASKED and as_logged(text) != text]
+    assert eaten == []
+    assert {text for _, text in sentences()} >= MASKED
 
 
 def test_a_name_outside_the_list_is_refused() -> None:

@@ -38,7 +38,7 @@ def test_a_malformed_record_is_kept_as_it_came_and_the_rest_goes_on() -> None:
         first, second = bench.letters.letters
         assert (first.source, first.offset, first.stage, first.error) == (P0, 1, Stage.DECODE, "Refused")
         assert first.value == b"{broken"
-        assert second.reason.startswith("profile.a: ")
+        assert second.reason.startswith("profile.a must ")
         assert (bench.done(Done.ACCEPTED), bench.done(Done.DEAD_LETTERED)) == (2, 2)
         tally = bench.pipeline.tally
         assert (tally.updates_accepted, tally.updates_dead_lettered) == (2, 0)
@@ -131,7 +131,7 @@ def test_an_attribute_that_fits_nowhere_is_a_dead_letter_and_the_rest_goes() -> 
             await bench.settle(10)
         assert bench.sender.profiles == {"v": {"a": "small", "c": "small"}}
         (letter,) = bench.letters.letters
-        assert letter.reason == "profile.b: fits in no request of 61,440 bytes"
+        assert letter.reason == "profile.b fits in no request of 61,440 bytes"
         assert bench.decode(letter.value or b"").attributes == {"b": "x" * 70_000}
         assert (bench.done(Done.DEAD_LETTERED), bench.done(Done.ACCEPTED)) == (1, 0)
         assert log.committed == {P0: 1}
@@ -149,10 +149,10 @@ def test_the_reason_names_some_attributes_however_many_and_however_long_they_are
             await bench.settle(10)
         (letter,) = bench.letters.letters
         long, *others = letter.reason.split("; ")
-        assert long == f"profile.{'n' * 191}…: fits in no request of 61,440 bytes"
+        assert long == f"profile.{'n' * 191}… fits in no request of 61,440 bytes"
         assert others == [
-            "profile.a: fits in no request of 61,440 bytes",
-            "profile.b: fits in no request of 61,440 bytes",
+            "profile.a fits in no request of 61,440 bytes",
+            "profile.b fits in no request of 61,440 bytes",
             "and 1 more",
         ]
 

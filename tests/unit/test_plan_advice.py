@@ -104,7 +104,6 @@ def test_without_a_quota_nothing_is_said_to_fit_it() -> None:
     [
         ({"records": 0}, "No record is of the last 24 h by its timestamp"),
         ({"records": 0, "missing": 5}, "The topics hold records, but none that can be read of the last 24 h"),
-        ({"since": DAY - 599}, "Only 10 min could be read: far too little to say anything of a day."),
         ({"since": DAY / 2}, "The topics hold only 12 h of the 24 h asked for"),
         ({"missing": 21}, "2.1 % of the offsets hold no record any more (a compacted topic, or transactions)"),
         ({"timeless": 3}, "3 records have no timestamp that could be true"),
@@ -116,6 +115,16 @@ def test_what_makes_the_forecast_doubtful_is_said(others: dict[str, Any], says: 
     advice = advise(found(**others), QUOTA, ASSUMED, 1.0)[1]
     assert advice[-1].startswith(says)
     assert len(advice) == (1 if "records" in others else 2)
+
+
+def test_seconds_of_data_give_no_firm_advice() -> None:
+    """The first try on a new topic: who set that linger would find it wrong on the first whole day."""
+    full = replace(GOOD, paused=60.0, peak_visitors=ASSUMED.max_visitors)
+    best, advice = advise(found(GOOD, full, since=DAY - 599, timeless=3), QUOTA, ASSUMED, 1.0)
+    assert best is None
+    assert advice[0] == "Only 10 min could be read: far too little to say anything of a day, or what linger fits."
+    assert [sentence.partition(" ")[0] for sentence in advice[1:]] == ["COALESCE_MAX_VISITORS", "3"]
+    assert advise(found(since=DAY - 600), QUOTA, ASSUMED, 1.0)[0] == 1.0
 
 
 def test_a_linger_as_long_as_the_records_is_a_guess() -> None:

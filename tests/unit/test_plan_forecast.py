@@ -123,5 +123,5 @@ def test_what_asks_for_nothing_is_counted_and_not_sent() -> None:
     """A topic of the wrong format must not look like a cheap one."""
     found = survey([event("a", n=1), None, b"{", event("b", n=None), b"[]", event("a", n=2)])
     assert (found.records, found.refused, found.tombstones, found.empty) == (6, 2, 1, 1)
-    assert found.first_refused.startswith("t/0 offset 2: (record): must be valid JSON")
+    assert found.first_refused.startswith("t/0 offset 2: (record) must be valid JSON")
     assert [outlook.updates for outlook in found.outlooks] == [2, 1]

@@ -1,12 +1,13 @@
 """A wrong setting must be told before anything starts, in words that say what to do; these are the words."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from connector.settings import BadSettings, Mistake, Settings, load
+from tests.support.captured_logs import as_logged
 
 GOOD = {"KAFKA_BOOTSTRAP_SERVERS": "kafka:9092", "KAFKA_TOPICS": "changes", "TARGET_CLIENT_CODE": "acme"}
 SASL = {**GOOD, "KAFKA_SECURITY_PROTOCOL": "sasl_ssl"}
@@ -421,6 +422,24 @@ def test_settings_that_do_not_fit_together_are_told(
 ) -> None:
     """Each is legal alone; together they would fail late, or not do what was meant."""
     assert mistakes({**base, **more}) == [Mistake(variable, was=was, reason=reason)]
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        *({**GOOD, variable: value} for variable, value, _ in SINGLE),
+        *({**GOOD, name: "x"} for name, _ in UNKNOWN),
+        *({**base, **more} for base, more, *_ in TOGETHER),
+        *({**GOOD, name: "https://me:hush@a:1"} for name in ("KAFKA_BOOTSTRAP_SERVERS", "TARGET_BASE_URL")),
+    ],
+)
+def test_the_log_shows_each_mistake_whole(environ: dict[str, str]) -> None:
+    """Behind KAFKA_SASL_PASSWORD and a colon, the log's redaction would take "missing" for the password."""
+    for mistake in mistakes(environ):
+        ours = replace(mistake, was=None)  # What somebody set may well be masked.
+        assert (as_logged(ours.setting), as_logged(ours.remedy)) == (ours.setting, ours.remedy)
+        assert str(ours) == f"{ours.setting}: {ours.remedy}"
 
 
 def test_a_conflict_is_one_line_too() -> None:

@@ -62,8 +62,8 @@ def run(args: argparse.Namespace) -> int:
         wanted = checks(settings, probe=args.probe)
     except BadSettings as bad:
         for mistake in bad.mistakes:
-            name, _, reason = str(mistake).partition(": ")
-            write(Finding(State.FAILED, f"setting {name}", reason, "`connector settings` prints them all"))
+            what = f"setting {mistake.setting}"
+            write(Finding(State.FAILED, what, mistake.remedy, "`connector settings` prints them all"))
         return BAD_SETTINGS
     redact = Redactor(VisitorIds.HASH, settings.secret_values())
 
