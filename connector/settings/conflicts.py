@@ -59,10 +59,6 @@ def _dead_letters(settings: Settings) -> Iterator[Conflict]:
 
 
 def _quota(settings: Settings) -> Iterator[Conflict]:
-    window, horizon = settings.quota_window_seconds, settings.quota_horizon
-    if horizon > window:
-        reason = f"it is above QUOTA_WINDOW_SECONDS, {window:g}: part of each window would never be used"
-        yield Conflict(("quota_horizon_seconds", "quota_window_seconds"), reason)
     if not settings.quota_updates:
         return
     fields, topic = ("quota_topic", "kafka_group_id"), settings.ledger_topic

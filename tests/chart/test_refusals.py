@@ -107,7 +107,6 @@ def test_a_memory_limit_that_holds_or_is_not_there_is_taken(chart: Chart, sets: 
     ("variables", "said"),
     [
         ({"RETRY_INITIAL_SECONDS": 100}, "retry.initialSeconds: 100 is above retry.maxSeconds, 60"),
-        ({"QUOTA_HORIZON_SECONDS": 90_000}, "quota.horizonSeconds: 90000 is above quota.windowSeconds, 86400"),
         (
             {"TARGET_AUTH_TOKEN": "a", "TARGET_AUTH_TOKEN_FILE": "/b"},
             "target.authToken: target.authTokenFile is set too",

@@ -166,9 +166,6 @@ toJson writes a number out, where quote would make 1.048576e+08 of 104857600. Nu
 {{- if gt (float64 .Values.retry.initialSeconds) (float64 .Values.retry.maxSeconds) -}}
 {{- fail (printf "retry.initialSeconds: %v is above retry.maxSeconds, %v" .Values.retry.initialSeconds .Values.retry.maxSeconds) -}}
 {{- end -}}
-{{- if gt (float64 (.Values.quota.horizonSeconds | default 0)) (float64 .Values.quota.windowSeconds) -}}
-{{- fail (printf "quota.horizonSeconds: %v is above quota.windowSeconds, %v: part of each window would never be used" .Values.quota.horizonSeconds .Values.quota.windowSeconds) -}}
-{{- end -}}
 {{- if and .Values.target.authToken .Values.target.authTokenFile -}}
 {{- fail "target.authToken: target.authTokenFile is set too: set only one of them" -}}
 {{- end -}}
