@@ -125,7 +125,8 @@ class Settings(BaseSettings):
     kafka_properties: FurtherProperties = Field(
         default_factory=lambda: Properties({}),
         description="Further librdkafka properties, for what has no variable of its own. Those that would break commit "
-        "safety are refused.",
+        "or delivery safety are refused. max.poll.interval.ms is at least a minute more than the session and than a "
+        "request: a smaller one counts as that.",
         json_schema_extra={"default": "{}", **says(allowed="a JSON object of text, numbers and booleans")},
     )
     kafka_dead_letter_topic: Annotated[str, AfterValidator(formats.dead_letter_topic)] | None = Field(

@@ -1,4 +1,4 @@
-"""Which librdkafka properties KAFKA_PROPERTIES may carry: none that breaks commit safety or has its own variable."""
+"""Which librdkafka properties KAFKA_PROPERTIES may carry: none that breaks what is promised or has its own variable."""
 
 import json
 import re
@@ -35,6 +35,7 @@ _OWN_VARIABLE: Final = {
 _COMMITS: Final = "the connector itself commits an offset, and only when every record before it is done"
 _INTERVAL: Final = f"{_COMMITS}; how often: COMMIT_INTERVAL_SECONDS"
 _ACKS: Final = "a dead letter counts only when all in-sync replicas have it, once"
+_AGAIN: Final = "the connector itself writes again what was not acknowledged, for as long as that takes"
 _REFUSED: Final = {
     "enable.auto.commit": _COMMITS,
     "auto.commit.enable": _COMMITS,
@@ -48,6 +49,8 @@ _REFUSED: Final = {
     "acks": _ACKS,
     "request.required.acks": _ACKS,
     "enable.idempotence": _ACKS,
+    "delivery.timeout.ms": _AGAIN,
+    "message.timeout.ms": _AGAIN,
     "transactional.id": "the connector uses no transactions: an update that Target accepted cannot be rolled back",
 }
 _REFUSED_SHAPES: Final = (
