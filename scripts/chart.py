@@ -1,7 +1,7 @@
 """Writes into the chart what follows from the settings and from values.yaml; `--check` says what is behind.
 
 What is written by hand stays in its file: of values.yaml all but the block between its two marks, of values.schema.json
-the types of all other values, of the chart's README all but the table.
+the types of all other values, of the chart's README all but the table. files/properties.json is made as a whole.
 """
 
 import json
@@ -14,7 +14,9 @@ from typing import Any, Final, NamedTuple
 import yaml
 
 from connector.settings import formats
+from connector.settings.conflicts import CLASSIC_ONLY
 from connector.settings.describe import SettingDoc, describe, json_schema
+from connector.settings.properties import ISOLATION, MILLISECONDS, OWN_VARIABLE, REFUSED, REFUSED_SHAPES, WHOLE
 
 CHART: Final = Path("helm/target-profile-connector")
 WIDTH: Final = 120
@@ -41,8 +43,15 @@ _TOPIC: Final = {**_TEXT, "pattern": f"^{formats.TOPIC}$"}
 _SERVER: Final = {**_TEXT, "pattern": f"^{formats.SERVER}$"}
 SHAPES: Final[Mapping[str, dict[str, Any]]] = {
     "KAFKA_BOOTSTRAP_SERVERS": {"type": ["array", "string"], "items": _SERVER, "minItems": 1, "minLength": 1},
-    "KAFKA_TOPICS": {"type": "array", "items": _TOPIC, "minItems": 1},
-    "KAFKA_PROPERTIES": {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},
+    "KAFKA_TOPICS": {"type": "array", "items": _TOPIC, "minItems": 1, "uniqueItems": True},
+    "KAFKA_PROPERTIES": {
+        "type": "object",
+        "properties": {
+            **{name: {"type": ["integer", "string"], "pattern": f"^{WHOLE.pattern}$"} for name in MILLISECONDS},
+            "isolation.level": {"enum": list(ISOLATION)},
+        },
+        "additionalProperties": {"type": ["string", "number", "boolean"]},
+    },
     "OPS_PORT": {"minimum": 1},
 }
 """Where a value is no plain text: YAML has lists and objects, and a port that is known only later cannot be probed."""
@@ -119,6 +128,16 @@ def settings_schema() -> dict[str, Any]:
     return sections
 
 
+def properties() -> dict[str, Any]:
+    """Which names kafka.properties may not carry, and why: a schema would refuse them without a word of reason."""
+    own = {name: NO_VALUE.get(variable) or _has_value(variable) for name, variable in OWN_VARIABLE.items()}
+    return {
+        "names": own | {name: f"is refused: {why}" for name, why in REFUSED.items()},
+        "shapes": {f"^(?:{shape.pattern})$": f"is refused: {why}" for shape, why in REFUSED_SHAPES},
+        "classicOnly": list(CLASSIC_ONLY),
+    }
+
+
 def read_values(text: str) -> list[Value]:
     """Every value with the comment above it; an object is read as its parts when those have comments of their own."""
     found: list[Value] = []
@@ -167,6 +186,7 @@ def readme_tables(values: list[Value]) -> str:
 def made(chart: Path) -> dict[Path, str]:
     """Each file as it ought to be."""
     values, schema, readme = chart / "values.yaml", chart / "values.schema.json", chart / "README.md"
+    names = chart / "files" / "properties.json"
     values_text = _between(values.read_text(), VALUES_MARKS, settings_block())
     document = json.loads(schema.read_text())
     sections = settings_schema()
@@ -178,13 +198,14 @@ def made(chart: Path) -> dict[Path, str]:
     return {
         values: values_text,
         schema: json.dumps(document, indent=2, ensure_ascii=False) + "\n",
+        names: json.dumps(properties(), indent=2, ensure_ascii=False) + "\n",
         readme: _between(readme.read_text(), README_MARKS, readme_tables(documented)),
     }
 
 
 def main(arguments: list[str]) -> int:
     """Write, or with `--check` only compare; 1 when something is behind."""
-    behind = {path: text for path, text in made(CHART).items() if path.read_text() != text}
+    behind = {path: text for path, text in made(CHART).items() if not path.exists() or path.read_text() != text}
     if "--check" not in arguments:
         for path, text in behind.items():
             path.write_text(text)
@@ -195,6 +216,10 @@ def main(arguments: list[str]) -> int:
     for name in bare:
         print(f"{CHART}/values.yaml: nothing says what {name} is for", file=sys.stderr)
     return 1 if behind or bare else 0
+
+
+def _has_value(variable: str) -> str:
+    return f"has its own value, {'.'.join(place(variable))}"
 
 
 def _allowed(doc: SettingDoc) -> str:

@@ -122,7 +122,9 @@ def open_levels(schema: dict[str, object], path: str) -> list[str]:
     """Objects that take any key and any value."""
     properties = schema.get("properties")
     if isinstance(properties, dict):
-        assert schema.get("additionalProperties") is False, f"{path or 'the top'} takes any value"
+        # Of kafka.properties the names are librdkafka's to judge.
+        closed = schema.get("additionalProperties") is False or path == "kafka.properties"
+        assert closed, f"{path or 'the top'} takes any value"
         return [one for key, inner in properties.items() for one in open_levels(inner, f"{path}.{key}".lstrip("."))]
     return [path] if schema.get("type") == "object" and "additionalProperties" not in schema else []
 
