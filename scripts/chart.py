@@ -8,6 +8,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -73,6 +74,23 @@ class Value(NamedTuple):
     default: str
 
 
+_FOR: Final = "/livez, /readyz, /metrics and /status"
+ABOUT: Final[Mapping[str, str]] = {
+    "OPS_HOST": f"Address for {_FOR}. Probes come from outside the pod: 0.0.0.0, or :: where it has IPv6 alone.",
+    "OPS_PORT": f"Port for {_FOR}; the probes, the Service and the monitors follow it.",
+}
+"""What a setting is for where the chart allows less than the connector."""
+
+ALLOWED: Final[Mapping[str, str]] = {
+    "KAFKA_TOPICS": "a list of topic names",
+    "KAFKA_BOOTSTRAP_SERVERS": "host:port, or a list of them",
+    "KAFKA_PROPERTIES": "text, numbers and booleans; a Secret holds them when a name looks like one's",
+    "OPS_HOST": "an IP address or a host name, but not the pod's own loopback",
+    "OPS_PORT": "a whole number from 1 to 65535",
+}
+"""What the chart takes where that is not what the variable takes."""
+
+
 def place(variable: str) -> tuple[str, str]:
     """Section and key of a variable's value."""
     prefix = next(prefix for prefix in SECTIONS if variable.startswith(f"{prefix}_"))
@@ -85,7 +103,8 @@ def settings() -> Iterator[tuple[str, str, SettingDoc, dict[str, Any]]]:
     schema = json_schema()["properties"]
     for doc in describe():
         if doc.name not in NO_VALUE:
-            yield *place(doc.name), doc, schema[doc.name]
+            about, allowed = ABOUT.get(doc.name, doc.description), ALLOWED.get(doc.name, doc.allowed)
+            yield *place(doc.name), replace(doc, description=about, allowed=allowed), schema[doc.name]
 
 
 def settings_block() -> str:
@@ -100,7 +119,7 @@ def settings_block() -> str:
         if name != section:
             section = name
             lines += ["", f"{name}:"]
-        facts = f"{doc.name}: {', '.join(part for part in (doc.type, doc.unit) if part)}; {_allowed(doc)}."
+        facts = f"{doc.name}: {', '.join(part for part in (doc.type, doc.unit) if part)}; {doc.allowed}."
         lines += [f"  # {line}" for text in (doc.description, facts) for line in textwrap.wrap(text, WIDTH - 4)]
         lines.append(f"  #{key}: {_example(doc)}" if doc.required else f"  {key}: {_default(doc, schema)}")
     return "\n".join([*lines, "", ""])
@@ -220,15 +239,6 @@ def main(arguments: list[str]) -> int:
 
 def _has_value(variable: str) -> str:
     return f"has its own value, {'.'.join(place(variable))}"
-
-
-def _allowed(doc: SettingDoc) -> str:
-    texts = {
-        "KAFKA_TOPICS": "a list of topic names",
-        "KAFKA_BOOTSTRAP_SERVERS": "host:port, or a list of them",
-        "KAFKA_PROPERTIES": "text, numbers and booleans; a Secret holds them when a name looks like one's",
-    }
-    return texts.get(doc.name, doc.allowed)
 
 
 def _example(doc: SettingDoc) -> str:

@@ -129,6 +129,15 @@ def open_levels(schema: dict[str, object], path: str) -> list[str]:
     return [path] if schema.get("type") == "object" and "additionalProperties" not in schema else []
 
 
+def test_nothing_that_the_chart_refuses_is_offered_beside_the_value() -> None:
+    """A connector by itself may take any free port, and keep to its own machine; a probe finds neither."""
+    values = generator.read_values((CHART / "values.yaml").read_text())
+    host, port = (value.about for value in values if value.path in ("ops.host", "ops.port"))
+    assert "127.0.0.1" not in host
+    assert "any free one" not in port
+    assert "a whole number from 1 to 65535" in port
+
+
 def test_the_dockerfile_is_clean(tools: Tools) -> None:
     """Hadolint, without an exception."""
     done = subprocess.run([tools.hadolint, str(ROOT / "Dockerfile")], capture_output=True, text=True, check=False)
