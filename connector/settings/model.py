@@ -293,8 +293,8 @@ class Settings(BaseSettings):
         3_600.0,
         gt=0,
         le=2_678_400,
-        description="Pace: what is free is spread over so long, and what comes free meanwhile is passed on. Longer than "
-        "the window counts as the window; unless it is set, at most a 24th of it.",
+        description="Pace: what is free is spread over so long, and what comes free meanwhile is passed on. Longer "
+        "than the window counts as the window; unless it is set, at most a 24th of it.",
         json_schema_extra=SECONDS,
     )
     quota_topic: Annotated[str, AfterValidator(formats.topic)] | None = Field(

@@ -134,7 +134,10 @@ def test_a_memory_limit_that_holds_or_is_not_there_is_taken(chart: Chart, sets: 
         ({**TLS, "KAFKA_SSL_KEY_LOCATION": "/k"}, "kafka.sslCertificateLocation: needed with kafka.sslKeyLocation"),
         ({**TLS, "KAFKA_SSL_CERTIFICATE_LOCATION": "/c"}, "kafka.sslKeyLocation: needed with kafka.sslCertificateLoc"),
         ({**TLS, "KAFKA_SSL_KEY_PASSWORD": "hush"}, "kafka.sslKeyLocation: needed with kafka.sslKeyPassword"),
-        ({"KAFKA_GROUP_ID": "my group"}, 'kafka.deadLetterTopic: its default, "my group.dead-letter", is no topic name'),
+        (
+            {"KAFKA_GROUP_ID": "my group"},
+            'kafka.deadLetterTopic: its default, "my group.dead-letter", is no topic name',
+        ),
         (
             {"KAFKA_GROUP_ID": "my group", "KAFKA_DEAD_LETTER_TOPIC": "letters"},
             'quota.topic: its default, "my group.quota", is no topic name: set it, or another kafka.groupId',
@@ -188,7 +191,7 @@ def test_what_the_connector_takes_is_not_refused(chart: Chart, values: dict[str,
     """A rule that is wider here than there would take a good setting away."""
     kafka = dict(values)
     objects = chart.render("minimal", values={"quota": kafka.pop("quota", {}), "kafka": kafka})
-    assert load(objects.environment())
+    assert load(objects.environment()).kafka_topics == ("profile-changes",)
 
 
 def test_what_may_come_from_elsewhere_is_not_missed(chart: Chart) -> None:

@@ -239,7 +239,11 @@ SINGLE = [
     ),
     ("KAFKA_PROPERTIES", '{"enable.auto.commit": false}', '"enable.auto.commit" is refused: the connector itself com'),
     ("KAFKA_PROPERTIES", '{"auto.commit.interval.ms": 1}', "how often: COMMIT_INTERVAL_SECONDS"),
-    ("KAFKA_PROPERTIES", '{"delivery.timeout.ms": 120000}', '"delivery.timeout.ms" is refused: the connector itself wr'),
+    (
+        "KAFKA_PROPERTIES",
+        '{"delivery.timeout.ms": 120000}',
+        '"delivery.timeout.ms" is refused: the connector itself wr',
+    ),
     ("KAFKA_PROPERTIES", '{"message.timeout.ms": 120000}', '"message.timeout.ms" is refused: the connector itself wr'),
     ("KAFKA_PROPERTIES", '{"group.id": "g"}', '"group.id" has its own variable, KAFKA_GROUP_ID'),
     (
