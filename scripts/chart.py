@@ -1,20 +1,23 @@
 """Writes into the chart what follows from the settings and from values.yaml; `--check` says what is behind.
 
 What is written by hand stays in its file: of values.yaml all but the block between its two marks, of values.schema.json
-the types of all other values, of the chart's README all but the table.
+the types of all other values, of the chart's README all but the table. files/properties.json is made as a whole.
 """
 
 import json
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import yaml
 
 from connector.settings import formats
+from connector.settings.conflicts import CLASSIC_ONLY
 from connector.settings.describe import SettingDoc, describe, json_schema
+from connector.settings.properties import ISOLATION, MILLISECONDS, OWN_VARIABLE, REFUSED, REFUSED_SHAPES, WHOLE
 
 CHART: Final = Path("helm/target-profile-connector")
 WIDTH: Final = 120
@@ -41,8 +44,15 @@ _TOPIC: Final = {**_TEXT, "pattern": f"^{formats.TOPIC}$"}
 _SERVER: Final = {**_TEXT, "pattern": f"^{formats.SERVER}$"}
 SHAPES: Final[Mapping[str, dict[str, Any]]] = {
     "KAFKA_BOOTSTRAP_SERVERS": {"type": ["array", "string"], "items": _SERVER, "minItems": 1, "minLength": 1},
-    "KAFKA_TOPICS": {"type": "array", "items": _TOPIC, "minItems": 1},
-    "KAFKA_PROPERTIES": {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},
+    "KAFKA_TOPICS": {"type": "array", "items": _TOPIC, "minItems": 1, "uniqueItems": True},
+    "KAFKA_PROPERTIES": {
+        "type": "object",
+        "properties": {
+            **{name: {"type": ["integer", "string"], "pattern": f"^{WHOLE.pattern}$"} for name in MILLISECONDS},
+            "isolation.level": {"enum": list(ISOLATION)},
+        },
+        "additionalProperties": {"type": ["string", "number", "boolean"]},
+    },
     "OPS_PORT": {"minimum": 1},
 }
 """Where a value is no plain text: YAML has lists and objects, and a port that is known only later cannot be probed."""
@@ -64,6 +74,23 @@ class Value(NamedTuple):
     default: str
 
 
+_FOR: Final = "/livez, /readyz, /metrics and /status"
+ABOUT: Final[Mapping[str, str]] = {
+    "OPS_HOST": f"Address for {_FOR}. Probes come from outside the pod: 0.0.0.0, or :: where it has IPv6 alone.",
+    "OPS_PORT": f"Port for {_FOR}; the probes, the Service and the monitors follow it.",
+}
+"""What a setting is for where the chart allows less than the connector."""
+
+ALLOWED: Final[Mapping[str, str]] = {
+    "KAFKA_TOPICS": "a list of topic names",
+    "KAFKA_BOOTSTRAP_SERVERS": "host:port, or a list of them",
+    "KAFKA_PROPERTIES": "text, numbers and booleans; a Secret holds them when a name looks like one's",
+    "OPS_HOST": "an IP address or a host name, but not the pod's own loopback",
+    "OPS_PORT": "a whole number from 1 to 65535",
+}
+"""What the chart takes where that is not what the variable takes."""
+
+
 def place(variable: str) -> tuple[str, str]:
     """Section and key of a variable's value."""
     prefix = next(prefix for prefix in SECTIONS if variable.startswith(f"{prefix}_"))
@@ -76,7 +103,8 @@ def settings() -> Iterator[tuple[str, str, SettingDoc, dict[str, Any]]]:
     schema = json_schema()["properties"]
     for doc in describe():
         if doc.name not in NO_VALUE:
-            yield *place(doc.name), doc, schema[doc.name]
+            about, allowed = ABOUT.get(doc.name, doc.description), ALLOWED.get(doc.name, doc.allowed)
+            yield *place(doc.name), replace(doc, description=about, allowed=allowed), schema[doc.name]
 
 
 def settings_block() -> str:
@@ -91,7 +119,7 @@ def settings_block() -> str:
         if name != section:
             section = name
             lines += ["", f"{name}:"]
-        facts = f"{doc.name}: {', '.join(part for part in (doc.type, doc.unit) if part)}; {_allowed(doc)}."
+        facts = f"{doc.name}: {', '.join(part for part in (doc.type, doc.unit) if part)}; {doc.allowed}."
         lines += [f"  # {line}" for text in (doc.description, facts) for line in textwrap.wrap(text, WIDTH - 4)]
         lines.append(f"  #{key}: {_example(doc)}" if doc.required else f"  {key}: {_default(doc, schema)}")
     return "\n".join([*lines, "", ""])
@@ -117,6 +145,16 @@ def settings_schema() -> dict[str, Any]:
             section.setdefault("required", []).append(key)
         section["properties"][key] = {**shape, "description": f"{doc.description} ({doc.name})"}
     return sections
+
+
+def properties() -> dict[str, Any]:
+    """Which names kafka.properties may not carry, and why: a schema would refuse them without a word of reason."""
+    own = {name: NO_VALUE.get(variable) or _has_value(variable) for name, variable in OWN_VARIABLE.items()}
+    return {
+        "names": own | {name: f"is refused: {why}" for name, why in REFUSED.items()},
+        "shapes": {f"^(?:{shape.pattern})$": f"is refused: {why}" for shape, why in REFUSED_SHAPES},
+        "classicOnly": list(CLASSIC_ONLY),
+    }
 
 
 def read_values(text: str) -> list[Value]:
@@ -167,6 +205,7 @@ def readme_tables(values: list[Value]) -> str:
 def made(chart: Path) -> dict[Path, str]:
     """Each file as it ought to be."""
     values, schema, readme = chart / "values.yaml", chart / "values.schema.json", chart / "README.md"
+    names = chart / "files" / "properties.json"
     values_text = _between(values.read_text(), VALUES_MARKS, settings_block())
     document = json.loads(schema.read_text())
     sections = settings_schema()
@@ -178,13 +217,14 @@ def made(chart: Path) -> dict[Path, str]:
     return {
         values: values_text,
         schema: json.dumps(document, indent=2, ensure_ascii=False) + "\n",
+        names: json.dumps(properties(), indent=2, ensure_ascii=False) + "\n",
         readme: _between(readme.read_text(), README_MARKS, readme_tables(documented)),
     }
 
 
 def main(arguments: list[str]) -> int:
     """Write, or with `--check` only compare; 1 when something is behind."""
-    behind = {path: text for path, text in made(CHART).items() if path.read_text() != text}
+    behind = {path: text for path, text in made(CHART).items() if not path.exists() or path.read_text() != text}
     if "--check" not in arguments:
         for path, text in behind.items():
             path.write_text(text)
@@ -197,13 +237,8 @@ def main(arguments: list[str]) -> int:
     return 1 if behind or bare else 0
 
 
-def _allowed(doc: SettingDoc) -> str:
-    texts = {
-        "KAFKA_TOPICS": "a list of topic names",
-        "KAFKA_BOOTSTRAP_SERVERS": "host:port, or a list of them",
-        "KAFKA_PROPERTIES": "text, numbers and booleans; a Secret holds them when a name looks like one's",
-    }
-    return texts.get(doc.name, doc.allowed)
+def _has_value(variable: str) -> str:
+    return f"has its own value, {'.'.join(place(variable))}"
 
 
 def _example(doc: SettingDoc) -> str:

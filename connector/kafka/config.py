@@ -122,12 +122,13 @@ def admin(config: KafkaConfig) -> dict[str, Property]:
 def producer(config: KafkaConfig) -> dict[str, Property]:
     """The dead letters': acknowledged by all in-sync replicas, retried for as long as the source offset can wait."""
     return {
-        **admin(config),
-        "acks": "all",
-        "enable.idempotence": True,
         "linger.ms": 5,
         "compression.type": "zstd",
         # The client's own limit must not be the one that refuses a record which the source topic took.
         "message.max.bytes": 100_000_000,
+        # Behind ours, so that these win by their other names too: librdkafka takes the last.
+        **admin(config),
+        "acks": "all",
+        "enable.idempotence": True,
         "delivery.timeout.ms": 30_000,
     }

@@ -9,7 +9,7 @@ from connector.settings.mistakes import Unfit, quoted
 from connector.settings.model import Settings
 
 _LOGINS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
-_CLASSIC_ONLY: Final = ("session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type")
+CLASSIC_ONLY: Final = ("session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def _delivery(settings: Settings) -> Iterator[Conflict]:
         reason = "TARGET_AUTH_TOKEN_FILE is set too: set only one of them"
         yield Conflict(("target_auth_token", "target_auth_token_file"), reason)
     if settings.kafka_group_protocol == "consumer":
-        for name in _CLASSIC_ONLY:
+        for name in CLASSIC_ONLY:
             if name in settings.properties():
                 reason = f'"{name}" is the broker\'s to set when KAFKA_GROUP_PROTOCOL is consumer: remove it'
                 yield Conflict(("kafka_properties", "kafka_group_protocol"), reason)
@@ -59,10 +59,6 @@ def _dead_letters(settings: Settings) -> Iterator[Conflict]:
 
 
 def _quota(settings: Settings) -> Iterator[Conflict]:
-    window, horizon = settings.quota_window_seconds, settings.quota_horizon
-    if horizon > window:
-        reason = f"it is above QUOTA_WINDOW_SECONDS, {window:g}: part of each window would never be used"
-        yield Conflict(("quota_horizon_seconds", "quota_window_seconds"), reason)
     if not settings.quota_updates:
         return
     fields, topic = ("quota_topic", "kafka_group_id"), settings.ledger_topic

@@ -125,7 +125,8 @@ class Settings(BaseSettings):
     kafka_properties: FurtherProperties = Field(
         default_factory=lambda: Properties({}),
         description="Further librdkafka properties, for what has no variable of its own. Those that would break commit "
-        "safety are refused.",
+        "or delivery safety are refused. max.poll.interval.ms is at least a minute more than the session and than a "
+        "request: a smaller one counts as that.",
         json_schema_extra={"default": "{}", **says(allowed="a JSON object of text, numbers and booleans")},
     )
     kafka_dead_letter_topic: Annotated[str, AfterValidator(formats.dead_letter_topic)] | None = Field(
@@ -292,8 +293,8 @@ class Settings(BaseSettings):
         3_600.0,
         gt=0,
         le=2_678_400,
-        description="Pace: what is free is spread over so long, and what comes free meanwhile is passed on. Unless it "
-        "is set, at most a 24th of the window.",
+        description="Pace: what is free is spread over so long, and what comes free meanwhile is passed on. Longer "
+        "than the window counts as the window; unless it is set, at most a 24th of it.",
         json_schema_extra=SECONDS,
     )
     quota_topic: Annotated[str, AfterValidator(formats.topic)] | None = Field(
@@ -371,10 +372,14 @@ class Settings(BaseSettings):
 
     @property
     def quota_horizon(self) -> float:
-        """Seconds over which what is free is spread: an hour suits a day, and not a window of a minute."""
-        if "quota_horizon_seconds" in self.model_fields_set:
-            return self.quota_horizon_seconds
-        return min(self.quota_horizon_seconds, max(self.quota_window_seconds / HORIZONS, LEAST_HORIZON))
+        """Seconds over which what is free is spread: an hour suits a day, and not a window of a minute.
+
+        Nobody means a pace at which a part of each window is never used: so the window at most, whatever is set.
+        """
+        most = self.quota_window_seconds
+        if "quota_horizon_seconds" not in self.model_fields_set:
+            most = max(most / HORIZONS, LEAST_HORIZON)
+        return min(self.quota_horizon_seconds, most)
 
     @property
     def base_url(self) -> str:

@@ -1,4 +1,4 @@
-"""Which librdkafka properties KAFKA_PROPERTIES may carry: none that breaks commit safety or has its own variable."""
+"""Which librdkafka properties KAFKA_PROPERTIES may carry: none that breaks what is promised or has its own variable."""
 
 import json
 import re
@@ -21,7 +21,7 @@ SECURITY: Final = {
 }
 """librdkafka's name to our field, for what a secured cluster needs."""
 
-_OWN_VARIABLE: Final = {
+OWN_VARIABLE: Final = {
     **{name: field.upper() for name, field in SECURITY.items()},
     "sasl.mechanisms": "KAFKA_SASL_MECHANISM",
     "bootstrap.servers": "KAFKA_BOOTSTRAP_SERVERS",
@@ -35,7 +35,8 @@ _OWN_VARIABLE: Final = {
 _COMMITS: Final = "the connector itself commits an offset, and only when every record before it is done"
 _INTERVAL: Final = f"{_COMMITS}; how often: COMMIT_INTERVAL_SECONDS"
 _ACKS: Final = "a dead letter counts only when all in-sync replicas have it, once"
-_REFUSED: Final = {
+_AGAIN: Final = "the connector itself writes again what was not acknowledged, for as long as that takes"
+REFUSED: Final = {
     "enable.auto.commit": _COMMITS,
     "auto.commit.enable": _COMMITS,
     "auto.commit.interval.ms": _INTERVAL,
@@ -48,16 +49,18 @@ _REFUSED: Final = {
     "acks": _ACKS,
     "request.required.acks": _ACKS,
     "enable.idempotence": _ACKS,
+    "delivery.timeout.ms": _AGAIN,
+    "message.timeout.ms": _AGAIN,
     "transactional.id": "the connector uses no transactions: an update that Target accepted cannot be rolled back",
 }
-_REFUSED_SHAPES: Final = (
+REFUSED_SHAPES: Final = (
     (re.compile(r".*_cb|logger|on_commit|on_delivery|default\.topic\.config"), "it takes code, and a variable is text"),
     (re.compile(r"test\.mock\..*"), "it puts a broker made of nothing in the place of yours"),
 )
-_MILLISECONDS: Final = ("session.timeout.ms", "max.poll.interval.ms")
+MILLISECONDS: Final = ("session.timeout.ms", "max.poll.interval.ms")
 """The connector itself reckons with these; all others are librdkafka's to judge, when the clients are made."""
-_WHOLE: Final = re.compile(r"[0-9]{1,10}")
-_ISOLATION: Final = ("read_committed", "read_uncommitted")
+WHOLE: Final = re.compile(r"[0-9]{1,10}")
+ISOLATION: Final = ("read_committed", "read_uncommitted")
 _UNFIT_FOR_C: Final = re.compile(r"[\x00\ud800-\udfff]")
 _SECRET: Final = re.compile(r"password|secret|key|token|jaas", re.IGNORECASE)
 
@@ -109,17 +112,17 @@ def _no_constant(_name: str) -> NoReturn:
 def _unfit(name: str, value: object) -> str:
     """Say why this property is not taken; empty when it is."""
     why = ""
-    if variable := _OWN_VARIABLE.get(name):
+    if variable := OWN_VARIABLE.get(name):
         why = f"has its own variable, {variable}"
-    elif refusal := _REFUSED.get(name) or next((text for shape, text in _REFUSED_SHAPES if shape.fullmatch(name)), ""):
+    elif refusal := REFUSED.get(name) or next((text for shape, text in REFUSED_SHAPES if shape.fullmatch(name)), ""):
         why = f"is refused: {refusal}"
     elif not isinstance(value, str | bool):
         why = "is neither text nor a number nor true or false"
     elif _UNFIT_FOR_C.search(str(value)):
         why = "holds a NUL, where the value would end, or half a surrogate pair"
-    elif name == "isolation.level" and value not in _ISOLATION:
-        why = f"is neither {_ISOLATION[0]} nor {_ISOLATION[1]}"
-    elif name in _MILLISECONDS and not _WHOLE.fullmatch(str(value)):
+    elif name == "isolation.level" and value not in ISOLATION:
+        why = f"is neither {ISOLATION[0]} nor {ISOLATION[1]}"
+    elif name in MILLISECONDS and not WHOLE.fullmatch(str(value)):
         why = "is no whole number of milliseconds, such as 45000"
     return why and f"{quoted(name)} {why}"
 

@@ -1,14 +1,20 @@
 """A wrong value is refused before anything is installed, by its name and with what would be right."""
 
+import json
 import re
 from typing import Any
 
 import pytest
 
 from connector.settings import BadSettings, load
+from connector.settings.conflicts import CLASSIC_ONLY
+from connector.settings.properties import OWN_VARIABLE, REFUSED
+from scripts.chart import NO_VALUE, place
 from tests.support.chart import NEEDED, Chart, Refused, nested
 
 LEAST = {"KAFKA_BOOTSTRAP_SERVERS": "kafka:9092", "KAFKA_TOPICS": "profile-changes", "TARGET_CLIENT_CODE": "acmeinc"}
+LOGIN = {"KAFKA_SECURITY_PROTOCOL": "sasl_ssl", "KAFKA_SASL_MECHANISM": "PLAIN"}
+TLS = {"KAFKA_SECURITY_PROTOCOL": "ssl"}
 
 
 @pytest.mark.parametrize(
@@ -19,6 +25,11 @@ LEAST = {"KAFKA_BOOTSTRAP_SERVERS": "kafka:9092", "KAFKA_TOPICS": "profile-chang
         ("replicas=2", ["'replicas' not allowed"]),
         ("kafka.topics=a", ["/kafka/topics'", "got string, want array"]),
         ("kafka.topics={}", ["/kafka/topics/0'", "minLength"]),
+        ("kafka.topics={a,b,a}", ["/kafka/topics'", "items at 0 and 2 are equal"]),
+        (r"kafka.properties.session\.timeout\.ms=10 s", ["/kafka/properties/session.timeout.ms'", "not match pattern"]),
+        (r"kafka.properties.max\.poll\.interval\.ms=true", ["/kafka/properties/max.poll.interval.ms'", "want integer"]),
+        (r"kafka.properties.isolation\.level=dirty", ["/kafka/properties/isolation.level'", "'read_committed'"]),
+        ("kafka.properties.client.id=mine", ["/kafka/properties/client'", "got object"]),
         ("kafka.bootstrapServers=", ["/kafka/bootstrapServers'", "minLength"]),
         ("kafka.topics={a b}", ["/kafka/topics/0'", "does not match pattern"]),
         ("kafka.bootstrapServers=kafka", ["/kafka/bootstrapServers'", "does not match pattern"]),
@@ -75,7 +86,10 @@ def test_what_is_needed_is_named_together(chart: Chart) -> None:
         (["strimzi.enabled=true", "strimzi.cluster=a", "strimzi.replicas=1"], "strimzi.minInSyncReplicas: above"),
         (["podMonitor.enabled=true", "serviceMonitor.enabled=true"], "serviceMonitor.enabled: podMonitor.enabled is"),
         (
-            ["keda.enabled=true", "kafka.securityProtocol=sasl_ssl", "kafka.saslMechanism=PLAIN"],
+            [
+                *("keda.enabled=true", "kafka.securityProtocol=sasl_ssl", "kafka.saslMechanism=PLAIN"),
+                "extraEnvFrom[0].secretRef.name=mine",
+            ],
             "keda.authenticationRef: needed, since the password is neither",
         ),
         (
@@ -107,7 +121,6 @@ def test_a_memory_limit_that_holds_or_is_not_there_is_taken(chart: Chart, sets: 
     ("variables", "said"),
     [
         ({"RETRY_INITIAL_SECONDS": 100}, "retry.initialSeconds: 100 is above retry.maxSeconds, 60"),
-        ({"QUOTA_HORIZON_SECONDS": 90_000}, "quota.horizonSeconds: 90000 is above quota.windowSeconds, 86400"),
         (
             {"TARGET_AUTH_TOKEN": "a", "TARGET_AUTH_TOKEN_FILE": "/b"},
             "target.authToken: target.authTokenFile is set too",
@@ -116,6 +129,19 @@ def test_a_memory_limit_that_holds_or_is_not_there_is_taken(chart: Chart, sets: 
         ({"QUOTA_TOPIC": "profile-changes"}, "quota.topic: it is also one of kafka.topics"),
         ({"QUOTA_TOPIC": "a", "KAFKA_DEAD_LETTER_TOPIC": "a"}, "quota.topic: it is also kafka.deadLetterTopic"),
         ({"KAFKA_SECURITY_PROTOCOL": "sasl_ssl"}, "kafka.saslMechanism: needed with kafka.securityProtocol sasl_ssl"),
+        ({**LOGIN, "KAFKA_SASL_PASSWORD": "hush"}, "kafka.saslUsername: needed with kafka.saslMechanism PLAIN"),
+        ({**LOGIN, "KAFKA_SASL_USERNAME": "me"}, "kafka.saslPassword: needed with kafka.saslMechanism PLAIN"),
+        ({**TLS, "KAFKA_SSL_KEY_LOCATION": "/k"}, "kafka.sslCertificateLocation: needed with kafka.sslKeyLocation"),
+        ({**TLS, "KAFKA_SSL_CERTIFICATE_LOCATION": "/c"}, "kafka.sslKeyLocation: needed with kafka.sslCertificateLoc"),
+        ({**TLS, "KAFKA_SSL_KEY_PASSWORD": "hush"}, "kafka.sslKeyLocation: needed with kafka.sslKeyPassword"),
+        (
+            {"KAFKA_GROUP_ID": "my group"},
+            'kafka.deadLetterTopic: its default, "my group.dead-letter", is no topic name',
+        ),
+        (
+            {"KAFKA_GROUP_ID": "my group", "KAFKA_DEAD_LETTER_TOPIC": "letters"},
+            'quota.topic: its default, "my group.quota", is no topic name: set it, or another kafka.groupId',
+        ),
         ({"KAFKA_SASL_MECHANISM": "PLAIN"}, "kafka.saslMechanism: it has no effect while kafka.securityProtocol is"),
         ({"KAFKA_SASL_USERNAME": "me"}, "kafka.saslUsername: it has no effect"),
         ({"KAFKA_SSL_CA_LOCATION": "/ca"}, "kafka.sslCaLocation: it has no effect"),
@@ -129,6 +155,43 @@ def test_settings_that_the_connector_would_refuse_together_are_refused_before(
         chart.text("minimal", values=nested(variables))
     with pytest.raises(BadSettings):
         load({**LEAST, **{name: str(value) for name, value in variables.items()}})
+
+
+@pytest.mark.parametrize("name", [*OWN_VARIABLE, *REFUSED, "error_cb", "logger", "test.mock.num.brokers"])
+def test_a_property_that_the_connector_would_refuse_is_refused_before(chart: Chart, name: str) -> None:
+    """The reason is the connector's own, with the value to set in the place of the variable."""
+    with pytest.raises(BadSettings):
+        load({**LEAST, "KAFKA_PROPERTIES": json.dumps({name: "true"})})
+    said = chart.refusal(rf"kafka.properties.{name.replace('.', chr(92) + '.')}=true")
+    assert f"kafka.properties: {name} " in said
+    if variable := OWN_VARIABLE.get(name):
+        assert NO_VALUE.get(variable, ".".join(place(variable))) in said
+    else:
+        assert f"{name} is refused: " in said
+        assert REFUSED.get(name, "") in said
+
+
+@pytest.mark.parametrize("name", CLASSIC_ONLY)
+def test_a_property_of_the_classic_protocol_is_refused_with_the_other(chart: Chart, name: str) -> None:
+    """With it the brokers decide, and librdkafka would not even make a consumer."""
+    value = chart.refusal("kafka.groupProtocol=consumer", rf"kafka.properties.{name.replace('.', chr(92) + '.')}=6000")
+    assert f"kafka.properties: {name} is the broker's to set when kafka.groupProtocol is consumer" in value
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"groupId": "my group", "deadLetterTopic": "letters", "quota": {"topic": "spent"}},
+        {"groupId": "my group", "deadLetterTopic": "", "quota": {"updates": 0}},
+        {"properties": {"session.timeout.ms": 6000, "max.poll.interval.ms": "60000", "client.id": "mine"}},
+        {"properties": {"isolation.level": "read_committed", "linger.ms": 100, "compression.type": "none"}},
+    ],
+)
+def test_what_the_connector_takes_is_not_refused(chart: Chart, values: dict[str, Any]) -> None:
+    """A rule that is wider here than there would take a good setting away."""
+    kafka = dict(values)
+    objects = chart.render("minimal", values={"quota": kafka.pop("quota", {}), "kafka": kafka})
+    assert load(objects.environment()).kafka_topics == ("profile-changes",)
 
 
 def test_what_may_come_from_elsewhere_is_not_missed(chart: Chart) -> None:

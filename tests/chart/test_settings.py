@@ -35,7 +35,7 @@ SAMPLES: Mapping[str, Any] = {
     "TARGET_AUTH_TOKEN_FILE": "/etc/token",
     "QUOTA_TOPIC": "spent",
     "QUOTA_WINDOW_SECONDS": 60,
-    "QUOTA_HORIZON_SECONDS": 1800.5,
+    "QUOTA_HORIZON_SECONDS": 90_000.5,
     "OPS_HOST": "::",
 }
 """A value other than the default for each setting that is a text, or that a bound alone does not test well."""

@@ -1,6 +1,7 @@
 """What the README and docs say is what people type and wire up: each command, name and link must be real."""
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from connector.cli import COMMANDS, demo
 from connector.events import JsonDecoder, Nulls
 from connector.ops.metrics import DEFINITIONS
 from connector.sandbox.broker import EmbeddedBroker
+from connector.service import ledger_topic, quota_terms
 from connector.settings import describe, load
 from tests.support.process import Connector, Sandbox
 
@@ -66,6 +68,8 @@ ELSEWHERE = {
     "DESCRIBE_CONFIGS",
 }
 """Words in capitals that are no setting of ours; each with where it comes from."""
+
+REQUIRED = [doc.name for doc in describe() if doc.required]
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -194,3 +198,14 @@ def test_every_command_of_ours_in_a_block_exists(page: Path) -> None:
     known = {command.name for command in COMMANDS}
     text = "\n".join(blocks(page, "sh"))
     assert set(re.findall(r"(?:^|[\s/])connector ([a-z]+)", text)) - known == set()
+
+
+def test_the_ledger_made_by_hand_is_the_one_that_the_connector_makes() -> None:
+    """A ledger that is kept for less than records count is refused at the start."""
+    terms = quota_terms(load({name: "a:1" if "SERVERS" in name else "a" for name in REQUIRED}))
+    assert terms is not None
+    wanted = ledger_topic("target-profile-connector.quota", terms)
+    text = "".join(blocks(ROOT / "docs" / "kubernetes.md", "sh")).replace("\\\n", " ")
+    (words,) = [shlex.split(line) for line in text.splitlines() if f"--topic {wanted.name} " in line]
+    told = dict(after.split("=") for option, after in itertools.pairwise(words) if option == "--config")
+    assert told == {**wanted.configs, "min.insync.replicas": "2"}

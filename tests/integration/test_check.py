@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from confluent_kafka import Consumer
 from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.admin._resource import ResourceType
 
@@ -114,6 +115,40 @@ def test_with_every_right_all_is_well_and_nothing_has_changed(
     with pytest.raises(Exception, match="Unknown topic"):
         secure.end_offsets(f"{topic}.dead-letter")
     assert target.stats()["requests"] == before
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_members_that_no_partition_is_left_for_are_a_warning(
+    kafka: KafkaBroker, target: Sandbox, tmp_path: Path, protocol: str
+) -> None:
+    """Of either kind of group: the brokers tell of one by another call than of the other."""
+    topic = kafka.unique_topic("crowd", 1)
+    joins = {"bootstrap.servers": kafka.bootstrap, "group.id": topic, "group.protocol": protocol}
+    members = [Consumer(joins) for _ in range(2)]
+    for member in members:
+        member.subscribe([topic])
+    asks = {
+        "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
+        "KAFKA_TOPICS": topic,
+        "KAFKA_GROUP_ID": topic,
+        "TARGET_CLIENT_CODE": "demo",
+        "TARGET_BASE_URL": target.url,
+    }
+
+    def run() -> Said | None:
+        for member in members:
+            member.poll(0.1)
+        said = checked(tmp_path, asks)
+        return said if said.state["partitions"] == "warning" else None
+
+    try:
+        said = until(run, 60, "both have joined")
+    finally:
+        for member in members:
+            member.close()
+    assert said is not None
+    assert said.code == 0
+    assert said.line["partitions"].startswith("1 in all, and the group has 2 members: 1 of them without work run fewer")
 
 
 def test_a_quota_topic_that_would_lose_what_counts_is_named_with_the_command(

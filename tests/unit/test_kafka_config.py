@@ -42,14 +42,13 @@ HOSTILE = {
     "enable.idempotence": "false",
     "allow.auto.create.topics": "true",
     "delivery.timeout.ms": "1",
-    "message.max.bytes": "1000",
 }
 
 
 def test_further_properties_undo_nothing_that_safety_needs() -> None:
     """The settings refuse most of these; the room that knows why must not depend on that."""
     plain, hostile = config(), config(properties=HOSTILE)
-    ours_alone = {"acks", "enable.idempotence", "allow.auto.create.topics", "delivery.timeout.ms", "message.max.bytes"}
+    ours_alone = {"acks", "enable.idempotence", "allow.auto.create.topics", "delivery.timeout.ms"}
     read, written = consumer(hostile), producer(hostile)
     assert {name: read[name] for name in HOSTILE.keys() - ours_alone - {"bootstrap.servers"}} == {
         name: consumer(plain)[name] for name in HOSTILE.keys() - ours_alone - {"bootstrap.servers"}
@@ -89,6 +88,33 @@ def test_further_properties_reach_both_and_those_of_a_consumer_only_the_consumer
     }
 
 
+@pytest.mark.parametrize(
+    ("properties", "taken"),
+    [
+        ({}, {"linger.ms": "5", "compression.type": "zstd", "message.max.bytes": "100000000"}),
+        ({"linger.ms": "100"}, {"linger.ms": "100"}),
+        ({"compression.type": "none"}, {"compression.type": "none"}),
+        ({"compression.codec": "lz4"}, {"compression.type": "lz4"}),
+        ({"queue.buffering.max.ms": "100"}, {"linger.ms": "100"}),
+        ({"message.max.bytes": "2000000"}, {"message.max.bytes": "2000000"}),
+    ],
+)
+def test_what_a_user_says_of_writing_holds(properties: dict[str, str], taken: dict[str, str]) -> None:
+    """A broker may forbid zstd; a property that is accepted and does nothing is found in the first dead letter."""
+    made = {**producer(config(properties=properties)), "debug": "conf", "log_level": 7}
+    said: list[str] = []
+
+    class Log:
+        def log(self, _level: int, _format: str, *parts: object) -> None:
+            said.append(str(parts[-1]))
+
+    Producer(made, logger=Log()).poll(0)
+    # As librdkafka has taken it; it prints the older of two names.
+    older = {"linger.ms": "queue.buffering.max.ms", "compression.type": "compression.codec"}
+    for name, value in taken.items():
+        assert any(line.endswith(f" {older.get(name, name)} = {value}") for line in said), said
+
+
 def test_the_assignment_is_cooperative_where_the_client_decides_it() -> None:
     """Eager rebalances stop all replicas; with KIP-848 the broker decides, and the property is refused."""
     assert consumer(config())["partition.assignment.strategy"] == "cooperative-sticky"
@@ -107,6 +133,19 @@ def test_a_revoke_has_time_for_the_longest_request(timeout: float, least: int) -
     interval = consumer(config(request_timeout=timeout))["max.poll.interval.ms"]
     assert interval == least
     assert int(interval) >= (timeout + 60) * 1_000
+
+
+@pytest.mark.parametrize(
+    ("properties", "timeout", "interval"),
+    [({}, 10.0, 105_000), ({"session.timeout.ms": "6000"}, 10.0, 70_000), ({}, 30.0, 120_000)],
+)
+def test_a_poll_interval_that_is_too_short_counts_as_the_least(
+    properties: dict[str, str], timeout: float, interval: int
+) -> None:
+    """As the description of KAFKA_PROPERTIES says: a minute more than the session, and than a request."""
+    for short in ("1", "60000", str(interval - 1)):
+        made = consumer(config(properties={**properties, "max.poll.interval.ms": short}, request_timeout=timeout))
+        assert made["max.poll.interval.ms"] == interval
 
 
 def test_security_reaches_every_client() -> None:

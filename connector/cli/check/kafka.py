@@ -16,7 +16,7 @@ from connector.kafka.errors import Trouble
 from connector.kafka.ledger_topic import LedgerTopic, Unusable, prepare
 from connector.kafka.sample import Sample, Sampled, last_records
 from connector.kafka.session import session
-from connector.kafka.survey import Cluster, Topic
+from connector.kafka.survey import Cluster, Group, Topic
 
 LOGIN_SECONDS = 6.0
 SERVERS_SECONDS = 20.0
@@ -98,13 +98,15 @@ class KafkaChecks:
     async def topics(self) -> Sequence[Finding]:
         """What is read: there, allowed, and in the form of an event."""
         names = self._config.topics
-        found = await in_thread(lambda: survey.topics(self._config, names))
+        found, group = await asyncio.gather(
+            in_thread(lambda: survey.topics(self._config, names)), in_thread(lambda: survey.group(self._config))
+        )
         findings = [finding for name in names for finding in self._source(name, found[name])]
         sound = {name: topic for name, topic in found.items() if isinstance(topic, Topic)}
-        total = sum(topic.partitions for topic in sound.values())
-        if total:
-            detail = f"{total} in all: so many replicas of the connector at most have work"
-            findings.append(Finding(State.OK, "partitions", detail))
+        if total := sum(topic.partitions for topic in sound.values()):
+            # Of a topic that cannot be seen the members may have partitions too.
+            seen = group.members if isinstance(group, Group) and len(sound) == len(found) else 0
+            findings.append(_shared(total, members=seen))
         readable = [name for name in names if name in sound and not _missing(sound[name].rights, READS)]
         if readable:
             findings += self._samples(readable, await in_thread(lambda: last_records(self._config, readable)))
@@ -239,6 +241,16 @@ class KafkaChecks:
             on = what.removeprefix("rights on ")
             return Finding(State.FAILED, what, f"no {', '.join(missing)}", f"allow it on {on} to {self._who}")
         return Finding(State.OK, what, ", ".join(needed))
+
+
+def _shared(partitions: int, members: int) -> Finding:
+    """Whether all members of the group can have work."""
+    what = "partitions"
+    if members > partitions:
+        idle = members - partitions
+        detail = f"{partitions} in all, and the group has {members} members: {idle} of them without work"
+        return Finding(State.WARNING, what, detail, "run fewer replicas: a further one has no work without a partition")
+    return Finding(State.OK, what, f"{partitions} in all: so many replicas of the connector at most have work")
 
 
 def _missing(rights: frozenset[str] | None, needed: Sequence[str]) -> list[str]:

@@ -166,8 +166,15 @@ toJson writes a number out, where quote would make 1.048576e+08 of 104857600. Nu
 {{- if gt (float64 .Values.retry.initialSeconds) (float64 .Values.retry.maxSeconds) -}}
 {{- fail (printf "retry.initialSeconds: %v is above retry.maxSeconds, %v" .Values.retry.initialSeconds .Values.retry.maxSeconds) -}}
 {{- end -}}
-{{- if gt (float64 (.Values.quota.horizonSeconds | default 0)) (float64 .Values.quota.windowSeconds) -}}
-{{- fail (printf "quota.horizonSeconds: %v is above quota.windowSeconds, %v: part of each window would never be used" .Values.quota.horizonSeconds .Values.quota.windowSeconds) -}}
+{{- include "connector.validateProperties" . -}}
+{{- $own := dict "kafka.deadLetterTopic" (include "connector.deadLetterTopic" .) -}}
+{{- if int64 .Values.quota.updates -}}
+{{- $_ := set $own "quota.topic" (include "connector.quotaTopic" .) -}}
+{{- end -}}
+{{- range $key, $topic := $own -}}
+{{- if and $topic (not (regexMatch "^[A-Za-z0-9._-]{1,249}$" $topic)) -}}
+{{- fail (printf "%s: its default, %q, is no topic name: set it, or another kafka.groupId" $key $topic) -}}
+{{- end -}}
 {{- end -}}
 {{- if and .Values.target.authToken .Values.target.authTokenFile -}}
 {{- fail "target.authToken: target.authTokenFile is set too: set only one of them" -}}
@@ -186,6 +193,21 @@ toJson writes a number out, where quote would make 1.048576e+08 of 104857600. Nu
 {{- if and (hasPrefix "sasl_" $protocol) (not $kafka.saslMechanism) -}}
 {{- fail (printf "kafka.saslMechanism: needed with kafka.securityProtocol %s: say how to log in" $protocol) -}}
 {{- end -}}
+{{- if has $kafka.saslMechanism (list "PLAIN" "SCRAM-SHA-256" "SCRAM-SHA-512") -}}
+{{- range $key := list "saslUsername" "saslPassword" -}}
+{{- if and (hasPrefix "sasl_" $protocol) (not (get $kafka $key)) -}}
+{{- fail (printf "kafka.%s: needed with kafka.saslMechanism %s" $key $kafka.saslMechanism) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $key, $other := dict "sslKeyLocation" "sslCertificateLocation" "sslCertificateLocation" "sslKeyLocation" -}}
+{{- if and (not (get $kafka $key)) (get $kafka $other) (hasSuffix "ssl" $protocol) -}}
+{{- fail (printf "kafka.%s: needed with kafka.%s" $key $other) -}}
+{{- end -}}
+{{- end -}}
+{{- if and $kafka.sslKeyPassword (not $kafka.sslKeyLocation) (hasSuffix "ssl" $protocol) -}}
+{{- fail "kafka.sslKeyLocation: needed with kafka.sslKeyPassword" -}}
+{{- end -}}
 {{- range $key := list "saslMechanism" "saslUsername" "saslPassword" -}}
 {{- if and (get $kafka $key) (not (hasPrefix "sasl_" $protocol)) -}}
 {{- fail (printf "kafka.%s: it has no effect while kafka.securityProtocol is %s: use sasl_ssl or sasl_plaintext" $key $protocol) -}}
@@ -195,6 +217,25 @@ toJson writes a number out, where quote would make 1.048576e+08 of 104857600. Nu
 {{- if and (get $kafka $key) (not (hasSuffix "ssl" $protocol)) -}}
 {{- fail (printf "kafka.%s: it has no effect while kafka.securityProtocol is %s: use ssl or sasl_ssl" $key $protocol) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The rules of connector/settings/properties.py; which names, and why, is in files/properties.json. */}}
+{{- define "connector.validateProperties" -}}
+{{- $rules := .Files.Get "files/properties.json" | fromJson -}}
+{{- $kafka := .Values.kafka -}}
+{{- range $name, $_ := $kafka.properties -}}
+{{- with get $rules.names $name -}}
+{{- fail (printf "kafka.properties: %s %s" $name .) -}}
+{{- end -}}
+{{- range $shape, $why := $rules.shapes -}}
+{{- if regexMatch $shape $name -}}
+{{- fail (printf "kafka.properties: %s %s" $name $why) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq $kafka.groupProtocol "consumer") (has $name $rules.classicOnly) -}}
+{{- fail (printf "kafka.properties: %s is the broker's to set when kafka.groupProtocol is consumer: remove it" $name) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
