@@ -22,7 +22,7 @@ from confluent_kafka import (
 
 from connector.errors import Fatal
 from connector.kafka.abandoned import watched
-from connector.kafka.config import KafkaConfig, client, consumer, producer
+from connector.kafka.config import KafkaConfig, consumer, producer
 from connector.kafka.errors import Kind, sort
 from connector.kafka.ledger_topic import LedgerTopic, Unusable, prepare, remedy
 from connector.kafka.refusal import LIBRDKAFKA
@@ -236,7 +236,6 @@ def reader(config: KafkaConfig) -> dict[str, str | int | float | bool]:
     """
     return {
         **consumer(config),
-        **client(config),
         "group.id": config.group_id,
         "group.protocol": "classic",
         "auto.offset.reset": "error",

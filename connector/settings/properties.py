@@ -51,6 +51,7 @@ REFUSED: Final = {
     "enable.idempotence": _ACKS,
     "delivery.timeout.ms": _AGAIN,
     "message.timeout.ms": _AGAIN,
+    "statistics.interval.ms": "the connector itself looks at them, to notice a client that librdkafka has given up",
     "transactional.id": "the connector uses no transactions: an update that Target accepted cannot be rolled back",
 }
 REFUSED_SHAPES: Final = (
