@@ -11,6 +11,7 @@ from connector.quota.records import NewerLedger, Record, Reserve, Return, Spend,
         Reserve("a1", 7, 500, 1_000_000, 86_480.5, 60.0, 4, "host-1"),
         Return("a1", 7, 12),
         Return("a1", 7, 0, 86_410.0),
+        Return("a1", 7, 0, leaves=True),
         Spend(1_000, 86_480.0, "a backfill"),
     ],
 )
@@ -21,7 +22,10 @@ def test_a_record_reads_back_as_it_was_written(record: Record) -> None:
 
 def test_a_record_is_json_that_says_what_it_is() -> None:
     """People read the topic with a console consumer, and the next version has to know its elder's words."""
-    assert encode(Return("a1", 7, 12)) == b'{"type":"return","holder":"a1","lease":7,"unused":12,"counted":null,"v":1}'
+    written = b'{"type":"return","holder":"a1","lease":7,"unused":12,"counted":null,"leaves":false,"v":1}'
+    assert encode(Return("a1", 7, 12)) == written
+    elder = written.replace(b'"leaves":false,', b"")
+    assert decode(elder) == decode(written)
 
 
 @pytest.mark.parametrize(
