@@ -146,10 +146,12 @@ class Coalescer:
         update = self._pending.get(visitor)
         if update is None:
             update = self._pending[visitor] = Update(visitor, now + self._linger)
-            self.size += UPDATE_BYTES
+            self.size += UPDATE_BYTES + update.keep(record)
             self.untried += 1
             if visitor not in self._flying:
                 self._ready.push(update)
+        elif update.sole is not None:
+            self.size -= update.merge()
         part = update.parts.get(partition)
         if part is None:
             offset = record.offset()

@@ -4,12 +4,15 @@ import sys
 from collections.abc import Iterable, Mapping
 
 from connector.delivery.offsets import PartitionOffsets
+from connector.delivery.ports import Record
 from connector.events.change import Visitor
 
 UPDATE_BYTES = 1_000
 """What an update takes beside its values: its objects, its visitor and its places in the maps (measured)."""
 ATTRIBUTE_BYTES = 50
 """What a value takes beside its text (measured)."""
+SOLE_BYTES = 120
+"""What a record that is kept takes beside its key and value (measured)."""
 SHARED_NAME = 32
 """Characters up to which the decoder gives the same name to all events."""
 TIME_BYTES = 100
@@ -44,7 +47,7 @@ class Update:
     Merging events merges their receipts: however many records coalesce, a partition has one entry here, its first.
     """
 
-    __slots__ = ("attempts", "due", "parts", "seen", "size", "tries", "untried", "visitor", "weigh_at")
+    __slots__ = ("attempts", "due", "parts", "seen", "size", "sole", "tries", "untried", "visitor", "weigh_at")
 
     def __init__(self, visitor: Visitor, due: float) -> None:
         self.visitor = visitor
@@ -59,13 +62,15 @@ class Update:
         self.seen = -1
         """How many answers of a healthy endpoint there had been when it failed last."""
         self.parts: dict[PartitionOffsets, Part] = {}
+        self.sole: tuple[bytes | None, bytes | None] | None = None
+        """Key and value of the one record that this is all of, as they came: what its dead letter would have."""
         self.size = UPDATE_BYTES
         """Bytes of memory, about: each record adds its length, and weighing sets it to what is held."""
         self.weigh_at = UPDATE_BYTES + WEIGH_AGAIN_BYTES
 
     def weigh(self) -> int:
         """Set the size to what is held now; returns the change. Only after doubling, so it costs an event little."""
-        size = UPDATE_BYTES
+        size = UPDATE_BYTES + self._kept
         for part in self.parts.values():
             attributes = part.attributes
             count = len(attributes)
@@ -76,6 +81,22 @@ class Update:
         self.size = size
         self.weigh_at = 2 * size + WEIGH_AGAIN_BYTES
         return change
+
+    def keep(self, record: Record) -> int:
+        """All of it is this record so far; returns what keeping that as it came adds to the size."""
+        self.sole = (record.key(), record.value())
+        self.size += (kept := self._kept)
+        return kept
+
+    def merge(self) -> int:
+        """Another record comes in; returns what that takes off the size."""
+        freed, self.sole = self._kept, None
+        self.size -= freed
+        return freed
+
+    @property
+    def _kept(self) -> int:
+        return 0 if self.sole is None else SOLE_BYTES + sum(len(text) for text in self.sole if text)
 
     @property
     def attributes(self) -> Mapping[str, str]:
@@ -92,6 +113,7 @@ class Update:
     def forget(self, names: Iterable[str]) -> None:
         """These values were accepted: a retry sends only the rest. Receipts and times stay until all are."""
         gone = list(names)
+        self.sole = None
         for part in self.parts.values():
             for name in gone:
                 part.attributes.pop(name, None)
@@ -101,6 +123,7 @@ class Update:
         for name, when in [item for part in sent.parts.values() for item in part.times.items()]:
             for part in self.parts.values():
                 if part.times.get(name, when) < when:
+                    self.sole = None
                     del part.attributes[name], part.times[name]
 
     def write(self, part: Part, attributes: Mapping[str, str]) -> None:
@@ -127,6 +150,7 @@ class Update:
     def absorb(self, newer: "Update", *, by_time: bool) -> None:
         """Take over what came while this one was on the wire: its values win, its receipts merge into these."""
         self.size += newer.size
+        self.sole = None
         for partition, theirs in newer.parts.items():
             mine = self.parts.get(partition)
             if mine is None:

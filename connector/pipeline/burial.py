@@ -98,8 +98,8 @@ class Burial:
             visitor=update.visitor,
             reason=reason,
         )
-        value = encode_event(update.visitor, update.attributes)
-        key = update.visitor.id.encode()
+        # As it came, with its event id and its time, unless it is of several records, or a part of one.
+        key, value = update.sole or (update.visitor.id.encode(), encode_event(update.visitor, update.attributes))
         letter = DeadLetter(partition.name, part.first, Stage.TARGET, error, reason, key, value)
         self._spawn(self._write_update(letter, update, done))
 

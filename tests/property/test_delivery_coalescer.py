@@ -136,7 +136,11 @@ class CoalescerMachine(RuleBasedStateMachine):
             visitor, dict(attributes), None if when is None else datetime.fromtimestamp(when, UTC).isoformat()
         )
         raw = FakeRecord(
-            b"", record.offset, topic=tracker.name.topic, partition=tracker.name.partition, timestamp_ms=stamp * 1_000
+            str(self.serial).encode(),
+            record.offset,
+            topic=tracker.name.topic,
+            partition=tracker.name.partition,
+            timestamp_ms=stamp * 1_000,
         )
         self.coalescer.add(change, tracker, raw, self.now, 50)
         self.coalescer.added(1, 50)
@@ -325,6 +329,18 @@ class CoalescerMachine(RuleBasedStateMachine):
         """A size that only grows pauses for ever, one that forgets something bounds nothing."""
         size, updates = self.coalescer.size, len(self.coalescer)
         assert UPDATE_BYTES * updates <= size <= (2 * UPDATE_BYTES + 2 * WEIGH_AGAIN_BYTES) * updates
+
+    @invariant()
+    def a_record_is_kept_as_it_came_only_while_it_is_all(self) -> None:
+        """A dead letter of it is the whole change then; kept for longer, a letter would hide what merged into it."""
+        held = [(update, owed.records) for update, owed in self.flying.values()]
+        waiting = self.coalescer._pending  # noqa: SLF001 - nobody else has what waits
+        held += [(waiting[visitor], owed.records) for visitor, owed in self.pending.items()]
+        for update, records in held:
+            if update.sole is not None and records:
+                (record,) = records
+                said = {name: f"{name}{(update.sole[1] or b'').decode()}" for name in record.attributes}
+                assert update.attributes == said == record.attributes
 
     @invariant()
     def nothing_grows_with_coalesced_records(self) -> None:

@@ -20,9 +20,16 @@ class FakeRecord:
     """A record in the shape of confluent-kafka's Message."""
 
     def __init__(
-        self, value: bytes | None, offset: int, *, topic: str = "t", partition: int = 0, timestamp_ms: int = 0
+        self,
+        value: bytes | None,
+        offset: int,
+        *,
+        key: bytes | None = None,
+        topic: str = "t",
+        partition: int = 0,
+        timestamp_ms: int = 0,
     ) -> None:
-        self._fields = (value, offset, topic, partition, timestamp_ms)
+        self._fields = (value, offset, topic, partition, timestamp_ms, key)
 
     def topic(self) -> str:
         """Name of the topic."""
@@ -41,8 +48,8 @@ class FakeRecord:
         return (1, self._fields[4])
 
     def key(self) -> bytes | None:
-        """No key."""
-        return None
+        """What it was partitioned by."""
+        return self._fields[5]
 
     def value(self) -> bytes | None:
         """The payload."""
@@ -87,10 +94,18 @@ class FakeLog:
         """Where the group stands."""
         return OffsetAndMetadata(self.committed.get(name, 0), self.metadata.get(name, ""))
 
-    def append(self, value: bytes | None, *, topic: str = "t", partition: int = 0, timestamp_ms: int = 0) -> int:
+    def append(
+        self,
+        value: bytes | None,
+        *,
+        key: bytes | None = None,
+        topic: str = "t",
+        partition: int = 0,
+        timestamp_ms: int = 0,
+    ) -> int:
         """Put a record at the end of its partition; returns its offset."""
         log = self.records.setdefault(TopicPartition(topic, partition), [])
-        log.append(FakeRecord(value, len(log), topic=topic, partition=partition, timestamp_ms=timestamp_ms))
+        log.append(FakeRecord(value, len(log), key=key, topic=topic, partition=partition, timestamp_ms=timestamp_ms))
         return len(log) - 1
 
 

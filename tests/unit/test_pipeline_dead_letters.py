@@ -91,10 +91,44 @@ def test_a_rejected_update_holds_its_offset_and_its_visitor_until_its_letter_is_
         assert (first.source, first.offset, first.stage, first.error) == (P0, 0, Stage.TARGET, "Rejected")
         assert first.key == b"bad"
         assert bench.decode(first.value or b"").attributes == {"a": "2", "b": "3"}
-        assert bench.decode(second.value or b"").attributes == {"c": "4"}
+        assert second.value == event("bad", c=4)
         assert (bench.done(Done.DEAD_LETTERED), bench.pipeline.tally.updates_dead_lettered) == (3, 2)
         assert bench.pipeline.tally.requests[Verdict.REJECTED] == 2
         assert log.committed == {P0: 3}
+
+    run(main())
+
+
+def test_what_was_rejected_alone_is_kept_as_it_came() -> None:
+    """Written again it must be what it was: its key, which says where it goes, its id, its time, and its numbers."""
+
+    async def main() -> None:
+        log = FakeLog()
+        value = b'{"eventId":"e-1","occurredAt":"2026-01-01T00:00:00Z","mbox3rdPartyId":"bad","profile":{"a":1.50}}'
+        log.append(value, key=b"till-7")
+        async with Bench(log, FakeSender(_refusing("bad"))) as bench:
+            await bench.settle(10)
+        (letter,) = bench.letters.letters
+        assert (letter.key, letter.value, letter.stage) == (b"till-7", value, Stage.TARGET)
+
+    run(main())
+
+
+def test_what_came_while_it_was_on_the_wire_is_in_its_letter() -> None:
+    """After a failed attempt both are one update: a letter of the first record alone would lose the second."""
+    answers = iter([DOWN, NO])
+
+    async def main() -> None:
+        log = FakeLog()
+        log.append(event("bad", a=1), key=b"till-7")
+        async with Bench(log, FakeSender(lambda *_: (next(answers), 0.5)), linger=0.1) as bench:
+            await asyncio.sleep(0.3)
+            log.append(event("bad", b=2), key=b"till-8")
+            bench.source.feed()
+            await bench.settle(30)
+        (letter,) = bench.letters.letters
+        assert letter.key == b"bad"
+        assert bench.decode(letter.value or b"").attributes == {"a": "1", "b": "2"}
 
     run(main())
 
