@@ -17,8 +17,10 @@ from connector.kafka.config import Property
 EVERY_SECONDS: Final = 20.0
 IDLE_SECONDS: Final = 80.0
 """Counted in statistics: a process that was stopped for long gets one, not all that it missed."""
-_IDLE: Final = frozenset({"INIT", "DOWN", "TRY_CONNECT"})
-"""States of a broker that nothing is under way to. A connection that is being made may take half a minute."""
+_IDLE: Final = frozenset({"INIT", "DOWN"})
+"""States of a broker that nothing is under way to. A connection may take half a minute, a first token for longer."""
+_NOWHERE: Final = _IDLE | {"TRY_CONNECT"}
+"""The same of the group's coordinator, which goes on trying without an address while there is none."""
 
 
 class Watch:
@@ -44,8 +46,10 @@ def is_idle(statistics: str) -> bool:
     Its count of attempts does not tell: each new beginning from `bootstrap.servers` makes the brokers anew.
     """
     brokers: Collection[Mapping[str, Any]] = json.loads(statistics)["brokers"].values()
-    tried = (broker["stateage"] for broker in brokers if broker["source"] != "logical")
-    return all(broker["state"] in _IDLE for broker in brokers) and min(tried, default=math.inf) >= EVERY_SECONDS * 1e6
+    if any(broker["state"] not in (_NOWHERE if broker["source"] == "logical" else _IDLE) for broker in brokers):
+        return False
+    ages = (broker["stateage"] for broker in brokers if broker["source"] != "logical")
+    return min(ages, default=math.inf) >= EVERY_SECONDS * 1e6
 
 
 def watched(made: Mapping[str, Property], ended: Callable[[Fatal], None]) -> dict[str, Any]:

@@ -39,9 +39,11 @@ BUSY = [
     statistics(("learned", "INIT", LATER), ("logical", "UP", LATER)),
     statistics(("configured", "INIT", 0.4), COORDINATOR),
     statistics(("configured", "CONNECT", LATER)),
+    statistics(("configured", "TRY_CONNECT", 9e9), COORDINATOR),
     statistics(("configured", "INIT", LATER), ("configured", "DOWN", 3.0)),
 ]
-"""Connected; connected to the coordinator; an outage, when each attempt makes the broker anew; no answer to a SYN."""
+"""Connected; connected to the coordinator; an outage, when each attempt makes the broker anew; no answer to a SYN; no
+token yet to log in with; an outage of more than one."""
 
 
 def told(*published: str) -> list[Fatal]:
