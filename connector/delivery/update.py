@@ -70,7 +70,9 @@ class Update:
 
     def weigh(self) -> int:
         """Set the size to what is held now; returns the change. Only after doubling, so it costs an event little."""
-        size = UPDATE_BYTES + self._kept
+        size = UPDATE_BYTES
+        if self.sole is not None:
+            size += SOLE_BYTES + sum(len(text) for text in self.sole if text)
         for part in self.parts.values():
             attributes = part.attributes
             count = len(attributes)
@@ -84,19 +86,20 @@ class Update:
 
     def keep(self, record: Record) -> int:
         """All of it is this record so far; returns what keeping that as it came adds to the size."""
-        self.sole = (record.key(), record.value())
-        self.size += (kept := self._kept)
+        key, value = self.sole = (record.key(), record.value())
+        kept = SOLE_BYTES + len(key or b"") + len(value or b"")
+        self.size += kept
         return kept
 
     def merge(self) -> int:
         """Another record comes in; returns what that takes off the size."""
-        freed, self.sole = self._kept, None
+        if self.sole is None:
+            return 0
+        key, value = self.sole
+        self.sole = None
+        freed = SOLE_BYTES + len(key or b"") + len(value or b"")
         self.size -= freed
         return freed
-
-    @property
-    def _kept(self) -> int:
-        return 0 if self.sole is None else SOLE_BYTES + sum(len(text) for text in self.sole if text)
 
     @property
     def attributes(self) -> Mapping[str, str]:
