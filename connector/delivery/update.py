@@ -20,6 +20,8 @@ TIME_BYTES = 100
 WEIGH_AGAIN_BYTES = 2_048
 """Weighing a small update at each doubling would cost more than it is worth."""
 
+_Sole = tuple[bytes | None, bytes | None] | None
+
 
 class Part:
     """What one partition gave to an update: its values and its receipt.
@@ -62,7 +64,7 @@ class Update:
         self.seen = -1
         """How many answers of a healthy endpoint there had been when it failed last."""
         self.parts: dict[PartitionOffsets, Part] = {}
-        self.sole: tuple[bytes | None, bytes | None] | None = None
+        self.sole: _Sole = None
         """Key and value of the one record that this is all of, as they came: what its dead letter would have."""
         self.size = UPDATE_BYTES
         """Bytes of memory, about: each record adds its length, and weighing sets it to what is held."""
@@ -70,9 +72,7 @@ class Update:
 
     def weigh(self) -> int:
         """Set the size to what is held now; returns the change. Only after doubling, so it costs an event little."""
-        size = UPDATE_BYTES
-        if self.sole is not None:
-            size += SOLE_BYTES + sum(len(text) for text in self.sole if text)
+        size = UPDATE_BYTES + _kept(self.sole)
         for part in self.parts.values():
             attributes = part.attributes
             count = len(attributes)
@@ -86,18 +86,13 @@ class Update:
 
     def keep(self, record: Record) -> int:
         """All of it is this record so far; returns what keeping that as it came adds to the size."""
-        key, value = self.sole = (record.key(), record.value())
-        kept = SOLE_BYTES + len(key or b"") + len(value or b"")
-        self.size += kept
+        self.sole = (record.key(), record.value())
+        self.size += (kept := _kept(self.sole))
         return kept
 
     def merge(self) -> int:
         """Another record comes in; returns what that takes off the size."""
-        if self.sole is None:
-            return 0
-        key, value = self.sole
-        self.sole = None
-        freed = SOLE_BYTES + len(key or b"") + len(value or b"")
+        freed, self.sole = _kept(self.sole), None
         self.size -= freed
         return freed
 
@@ -167,3 +162,11 @@ class Update:
                 self.write_at(mine, theirs.attributes, theirs.times)
             else:
                 self.write(mine, theirs.attributes)
+
+
+def _kept(sole: _Sole) -> int:
+    """Bytes that a record takes while it is kept as it came."""
+    if sole is None:
+        return 0
+    key, value = sole
+    return SOLE_BYTES + len(key or b"") + len(value or b"")

@@ -31,7 +31,6 @@ _PASSING = frozenset(
     }
 )
 """A login too: the consumer waits for that as well. The last one after it was made: not all brokers know it yet."""
-_NO_CLIENT = KafkaError._INVALID_ARG  # noqa: SLF001
 
 
 class Unanswered(ConnectorError):
@@ -54,7 +53,7 @@ def asking(config: KafkaConfig) -> Iterator[AdminClient]:
         client = AdminClient(made, logger=LIBRDKAFKA)
     except KafkaException as error:
         why = refused(config, error.args[0])
-        raise Unanswered(_NO_CLIENT, str(why), "", passing=why.is_file) from error
+        raise Unanswered(error.args[0].code(), str(why), "", passing=why.is_file) from error
     try:
         yield client
     except TimeoutError as error:

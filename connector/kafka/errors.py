@@ -46,7 +46,7 @@ rebalance gets them while the member keeps its partitions, and nobody would assi
 
 _IGNORABLE = frozenset({KafkaError._PARTITION_EOF, KafkaError._TIMED_OUT, KafkaError._WAIT_COORD})  # noqa: SLF001 - librdkafka's own codes are spelt so
 
-_UNREACHABLE = "check KAFKA_BOOTSTRAP_SERVERS, the network, and that the brokers run; the connector goes on trying"
+UNREACHABLE = "check KAFKA_BOOTSTRAP_SERVERS, the network, and that the brokers run; the connector goes on trying"
 _LOGIN = "check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD; the connector goes on trying"
 _TLS = "check KAFKA_SECURITY_PROTOCOL and KAFKA_SSL_CA_LOCATION against the listener; the connector goes on trying"
 _NO_KAFKA = "KAFKA_BOOTSTRAP_SERVERS must name a Kafka listener, and this is none; the connector goes on trying"
@@ -69,9 +69,9 @@ _TLS_RECORDS: Final = (0x1503, 0x1603)
 """An alert and a handshake, of any version."""
 
 _KNOWN: dict[int, tuple[str, str]] = {
-    KafkaError._TRANSPORT: ("kafka_unreachable", _UNREACHABLE),  # noqa: SLF001
-    KafkaError._ALL_BROKERS_DOWN: ("kafka_unreachable", _UNREACHABLE),  # noqa: SLF001
-    KafkaError._RESOLVE: ("kafka_unreachable", _UNREACHABLE),  # noqa: SLF001
+    KafkaError._TRANSPORT: ("kafka_unreachable", UNREACHABLE),  # noqa: SLF001
+    KafkaError._ALL_BROKERS_DOWN: ("kafka_unreachable", UNREACHABLE),  # noqa: SLF001
+    KafkaError._RESOLVE: ("kafka_unreachable", UNREACHABLE),  # noqa: SLF001
     KafkaError._AUTHENTICATION: ("kafka_authentication_failed", _LOGIN),  # noqa: SLF001
     KafkaError.SASL_AUTHENTICATION_FAILED: ("kafka_authentication_failed", _LOGIN),
     KafkaError._SSL: ("kafka_authentication_failed", _TLS),  # noqa: SLF001

@@ -14,7 +14,7 @@ from connector.delivery.offsets import TopicPartition
 from connector.delivery.ports import Record
 from connector.errors import Fatal
 from connector.kafka.config import KafkaConfig, onlooker
-from connector.kafka.errors import Kind, Trouble, for_a_command, sort
+from connector.kafka.errors import UNREACHABLE, Kind, Trouble, for_a_command, sort
 from connector.kafka.heard import interruptible
 from connector.kafka.refusal import LIBRDKAFKA, refused
 
@@ -168,11 +168,8 @@ class History:
         if trouble is None or trouble.kind is Kind.IGNORABLE or trouble.event == "kafka_unreachable":
             trouble = self._trouble or trouble
         if trouble is None or not trouble.remedy:
-            return Fatal("kafka_unreachable", f"no broker answered in time; {_UNREACHABLE}")
+            return Fatal("kafka_unreachable", f"no broker answered in time; {for_a_command(UNREACHABLE)}")
         return Fatal(trouble.event, f"{about}{trouble.detail}: {for_a_command(trouble.remedy)}")
-
-
-_UNREACHABLE = "check KAFKA_BOOTSTRAP_SERVERS, the network, and that the brokers run"
 
 
 def _kafka(names: Collection[TopicPartition]) -> list[KafkaTopicPartition]:

@@ -165,15 +165,15 @@ class QuotaKeeper:
         self._say("quota_nearly_used", about=f"{reached}", used=self.used, limit=limit, percent=round(100 * share))
 
     def _say_dry(self, need: Need) -> None:
-        holder, awake = self.holder, self._awake()
-        limit, now = holder.terms.limit, holder.now(awake)
+        holder, limit = self.holder, self.holder.terms.limit
         if holder.in_hand or not need.waiting or not holder.caught_up or self.used < limit:
             self._dry_at = None
             return
+        awake = self._awake()
         self._dry_at = awake if self._dry_at is None else self._dry_at
         if self._stopped or awake - self._dry_at < DRY * holder.terms.lease:
             return
         self._stopped = True
         release = holder.ledger.next_release()
-        seconds = None if release is None else round(max(0.0, release[0] - now), 1)
+        seconds = None if release is None else round(max(0.0, release[0] - holder.now(awake)), 1)
         self._say("quota_used_up", used=self.used, limit=limit, next_free_seconds=seconds)
