@@ -14,9 +14,9 @@ WORKDIR /source
 COPY requirements.lock requirements-image.lock ./
 # What is needed to build, and what is needed to run, apart from each other.
 RUN python3 -m venv /build \
-    && /build/bin/pip install --quiet --require-hashes -r requirements.lock \
+    && /build/bin/pip install --quiet --no-deps --require-hashes -r requirements.lock \
     && python3 -m venv --without-pip /opt/connector \
-    && /build/bin/pip --python /opt/connector/bin/python install --quiet --require-hashes -r requirements-image.lock
+    && /build/bin/pip --python /opt/connector/bin/python install --quiet --no-deps --require-hashes -r requirements-image.lock
 COPY . .
 RUN /build/bin/python -m hatchling build -t wheel -d /wheel \
     && /build/bin/pip --python /opt/connector/bin/python install --quiet --no-deps --no-index /wheel/*.whl

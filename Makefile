@@ -8,6 +8,8 @@ SEEDS ?= 1000
 MINUTES ?= 5
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
+# A lock is complete, so nothing is resolved: an older pip would look at newer releases than the locked ones, and refuse.
+INSTALL = $(PIP) install --quiet --no-deps --require-hashes -r
 RUNTIME = .venv/.installed-runtime
 DEV = .venv/.installed-dev
 PROJECT = .venv/.installed-project
@@ -104,15 +106,18 @@ $(BIN)/python:
 
 # A newer lock installs again; pip leaves what is already right.
 $(RUNTIME): requirements.lock | $(BIN)/python
-	$(PIP) install --quiet --require-hashes -r requirements.lock
+	$(INSTALL) requirements.lock
+	$(PIP) check --quiet
 	@touch $@
 
 $(DEV): requirements-dev.lock | $(BIN)/python
-	$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	$(INSTALL) requirements-dev.lock
+	$(PIP) check --quiet
 	@touch $@
 
 $(JUDGES): requirements-chart.lock | $(BIN)/python
-	$(PIP) install --quiet --require-hashes -r requirements-chart.lock
+	$(INSTALL) requirements-chart.lock
+	$(PIP) check --quiet
 	@touch $@
 
 # Either lock brings the build backend, so nothing is downloaded here.
