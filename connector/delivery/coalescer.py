@@ -15,6 +15,8 @@ from connector.events.change import Change, Visitor
 SUSPECT_ATTEMPTS = 2
 SUSPECT_TURN = 32
 SUSPECT_SLOTS = 4
+GATHER_SECONDS = 10.0
+"""A record that is read late waits for others at least this long, if the linger is as long."""
 GOLDEN_RATIO = (math.sqrt(5.0) - 1.0) / 2.0
 """Steps of this size, wrapped at 1, never come near where they were before."""
 
@@ -57,6 +59,12 @@ class _Lane:
         self._look()
         return update
 
+    def first(self) -> Update:
+        """The one that `pop` would give."""
+        if self._heap and (not self._queue or self._heap[0][0] < self._queue[0].due):
+            return self._heap[0][2]
+        return self._queue[0]
+
     def pop_at(self, share: float, now: float) -> Update:
         """The update at this share of the queue's length if it is due, else the first."""
         index = int(share * len(self._queue))
@@ -77,6 +85,15 @@ class _Lane:
         self.due = min(queued, self._heap[0][0]) if self._heap else queued
 
 
+def linger_left(linger: float, age: float) -> float:
+    """Seconds that a record of this age still waits for others.
+
+    A linger counts from when the record was written: else a process that is restarted more often than a linger of an
+    hour would never send. Records of a backlog still wait for a while, in which those behind them are read and merged.
+    """
+    return max(min(linger, GATHER_SECONDS), linger - max(0.0, age))
+
+
 class Coalescer:
     """Pending updates of this replica, by visitor.
 
@@ -91,7 +108,10 @@ class Coalescer:
     __slots__ = (
         "_by_time",
         "_flying",
+        "_held",
+        "_hold_ends",
         "_linger",
+        "_parked",
         "_pending",
         "_place",
         "_ready",
@@ -114,6 +134,9 @@ class Coalescer:
         self._ready = _Lane()
         self._suspects = _Lane()
         self._suspects_flying = 0
+        self._held: set[Visitor] = set()
+        self._hold_ends = -math.inf
+        self._parked: list[Update] = []
         self._turns = 0
         self._place = 0.0
         self.records = 0
@@ -140,6 +163,7 @@ class Coalescer:
     def add(self, change: Change, partition: PartitionOffsets, record: Record, now: float, size: int) -> None:
         """Merge one record's change into its visitor's pending update; `size` is the record's length in bytes.
 
+        `now` is the moment from which a new update lingers.
         Counted and told together with the rest of its batch, by `added`; `partition.position` is moved by the caller.
         """
         visitor = change.visitor
@@ -172,6 +196,11 @@ class Coalescer:
         if size > update.weigh_at:
             self.size += update.weigh()
 
+    def hold(self, visitor: Visitor, until: float) -> None:
+        """Nothing of this visitor goes before `until`, which is the same for all that are held at one time."""
+        self._held.add(visitor)
+        self._hold_ends = until
+
     def added(self, records: int, size: int) -> None:
         """A batch is in: so many records, of so many bytes in all."""
         self.records += records
@@ -179,8 +208,11 @@ class Coalescer:
 
     def due_in(self, now: float) -> float:
         """Seconds until an update can be taken; 0 or less: now; infinite: not before something changes."""
+        if self._held:
+            self._park(now)
         suspects = self._suspects.due if self._suspects_flying < self._suspect_slots else math.inf
-        return min(self._ready.due, suspects) - now
+        due = min(self._ready.due, suspects)
+        return (min(due, self._hold_ends) if self._parked else due) - now
 
     def take(self, now: float) -> Update:
         """The update that is due longest goes in flight; call it only when `due_in` is 0 or less."""
@@ -189,7 +221,8 @@ class Coalescer:
     def take_anywhere(self, now: float) -> Update:
         """An update goes in flight that is due, each time from another place, evenly spread over all that wait."""
         self._place = (self._place + GOLDEN_RATIO) % 1.0
-        return self._fly(self._lane(now).pop_at(self._place, now))
+        lane = self._lane(now)
+        return self._fly(lane.pop() if self._held else lane.pop_at(self._place, now))
 
     def _fly(self, update: Update) -> Update:
         del self._pending[update.visitor]
@@ -252,6 +285,7 @@ class Coalescer:
         left = set(self._pending.values()) - {u for v, u in self._pending.items() if v in self._flying}
         self._ready.keep(left)
         self._suspects.keep(left)
+        self._parked = [update for update in self._parked if update in left]
         return dropped
 
     def drop_flying(self, partitions: Collection[PartitionOffsets]) -> int:
@@ -261,6 +295,18 @@ class Coalescer:
     def is_flying(self, partitions: Collection[PartitionOffsets]) -> bool:
         """Whether anything of these partitions is in flight."""
         return any(partition in update.parts for update in self._flying.values() for partition in partitions)
+
+    def _park(self, now: float) -> None:
+        """Set aside those in front that are held, or let them follow when the time is over."""
+        if now >= self._hold_ends:
+            parked, self._parked = self._parked, []
+            self._held.clear()
+            for update in parked:
+                self._queue(update)
+            return
+        for lane in (self._ready, self._suspects):
+            while lane.due <= now and lane.first().visitor in self._held:
+                self._parked.append(lane.pop())
 
     def _strip(self, update: Update, partitions: Collection[PartitionOffsets]) -> int:
         gone = [update.parts.pop(partition).records for partition in partitions if partition in update.parts]

@@ -23,7 +23,7 @@ what it was spent of. A plain tuple, since there is one a request."""
 class Gate:
     """Circuit, lease, quota, slots and rate, one after the other; who waits for one of them is open for coalescing."""
 
-    __slots__ = ("allowance", "circuit", "closes_at", "concurrency", "in_flight", "lease", "opens_at", "rate")
+    __slots__ = ("allowance", "circuit", "closes_at", "concurrency", "in_flight", "lease", "rate")
 
     def __init__(self, max_in_flight: int, allowance: Allowance | None = None) -> None:
         """Rate and lease are nothing yet: they come with the group. Without an `allowance` there is no quota."""
@@ -34,9 +34,8 @@ class Gate:
         self.rate = Rate(0.0)
         self.in_flight = 0
         """Requests on the wire."""
-        self.opens_at = -math.inf
         self.closes_at = math.inf
-        """Nothing goes before the one or after the other."""
+        """Nothing goes after this."""
 
     def wait(self, now: float, awake: float) -> float:
         """Seconds until an attempt may go; 0 or less: now; infinite: not before something changes.
@@ -50,7 +49,7 @@ class Gate:
             return math.inf
         if self.allowance.current(awake) is None:
             return math.inf
-        return max(self.circuit.wait(now), self.rate.wait(now), self.opens_at - now)
+        return max(self.circuit.wait(now), self.rate.wait(now))
 
     @property
     def has_spare(self) -> bool:

@@ -11,17 +11,24 @@ class Lease:
     can have sent a newer value. The times must come from a clock that runs on while the process or its machine sleeps.
     """
 
-    __slots__ = ("_asked", "seconds")
+    __slots__ = ("_asked", "_expired_at", "seconds")
 
     def __init__(self) -> None:
         """Nothing may be sent before `seconds` is known and the lease renewed."""
         self.seconds = 0.0
         """The session timeout less the request timeout, less some margin."""
         self._asked = -math.inf
+        self._expired_at = -math.inf
 
     def renew(self, asked: float) -> None:
         """The group acknowledged what was asked at this moment; it knew us then or later."""
-        self._asked = max(self._asked, asked)
+        if asked >= self._expired_at:
+            self._asked = max(self._asked, asked)
+
+    def expire(self, now: float) -> None:
+        """Nothing may be sent until the group acknowledges what is asked after this moment."""
+        self._expired_at = now
+        self._asked = -math.inf
 
     def left(self, now: float) -> float:
         """Seconds for which sending is still allowed; 0 or less: not until it is renewed."""

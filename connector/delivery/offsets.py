@@ -1,63 +1,71 @@
 """Which offset may be committed, so that no record is ever behind the group's position and not done."""
 
-from typing import NamedTuple
+from dataclasses import replace
 
-from connector.delivery import owed
+from connector.delivery import offset_mark, owed
+from connector.delivery.offset_mark import OffsetMark
 from connector.delivery.owed import Owed
+from connector.delivery.start_position import NOTHING_COMMITTED, OffsetAndMetadata, Start, TopicPartition
 from connector.events.change import Visitor
+
+__all__ = ["NOTHING_COMMITTED", "OffsetAndMetadata", "PartitionOffsets", "Start", "TopicPartition"]
 
 MOST_OWED = 612
 """More visitors than a commit's metadata can name."""
 
 
-class TopicPartition(NamedTuple):
-    """A partition by name, as it crosses the edges."""
-
-    topic: str
-    partition: int
-
-
-class OffsetAndMetadata(NamedTuple):
-    """What a group commits for a partition, by Kafka's own name; offset -1: none, or not known."""
-
-    offset: int
-    metadata: str = ""
-
-
 class PartitionOffsets:
     """One assignment of one partition: what was taken from it and what of that is still open.
 
-    An assignment that ends takes its object with it. Whoever still holds a reference settles nothing by it: a partition
-    that comes back is a new object that starts at the committed offset. That is why there is no epoch number anywhere.
+    An assignment that ends takes its object with it. A reference to it that is left settles nothing: a partition that
+    comes back is a new object that starts at the committed offset. That is why there is no epoch number anywhere. A log
+    that begins anew (its topic was made again, its tail was cut) is a new assignment too.
 
     Cost: one entry for each thing that is open (a pending update, a dead letter), none for each coalesced record.
     """
 
-    __slots__ = ("_open", "_owed", "_rules", "committed", "detached", "letters", "name", "position", "revoking")
+    __slots__ = (
+        "_earlier",
+        "_mark",
+        "_open",
+        "_rules",
+        "committed",
+        "detached",
+        "hold_below",
+        "letters",
+        "name",
+        "position",
+        "revoking",
+        "start",
+    )
 
     def __init__(
         self,
         name: TopicPartition,
-        start: OffsetAndMetadata = OffsetAndMetadata(-1),  # noqa: B008 - a tuple never changes
+        start: Start = Start(-1),  # noqa: B008 - it is frozen
         rules: str = "",
     ) -> None:
-        """`start` is where the group stands, with what an earlier owner said of the records beyond it.
+        """`start` is where reading begins, with what an earlier owner said of the records beyond it.
 
         `rules` names how records are decoded; what was said under other rules means nothing.
         """
         self.name = name
+        self.start = start
         self.position = start.offset
         """The offset after the last record taken."""
-        self.committed = start
-        """What the group coordinator last acknowledged."""
+        self.committed = start.committed if start.offset == start.committed.offset else NOTHING_COMMITTED
+        """What the group coordinator last acknowledged; nothing, where that is not where reading began."""
         self.letters = 0
         """Records whose own dead letter is not acknowledged yet."""
         self.revoking = False
         """Set while the group takes the partition away: nothing of it goes on the wire any more."""
         self.detached = False
         """Set when the assignment is over: a receipt of it counts for nothing."""
+        self.hold_below = -1
+        """Visitors of records below this offset may have a request of an earlier process on the wire."""
         self._open: dict[int, Visitor | None] = {}
-        self._owed = owed.decode(start.offset, start.metadata, rules)
+        self._earlier = _earlier(start, rules)
+        self._mark = OffsetMark(start.log.topic_id, start.mark.epoch)
         self._rules = rules
 
     def open(self, offset: int, visitor: Visitor | None) -> None:
@@ -71,6 +79,18 @@ class PartitionOffsets:
         """What `offset` stood for is done."""
         del self._open[offset]
 
+    def taken(self, offset: int, epoch: int | None) -> None:
+        """All records up to this one were taken; `epoch` is its leader epoch."""
+        self.position = offset + 1
+        if epoch is not None and epoch > self._mark.epoch:
+            self._mark = replace(self._mark, epoch=epoch)
+            if self._earlier is not None and epoch > self._earlier.epoch >= 0:
+                self._earlier = None  # The log was cut below here: what was said of the rest is about other records.
+
+    def advanced(self, position: int) -> None:
+        """The client has read on to here, over what no reader sees: transaction markers, aborted records."""
+        self.position = max(self.position, position)
+
     @property
     def committable(self) -> int:
         """The offset below which every record is done; -1 when nothing was taken yet and none was committed."""
@@ -79,10 +99,30 @@ class PartitionOffsets:
     @property
     def recovering(self) -> Owed | None:
         """What an earlier owner settled beyond the offset at which we began, while we still read that stretch."""
-        return self._owed if self._owed is not None and self.position < self._owed.until else None
+        return self._earlier if self._earlier is not None and self.position < self._earlier.until else None
 
-    def to_commit(self, limit: int = owed.MAX_CHARACTERS) -> OffsetAndMetadata:
-        """The committable offset, and in at most `limit` characters who is owed beyond it."""
+    @property
+    def is_open(self) -> bool:
+        """Whether anything of it is not done."""
+        return bool(self._open)
+
+    @property
+    def is_recovering(self) -> bool:
+        """Whether the records that come now need a look at what an earlier owner did."""
+        return self.recovering is not None or self.position < self.hold_below
+
+    def to_commit(self, limit: int = owed.MAX_CHARACTERS, *, is_clean: bool = False) -> OffsetAndMetadata:
+        """The committable offset, and in at most `limit` characters its log and who is owed beyond it.
+
+        `is_clean`: this member ends, and nothing of it is on the wire.
+        """
+        mark = replace(self._mark, is_clean=True) if is_clean else self._mark
+        room = limit - len(offset_mark.encode(mark, ""))
+        if room < 0:
+            return OffsetAndMetadata(self.committable)
+        return OffsetAndMetadata(self.committable, offset_mark.encode(mark, self._owed(room)))
+
+    def _owed(self, limit: int) -> str:
         offset, until = self.committable, self.position
         waiting: dict[int, int] = {}
         earlier = self.recovering
@@ -94,7 +134,34 @@ class PartitionOffsets:
                 break
             left -= 1
             waiting.setdefault(owed.fingerprint(visitor), first)
+        rules = _bound(self._rules, self._mark)
         if earlier is None:
-            return OffsetAndMetadata(offset, owed.encode(offset, until, waiting, limit, self._rules))
+            return owed.encode(offset, until, waiting, limit, rules)
         waiting |= owed.carried(waiting, earlier, self.position)
-        return OffsetAndMetadata(offset, owed.encode(offset, earlier.until, waiting, limit, self._rules))
+        return owed.encode(offset, earlier.until, waiting, limit, rules)
+
+
+def _earlier(start: Start, rules: str) -> Owed | None:
+    """What an earlier owner settled at and beyond the offset where reading begins."""
+    committed, mark = start.committed, start.mark
+    if committed.offset < 0:
+        return None
+    said = owed_in(committed, rules)
+    if said is not None and said.until > start.log.high and mark.epoch < 0:
+        said = None  # It speaks of records that are not there, and nothing tells those that replace them.
+    if start.is_reread:
+        until, firsts = (said.until, said.firsts) if said is not None else (committed.offset, {})
+        return Owed(start.offset, until, firsts, mark.epoch)
+    return said
+
+
+def owed_in(committed: OffsetAndMetadata, rules: str = "") -> Owed | None:
+    """Who is owed at and beyond a committed offset, by its metadata; None where it says nothing under these rules."""
+    mark = offset_mark.decode(committed.metadata)
+    said = owed.decode(committed.offset, offset_mark.rest_of(committed.metadata), _bound(rules, mark))
+    return None if said is None else replace(said, epoch=mark.epoch)
+
+
+def _bound(rules: str, mark: OffsetMark) -> str:
+    """Who is owed holds only for the log that it is said of."""
+    return f"{rules} {mark.topic_id} {mark.epoch}" if mark.topic_id or mark.epoch >= 0 else rules

@@ -14,8 +14,9 @@ from operator import itemgetter
 
 from connector.events.change import Visitor
 
-MAX_CHARACTERS = 4_095
-"""The broker's default limit (`offset.metadata.max.bytes`) less the NUL that the Python client appends."""
+MAX_CHARACTERS = 4_088
+"""The broker's default limit (`offset.metadata.max.bytes`: 4,096) less the NUL that the Python client appends, and less
+the serial number by which the consumer tells its commits apart."""
 VERSION = "owed1:"
 _CHECKSUM_BYTES = 4
 _FINGERPRINT_BYTES = 4
@@ -29,19 +30,24 @@ _MORE = 128
 class Owed:
     """From `offset` up to `until` everything is done, except what the visitors of these fingerprints are owed.
 
-    `firsts` maps a fingerprint to the offset from which on its visitor is owed.
+    `firsts` maps a fingerprint to the offset from which on its visitor is owed. `epoch` is the highest leader epoch of
+    the records that were taken, -1 where it is not known: a record of a later one replaced what was cut off the log.
     """
 
     offset: int
     until: int
     firsts: Mapping[int, int]
+    epoch: int = -1
 
-    def is_done(self, offset: int, visitor: Visitor | None) -> bool:
+    def is_done(self, offset: int, visitor: Visitor | None, epoch: int | None = None) -> bool:
         """Whether a record was settled before; `visitor` is None for one that could not be decoded.
 
-        Two visitors with one fingerprint only cost a repeat: both are taken as owed.
+        `epoch` is the record's leader epoch. Two visitors with one fingerprint only cost a repeat: both are taken as
+        owed.
         """
         if not self.offset <= offset < self.until:
+            return False
+        if epoch is not None and epoch > self.epoch >= 0:
             return False
         first = self.firsts.get(fingerprint(visitor))
         return first is None or offset < first
@@ -71,7 +77,7 @@ def encode(offset: int, until: int, owed: Mapping[int, int], limit: int = MAX_CH
             break
         body += entry
         previous = first
-    if until <= offset or not body:
+    if until <= offset or room < 0:
         return ""
     said = _number(until - offset) + bytes(body)
     return VERSION + urlsafe_b64encode(_checksum(offset, rules, said) + said).decode().rstrip("=")

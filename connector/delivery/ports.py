@@ -21,6 +21,10 @@ class Record(Protocol):
         """Place in the partition's log."""
         ...
 
+    def leader_epoch(self) -> int | None:
+        """The epoch of the leader that appended it; None where the broker does not say."""
+        ...
+
     def timestamp(self) -> tuple[int, int]:
         """A kind, and milliseconds since the epoch."""
         ...

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 from connector.delivery.answer import Verdict
+from connector.delivery.start_position import MissedReason
 
 REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 EVENT_AGE_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)
@@ -18,6 +19,7 @@ class Done(enum.StrEnum):
     ACCEPTED = "accepted"
     DEAD_LETTERED = "dead_lettered"
     SKIPPED = "skipped"
+    ALREADY_DONE = "already_done"
     HANDED_OVER = "handed_over"
 
     __hash__ = str.__hash__  # Enum's own is a Python call, on every update.
@@ -52,6 +54,7 @@ class Tally:
 
     events_consumed: int = 0
     events_done: dict[Done, int] = field(default_factory=lambda: dict.fromkeys(Done, 0))
+    records_missed: dict[MissedReason, int] = field(default_factory=lambda: dict.fromkeys(MissedReason, 0))
     updates_accepted: int = 0
     updates_dead_lettered: int = 0
     requests: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))

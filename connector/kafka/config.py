@@ -65,12 +65,12 @@ def consumer(config: KafkaConfig) -> dict[str, Property]:
         ),
         "group.id": config.group_id,
         "group.protocol": config.group_protocol,
-        # Where a group without offsets begins is decided at its assignment, and committed; this is for an offset that
-        # the log no longer has, where the end would skip what was never read.
-        "auto.offset.reset": "earliest",
+        # The connector alone decides where reading begins, also for an offset that the log no longer has.
+        "auto.offset.reset": "error",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
-        "enable.partition.eof": False,
+        # Behind the last record there may be transaction markers, which only this tells.
+        "enable.partition.eof": True,
     }
     if config.group_protocol == "classic":
         made["partition.assignment.strategy"] = "cooperative-sticky"

@@ -3,16 +3,29 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
+from connector.delivery.offsets import OffsetAndMetadata, Start, TopicPartition
 from connector.delivery.ports import Record
+from connector.delivery.start_position import Beginning
 from connector.kafka.errors import Trouble
 
 
 class Listener(Protocol):
     """Told what the group does. Records of a partition come only between its `assigned` and its `revoked` or `lost`."""
 
-    def assigned(self, partitions: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
-        """These are added to what is owned, with where they start and what an earlier owner noted there."""
+    def assigned(self, partitions: Mapping[TopicPartition, Start]) -> None:
+        """These are added to what is owned, with where reading begins and what an earlier owner noted there.
+
+        One that is owned already begins anew: its log is another one now. Its records up to here count no more for
+        what is committed.
+        """
+        ...
+
+    def log_changed(self, name: TopicPartition, beginning: Beginning) -> None:
+        """Records are gone before they were read, or the topic was made again; said before what follows from it."""
+        ...
+
+    def advanced(self, positions: Mapping[TopicPartition, int]) -> None:
+        """All records below these offsets were handed on: behind the last of them is nothing that a reader sees."""
         ...
 
     def session(self, seconds: float) -> None:

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from connector.delivery.coalescer import Order
 from connector.delivery.gate import Gate
+from connector.delivery.offset_mark import MARK_CHARACTERS
 from connector.delivery.offsets import OffsetAndMetadata, PartitionOffsets, TopicPartition
 from connector.delivery.owed import MAX_CHARACTERS
 from connector.delivery.tally import Tally
@@ -53,7 +54,8 @@ class Committer:
         self._wanted = asyncio.Event()
         self._updates = 0
         # By event time the newest value may stand in a record that was settled long ago: there all are read again.
-        self._metadata_characters = MAX_CHARACTERS if config.order is Order.OFFSET else 0
+        self._metadata_characters = MAX_CHARACTERS if config.order is Order.OFFSET else MARK_CHARACTERS
+        self._is_clean = False
 
     async def keep(self) -> None:
         """Work for ever."""
@@ -80,7 +82,11 @@ class Committer:
 
     def place(self, tracker: PartitionOffsets) -> OffsetAndMetadata:
         """What there is to commit of a partition now."""
-        return tracker.to_commit(self._metadata_characters)
+        return tracker.to_commit(self._metadata_characters, is_clean=self._is_clean)
+
+    def end_cleanly(self) -> None:
+        """Nothing is on the wire, and nothing more will be: the next commits say so."""
+        self._is_clean = True
 
     @property
     def behind(self) -> bool:

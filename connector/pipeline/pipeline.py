@@ -12,10 +12,11 @@ import structlog
 from connector.bell import Bell
 from connector.delivery.allowance import Allowance
 from connector.delivery.circuit import Circuit
-from connector.delivery.coalescer import Coalescer
+from connector.delivery.coalescer import GATHER_SECONDS, Coalescer, linger_left
 from connector.delivery.gate import Gate
-from connector.delivery.offsets import OffsetAndMetadata, PartitionOffsets, TopicPartition
+from connector.delivery.offsets import OffsetAndMetadata, PartitionOffsets, Start, TopicPartition
 from connector.delivery.ports import Record
+from connector.delivery.start_position import Beginning
 from connector.delivery.tally import Done, Tally
 from connector.events.change import Change, Refused, Visitor
 from connector.kafka.errors import Kind, Trouble
@@ -110,6 +111,9 @@ class Pipeline:
         self.log_ends: dict[TopicPartition, int] = {}
         self.draining = False
         self._by_topic: dict[str, dict[int, PartitionOffsets]] = {}
+        self._retired: list[PartitionOffsets] = []
+        """Trackers of logs that are others now, while updates of theirs may still wait."""
+        self._hold_ends = -math.inf
         self._totals: Mapping[str, int] = {}
         self._failure: BaseException | None = None
         self._committer = Committer(
@@ -152,6 +156,9 @@ class Pipeline:
             task.add_done_callback(self._crashed)
         closing = min(MOST_CLOSING_SECONDS, max(CLOSING_SHARE * self._config.shutdown_grace, LEAST_CLOSING_SECONDS))
         deadline = loop.time() + self._config.shutdown_grace
+        if self._config.static_member:
+            # The process that had this name before may have been killed a moment ago, with requests that still land.
+            self._hold_ends = loop.time() + self._request_timeout
         self._source.start(self)
         try:
             while not stop.is_set() and self._failure is None:
@@ -170,6 +177,8 @@ class Pipeline:
             for task in ending:
                 task.cancel()
             await asyncio.gather(*ending, return_exceptions=True)
+            if self._config.static_member and landed and loop.time() >= self._hold_ends:
+                self._committer.end_cleanly()
             try:
                 with suppress(TimeoutError):
                     async with asyncio.timeout_at(deadline - closing / 2):
@@ -225,11 +234,20 @@ class Pipeline:
 
     # What the group does: the Listener of the source.
 
-    def assigned(self, partitions: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+    def assigned(self, partitions: Mapping[TopicPartition, Start]) -> None:
         """Start fresh trackers, and ask the group at once whether it knows us: there may be no lease to send by yet."""
+        now = self._now()
         for name, start in partitions.items():
+            if (before := self.assigned_partitions.get(name)) is not None:
+                # Its log is another one. What was read of the old one is still sent: it cannot be read again.
+                self._retired = [*(tracker for tracker in self._retired if tracker.is_open), before]
             tracker = self.assigned_partitions[name] = PartitionOffsets(name, start, self._config.rules)
             self._by_topic.setdefault(name.topic, {})[name.partition] = tracker
+            if now < self._hold_ends and not (start.is_first or start.mark.is_clean):
+                tracker.hold_below = start.log.high
+            if start.mark.is_clean:
+                # Before anything is on the wire, the group must no longer hold that nothing is.
+                self.gate.lease.expire(self._awake())
             if (earlier := tracker.recovering) is not None:
                 log.info(
                     "recovery_started",
@@ -239,9 +257,6 @@ class Pipeline:
                     until=earlier.until,
                     owed=len(earlier.firsts),
                 )
-        if self._config.static_member and self.gate.opens_at == -math.inf:
-            # Whoever had this name before may have been killed a moment ago, with requests that may still land.
-            self.gate.opens_at = self._now() + self._request_timeout
         self._share_rate()
         if self.quota is not None:
             self.quota.wake()
@@ -267,15 +282,17 @@ class Pipeline:
         if self.quota is not None:
             self.quota.wake()
 
-    def records(self, batch: Sequence[Record]) -> None:
+    def records(self, batch: Sequence[Record]) -> None:  # noqa: C901 - the hot loop, in one place
         """Take a batch in: decode, coalesce, and move each partition's position."""
         if self.draining:
             return
         now = self._now()
         decode, add, by_topic = self._decode, self._add, self._by_topic
         only = next(iter(by_topic.values())) if len(by_topic) == 1 else None
-        recovering = any(tracker.recovering for tracker in self.assigned_partitions.values())
-        good = decoded = size = strange = skipped = passed_over = 0
+        recovering = any(tracker.is_recovering for tracker in self.assigned_partitions.values())
+        good = decoded = size = strange = skipped = empty = done_before = refused_before = 0
+        # The log's clock is the wall's, the loop's is not.
+        age_of = time.time() if self._config.linger > GATHER_SECONDS else None
         current = last = None
         for record in batch:
             partition = (only or by_topic.get(record.topic(), _NONE)).get(record.partition())
@@ -296,25 +313,43 @@ class Pipeline:
                 self.burial.decoded(good)
                 decoded, good = decoded + good, 0
                 if recovering and _is_done(partition, record, None):
-                    skipped += 1
+                    refused_before += 1
                 elif not self.burial.refuse(record, partition, refused):
                     strange += len(batch) - batch.index(record) - 1
                     break
                 continue
             good += 1
-            if not change.attributes or (recovering and _is_done(partition, record, change.visitor)):
-                passed_over += 1
+            if not change.attributes:
+                empty += 1
+                continue
+            if recovering and self._is_settled(partition, record, change.visitor, now):
+                done_before += 1
                 continue
             length = len(value)
             size += length
-            add(change, partition, record, now, length)
+            add(change, partition, record, now if age_of is None else self._since(record, now, age_of), length)
         _move(current, last)
         self.burial.decoded(good)
-        self.coalescer.added(decoded + good - passed_over, size)
+        self.coalescer.added(decoded + good - empty - done_before, size)
         self.tally.events_consumed += len(batch) - strange
-        self.tally.events_done[Done.SKIPPED] += skipped + passed_over
+        self.tally.events_done[Done.SKIPPED] += skipped + empty
+        self.tally.events_done[Done.ALREADY_DONE] += done_before + refused_before
         self._credit.taken()
         self._dispatch.wake()
+
+    def _is_settled(self, partition: PartitionOffsets, record: Record, visitor: Visitor, now: float) -> bool:
+        """Whether an earlier owner settled this record; one that it may have had on the wire is held for a while."""
+        if _is_done(partition, record, visitor):
+            return True
+        if now < self._hold_ends and record.offset() < partition.hold_below:
+            self.coalescer.hold(visitor, self._hold_ends)
+        return False
+
+    def _since(self, record: Record, now: float, wall: float) -> float:
+        """From when a record's linger counts."""
+        linger = self._config.linger
+        written = record.timestamp()[1]
+        return now if written < 0 else now + linger_left(linger, wall - written / 1_000) - linger
 
     def _add_and_tell(self, change: Change, partition: PartitionOffsets, record: Record, now: float, size: int) -> None:
         """Stands for the coalescer's `add` where someone observes."""
@@ -325,7 +360,8 @@ class Pipeline:
 
     async def revoked(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, OffsetAndMetadata]:
         """Finish what is on the wire, hand over the rest, and say what to commit."""
-        going = [self.assigned_partitions[name] for name in partitions if name in self.assigned_partitions]
+        current = [self.assigned_partitions[name] for name in partitions if name in self.assigned_partitions]
+        going = [*current, *self._retired_of(partitions)]
         for tracker in going:
             tracker.revoking = True
         self._hand_over(self.coalescer.drop_waiting(going))
@@ -335,7 +371,7 @@ class Pipeline:
             if not self.coalescer.is_flying(going) and not any(tracker.letters for tracker in going):
                 break
             await self._bell.wait(left)
-        standing = {tracker.name: self._committer.place(tracker) for tracker in going if tracker.committable >= 0}
+        standing = {tracker.name: self._committer.place(tracker) for tracker in current if tracker.committable >= 0}
         self._detach(going)
         log.info("partitions_revoked", partitions=_names(partitions), owned=len(self.assigned_partitions))
         return standing
@@ -343,11 +379,37 @@ class Pipeline:
     def lost(self, partitions: Sequence[TopicPartition]) -> None:
         """Someone else may own these already: let go at once, settle nothing."""
         gone = [self.assigned_partitions[name] for name in partitions if name in self.assigned_partitions]
+        gone += self._retired_of(partitions)
         if not gone:
             return
         self._hand_over(self.coalescer.drop_waiting(gone))
         self._detach(gone)
         log.warning("partitions_lost", partitions=_names(partitions), owned=len(self.assigned_partitions))
+
+    def log_changed(self, name: TopicPartition, beginning: Beginning) -> None:
+        """Tell what is gone from the log, and count it."""
+        if beginning.is_another_log:
+            log.warning("topic_made_again", topic=name.topic, partition=name.partition, offset=beginning.start.offset)
+        if (missed := beginning.missed) is not None:
+            records = missed.end - missed.begin
+            self.tally.records_missed[missed.reason] += records
+            log.warning(
+                "records_missed",
+                topic=name.topic,
+                partition=name.partition,
+                reason=missed.reason.value,
+                offset=missed.begin,
+                until=missed.end,
+                records=records,
+            )
+
+    def advanced(self, positions: Mapping[TopicPartition, int]) -> None:
+        """The client has read on over what no batch shows."""
+        if self.draining:
+            return  # The batches before it were not taken.
+        for name, position in positions.items():
+            if (tracker := self.assigned_partitions.get(name)) is not None:
+                tracker.advanced(position)
 
     def ends(self, ends: Mapping[TopicPartition, int]) -> None:
         """Remember how long the logs are, for the lag."""
@@ -376,11 +438,17 @@ class Pipeline:
                 continue  # Lost while its revoke was waiting.
             self._hand_over(self.burial.give_up(tracker))
             tracker.detached = True
+            if tracker in self._retired:
+                self._retired.remove(tracker)
+                continue
             del self.assigned_partitions[tracker.name]
             del self._by_topic[tracker.name.topic][tracker.name.partition]
             self.log_ends.pop(tracker.name, None)
         self._share_rate()
         self._moved()
+
+    def _retired_of(self, partitions: Sequence[TopicPartition]) -> list[PartitionOffsets]:
+        return [tracker for tracker in self._retired if tracker.name in partitions]
 
     def _hand_over(self, records: int) -> None:
         self.tally.events_done[Done.HANDED_OVER] += records
@@ -425,13 +493,13 @@ _NONE: dict[int, PartitionOffsets] = {}
 def _move(partition: PartitionOffsets | None, last: Record | None) -> None:
     """All of the partition's records up to this one were taken."""
     if partition is not None and last is not None:
-        partition.position = last.offset() + 1
+        partition.taken(last.offset(), last.leader_epoch())
 
 
 def _is_done(partition: PartitionOffsets, record: Record, visitor: Visitor | None) -> bool:
     """Whether an earlier owner settled this record, by what the group's commit says."""
     earlier = partition.recovering
-    return earlier is not None and earlier.is_done(record.offset(), visitor)
+    return earlier is not None and earlier.is_done(record.offset(), visitor, record.leader_epoch())
 
 
 def _names(partitions: Iterable[TopicPartition]) -> list[str]:

@@ -49,6 +49,10 @@ class Dated:
         """Place in the partition's log."""
         return self._offset
 
+    def leader_epoch(self) -> int | None:
+        """Of the leader that appended it; the forecast does not ask."""
+        return None
+
     def timestamp(self) -> tuple[int, int]:
         """When it came."""
         return self._came

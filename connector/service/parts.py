@@ -76,7 +76,7 @@ def pipeline_config(settings: Settings) -> PipelineConfig:
         ),
         linger=settings.coalesce_linger_seconds,
         order=Order(settings.coalesce_order),
-        rules=f"{settings.event_format} {RULES} {settings.event_nulls}",
+        rules=f"{settings.event_format} {RULES} {settings.event_nulls} {settings.coalesce_order}",
         max_visitors=settings.coalesce_max_visitors,
         max_bytes=settings.coalesce_max_bytes,
         max_in_flight=settings.target_max_in_flight,

@@ -45,7 +45,7 @@ REFUSED: Final = {
     "offset.store.path": _COMMITS,
     "offset.store.sync.interval.ms": _INTERVAL,
     "partition.assignment.strategy": "the connector hands partitions over one at a time, as cooperative-sticky does",
-    "enable.partition.eof": "the connector takes every message for a record, an error, or nothing",
+    "enable.partition.eof": "the connector learns by it that it has read a log to its end",
     "acks": _ACKS,
     "request.required.acks": _ACKS,
     "enable.idempotence": _ACKS,

@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from connector.delivery.offsets import OffsetAndMetadata, PartitionOffsets, TopicPartition
-from connector.delivery.owed import MAX_CHARACTERS, decode
+from connector.delivery.offsets import OffsetAndMetadata, PartitionOffsets, Start, TopicPartition, owed_in
+from connector.delivery.owed import MAX_CHARACTERS
 from connector.events.change import Visitor
 
 NAME = TopicPartition("t", 0)
@@ -40,7 +40,7 @@ class Partition(RuleBasedStateMachine):
         self._begin()
 
     def _begin(self) -> None:
-        self.tracker = PartitionOffsets(NAME, self.stored)
+        self.tracker = PartitionOffsets(NAME, Start.at(self.stored))
         self.pending: dict[Visitor, Pending] = {}
         self.letters: list[int] = []
 
@@ -93,9 +93,9 @@ class Partition(RuleBasedStateMachine):
     def commit(self, limit: int) -> None:
         """The group's memory; what it says must be true of every single record."""
         self.stored = self.tracker.to_commit(limit)
-        offset, word = self.stored
+        offset = self.stored.offset
         assert self.settled >= set(range(offset))
-        owed = decode(offset, word)
+        owed = owed_in(self.stored)
         for at in range(offset, len(self.log)):
             if owed is not None and owed.is_done(at, self.log[at]):
                 assert at in self.settled
@@ -105,7 +105,7 @@ class Partition(RuleBasedStateMachine):
     def _says_all(self, offset: int) -> None:
         """With room enough nothing that is settled comes again, but of visitors who are owed from before it."""
         earlier = self.tracker.recovering
-        fresh = PartitionOffsets(NAME, self.stored)
+        fresh = PartitionOffsets(NAME, Start.at(self.stored))
         for at in range(offset, self.tracker.position):
             visitor = self.log[at]
             said = fresh.recovering is not None and fresh.recovering.is_done(at, visitor)

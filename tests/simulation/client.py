@@ -1,9 +1,8 @@
 """librdkafka's own part of a replica: its membership and its commits on the wire, in a thread that nothing holds up."""
 
-import asyncio
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Protocol
 
 from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
@@ -39,23 +38,6 @@ class CommitFaults:
             setattr(self, fault.name, 0.0)
 
 
-@dataclass(eq=False)
-class Commit:
-    """A commit on its way, and who waits for it."""
-
-    offsets: Offsets
-    done: "asyncio.Future[bool] | None"
-    over: bool = False
-    after: list[Callable[[], None]] = field(default_factory=list)
-
-    def end(self) -> None:
-        """It is answered, or not waited for any more."""
-        if not self.over:
-            self.over = True
-            for what in self.after:
-                what()
-
-
 class User(Protocol):
     """The consumer thread, as the client reaches it."""
 
@@ -65,7 +47,7 @@ class User(Protocol):
 
     def thrown_out(self) -> None: ...
 
-    def committed(self, commit: Commit, code: str) -> None: ...
+    def committed(self, offsets: Offsets, code: str) -> None: ...
 
 
 class Client:
@@ -151,7 +133,11 @@ class Client:
 
     # Commits.
 
-    def commit(self, commit: Commit) -> None:
+    def cannot_tell(self) -> bool:
+        """Whether a question about where the group stands gets no answer now."""
+        return self._rng.random() < self._faults.unknown_start
+
+    def commit(self, offsets: Offsets) -> None:
         """Send it, and whatever happens to it then."""
         rng, faults = self._rng, self._faults
         number = self.number
@@ -159,23 +145,23 @@ class Client:
         if self.cut_off or rng.random() < faults.vanishes:
             return
         if rng.random() < faults.refused:
-            self._reply(commit, delay, "COORDINATOR_LOAD_IN_PROGRESS")
+            self._reply(offsets, delay, "COORDINATOR_LOAD_IN_PROGRESS")
             return
         if rng.random() < faults.lands_late:
-            self._reply(commit, rng.uniform(0.0, 3.0), "NOT_ENOUGH_REPLICAS")
-            self._process.timeline.after(rng.uniform(0.0, 60.0), self._land, number, commit.offsets)
+            self._reply(offsets, rng.uniform(0.0, 3.0), "NOT_ENOUGH_REPLICAS")
+            self._process.timeline.after(rng.uniform(0.0, 60.0), self._land, number, offsets)
             return
-        self._process.timeline.after(delay, self._arrive, number, commit)
+        self._process.timeline.after(delay, self._arrive, number, offsets)
 
-    def _arrive(self, number: int, commit: Commit) -> None:
+    def _arrive(self, number: int, offsets: Offsets) -> None:
         """At the coordinator, whatever became of the sender."""
-        result = self._land(number, commit.offsets)
+        result = self._land(number, offsets)
         rng, faults = self._rng, self._faults
         if rng.random() < faults.unanswered:
             return
         # A refusal comes at once, and so before the answer to the join that follows it on the same connection.
         slow = not result and rng.random() < faults.slow
-        self._reply(commit, rng.uniform(0.0, 20.0) if slow else rng.uniform(0.0005, 0.005), result)
+        self._reply(offsets, rng.uniform(0.0, 20.0) if slow else rng.uniform(0.0005, 0.005), result)
 
     def _land(self, number: int, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> str:
         try:
@@ -187,10 +173,10 @@ class Client:
             freeze()
         return "OFFSET_METADATA_TOO_LARGE" if refused else ""
 
-    def _reply(self, commit: Commit, seconds: float, code: str) -> None:
+    def _reply(self, offsets: Offsets, seconds: float, code: str) -> None:
         """The answer comes in through the client, and is served by the thread's next poll."""
-        self._process.later(Lane.CLIENT, seconds, self._replied, commit, code)
+        self._process.later(Lane.CLIENT, seconds, self._replied, offsets, code)
 
-    def _replied(self, commit: Commit, code: str) -> None:
+    def _replied(self, offsets: Offsets, code: str) -> None:
         if not self.cut_off:
-            self._process.later(Lane.THREAD, 0.0, self._user.committed, commit, code)
+            self._process.later(Lane.THREAD, 0.0, self._user.committed, offsets, code)

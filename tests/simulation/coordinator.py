@@ -149,6 +149,11 @@ class Coordinator:
 
     # Partitions.
 
+    def add(self, name: TopicPartition) -> None:
+        """The topic has one more."""
+        self.owner[name] = None
+        self.rebalance()
+
     def rebalance(self) -> None:
         """As even as it can be, moving little: what is too much for one goes to whoever has least."""
         if not self.seats:

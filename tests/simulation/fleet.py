@@ -16,9 +16,10 @@ from tests.simulation.client import CommitFaults
 from tests.simulation.coordinator import Coordinator
 from tests.simulation.endpoint import Endpoint, Sender
 from tests.simulation.letters import LetterBox, Letters
+from tests.simulation.logs import Logs
 from tests.simulation.oracle import Oracle
 from tests.simulation.setting import TIMEOUT, Setting
-from tests.simulation.source import Log, Source
+from tests.simulation.source import Source
 from tests.simulation.timeline import Lane, Process, Timeline
 from tests.simulation.truth import Member, Wrong
 
@@ -53,7 +54,7 @@ class Fleet:
         coordinator: Coordinator,
         endpoint: Endpoint,
         oracle: Oracle,
-        log: Log,
+        logs: Logs,
         trace: Callable[..., None],
     ) -> None:
         self._setting = setting
@@ -61,7 +62,7 @@ class Fleet:
         self._coordinator = coordinator
         self._endpoint = endpoint
         self._oracle = oracle
-        self._log = log
+        self.logs = logs
         self._trace = trace
         self._names = 0
         self.faults = CommitFaults()
@@ -91,7 +92,7 @@ class Fleet:
         source = Source(
             process,
             self._coordinator,
-            self._log,
+            self.logs,
             self._oracle,
             self.faults,
             rng,
@@ -100,6 +101,7 @@ class Fleet:
             request_timeout=TIMEOUT,
             session=setting.told_session,
             instance=instance,
+            from_end=setting.from_end,
         )
         sender = Sender(process, self._endpoint, self._oracle, TIMEOUT, name)
         replica = Replica(name, instance, process, source, sender, asyncio.Event())

@@ -62,9 +62,9 @@ MUTANTS = (
         (
             Edit(
                 PartitionOffsets,
-                "to_commit",
-                "offset, until = self.committable, self.position",
-                "return OffsetAndMetadata(self.position)",
+                "committable",
+                "next(iter(self._open), self.position)",
+                "self.position",
             ),
         ),
     ),
@@ -168,7 +168,7 @@ MUTANTS = (
         "a commit owes a visitor from the record after its first",
         "stuck",
         (0, 1),
-        (Edit(PartitionOffsets, "to_commit", "(visitor), first)", "(visitor), first + 1)"),),
+        (Edit(PartitionOffsets, "_owed", "(visitor), first)", "(visitor), first + 1)"),),
     ),
     Mutant(
         "owed are forgotten",
@@ -302,7 +302,7 @@ MUTANTS = (
         "it is back before the requests of its killed predecessor have landed",
         "static",
         (32, 42),
-        (Edit(Pipeline, "assigned", "if self._config.static_member and", "if False and"),),
+        (Edit(Pipeline, "assigned", "if now < self._hold_ends and", "if False and"),),
     ),
     Mutant(
         "handed over twice",

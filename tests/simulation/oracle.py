@@ -35,7 +35,8 @@ import msgspec
 
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.letter import DeadLetter, Stage
-from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
+from connector.delivery.offsets import OffsetAndMetadata, Start, TopicPartition
+from tests.simulation.logs import Logs, SimulatedState
 from tests.simulation.timeline import Timeline
 from tests.simulation.truth import Key, Member, Sent, Stay, Truth, Word, Wrong, serial_of
 from tests.simulation.words import Words
@@ -52,11 +53,13 @@ PROBE_SECONDS, UNAUTHORIZED_PROBE_SECONDS = 2.0, 10.0
 class Oracle:
     """Told of everything that happens; raises Wrong (by `wrong`) when it must not have."""
 
-    def __init__(self, timeline: Timeline, names: Sequence[TopicPartition], trace: Callable[..., None]) -> None:
+    def __init__(self, timeline: Timeline, logs: Logs, trace: Callable[..., None]) -> None:
         self._timeline = timeline
         self._trace = trace
-        self.truth = Truth(names)
+        self.truth = Truth(logs)
         self._stays: dict[tuple[str, TopicPartition], Stay] = {}
+        self._retired: dict[tuple[str, TopicPartition], list[Stay]] = {}
+        """Those that ended because the log began anew; what they took still goes out."""
         self._numbers = 0
         self.members: dict[str, Member] = {}
         self.big: set[str] = set()
@@ -82,13 +85,23 @@ class Oracle:
 
     # What a replica is told.
 
-    def before_assigned(self, member: str, partitions: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+    def before_assigned(self, member: str, partitions: Mapping[TopicPartition, Start]) -> None:
         for name, start in partitions.items():
-            if (member, name) in self._stays:
-                self.wrong(f"{member} is given {name.partition} twice")
+            log = start.log
+            assert isinstance(log, SimulatedState)
+            before = self._stays.pop((member, name), None)
+            if before is not None:
+                if before.version == log.version:
+                    self.wrong(f"{member} is given {name.partition} twice")
+                self._retired.setdefault((member, name), []).append(before)
+            if start.is_first and start.offset > 0 and not log.is_group_known:
+                self.truth.begun(name, start.offset)  # `latest`, and nobody has begun before.
             self._numbers += 1
-            word = Word(start)
-            self._stays[member, name] = Stay(self._numbers, name, word, taken=word.offset)
+            word = Word.at(name, start)
+            # Cut below the committed offset while nobody read: the client finds it by the epoch, and begins anew.
+            is_cut = start.mark.epoch >= 0 and self.truth.logs[name].end_of(start.mark.epoch) < start.committed.offset
+            version = -1 if is_cut and not start.is_reread else log.version
+            self._stays[member, name] = Stay(self._numbers, name, word, version, taken=word.offset)
             self._trace("assigned", member, name.partition, start.offset, word.until)
 
     def before_records(self, member: str, batch: Sequence[FakeRecord]) -> None:
@@ -101,14 +114,16 @@ class Oracle:
             if stay is None:
                 continue
             offset = record.offset()
-            if offset > stay.taken and stay.taken > stay.start.offset:
+            log = self.truth.logs[name]
+            if stay.version == log.version and any(log.records[max(log.low, stay.taken) : offset]):
                 self.wrong(f"{member} was handed {offset} of {name.partition} after {stay.taken}")
             stay.taken = offset + 1
             stay.changes += 1
-            fact = self.truth.facts[name][offset]
-            if not stay.start.calls_done(offset, self.truth.prints[fact.visitor]):
+            fact = self.truth.of[record]
+            if not stay.start.calls_done(offset, self.truth.prints[fact.visitor], fact.epoch):
                 for attribute, serial in fact.serials.items():
                     stay.newest[fact.visitor, attribute] = serial
+                    stay.serials.add(serial)
 
     def after_records(self, member: str, _batch: object) -> None:
         it = self.members[member]
@@ -131,6 +146,7 @@ class Oracle:
     def over(self, member: str, names: Sequence[TopicPartition]) -> None:
         for name in names:
             self._stays.pop((member, name), None)
+            self._retired.pop((member, name), None)
 
     def ended(self, member: str) -> None:
         """Its process is no more."""
@@ -155,7 +171,7 @@ class Oracle:
             stay = self._stays.get((member, name))
             if stay is None:
                 self.wrong(f"{member} commits {name.partition}, which was taken from it")
-            elif where.offset > len(self.truth.facts[name]):
+            elif where.offset > len(self.truth.facts[name]) and stay.version == self.truth.logs[name].version:
                 self.wrong(f"{member} commits {name.partition} beyond its end")
             else:
                 self._words.judge(member, stay, where)
@@ -176,14 +192,11 @@ class Oracle:
         sent = Sent(member, visitor, now, [])
         for attribute, value in attributes.items():
             serial = serial_of(value)
-            name, offset = self.truth.where[serial]
-            stay = self._stays.get((member, name))
+            stay = self._stay_of(member, serial)
             if stay is None:
-                self.wrong(
-                    f"{member} sends {visitor} {attribute}={serial} of {name.partition}, which was taken from it"
-                )
+                self.wrong(f"{member} sends {visitor} {attribute}={serial} of a partition that was taken from it")
             else:
-                self._may_be_sent(member, stay, (visitor, attribute), serial, offset)
+                self._may_be_sent(member, stay, (visitor, attribute), serial)
                 sent.parts.append(((visitor, attribute), serial, stay))
         if all(serial <= self.truth.highest.get(key, (0,))[0] for key, serial, _ in sent.parts):
             self.counts["repeats"] += 1
@@ -191,18 +204,28 @@ class Oracle:
         it.sent_at = now
         return sent
 
-    def _may_be_sent(self, member: str, stay: Stay, key: Key, serial: int, offset: int) -> None:
+    def _stay_of(self, member: str, serial: int) -> Stay | None:
+        """The newest assignment of this replica that took the value."""
+        its = [stay for (who, _), stay in self._stays.items() if who == member]
+        its += [stay for (who, _), stays in self._retired.items() if who == member for stay in reversed(stays)]
+        return next((stay for stay in its if serial in stay.serials), None)
+
+    def _at_hand(self, member: str, stay: Stay, key: Key) -> int | None:
+        """The newest value that the replica has, of this partition's log or of those before it."""
+        current = self._stays.get((member, stay.name))
+        its = [*self._retired.get((member, stay.name), ()), *([current] if current is not None else [])]
+        return next((it.newest[key] for it in reversed(its) if key in it.newest), None)
+
+    def _may_be_sent(self, member: str, stay: Stay, key: Key, serial: int) -> None:
         what = f"{member} sends {key[0]} {key[1]}={serial} of {stay.name.partition}"
         if stay.revoking:
             self.wrong(f"{what} while that is being revoked")
-        if stay.start.calls_done(offset, self.truth.prints[key[0]]):
-            self.wrong(f"{what}, which an earlier owner had settled and said so")
         if serial < stay.sent.get(key, 0):
             self.wrong(f"{what} after {stay.sent[key]}")
         if serial <= stay.accepted.get(key, (0, 0.0))[0]:
             self.wrong(f"{what}, and {stay.accepted[key][0]} was accepted")
-        if key[0] not in self.big and serial != stay.newest.get(key):
-            self.wrong(f"{what} with {stay.newest.get(key)} at hand")
+        if key[0] not in self.big and serial != self._at_hand(member, stay, key):
+            self.wrong(f"{what} with {self._at_hand(member, stay, key)} at hand")
         stay.sent[key] = serial
 
     def applied(self, sent: Sent) -> None:
@@ -261,6 +284,10 @@ class Oracle:
         self._trace("letter", letter.source.partition, letter.offset, letter.error)
         self.counts["letters"] += 1
         if letter.stage is Stage.DECODE:
+            records = self.truth.logs[letter.source].records
+            record = records[letter.offset] if letter.offset < len(records) else None
+            if record is None or record.value() != letter.value:
+                return  # Of a log that is another one now.
             if not self.truth.facts[letter.source][letter.offset].malformed:
                 self.wrong(f"a letter for {letter.source.partition} {letter.offset}, which can be read")
             self.truth.letters.add((letter.source, letter.offset))
@@ -351,6 +378,9 @@ class Oracle:
             for offset in self.truth.open[name]:
                 if not self.truth.is_done(name, offset):
                     self.wrong(f"lost: {name.partition} {offset} is not done at the end")
-        for key, serial in self.truth.expected.items():
+        for key, serial in self.truth.expected().items():
+            gone = {it for it in self.truth.excused.get(key, ()) if it > serial}
+            if self.truth.profile.get(key) in gone or self.truth.buried.get(key) in gone:
+                continue
             if self.truth.profile.get(key) != serial and self.truth.buried.get(key) != serial:
                 self.wrong(f"stale: {key[0]} has {key[1]}={self.truth.profile.get(key)} at the end, not {serial}")

@@ -43,6 +43,10 @@ class Profile:
     """Seconds for a drain."""
     static: float = 0.1
     """Share of worlds with static members: whoever comes back in time has the partitions at once."""
+    markers: float = 0.01
+    """Share of records with a transaction marker before them."""
+    from_end: float = 0.0
+    """Share of worlds in which a group without offsets begins at the end of the log."""
     suspends: float = 0.2
     """Share of freezes in which the machine sleeps, and the process's monotonic clock with it."""
 
@@ -82,6 +86,29 @@ PROFILES: Mapping[str, Profile] = {
         linger=(0.0, 0.2),
         malformed=0.01,
         static=1.0,
+    ),
+    "logs": Profile(
+        faults={
+            "make_again": 3,
+            "cut_tail": 3,
+            "elect": 2,
+            "add_partition": 1,
+            "retention": 1,
+            "crash": 2,
+            "stop": 1,
+            "shuffle": 1,
+            "outage": 2,
+            "commit_trouble": 1,
+        },
+        troubles=(4, 8, 16),
+        replicas=(1, 2),
+        seconds=(90.0, 180.0),
+        records=(150, 300),
+        special={10: "s", 11: "r"},
+        linger=(0.0, 1.0),
+        markers=0.1,
+        from_end=0.2,
+        static=0.3,
     ),
     "zombies": Profile(
         faults={"freeze": 5, "cut_off": 3, "commit_trouble": 1, "outage": 2, "scale_up": 1, "stall": 1},

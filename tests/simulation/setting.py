@@ -31,6 +31,8 @@ class Setting:
     trouble: float
     most_characters: int
     """Of a commit's metadata."""
+    from_end: bool
+    """A group without offsets begins at the end of the log."""
 
     @property
     def heartbeat(self) -> float:
@@ -67,4 +69,5 @@ def choose(seed: int, profile: Profile, rng: random.Random) -> Setting:
     most_characters = rng.choice((20, 60, 200)) if short else MAX_CHARACTERS
     static = random.Random(f"{seed} static").random() < profile.static
     options["static_member"] = static
-    return Setting(seed, profile, slowness, session, classic, static, options, trouble, most_characters)
+    from_end = random.Random(f"{seed} from end").random() < profile.from_end
+    return Setting(seed, profile, slowness, session, classic, static, options, trouble, most_characters, from_end)

@@ -4,9 +4,9 @@ import random
 from collections.abc import Callable
 
 from connector.delivery.offsets import TopicPartition
+from tests.simulation.logs import Logs
 from tests.simulation.profiles import Profile
 from tests.simulation.setting import PARTITIONS
-from tests.simulation.source import Log
 from tests.simulation.truth import Fact
 from tests.support.fakes import FakeRecord, event
 
@@ -17,13 +17,19 @@ BIG = 40_000
 class Traffic:
     """Appends to the log, and tells the truth of it."""
 
-    def __init__(self, profile: Profile, rng: random.Random, truth: Callable[[TopicPartition, Fact], None]) -> None:
-        """`truth` is told of each record."""
+    def __init__(
+        self,
+        profile: Profile,
+        rng: random.Random,
+        logs: Logs,
+        truth: Callable[[TopicPartition, FakeRecord | None, Fact], None],
+    ) -> None:
+        """`truth` is told of each record, and of each marker (None)."""
         self._profile = profile
         self._rng = rng
         self._truth = truth
         self._serial = 0
-        self.log: Log = {name: [] for name in PARTITIONS}
+        self._logs = logs
         self.big: set[str] = set()
         """Visitors whose updates may need several requests."""
 
@@ -32,7 +38,15 @@ class Traffic:
         rng, profile = self._rng, self._profile
         number = rng.randrange(profile.visitors)
         partition = PARTITIONS[number % len(PARTITIONS)]
+        if (added := [name for name in self._logs if name not in PARTITIONS]) and rng.random() < 0.3:
+            # Visitors of their own: the events of one come over one partition.
+            partition = rng.choice(added)
+            number += 1_000 * partition.partition
         kind = rng.random()
+        if kind < profile.markers:
+            self._logs[partition].mark()
+            self._truth(partition, None, Fact("", {}))
+            kind = rng.random()
         if kind < 0.02:
             self._append(partition, None, Fact("", {}))
         elif kind < 0.02 + profile.malformed:
@@ -65,5 +79,4 @@ class Traffic:
         self._append(partition, event(visitor, **values), Fact(visitor, serials))
 
     def _append(self, partition: TopicPartition, value: bytes | None, fact: Fact) -> None:
-        self._truth(partition, fact)
-        self.log[partition].append(FakeRecord(value, len(self.log[partition]), partition=partition.partition))
+        self._truth(partition, self._logs[partition].append(value), fact)

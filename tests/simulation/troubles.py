@@ -4,11 +4,16 @@ import random
 from collections.abc import Callable
 from functools import partial
 
+from connector.delivery.offsets import TopicPartition
 from tests.simulation.coordinator import Coordinator
 from tests.simulation.endpoint import OUTAGES, Health
 from tests.simulation.fleet import Fleet, Replica
+from tests.simulation.logs import PartitionLog
+from tests.simulation.oracle import Oracle
 from tests.simulation.setting import Setting
 from tests.simulation.timeline import Lane, Timeline
+
+MOST_PARTITIONS = 5
 
 
 class Troubles:
@@ -23,7 +28,7 @@ class Troubles:
         coordinator: Coordinator,
         health: Health,
         trace: Callable[..., None],
-        healed: Callable[[], None],
+        oracle: Oracle,
     ) -> None:
         self._setting = setting
         self._timeline = timeline
@@ -32,7 +37,7 @@ class Troubles:
         self._coordinator = coordinator
         self._health = health
         self._trace = trace
-        self._healed = healed
+        self._oracle = oracle
         self._outages = 0
         self.is_over = False
         """The world is calm from now on."""
@@ -55,6 +60,59 @@ class Troubles:
         self._health.trouble = 0.0
         self._health.cured = True
         self._health.slowness = min(self._health.slowness, 1.0)
+
+    # What happens to the logs.
+
+    def make_again(self) -> None:
+        """The topic is deleted and made again; the group's offsets go with it, until a member commits again."""
+        if self.is_over:
+            return
+        self._trace("the topic is made again")
+        for name, log in self._fleet.logs.items():
+            self._oracle.truth.cut(name, 0)
+            log.make_again()
+            self._coordinator.committed.pop(name, None)
+        if self._rng.random() < 0.5:
+            self._coordinator.shuffle()
+        self._fleet.poke()
+
+    def cut_tail(self) -> None:
+        """An unclean election: what a follower did not have is gone."""
+        if self.is_over:
+            return
+        name = self._rng.choice(list(self._fleet.logs))
+        end = self._fleet.logs[name].cut(self._rng.choice((1, 3, 10, 30)))
+        self._trace("the tail is cut", name.partition, end)
+        self._oracle.truth.cut(name, end)
+        self._fleet.poke()
+
+    def elect(self) -> None:
+        """A clean election."""
+        if not self.is_over:
+            self._fleet.logs[self._rng.choice(list(self._fleet.logs))].elect()
+
+    def retention(self) -> None:
+        """The oldest records are deleted, read or not."""
+        if self.is_over:
+            return
+        name = self._rng.choice(list(self._fleet.logs))
+        log = self._fleet.logs[name]
+        log.forget(self._rng.randint(0, len(log.records)))
+        self._trace("retention", name.partition, log.low)
+        self._oracle.truth.begun(name, log.low)
+
+    def add_partition(self) -> None:
+        """The topic gets one more."""
+        logs = self._fleet.logs
+        if self.is_over or len(logs) >= MOST_PARTITIONS:
+            return
+        name = TopicPartition("t", len(logs))
+        self._trace("a partition is added", name.partition)
+        logs[name] = PartitionLog(name)
+        if any(log.generation > 1 for log in logs.values()):
+            logs[name].generation = max(log.generation for log in logs.values())
+        self._oracle.truth.added(name)
+        self._coordinator.add(name)
 
     def _some(self) -> Replica | None:
         """A replica to which nothing happens yet."""
@@ -183,7 +241,7 @@ class Troubles:
         if number == self._outages and self._health.outage:
             self._trace("the endpoint is well")
             self._health.outage = ""
-            self._healed()
+            self._oracle.healed()
 
     def commit_trouble(self) -> None:
         if self.is_over:

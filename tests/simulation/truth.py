@@ -1,14 +1,16 @@
 """What is true of the records, whatever any replica knows; and the small notes that the oracle judges by."""
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from connector.delivery import owed
-from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
+from connector.delivery.offsets import OffsetAndMetadata, PartitionOffsets, Start, TopicPartition, owed_in
+from connector.delivery.owed import Owed
 from connector.pipeline import Pipeline, PipelineConfig
+from tests.simulation.logs import Logs
 from tests.simulation.timeline import Process
+from tests.support.fakes import FakeRecord
 
 Key = tuple[str, str]
 """A visitor and an attribute."""
@@ -24,26 +26,38 @@ class Fact(NamedTuple):
     visitor: str
     serials: Mapping[str, int]
     malformed: bool = False
+    epoch: int = 0
+    """Of the leader that appended it."""
 
 
 class Word:
-    """What a commit says is done."""
+    """What a commit, or what is known where reading begins, calls done."""
 
     __slots__ = ("_owed", "offset", "until")
 
-    def __init__(self, where: OffsetAndMetadata) -> None:
-        self.offset = max(0, where.offset)
-        said = owed.decode(where.offset, where.metadata)
-        self._owed = said.firsts if said is not None else {}
-        self.until = said.until if said is not None else self.offset
+    def __init__(self, offset: int, owed: Owed | None) -> None:
+        self.offset = max(0, offset)
+        self._owed = owed
+        self.until = owed.until if owed is not None else self.offset
 
-    def calls_done(self, offset: int, print_: int) -> bool:
+    @classmethod
+    def of(cls, where: OffsetAndMetadata) -> "Word":
+        """Of a commit."""
+        return cls(where.offset, owed_in(where))
+
+    @classmethod
+    def at(cls, name: TopicPartition, start: Start) -> "Word":
+        """Of a beginning."""
+        return cls(start.offset, PartitionOffsets(name, start).recovering)
+
+    def calls_done(self, offset: int, print_: int, epoch: int) -> bool:
         """Whether the record of the visitor with this fingerprint is done, by this word; 0: malformed."""
         if offset < self.offset:
             return True
-        if offset >= self.until:
+        owed = self._owed
+        if owed is None or offset >= owed.until or epoch > owed.epoch >= 0:
             return False
-        first = self._owed.get(print_)
+        first = owed.firsts.get(print_)
         return first is None or offset < first
 
 
@@ -54,8 +68,12 @@ class Stay:
     number: int
     name: TopicPartition
     start: Word
+    version: int
+    """Of the log, when it was decided where to begin."""
     revoking: bool = False
     taken: int = 0
+    serials: set[int] = field(default_factory=set)
+    """Of the values that it has taken."""
     newest: dict[Key, int] = field(default_factory=dict)
     sent: dict[Key, int] = field(default_factory=dict)
     accepted: dict[Key, tuple[int, float]] = field(default_factory=dict)
@@ -105,15 +123,20 @@ class Member:
 class Truth:
     """Each record, and what became of it."""
 
-    def __init__(self, names: Sequence[TopicPartition]) -> None:
-        self.facts: dict[TopicPartition, list[Fact]] = {name: [] for name in names}
+    def __init__(self, logs: Logs) -> None:
+        self.logs = logs
+        self.facts: dict[TopicPartition, list[Fact]] = {name: [] for name in logs}
+        """Of the records that are in the logs now."""
+        self.of: dict[FakeRecord, Fact] = {}
+        """Likewise of those that are not any more."""
         self.prints: dict[str, int] = {"": 0}
         """The fingerprint of a visitor."""
-        self.where: dict[int, tuple[TopicPartition, int]] = {}
-        """The record that a value is of."""
-        self.open: dict[TopicPartition, list[int]] = {name: [] for name in names}
+        self.open: dict[TopicPartition, list[int]] = {name: [] for name in logs}
         """Records that are not known to be done yet."""
-        self.expected: dict[Key, int] = {}
+        self.begin: dict[TopicPartition, int] = dict.fromkeys(logs, 0)
+        """What is below need not be delivered: the group began behind it, or retention deleted it."""
+        self.excused: dict[Key, set[int]] = {}
+        """Values that may be at the endpoint at the end or not, since their records are gone."""
         self.profile: dict[Key, int] = {}
         """What the endpoint holds."""
         self.highest: dict[Key, tuple[int, int]] = {}
@@ -123,18 +146,51 @@ class Truth:
         self.letters: set[tuple[TopicPartition, int]] = set()
         """Records that have a letter of their own."""
 
-    def produced(self, name: TopicPartition, fact: Fact) -> None:
-        """A record was appended."""
+    def added(self, name: TopicPartition) -> None:
+        """A partition was added."""
+        self.facts[name] = []
+        self.open[name] = []
+        self.begin[name] = 0
+
+    def produced(self, name: TopicPartition, record: FakeRecord | None, fact: Fact) -> None:
+        """A record was appended, or a marker."""
         facts = self.facts[name]
-        offset = len(facts)
-        facts.append(fact)
+        fact = fact._replace(epoch=self.logs[name].epoch)
+        if record is not None:
+            self.of[record] = fact
         if fact.visitor and fact.visitor not in self.prints:
             self.prints[fact.visitor] = zlib.crc32(f"mbox3rdPartyId\0{fact.visitor}".encode())
-        for attribute, serial in fact.serials.items():
-            self.where[serial] = (name, offset)
-            self.expected[fact.visitor, attribute] = serial
         if fact.visitor or fact.malformed:
-            self.open[name].append(offset)
+            self.open[name].append(len(facts))
+        facts.append(fact)
+
+    def excuse(self, name: TopicPartition, begin: int, end: int) -> None:
+        """These records need not be delivered any more."""
+        for fact in self.facts[name][begin:end]:
+            for attribute, serial in fact.serials.items():
+                self.excused.setdefault((fact.visitor, attribute), set()).add(serial)
+        self.open[name] = [offset for offset in self.open[name] if not begin <= offset < end]
+
+    def begun(self, name: TopicPartition, offset: int) -> None:
+        """Nothing below this offset need be delivered."""
+        self.excuse(name, self.begin[name], offset)
+        self.begin[name] = max(self.begin[name], offset)
+
+    def cut(self, name: TopicPartition, end: int) -> None:
+        """The records from here on are gone, and what they were is not in the log any more."""
+        self.excuse(name, end, len(self.facts[name]))
+        del self.facts[name][end:]
+        self.begin[name] = min(self.begin[name], end)
+        self.letters = {(it, offset) for it, offset in self.letters if it != name or offset < end}
+
+    def expected(self) -> dict[Key, int]:
+        """The last value of each attribute in the logs."""
+        return {
+            (fact.visitor, attribute): serial
+            for name, facts in self.facts.items()
+            for fact in facts[self.begin[name] :]
+            for attribute, serial in fact.serials.items()
+        }
 
     def is_done(self, name: TopicPartition, offset: int) -> bool:
         """Whether its values or newer ones were applied, or are in a letter."""
@@ -152,11 +208,12 @@ class Truth:
         left: list[int] = []
         lost = None
         for offset in self.open[name]:
+            fact = self.facts[name][offset]
             if offset >= word.until:
                 left.append(offset)
             elif not self.is_done(name, offset):
                 left.append(offset)
-                if lost is None and word.calls_done(offset, self.prints[self.facts[name][offset].visitor]):
+                if lost is None and word.calls_done(offset, self.prints[fact.visitor], fact.epoch):
                     lost = offset
         self.open[name] = left
         return lost

@@ -23,7 +23,9 @@ class Words:
 
     def judge(self, member: str, stay: Stay, where: OffsetAndMetadata) -> None:
         """A replica asks for this commit."""
-        word = Word(where)
+        if stay.version != self._truth.logs[stay.name].version:
+            return  # It is about another log, and says so.
+        word = Word.of(where)
         if (lost := self._truth.lost_by(stay.name, word)) is not None:
             self._wrong(f"lost: {member} commits {stay.name.partition} {where} and {lost} is not done")
         if self.are_short:
@@ -43,14 +45,14 @@ class Words:
         for offset in range(min(stay.start.offset, word.offset), min(len(facts), max(stay.taken, stay.start.until))):
             fact = facts[offset]
             print_ = self._truth.prints[fact.visitor]
-            before = stay.start.calls_done(offset, print_)
+            before = stay.start.calls_done(offset, print_, fact.epoch)
             if not before and offset >= stay.taken:
                 continue
             waits = stay.letters.get(offset, now) >= now if fact.malformed else not self._is_accepted(stay, fact, now)
             if not before and (waits or fact.visitor in held):
                 held.add(fact.visitor)
                 continue
-            if not word.calls_done(offset, print_) and fact.visitor not in held:
+            if not word.calls_done(offset, print_, fact.epoch) and fact.visitor not in held:
                 self._wrong(
                     f"{member} commits {name.partition} {word.offset}/{word.until}: {offset} was done long before"
                 )

@@ -7,6 +7,7 @@ from connector.delivery.owed import MAX_CHARACTERS
 from tests.simulation.coordinator import Coordinator
 from tests.simulation.endpoint import FAILING_PREFIX, REJECTED_PREFIX, STUCK_PREFIX, Endpoint, Health
 from tests.simulation.fleet import Fleet
+from tests.simulation.logs import Logs, PartitionLog
 from tests.simulation.oracle import Oracle
 from tests.simulation.profiles import MANY, PROFILES, Profile
 from tests.simulation.setting import PARTITIONS, TIMEOUT, choose
@@ -17,6 +18,8 @@ from tests.simulation.truth import Wrong
 
 CALM_SECONDS = 1_800.0
 """After the last fault all must be done within this time."""
+LATE_SECONDS = 65.0
+"""A commit that was answered with an error may land within this time; only then the end is judged."""
 STOP_SECONDS = 300.0
 """Likewise for the end of all processes."""
 TRICKLES = 300
@@ -34,11 +37,12 @@ class World:
         """What happened: the time, and what."""
         self.setting = setting = choose(seed, self.profile, rng)
         self._timeline = timeline = Timeline()
-        self.oracle = Oracle(timeline, PARTITIONS, self._trace)
+        self.logs: Logs = {name: PartitionLog(name) for name in PARTITIONS}
+        self.oracle = Oracle(timeline, self.logs, self._trace)
         if setting.most_characters < MAX_CHARACTERS:
             self.oracle.words_are_short()
         self.oracle.doomed = self._is_doomed
-        self.traffic = Traffic(self.profile, rng, self.oracle.truth.produced)
+        self.traffic = Traffic(self.profile, rng, self.logs, self.oracle.truth.produced)
         self.oracle.big = self.traffic.big
         self._health = Health(slowness=setting.slowness, trouble=setting.trouble)
         self._coordinator = Coordinator(
@@ -53,13 +57,13 @@ class World:
             trace=self._trace,
         )
         endpoint = Endpoint(self._health, random.Random(f"{seed} endpoint"), TIMEOUT)
-        log = self.traffic.log
-        self.fleet = Fleet(setting, timeline, self._coordinator, endpoint, self.oracle, log, self._trace)
+        self.fleet = Fleet(setting, timeline, self._coordinator, endpoint, self.oracle, self.logs, self._trace)
         self._troubles = Troubles(
-            setting, timeline, rng, self.fleet, self._coordinator, self._health, self._trace, self.oracle.healed
+            setting, timeline, rng, self.fleet, self._coordinator, self._health, self._trace, self.oracle
         )
         self._trickle = TRICKLES
         self._over = False
+        self._calm_at = 0.0
 
     def _trace(self, *what: Any) -> None:
         self.lines.append((self._timeline.now, *what))
@@ -107,13 +111,15 @@ class World:
         """No more faults, and at least one replica."""
         self._trace("calm")
         self._troubles.end()
+        self._calm_at = self._timeline.now
         self._watch(self._timeline.now + CALM_SECONDS)
 
     def _watch(self, deadline: float) -> None:
         if all(replica.leaving for replica in self.fleet.replicas):
             self.fleet.start()
-        ends = {name: len(records) for name, records in self.traffic.log.items()}
-        if all(max(0, self._coordinator.standing(name).offset) == end for name, end in ends.items()):
+        ends = {name: len(log.records) for name, log in self.logs.items()}
+        is_settled = self._timeline.now > self._calm_at + LATE_SECONDS
+        if is_settled and all(max(0, self._coordinator.standing(name).offset) == end for name, end in ends.items()):
             self._stop_all()
             return
         if self._trickle > 0 and FAILING_PREFIX in self.profile.special.values():

@@ -9,8 +9,9 @@ import msgspec
 
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.letter import DeadLetter
-from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
+from connector.delivery.offsets import OffsetAndMetadata, Start, TopicPartition
 from connector.delivery.ports import Headers
+from connector.delivery.start_position import LogState
 from connector.errors import CommitFailed
 from connector.kafka.ports import Listener
 from connector.target.render import Request
@@ -28,8 +29,17 @@ class FakeRecord:
         topic: str = "t",
         partition: int = 0,
         timestamp_ms: int = 0,
+        epoch: int | None = 0,
     ) -> None:
         self._fields = (value, offset, topic, partition, timestamp_ms, key)
+        self._epoch = epoch
+
+    def error(self) -> None:
+        """A record, and no error of the client."""
+
+    def leader_epoch(self) -> int | None:
+        """Of the leader that appended it."""
+        return self._epoch
 
     def topic(self) -> str:
         """Name of the topic."""
@@ -155,8 +165,11 @@ class FakeSource:
         for topic, _ in self.log.records:
             totals[topic] = totals.get(topic, 0) + 1
         self.listener.counted(totals)
-        self.listener.assigned({name: self.log.standing(name) for name in names})
+        self.listener.assigned({name: self._start(name) for name in names})
         self.feed()
+
+    def _start(self, name: TopicPartition) -> Start:
+        return Start.at(self.log.standing(name), LogState(0, len(self.log.records.get(name, ()))))
 
     async def revoke(self, *names: TopicPartition) -> None:
         """Take partitions away in order, committing what the listener says."""

@@ -3,11 +3,11 @@
 import math
 
 from connector.delivery.coalescer import SUSPECT_ATTEMPTS, Coalescer, Order
-from connector.delivery.offsets import OffsetAndMetadata, PartitionOffsets, TopicPartition
+from connector.delivery.offsets import PartitionOffsets, Start, TopicPartition
 from connector.events.change import Change, Visitor
 from tests.support.fakes import FakeRecord
 
-PARTITION = PartitionOffsets(TopicPartition("t", 0), OffsetAndMetadata(0))
+PARTITION = PartitionOffsets(TopicPartition("t", 0), Start(0))
 
 
 def _suspects(count: int, slots: int) -> Coalescer:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from connector.delivery.offsets import MOST_OWED, OffsetAndMetadata, PartitionOffsets, TopicPartition
+from connector.delivery.offsets import MOST_OWED, OffsetAndMetadata, PartitionOffsets, Start, TopicPartition, owed_in
 from connector.delivery.owed import MAX_CHARACTERS, Owed, decode, encode, fingerprint
 from connector.events.change import Visitor
 
@@ -88,13 +88,13 @@ def test_done_is_what_lies_between_and_is_not_owed() -> None:
 
 def test_too_many_make_it_reach_less_far() -> None:
     """4,095 characters are all there is; naming fewer visitors over the whole stretch would skip those left out."""
-    tracker = PartitionOffsets(NAME, OffsetAndMetadata(0))
+    tracker = PartitionOffsets(NAME, Start(0))
     for offset in range(5_000):
         tracker.open(offset, _visitor(offset))
     tracker.position = 1_000_000
     where = tracker.to_commit()
     assert len(where.metadata) <= MAX_CHARACTERS
-    owed = decode(where.offset, where.metadata)
+    owed = owed_in(where)
     assert owed is not None
     assert 500 <= len(owed.firsts) < MOST_OWED
     assert owed.until == len(owed.firsts), "the first one that is left out"
@@ -110,30 +110,30 @@ def test_a_short_limit_is_kept(limit: int) -> None:
 
 def test_waiting_dead_letters_are_owed_to_nobody_by_name() -> None:
     """A record that cannot be decoded has no visitor; one mark stands for all such from the first that waits."""
-    tracker = PartitionOffsets(NAME, OffsetAndMetadata(0))
+    tracker = PartitionOffsets(NAME, Start(0))
     tracker.open(0, _visitor(1))
     tracker.open(5, None)
     tracker.open(7, None)
     tracker.position = 50
-    owed = decode(0, tracker.to_commit().metadata)
+    owed = owed_in(tracker.to_commit())
     assert owed is not None
     assert (owed.is_done(4, None), owed.is_done(5, None), owed.is_done(6, None)) == (True, False, False)
     assert owed.is_done(6, _visitor(2))
     tracker.close(5)
     tracker.close(7)
-    owed = decode(0, tracker.to_commit().metadata)
+    owed = owed_in(tracker.to_commit())
     assert owed == Owed(0, 50, {fingerprint(_visitor(1)): 0})
 
 
 def test_a_second_crash_forgets_nothing_of_the_first() -> None:
     """While the stretch is read again its word must live on, or a crash in the middle repeats the rest of it."""
     start = OffsetAndMetadata(10, _word(10, 100, (10, fingerprint(_visitor(1))), (60, fingerprint(_visitor(2)))))
-    tracker = PartitionOffsets(NAME, start)
+    tracker = PartitionOffsets(NAME, Start.at(start))
     assert tracker.to_commit() == start
     tracker.open(10, _visitor(1))
     tracker.position = 30
     tracker.close(10)
-    owed = decode(30, tracker.to_commit().metadata)
+    owed = owed_in(tracker.to_commit())
     assert owed == Owed(30, 100, {fingerprint(_visitor(1)): 30, fingerprint(_visitor(2)): 60})
     tracker.position = 100
     assert tracker.recovering is None

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from connector.kafka.config import KafkaConfig, Property, client, consumer, onlooker, producer
 from connector.settings import load
 
-SAFETY = {"enable.auto.commit": False, "enable.auto.offset.store": False, "enable.partition.eof": False}
+SAFETY = {"enable.auto.commit": False, "enable.auto.offset.store": False, "enable.partition.eof": True}
 PROTOCOLS = ("classic", "consumer")
 
 

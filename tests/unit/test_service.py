@@ -19,7 +19,7 @@ from confluent_kafka import Producer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from connector import __version__
-from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
+from connector.delivery.offsets import OffsetAndMetadata, Start, TopicPartition
 from connector.delivery.tally import Done
 from connector.errors import Fatal
 from connector.sandbox.broker import EmbeddedBroker
@@ -191,7 +191,7 @@ def test_the_status_stays_small_with_many_partitions() -> None:
         service = Service(settings())
         names = [TopicPartition(f"{'t' * 240}-{number % 3}", number) for number in range(5_000)]
         with captured_logs(level="warning"):
-            service.pipeline.assigned(dict.fromkeys(names, OffsetAndMetadata(10**12)))
+            service.pipeline.assigned(dict.fromkeys(names, Start.at(OffsetAndMetadata(10**12))))
             service.pipeline.ends({name: 10**12 + name.partition for name in names[1:]})
             told: Any = service.status()
         shown = told["partitions"]
@@ -213,7 +213,7 @@ def test_the_status_holds_only_what_json_can_hold() -> None:
         service = Service(settings(TARGET_MAX_UPDATES_PER_SECOND="0"))
         service.pipeline.counted({"events": 1})
         with captured_logs(level="warning"):
-            service.pipeline.assigned({TopicPartition("events", 0): OffsetAndMetadata(-1)})
+            service.pipeline.assigned({TopicPartition("events", 0): Start(-1)})
         told = service.status()
         assert json.loads(json.dumps(told, allow_nan=False))["version"] == told["version"]
         assert (told["rate_per_second"], told["lease_seconds"], told["lag"], told["quota"]) == (None, None, None, None)

@@ -1,0 +1,310 @@
+"""Which partitions this member owns, and where each begins: by what the group committed and by the log that is there.
+
+Nothing but this decides where reading begins: the client is told an offset for each partition, and where it finds that
+the log does not continue at one (`auto.offset.reset=error`), it says so and stops there.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final, Protocol
+
+from confluent_kafka import KafkaException
+from confluent_kafka import TopicPartition as KafkaTopicPartition
+
+from connector.delivery import offset_mark
+from connector.delivery.offsets import NOTHING_COMMITTED, OffsetAndMetadata, TopicPartition
+from connector.delivery.start_position import Beginning, LogState, Start, decide, decide_again, is_another
+from connector.kafka.commits import read
+from connector.kafka.errors import Kind, Trouble
+from connector.kafka.log_inspector import Found, LogInspector, Look
+from connector.kafka.ports import Listener
+
+COMMITTED_SECONDS: Final = 1.0
+ASSIGN_SECONDS: Final = 1.0
+"""An assignment waits at most this long for where it begins; what is not known then is paused and asked for again."""
+INSPECT_SECONDS: Final = 5.0
+"""How often the ends of the logs and the topics' ids are asked for."""
+START_AGAIN_SECONDS: Final = 1.0
+DELAYED_SECONDS: Final = 10.0
+"""After this it is told that a partition has not begun."""
+
+
+class AssignmentClient(Protocol):
+    """The part of the consumer that assigns; librdkafka's, or a fake of it."""
+
+    def committed(self, partitions: list[KafkaTopicPartition], timeout: float) -> list[KafkaTopicPartition]:
+        """Where the group stands; raises KafkaException when the coordinator does not say in time."""
+        ...
+
+    def pause(self, partitions: list[KafkaTopicPartition]) -> None:
+        """Hand nothing on of these."""
+        ...
+
+    def resume(self, partitions: list[KafkaTopicPartition]) -> None:
+        """Hand on again."""
+        ...
+
+    def incremental_assign(self, partitions: list[KafkaTopicPartition]) -> None:
+        """Read these too, each from its offset."""
+        ...
+
+    def incremental_unassign(self, partitions: list[KafkaTopicPartition]) -> None:
+        """Do not read these any more."""
+        ...
+
+
+class _Owned:
+    """One partition that is owned."""
+
+    __slots__ = ("acknowledged", "at", "began", "since", "start")
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        """Since when it is not known where to read."""
+        self.start: Start | None = None
+        """Where reading began; None while that is not known, or while the log does not continue there."""
+        self.began: Start | None = None
+        """The same, also while the log does not continue: the listener knows of the partition."""
+        self.at: int | None = None
+        """The position at which the log does not continue, where the client says it."""
+        self.acknowledged: OffsetAndMetadata = NOTHING_COMMITTED
+        """What the group holds, as far as it was answered."""
+
+
+class Assignment:
+    """The partitions of one member."""
+
+    def __init__(
+        self,
+        client: AssignmentClient,
+        inspector: LogInspector,
+        listener: Listener,
+        tell: Callable[..., None],
+        *,
+        from_end: bool,
+    ) -> None:
+        """`tell(method, *arguments)` calls the listener on the loop.
+
+        `from_end`: a group without offsets begins at the end of the log.
+        """
+        self._client = client
+        self._inspector = inspector
+        self._listener = listener
+        self._tell = tell
+        self._from_end = from_end
+        self._owned: dict[TopicPartition, _Owned] = {}
+        self._begun: dict[TopicPartition, int] = {}
+        """Where this member began without a committed offset, until the group has acknowledged one."""
+        self._fresh: dict[TopicPartition, Start] = {}
+        self._look: Look | None = None
+        self._look_at = 0.0
+        self.is_paused = False
+        """No partition is read."""
+        self.waiting = 0
+        """Partitions of which it is not known where to read."""
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._owned
+
+    @property
+    def names(self) -> list[TopicPartition]:
+        """All that is owned."""
+        return list(self._owned)
+
+    def is_read(self, name: TopicPartition) -> bool:
+        """Whether records of it are handed on."""
+        owned = self._owned.get(name)
+        return owned is not None and owned.start is not None
+
+    def is_listed(self, name: TopicPartition) -> bool:
+        """Whether the listener knows of it."""
+        owned = self._owned.get(name)
+        return owned is not None and owned.began is not None
+
+    def starts(self, names: Collection[TopicPartition]) -> dict[TopicPartition, Start | None]:
+        """Where these began, for a commit to know later whether it is about the same log."""
+        return {name: self._owned[name].start for name in names}
+
+    def add(self, names: Sequence[TopicPartition], now: float) -> None:
+        """Take partitions on, each from an offset that is known. Called inside a callback of the client.
+
+        No call to the client but to assign and pause in here: `list_topics`, for one, makes the next callback of the
+        same poll abort the process, because the client keeps one call state a thread.
+        """
+        for name in names:
+            self._owned[name] = _Owned(now)
+            self.waiting += 1
+        found: Mapping[TopicPartition, Found] = {}
+        if names:
+            look = self._inspector.look(names)
+            found = look.found() if look.wait(ASSIGN_SECONDS) else {}
+        self._begin_all(names, found)
+        self._client.incremental_assign([self._place(name) for name in names])
+        # A pause outlives a rebalance for some partitions and not for others: make it the same for all.
+        begun = [name for name in names if self.is_read(name)]
+        unknown = [name for name in names if not self.is_read(name)]
+        if self.is_paused:
+            self._client.pause(kafka(names))
+        else:
+            self._client.resume(kafka(begun))
+            self._client.pause(kafka(unknown))
+        if unknown:
+            self._look_at = now
+
+    def remove(self, names: Collection[TopicPartition]) -> None:
+        """These are not owned any more."""
+        for name in names:
+            owned = self._owned.pop(name)
+            self.waiting -= owned.start is None
+
+    def pause(self) -> None:
+        """Read nothing."""
+        self.is_paused = True
+        self._client.pause(kafka(self._owned))
+
+    def resume(self) -> None:
+        """Read again what can be read."""
+        self.is_paused = False
+        self._client.resume(kafka([name for name in self._owned if self.is_read(name)]))
+
+    def acknowledged(
+        self, starts: Mapping[TopicPartition, Start | None], offsets: Mapping[TopicPartition, OffsetAndMetadata]
+    ) -> None:
+        """The group holds these now; `starts`: where the partitions had begun when the commit was sent."""
+        for name, where in offsets.items():
+            owned = self._owned.get(name)
+            if owned is not None and owned.start is not None and owned.start is starts.get(name):
+                owned.acknowledged = where
+                self._begun.pop(name, None)
+
+    def position_is_invalid(self, name: TopicPartition, at: int | None, now: float) -> None:
+        """The log does not continue where it is read: find out why, and begin anew. `at`: None where not known."""
+        owned = self._owned.get(name)
+        if owned is not None and owned.start is not None:
+            self.tell_new()
+            owned.at, owned.start, owned.since = at, None, now
+            self.waiting += 1
+            # What was asked before the log changed says nothing of what it is now.
+            self._look, self._look_at = None, now
+
+    def inspect(self, now: float) -> None:
+        """Ask for ends and ids now and then, and at once where it is not known where to read."""
+        if self._look is not None and self._look.wait(0):
+            look, self._look = self._look, None
+            self._use(look, now)
+        if self._look is None and now >= self._look_at and self._owned:
+            self._look = self._inspector.look(list(self._owned))
+            self._look_at = now + INSPECT_SECONDS
+
+    def tell_new(self) -> None:
+        """Tell the listener what began, before anything else is told of it."""
+        if self._fresh:
+            fresh, self._fresh = self._fresh, {}
+            self._tell(self._listener.assigned, fresh)
+
+    def _use(self, look: Look, now: float) -> None:
+        found = look.found()
+        for name, owned in self._owned.items():
+            if (it := found.get(name)) is None:
+                continue
+            if owned.start is not None and is_another(owned.start.log, it.log):
+                # The client reads on in the middle of the new log; only its id tells.
+                self.position_is_invalid(name, None, now)
+        for name in self._begin_all([name for name, owned in self._owned.items() if owned.start is None], found):
+            self._read_anew(name)
+        self.tell_new()
+        if ends := {name: it.log.high for name, it in found.items() if self.is_read(name)}:
+            self._tell(self._listener.ends, ends)
+        if self.waiting:
+            self._look_at = min(self._look_at, now + START_AGAIN_SECONDS)
+            if any(owned.start is None and now - owned.since > DELAYED_SECONDS for owned in self._owned.values()):
+                self._tell(self._listener.trouble, look.trouble or _DELAYED)
+
+    def _begin_all(
+        self, names: Sequence[TopicPartition], found: Mapping[TopicPartition, Found]
+    ) -> list[TopicPartition]:
+        """Begin where it can be decided where; returns those."""
+        can_begin = [name for name in names if name in found]
+        fresh = [name for name in can_begin if self._owned[name].began is None]
+        committed = self._committed_of(fresh, found) if fresh else {}
+        return [name for name in can_begin if self._begin(name, found[name].log, committed)]
+
+    def _committed_of(
+        self, names: Sequence[TopicPartition], found: Mapping[TopicPartition, Found]
+    ) -> dict[TopicPartition, OffsetAndMetadata]:
+        """Where the group stands; nothing where the coordinator does not say."""
+        wanted = set(names)
+        if self._from_end:
+            # Whether the group knows the topic at all decides where a partition without an offset begins.
+            wanted |= {TopicPartition(name.topic, n) for name in names for n in range(found[name].partitions)}
+        try:
+            answered = self._client.committed(kafka(sorted(wanted)), timeout=COMMITTED_SECONDS)
+        except KafkaException:
+            return {}
+        return {TopicPartition(p.topic, p.partition): read(p) for p in answered if p.error is None}
+
+    def _begin(
+        self, name: TopicPartition, log: LogState, committed: Mapping[TopicPartition, OffsetAndMetadata]
+    ) -> bool:
+        """Decide where to read; False while that cannot be decided."""
+        owned = self._owned[name]
+        if owned.began is not None:
+            what: Beginning | None = decide_again(owned.at, owned.began, owned.acknowledged, log)
+        else:
+            what = self._decide(name, log, committed)
+        if what is None:
+            return False
+        if what.missed is not None or what.is_another_log:
+            self._tell(self._listener.log_changed, name, what)
+        owned.acknowledged = what.start.committed
+        owned.start = owned.began = what.start
+        self.waiting -= 1
+        if not what.goes_on:
+            self._fresh[name] = what.start
+        return True
+
+    def _decide(
+        self, name: TopicPartition, log: LogState, committed: Mapping[TopicPartition, OffsetAndMetadata]
+    ) -> Beginning | None:
+        where = committed.get(name)
+        if where is None or (offset_mark.decode(where.metadata).topic_id and not log.topic_id):
+            return None  # Nobody says where the group stands, or whether that is said of this log.
+        if where.offset < 0 and name in self._begun:
+            # The group may never have heard where this member began before.
+            return Beginning(Start(self._begun[name], log=log, is_first=True))
+        is_known = any(it.topic == name.topic and at.offset >= 0 for it, at in committed.items())
+        what = decide(where, log, from_end=self._from_end and not is_known)
+        if where.offset < 0:
+            self._begun[name] = what.start.offset
+        return what
+
+    def _read_anew(self, name: TopicPartition) -> None:
+        """Move the client. A seek is refused after the client found a position invalid; an assignment is not."""
+        self._client.incremental_unassign(kafka([name]))
+        self._client.incremental_assign([self._place(name)])
+        if self.is_paused:
+            self._client.pause(kafka([name]))
+        else:
+            self._client.resume(kafka([name]))
+
+    def _place(self, name: TopicPartition) -> KafkaTopicPartition:
+        start = self._owned[name].start
+        if start is None:
+            return KafkaTopicPartition(*name, 0)  # It is paused, and begins elsewhere.
+        if start.mark.epoch < 0 or start.offset != start.committed.offset:
+            return KafkaTopicPartition(*name, start.offset)
+        # With the epoch the client itself checks that the log continues at the committed offset.
+        return KafkaTopicPartition(*name, start.offset, "", start.mark.epoch)
+
+
+_DELAYED = Trouble(
+    Kind.RETRIABLE,
+    "partition_start_delayed",
+    "UNKNOWN_TOPIC_ID",
+    "the brokers do not say whether a topic is the one that the group's offset is of",
+    "check that the brokers answer, and that the connector's user may DESCRIBE the topic; the partition waits",
+)
+
+
+def kafka(names: Collection[TopicPartition]) -> list[KafkaTopicPartition]:
+    """As librdkafka takes them."""
+    return [KafkaTopicPartition(*name) for name in names]
