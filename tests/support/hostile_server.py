@@ -93,6 +93,7 @@ class HostileServer:
     behaviours: list[Behaviour]
     tls: ssl.SSLContext | None = None
     address: str = field(default_factory=own_address)
+    port: int = 0
     received: list[Received] = field(default_factory=list)
     connections: int = 0
     origin: str = ""
@@ -102,9 +103,9 @@ class HostileServer:
 
     async def __aenter__(self) -> Self:
         address = self.address if self.tls is None else "127.0.0.1"
-        self._server = await asyncio.start_server(self._accept, address, 0, ssl=self.tls)
-        port = self._server.sockets[0].getsockname()[1]
-        self.origin = f"http://{address}:{port}" if self.tls is None else f"https://localhost:{port}"
+        self._server = await asyncio.start_server(self._accept, address, self.port, ssl=self.tls)
+        self.port = self._server.sockets[0].getsockname()[1]
+        self.origin = f"http://{address}:{self.port}" if self.tls is None else f"https://localhost:{self.port}"
         return self
 
     async def __aexit__(
