@@ -86,6 +86,9 @@ class _Nowhere:
     def bound(self, seconds: float) -> None:
         """Nothing lasts."""
 
+    def renew(self) -> None:
+        """There is no connection."""
+
 
 async def intake(bootstrap: str, topic: str, events: int) -> int:
     """The product's consumer thread, decoder and coalescer, with a linger that outlasts the run."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import structlog
 
 from connector.cli.settings import print_mistakes
-from connector.ops.logs import VisitorIds, configure
+from connector.ops.logs import VisitorIds, configure, unblocked
 from connector.settings import BadSettings, Settings, load
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -47,7 +47,7 @@ def run(_args: argparse.Namespace) -> int:
     # What is loaded by now lives for good: the collector need not look at it again, nor look often.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+    with unblocked(), asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(serve(settings))
 
 

@@ -29,7 +29,8 @@ class Answer:
     """One attempt's end. `reason` is safe to log: no body, no token, no visitor. `retry_after` is in seconds, if said.
 
     `reached` is False when no connection came about, so that the attempt says nothing of the update itself. `own` is
-    True when the failure may well be the update's own fault, as a plain 500 is and a 503 or a timeout is not.
+    True when the failure may well be the update's own fault, as a plain 500 is and a 503 or a timeout is not. `local`
+    is True when this process could not even begin, for want of something of its own: that says nothing of the endpoint.
     """
 
     verdict: Verdict
@@ -37,3 +38,4 @@ class Answer:
     retry_after: float | None = None
     reached: bool = True
     own: bool = False
+    local: bool = False

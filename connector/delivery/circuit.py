@@ -10,16 +10,38 @@ from connector.events.change import Visitor
 FAILURES_TO_OPEN = 8
 VISITORS_TO_OPEN = 3
 SICK_SHARE = 0.3
-_MEMORY = 20
+"""With this share of the recent first attempts failed, no failure is held against its update."""
+UNLUCKY_SHARE = 0.2
+"""With this share neither, as long as updates that failed get through later.
+
+A measured share swings by a tenth around the true one, so three in ten are not missed. Updates that fail for ever,
+up to that share of all, show nothing of the kind, and come to their end.
+"""
+BUSY_SHARE = 0.3
+"""With this share of the recent answers 429 or 503, one of those is not held against its update."""
+_FIRSTS = 50
+"""First attempts that the share is of, about: the older it is, the less one counts."""
+_PRESUMED = 5
+"""First attempts that are taken to have gone well before the first one: one failure alone is no share."""
+_ANSWERS = 20
 FIRST_PROBE_SECONDS = 0.5
 PROBE_SECONDS = 2.0
 """The longest pause between two probes: recovery is seen within it."""
 UNAUTHORIZED_PROBE_SECONDS = 10.0
-"""Slower, because only a person or a token file can mend it, and every probe spends quota."""
+"""Slower, because only a person or a token file can change it, and every probe spends quota."""
 SICK_SECONDS = 60.0
-"""So long the share of first attempts that failed says something of the endpoint."""
+"""After this time without a first attempt, or a later success, the share says nothing of the endpoint.
+
+Where updates that fail for ever fill what may be pending, neither comes: then they are counted, and end.
+"""
 DOUBT_SECONDS = 10.0
-"""So long after a first attempt failed, and nothing got through since, other failures may be an outage that begins."""
+"""For this time after a first attempt failed, with no success since, other failures may be an outage that begins."""
+
+LOCAL_SECONDS = 5.0
+"""What fails in this process opens the circuit only after this time without a success: others may still have what it
+lacks, such as connections, and their answers must not close again what it opened."""
+LOCAL_PAUSE_SECONDS = 0.1
+"""After such a failure, unless somebody gets through: it takes no time, so all that waits would be tried at once."""
 
 _FAILED = frozenset(Verdict) - {Verdict.ACCEPTED, Verdict.REJECTED}
 
@@ -44,14 +66,17 @@ class Circuit:
     """
 
     __slots__ = (
+        "_busy",
         "_doubt_until",
         "_doubted",
+        "_failing_since",
         "_failures",
-        "_ill",
+        "_firsts",
         "_probe_at",
         "_probed_at",
         "_probes",
         "_probing",
+        "_recovered_at",
         "_serial",
         "_sick",
         "_sick_at",
@@ -73,11 +98,13 @@ class Circuit:
         self.successes = 0
         """Answers of a working endpoint, so far."""
         self._failures = 0
+        self._failing_since = -math.inf
         self._unreached = 0
         self._visitors: set[Visitor] = set()
+        self._firsts = _PRESUMED
         self._sick = 0.0
-        self._sick_at = -math.inf
-        self._ill = 0.0
+        self._sick_at = self._recovered_at = -math.inf
+        self._busy = 0.0
         self._doubt_until = -math.inf
         self._doubted: Visitor | None = None
         self._probing = 0
@@ -98,25 +125,24 @@ class Circuit:
     def blames(self, update: Update, answer: Answer, now: float) -> bool:
         """Whether a failed attempt counts against its update: the endpoint is otherwise healthy as far as one can tell.
 
-        What speaks of the endpoint (503, a timeout) counts only while others get through. And nothing counts while an
-        outage may just be opening: another visitor's first attempt failed a moment ago, and nobody got through since.
+        While a considerable share of first attempts fails, an update that failed several times was no more than
+        unlucky, although others get through. What speaks of the endpoint (503, a timeout) counts only while others do.
+        And nothing counts while an outage may just be opening: another visitor's first attempt failed a moment ago, and
+        nobody got through since.
         """
         if self.reason or not answer.reached:
             return False
         if now < self._doubt_until and update.visitor != self._doubted:
             return False
-        # With so many asked to wait, this one was no more than unlucky, although others get through.
-        if answer.verdict is Verdict.THROTTLED and self._ill >= SICK_SHARE:
+        if self._is_sick(now):
             return False
-        if self.is_alone(update):
-            return True
-        if self._sick >= SICK_SHARE and now - self._sick_at < SICK_SECONDS:
+        if answer.verdict is Verdict.THROTTLED and self._busy >= BUSY_SHARE:
             return False
-        return answer.own or self._failures < FAILURES_TO_OPEN
+        return self.is_alone(update) or answer.own or self._failures < FAILURES_TO_OPEN
 
     def wait(self, now: float) -> float:
         """Seconds until a request may go; 0 or less: now."""
-        return self._probe_at - now if self.reason else 0.0
+        return self._probe_at - now
 
     def started(self, now: float) -> int:
         """A request goes on the wire; returns a number for it when it is a probe of the open circuit, else 0."""
@@ -134,10 +160,15 @@ class Circuit:
         if current:
             self._probing = 0
         failed = answer.verdict in _FAILED
-        self._ill += ((answer.verdict is Verdict.THROTTLED) - self._ill) / _MEMORY
-        if first or not failed:
-            self._sick += (failed - self._sick) / _MEMORY
-            self._sick_at = now
+        self._busy += ((answer.verdict is Verdict.THROTTLED) - self._busy) / _ANSWERS
+        if not self.reason:  # While it is open only probes go, and tell of the outage alone.
+            if first:
+                if self._firsts < _FIRSTS:
+                    self._firsts += 1
+                self._sick += (failed - self._sick) / self._firsts
+                self._sick_at = now
+            elif not failed:
+                self._recovered_at = now
         if not failed:
             self.successes += 1
             self._doubt_until = -math.inf
@@ -159,18 +190,26 @@ class Circuit:
             self._probing = 0
             self._probe_at = -math.inf
 
+    def _is_sick(self, now: float) -> bool:
+        """Whether a considerable share of the recent first attempts failed."""
+        recovering = now - self._recovered_at < SICK_SECONDS
+        if self._sick >= SICK_SHARE:
+            return recovering or now - self._sick_at < SICK_SECONDS
+        return self._sick >= UNLUCKY_SHARE and recovering
+
     def _succeed(self) -> Shift | None:
         was_open = self.is_open
         self._probing = 0
         self.reason = ""
         self.is_doubtful = False
+        self._probe_at = -math.inf
         self._failures = self._unreached = self._probes = 0
         self._visitors.clear()
-        if was_open:
-            self._sick = 0.0
         return Shift.CLOSED if was_open else None
 
     def _fail(self, visitor: Visitor, answer: Answer, now: float, *, first: bool) -> Shift | None:
+        if not self._failures:
+            self._failing_since = now
         self._failures += 1
         self._unreached = 0 if answer.reached else self._unreached + 1
         if first and len(self._visitors) < VISITORS_TO_OPEN:
@@ -179,6 +218,9 @@ class Circuit:
             len(self._visitors) >= VISITORS_TO_OPEN or self._unreached >= FAILURES_TO_OPEN
         )
         refused = first and answer.verdict is Verdict.UNAUTHORIZED
+        if answer.local and now - self._failing_since < LOCAL_SECONDS:
+            self._probe_at = now + LOCAL_PAUSE_SECONDS
+            return None
         if not outage and not refused:
             return None
         self.opened_at = now

@@ -218,6 +218,12 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         LogEvent(
             "circuit_opened", _WARNING, ("reason", "verdict"), "The endpoint as a whole fails: only probes are sent."
         ),
+        LogEvent(
+            "open_files_used_up",
+            _WARNING,
+            ("reason",),
+            "No file can be opened for a connection to Target: fewer are sent at once.",
+        ),
         LogEvent("circuit_closed", _INFO, (), "The endpoint answers again; everything is sent as before."),
         LogEvent("token_reloaded", _INFO, (), "A new token was read from its file."),
         LogEvent(
@@ -235,6 +241,12 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         ),
         LogEvent(
             "ops_failed", _ERROR, ("path",), "An answer of the ops server could not be made; its caller got a 500."
+        ),
+        LogEvent(
+            "log_lines_dropped",
+            _WARNING,
+            ("lines",),
+            "Nobody read what was written, and so many lines were left out here.",
         ),
         LogEvent("library_log", _ANY, ("logger", "message"), "What a library said, at the level that it chose."),
         LogEvent(
@@ -262,6 +274,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "host": "address that is listened on",
     "letters_pending": "dead letters not yet acknowledged",
     "limit": "updates of the quota",
+    "lines": "how many lines of the log",
     "logger": "the library's logger",
     "merged": "whether a change of this visitor waited already",
     "message": "the library's text",

@@ -6,7 +6,8 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any, Final, Literal, TextIO
 
 import msgspec
@@ -15,13 +16,16 @@ from structlog.types import Processor
 
 from connector.ops.events import name_unlisted
 from connector.ops.failures import current, describe, places
+from connector.ops.lines import FLUSH_SECONDS, Lines
 from connector.ops.problems import RECENT
 from connector.ops.redact import Redactor, VisitorIds
 from connector.ops.repeats import Repeats
 
-__all__ = ["Format", "Redactor", "VisitorIds", "configure", "learn"]
+__all__ = ["Format", "Redactor", "VisitorIds", "configure", "learn", "unblocked"]
 
 Format = Literal["json", "console"]
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 _ENCODER: Final = msgspec.json.Encoder()
 _DIGITS: Final = re.compile(r"\d+")
@@ -32,27 +36,77 @@ _TIMESTAMP: Final = structlog.processors.TimeStamper(fmt="iso", utc=True)
 class _Output:
     """Where lines go. Loggers are cached for good and hold this one, so that a second `configure` reaches them too."""
 
-    __slots__ = ("_lock", "_stream")
+    __slots__ = ("_lines", "_lock", "_stream")
 
     def __init__(self) -> None:
-        self._stream: TextIO = sys.stdout
+        self._stream: TextIO | None = sys.stdout
+        self._lines: Lines | None = None
         self._lock = threading.Lock()
 
-    def redirect(self, stream: TextIO) -> None:
-        """Write to `stream` from now on."""
+    def redirect(self, stream: TextIO | None) -> None:
+        """Write to `stream` from now on; None: nowhere."""
         with self._lock:
             self._stream = stream
 
+    def buffer(self, lines: Lines | None) -> None:
+        """Give lines to this, which never waits, instead of the stream; None: to the stream again."""
+        self._lines = lines
+
+    @property
+    def stream(self) -> TextIO | None:
+        """What is written to."""
+        return self._stream
+
     def write(self, line: str) -> None:
         """One line, whole even when threads write at once. A reader that has gone away must not stop a delivery."""
+        if (lines := self._lines) is not None:
+            lines.put(line + "\n")
+            return
         with self._lock:
             try:
-                self._stream.write(line + "\n")
-                self._stream.flush()
+                if self._stream is not None:
+                    self._stream.write(line + "\n")
+                    self._stream.flush()
             except (OSError, ValueError):
                 return
 
     debug = info = warning = error = critical = write
+
+
+@contextmanager
+def unblocked(seconds: float = FLUSH_SECONDS) -> Iterator[None]:
+    """Within it no line waits for its reader; at the end what is left is waited for, for so many seconds at most.
+
+    If that is not enough, nobody reads: nothing is written any more, since the next line would wait for ever.
+    """
+    lines = _lines()
+    if lines is None:
+        yield
+        return
+    _OUTPUT.buffer(lines)
+    try:
+        yield
+    finally:
+        if not lines.close(seconds):
+            _OUTPUT.redirect(None)
+        _OUTPUT.buffer(None)
+
+
+def _lines() -> Lines | None:
+    """A buffer for what is written to now; None: that is no file, or there are no more descriptors."""
+    stream = _OUTPUT.stream
+    try:
+        return (
+            None
+            if stream is None
+            else Lines(
+                stream.fileno(),
+                lambda missing: log.warning("log_lines_dropped", lines=missing),
+                encoding=stream.encoding or "utf-8",
+            )
+        )
+    except (OSError, ValueError):
+        return None
 
 
 class _LibraryHandler(logging.Handler):

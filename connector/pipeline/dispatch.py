@@ -159,17 +159,29 @@ class Dispatch:
         now = self._now()
         self._tally.requests[answer.verdict] += 1
         self._tally.request_seconds.observe(now - began)
-        if answer.verdict is not Verdict.ACCEPTED:
+        failed = answer.verdict is not Verdict.ACCEPTED
+        if failed:
             answer = self._read(answer)
         for observer in self._observers:
             observer.answered(update, answer)
         shift = self._gate.leave(update, answer, began, now, passed)
+        if failed:
+            self._after_failure(answer, began, now)
         if shift is not None:
             self._say_shift(shift, answer)
             self._bell.ring()
         elif self._gate.has_spare:
             self._bell.ring()
         return answer
+
+    def _after_failure(self, answer: Answer, began: float, now: float) -> None:
+        """Each probe of an open circuit asks for the endpoint's address again, on a connection of its own."""
+        if self._gate.circuit.is_open:
+            self._sender.renew()
+        if answer.local:
+            # What could begin goes on, with fewer at once, on the connections that there are.
+            self._gate.concurrency.overloaded(began, now)
+            self._say("open_files_used_up", reason=answer.reason)
 
     def _read(self, answer: Answer) -> Answer:
         """Read an answer as the settings want it read."""

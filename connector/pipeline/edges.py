@@ -51,6 +51,10 @@ class Sender(Protocol):
         """From now on no request may last longer than this."""
         ...
 
+    def renew(self) -> None:
+        """Begin no request on a connection that is there now: the endpoint may be somewhere else."""
+        ...
+
 
 class DeadLetters(Protocol):
     """Where dead letters go."""

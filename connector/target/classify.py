@@ -1,4 +1,4 @@
-"""What an HTTP answer means for an update: one pure table, so that no retry rule hides in the sending.
+"""What an HTTP answer means for an update: pure, so that no retry rule hides in the sending; statuses.py is its table.
 
 No reason quotes a body: an endpoint's message may repeat the visitor's id, and reasons go to logs and to dead letters.
 It names the status, what kind of body came, and what to look at. The sources of each row are in docs/target.md.
@@ -12,6 +12,7 @@ from functools import lru_cache
 import msgspec
 
 from connector.delivery.answer import Answer, Verdict
+from connector.target.statuses import SUCCESS, meaning
 
 RETRY_AFTER_SECONDS = 86_400.0
 """Nothing longer is believed: a quota's window is a day."""
@@ -24,18 +25,6 @@ _ELEMENT = re.compile(rb"<(?:[\w.-]+:)?success(?:\s[^<>]*)?>\s*(true|false)\s*</
 _HTML = re.compile(rb"<(?:!doctype\s+html|html)", re.IGNORECASE)
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?")
 
-# The classes of RFC 9110, section 15.
-_SUCCESS, _REDIRECT, _CLIENT_ERROR, _SERVER_ERROR = (range(first, first + 100) for first in (200, 300, 400, 500))
-_GATEWAY = (502, 503, 504)
-_PROXY_REFUSED = 407
-_REJECTED_HINTS = {
-    400: "look at the client code and the attributes",
-    404: "look at TARGET_UPDATE_PATH and TARGET_CLIENT_CODE",
-    405: "look at TARGET_METHOD and TARGET_UPDATE_PATH",
-    413: "the request was too large for the endpoint",
-    414: "the request was too large for the endpoint; TARGET_METHOD=post avoids long addresses",
-}
-
 
 class _Success(msgspec.Struct):
     success: bool | str | None = None
@@ -46,31 +35,27 @@ class _Json(msgspec.Struct):
     response: _Success | None = None
 
 
-def classify(  # noqa: PLR0911 - a table, a row a return
-    status: int, body: bytes, retry_after: str | None, now_epoch: float
-) -> Answer:
+def classify(status: int, body: bytes, retry_after: str | None, now_epoch: float) -> Answer:
     """Give one answer for a status, what was read of its body, and the header Retry-After. Never raises.
 
     `now_epoch` is in seconds since the epoch and is needed only for a Retry-After that is a date.
     """
-    if status in _SUCCESS:
+    if status in SUCCESS:
         return (_remembered if len(body) <= _SHORT else _classify_success)(status, body)
-    if status in {401, 403}:
-        reason = f"HTTP {status}: the token is missing, wrong or expired; look at TARGET_AUTH_TOKEN_FILE"
-        return Answer(Verdict.UNAUTHORIZED, reason)
-    if status == _PROXY_REFUSED:
-        return Answer(Verdict.UNAUTHORIZED, "HTTP 407: the proxy wants a user and a password; look at HTTPS_PROXY")
-    wait = parse_retry_after(retry_after, now_epoch)
-    if status in {429, 503}:
-        return Answer(Verdict.THROTTLED, f"HTTP {status}: the endpoint asks for fewer requests", wait)
-    if status in _CLIENT_ERROR and status not in {408, 425}:
-        hint = _REJECTED_HINTS.get(status, "it will not take this update")
-        return Answer(Verdict.REJECTED, f"HTTP {status} with {_kind(body)}: {hint}")
-    if status in _REDIRECT:
-        reason = "a redirect, which is never followed; set TARGET_BASE_URL and TARGET_UPDATE_PATH to where the API is"
-        return Answer(Verdict.UNAVAILABLE, f"HTTP {status}: {reason}", wait)
-    own = status in _SERVER_ERROR and status not in _GATEWAY
-    return Answer(Verdict.UNAVAILABLE, f"HTTP {status} with {_kind(body)}: the endpoint failed", wait, own=own)
+    row = meaning(status)
+    said = f" with {_kind(body)}" if row.verdict in _WHOSE_BODY_TELLS else ""
+    wait = None if row.verdict in _UNTIMED else parse_retry_after(retry_after, now_epoch)
+    return Answer(row.verdict, f"HTTP {status}{said}: {row.hint}", wait, own=row.own)
+
+
+def unreadable(status: int, encoding: str) -> Answer:
+    """Give the answer for a success whose body is in an encoding that nobody asked for, and cannot be read.
+
+    `encoding` is the header Content-Encoding; of a text that is no plain word nothing is repeated.
+    """
+    named = f" ({encoding})" if _ENCODING.fullmatch(encoding) else ""
+    reason = f"HTTP {status} with a body in an encoding that was not asked for{named} and cannot be read"
+    return Answer(Verdict.UNCONFIRMED, f"{reason}; TARGET_UNCONFIRMED_SUCCESS decides")
 
 
 def parse_retry_after(text: str | None, now_epoch: float) -> float | None:
@@ -103,6 +88,9 @@ def _classify_success(status: int, body: bytes) -> Answer:
     return Answer(Verdict.UNCONFIRMED, reason)
 
 
+_WHOSE_BODY_TELLS = frozenset({Verdict.REJECTED, Verdict.UNAVAILABLE})
+_UNTIMED = frozenset({Verdict.REJECTED, Verdict.UNAUTHORIZED})
+_ENCODING = re.compile(r"[A-Za-z0-9-]{1,20}")
 _SHORT = 512
 # A success reads the same each time, as a rule.
 _remembered = lru_cache(64)(_classify_success)

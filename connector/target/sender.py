@@ -1,4 +1,4 @@
-"""One request on the wire and what came of it; the only user of aiohttp's client.
+"""One request on the wire and what came of it.
 
 Nothing that the network or the server does raises here: it becomes an `Answer`. And nothing is sent that the caller
 does not see: aiohttp by itself sends a GET again when a kept connection breaks under it, which would be a call that no
@@ -10,31 +10,31 @@ import math
 import socket
 import ssl
 import time
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 import aiohttp
-from aiohttp.tracing import Trace
 from yarl import URL
 
 from connector.delivery.answer import Answer, Verdict
-from connector.target.classify import classify
+from connector.target.classify import classify, unreadable
+from connector.target.connections import AGE_SECONDS, NAME_SECONDS, Connector
 from connector.target.deadlines import Deadlines
+from connector.target.failures import FAILURES, FIELD_BYTES, FIELDS, failed
+from connector.target.proxy import login
 from connector.target.render import Request
+from connector.target.statuses import SUCCESS
 from connector.target.token import TokenSource
 
 BODY_BYTES = 65_536
-"""So much of an answer's body is read; known answers have under 200 bytes."""
-DNS_SECONDS = 30
-IDLE_SECONDS = 15
-"""A connection unused for so long is not used again: servers close theirs after 60 and more, so the race is rare."""
+"""No more of an answer's body is read; known answers have under 200 bytes."""
+IDLE_SECONDS = 15.0
+"""A connection unused for this time is not used again: servers close theirs after 60 and more, so the race is rare."""
 
-_SUCCESS = range(200, 300)
-_PROXY_REFUSED = 407
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-# OSError and ValueError are for what slips through aiohttp's own tree: TLS, and headers that its parser lets pass.
-_FAILURES = (aiohttp.ClientError, OSError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ class SenderConfig:
     """What the sender needs to know. `origin` is scheme, host and port, without a slash at the end.
 
     `timeout_seconds` bounds one attempt as a whole, from the name look-up to the body's last byte; connecting gets at
-    most half of it. `max_connections` 0: no limit. `proxy` is an address with its user and password, if any.
+    most half of it. `max_connections` 0: no limit. `proxy` is an address with its user and password, if any. No request
+    begins on a connection older than `age_seconds`, and the host's name is looked up again after `name_seconds`.
     """
 
     origin: str
@@ -51,6 +52,8 @@ class SenderConfig:
     max_connections: int = 64
     token: TokenSource | None = None
     proxy: str | None = field(default=None, repr=False)
+    age_seconds: float = AGE_SECONDS
+    name_seconds: int = NAME_SECONDS
 
 
 class _BrokeOff(aiohttp.ClientError):
@@ -68,45 +71,64 @@ class _Response(aiohttp.ClientResponse):
             raise _BrokeOff from error
 
 
-class _Connector(aiohttp.TCPConnector):
-    """Gives out no kept connection on which bytes wait: aiohttp would take them for the answer to what is sent next.
-
-    A server's second answer, or a proxy's 408 on an idle connection, is nobody's; as a success it would settle an
-    update whose own answer was never read.
-    """
-
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature is aiohttp's
-    ) -> aiohttp.connector.Connection:
-        """Each connection that is refused is closed, so this ends with a new one."""
-        while True:
-            connection = await super().connect(req, traces, timeout)
-            if connection.protocol is None or not connection.protocol.should_close:
-                return connection
-            connection.close()
-
-
 class HttpSender:
     """Sends requests to one origin over kept connections. Use it as `async with`, or by `start` and `close`."""
 
-    __slots__ = ("_authority", "_bearer", "_config", "_deadlines", "_scheme", "_seconds", "_session", "_timeout")
+    __slots__ = (
+        "_authority",
+        "_bearer",
+        "_config",
+        "_connector",
+        "_deadlines",
+        "_form_headers",
+        "_headers",
+        "_proxy",
+        "_proxy_headers",
+        "_scheme",
+        "_seconds",
+        "_session",
+        "_timeout",
+    )
 
     def __init__(self, config: SenderConfig) -> None:
         self._config = config
         self._scheme, _, self._authority = config.origin.partition("://")
         self._session: aiohttp.ClientSession | None = None
+        self._connector: Connector | None = None
         self._bearer: str | None = None
         self._seconds = config.timeout_seconds
+        # aiohttp would encode a user and a password in the address by Latin-1, in which many have no form.
+        proxy = None if config.proxy is None else URL(config.proxy)
+        words = None if proxy is None else login(proxy)
+        self._proxy = None if proxy is None else proxy.with_user(None)
+        # A tunnel's password is for the proxy alone; without a tunnel it goes along with each request.
+        self._proxy_headers = {"Proxy-Authorization": words} if words and self._scheme == "https" else None
+        self._headers: Mapping[str, str] | None = None
+        self._form_headers: Mapping[str, str] = _FORM
+        if words and self._scheme == "http":
+            self._carry({"Proxy-Authorization": words})
+
+    def _carry(self, headers: Mapping[str, str]) -> None:
+        """Send these with each request to the endpoint from now on."""
+        if self._proxy is None and self._session is not None:
+            self._session.headers.update(headers)
+        else:
+            # Those of the session would reach the proxy too, when it is asked for a tunnel.
+            self._headers = {**(self._headers or {}), **headers}
+            self._form_headers = {**self._headers, **_FORM}
+
+    def renew(self) -> None:
+        """Begin no request on a connection that is there now, and look the endpoint's name up again."""
+        if self._connector is not None:
+            self._connector.renew()
 
     def bound(self, seconds: float) -> None:
-        """From now on a request lasts so long at most, connecting half of that; on the loop that sends."""
+        """From now on a request lasts no longer, connecting half of that; on the loop that sends."""
         self._seconds = seconds
         self._deadlines = Deadlines(seconds)
         self._timeout = aiohttp.ClientTimeout(
             total=None,  # That is for the deadlines.
+            connect=seconds / 2,  # The name look-up and a proxy's part included.
             sock_connect=seconds / 2,
             ceil_threshold=math.inf,  # aiohttp rounds timeouts above this up to the next whole second.
         )
@@ -125,20 +147,25 @@ class HttpSender:
         config = self._config
         self._bearer = None
         self.bound(self._seconds)
+        self._connector = Connector(
+            limit=config.max_connections,
+            idle_seconds=IDLE_SECONDS,
+            age_seconds=config.age_seconds,
+            name_seconds=config.name_seconds,
+            # Loading the certificates takes tens of milliseconds, and picks SSL_CERT_FILE up as it is now.
+            ssl=ssl.create_default_context() if config.origin.startswith("https:") else True,
+            made=self._socket,
+        )
         self._session = aiohttp.ClientSession(
-            connector=_Connector(
-                limit=config.max_connections,
-                keepalive_timeout=IDLE_SECONDS,
-                ttl_dns_cache=DNS_SECONDS,
-                socket_factory=self._socket,
-                # Loading the certificates takes tens of milliseconds, and picks SSL_CERT_FILE up as it is now.
-                ssl=ssl.create_default_context() if config.origin.startswith("https:") else True,
-            ),
+            connector=self._connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             # Answers are short: compressing them would only let a hostile one grow.
             headers={"User-Agent": config.user_agent, "Accept-Encoding": "identity"},
+            auto_decompress=False,
+            max_field_size=FIELD_BYTES,
+            max_headers=FIELDS,
             response_class=_Response,
-            proxy=config.proxy,
+            proxy=self._proxy,
         )
 
     def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
@@ -166,7 +193,7 @@ class HttpSender:
         token = self._config.token
         if token is not None and (bearer := token.current()) is not self._bearer:
             self._bearer = bearer
-            self._session.headers["Authorization"] = f"Bearer {bearer}"
+            self._carry({"Authorization": f"Bearer {bearer}"})
         status, text, response = 0, b"", None
         path, _, query = request.target.partition("?")
         # From its parts, since parsing a text that was just put together costs three times as much.
@@ -177,21 +204,22 @@ class HttpSender:
                     request.method,
                     url,
                     data=request.body,
-                    headers=None if request.body is None else _FORM,
+                    headers=self._headers if request.body is None else self._form_headers,
                     allow_redirects=False,
+                    proxy_headers=self._proxy_headers,
                     timeout=self._timeout,
                 )
                 status = response.status
                 text = await _read(response.content)
-        except _FAILURES as error:
+        except FAILURES as error:
             # The status of an error says enough; a success is none until its body came whole.
-            if response is None or status in _SUCCESS:
-                return _failed(error)
+            if response is None or status in SUCCESS:
+                return failed(error)
         finally:
             if response is not None and not response.content.at_eof():
                 response.close()
-        if status in _SUCCESS:
-            return classify(status, text, None, 0.0)
+        if status in SUCCESS:
+            return _success(status, text, response.headers.get("Content-Encoding"))
         answer = classify(status, text, response.headers.get("Retry-After"), time.time())
         if answer.verdict is Verdict.UNAUTHORIZED and token is not None:
             token.refresh()
@@ -211,28 +239,26 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
     return bytes(body)
 
 
-def _failed(error: Exception) -> Answer:  # noqa: PLR0911 - a table, a line a kind of failure
-    """What a failure of the network means. The error's own text is not used: it may hold the address with the id."""
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        reason = "no connection in half of TARGET_TIMEOUT_SECONDS; look at the network, the proxy and TARGET_BASE_URL"
-        return Answer(Verdict.TIMEOUT, reason, reached=False)
-    if isinstance(error, TimeoutError):
-        return Answer(Verdict.TIMEOUT, "no whole answer within TARGET_TIMEOUT_SECONDS; it may have been applied")
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        verdict = Verdict.UNAUTHORIZED if error.status == _PROXY_REFUSED else Verdict.UNAVAILABLE
-        return Answer(verdict, f"the proxy answered HTTP {error.status}; look at HTTPS_PROXY", reached=False)
-    if isinstance(error, aiohttp.ClientProxyConnectionError):
-        return Answer(Verdict.UNAVAILABLE, "the proxy cannot be reached; look at HTTPS_PROXY", reached=False)
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Answer(Verdict.UNAVAILABLE, "the host name is not known; look at TARGET_CLIENT_CODE", reached=False)
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        reason = "the certificate is not trusted; SSL_CERT_FILE names a CA of your own"
-        return Answer(Verdict.UNAVAILABLE, reason, reached=False)
-    if isinstance(error, aiohttp.ClientConnectorError):
-        reason = "the connection was refused or its TLS failed; look at TARGET_BASE_URL"
-        return Answer(Verdict.UNAVAILABLE, reason, reached=False)
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return Answer(Verdict.UNAVAILABLE, "the answer's body broke off or could not be decoded")
-    if isinstance(error, aiohttp.ClientResponseError):
-        return Answer(Verdict.UNAVAILABLE, "the answer is no valid HTTP; look whether TARGET_BASE_URL is the API")
-    return Answer(Verdict.UNAVAILABLE, "the connection broke off before the answer; it may have been applied")
+def _success(status: int, body: bytes, encoding: str | None) -> Answer:
+    """A success whose body is in an encoding that cannot be read was still accepted, as far as one can tell."""
+    decoded = body if encoding is None else _decoded(body, encoding)
+    return unreadable(status, encoding or "") if decoded is None else classify(status, decoded, None, 0.0)
+
+
+_WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+"""By zlib's numbers, what it is to expect around the data."""
+
+
+def _decoded(body: bytes, encoding: str) -> bytes | None:
+    """A body in an encoding that nobody asked for, as far as the limit; None: it cannot be read."""
+    encoding = encoding.strip().lower()
+    if encoding == "identity":
+        return body
+    if encoding not in _WINDOWS:
+        return None
+    unpacking = zlib.decompressobj(_WINDOWS[encoding])
+    try:
+        text = unpacking.decompress(body, BODY_BYTES)
+    except zlib.error:
+        return None
+    return text if unpacking.eof else None

@@ -22,7 +22,7 @@ class Scene:
     """A server, a named link in front of it, and clients that are gone in the end. Use it as `async with`."""
 
     def __init__(self, *behaviours: Behaviour) -> None:
-        self.server = HostileServer([*behaviours])
+        self.server = HostileServer([*behaviours], address=HOST)
         self._writers: list[asyncio.StreamWriter] = []
 
     async def __aenter__(self) -> Self:

@@ -20,6 +20,7 @@ from tests.chaos.cluster import Cluster, Node
 from tests.chaos.load import POISON_FAULTS, Feed
 from tests.chaos.oracle import KIND, Evidence, Request, Verdict, judge
 from tests.chaos.replicas import SESSION_SECONDS, SLOTS, Fleet, Slot
+from tests.chaos.toxics import HOST
 from tests.support.kafka.broker import Record
 from tests.support.kafka.fetch import Distribution
 from tests.support.oracle import caught_up
@@ -79,7 +80,7 @@ async def run(plan: Plan, distribution: Distribution, folder: Path, say: Say) ->
         say(line)
 
     with ExitStack() as around:
-        sandbox = around.enter_context(Sandbox(folder, "--seed", str(plan.seed)))
+        sandbox = around.enter_context(Sandbox(folder, "--host", HOST, "--seed", str(plan.seed)))
         async with AsyncExitStack() as stack:
             cluster = await stack.enter_async_context(Cluster(distribution, folder, plan.brokers, SLOTS))
             await asyncio.to_thread(cluster.create_topic, TOPIC, PARTITIONS)

@@ -6,6 +6,7 @@ and each is held to the same: one `Answer` in time, nothing sent twice, little m
 
 import asyncio
 import gzip
+import sys
 import tracemalloc
 import zlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -78,7 +79,8 @@ def _survives(runner: asyncio.Runner, behaviour: Behaviour) -> Answer:
         # One connection is all there may be: a hostile answer must not keep it. Its end may be on its way still.
         await asyncio.sleep(0.02)
         assert (await sender.send(post())).verdict is Verdict.ACCEPTED
-        assert [received.line.split()[0] for received in server.received] == ["GET", "POST"]
+        sent = [f"GET {UPDATE.target} HTTP/1.1", "POST /m2/client/profile/update HTTP/1.1"]
+        assert [received.line for received in server.received] == sent
 
     runner.run(_exchange([behaviour, says(answer())], exchange))
     assert SECRET not in answers[0].reason
@@ -271,6 +273,23 @@ def test_what_is_no_clean_http_is_no_success(
 ) -> None:
     """Catches a lenient parser: lengths that lie and framing that does not fit must not pass for an acceptance."""
     assert _survives(runner, ends(data)).verdict in NOT_ACCEPTED
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is one loopback address")
+def test_a_stranger_who_knows_the_port_is_not_taken_for_the_sender(runner: asyncio.Runner) -> None:
+    """A client of another test, or of another suite, may still ask at a port that is a server's again.
+
+    One such request between a test's own two looked as if the sender had sent its GET twice.
+    """
+
+    async def exchange(sender: HttpSender, server: HostileServer) -> None:
+        assert (await sender.send(get())).verdict is Verdict.ACCEPTED
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", int(server.origin.rpartition(":")[2]))
+        assert (await sender.send(post())).verdict is Verdict.ACCEPTED
+        assert [received.line.split()[0] for received in server.received] == ["GET", "POST"]
+
+    runner.run(_exchange([says(answer())], exchange))
 
 
 def test_a_second_answer_behind_the_first_is_nobodys(runner: asyncio.Runner) -> None:

@@ -1,12 +1,14 @@
 """The sender against a real server on the loopback: what the wire shows, and that no behaviour of a server escapes."""
 
 import asyncio
+import base64
 import contextlib
 import gzip
 import selectors
 import socket
 import ssl
 import tracemalloc
+import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from email.utils import formatdate
@@ -16,6 +18,7 @@ from time import time
 import pytest
 import trustme
 import uvloop
+from yarl import URL
 
 from connector.delivery.answer import Answer, Verdict
 from connector.target.classify import classify
@@ -339,7 +342,6 @@ def test_a_long_timeout_is_kept_to_the_fraction() -> None:
         resets(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n" + SUCCESS),
         says_and_hangs_up(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n22\r\n" + SUCCESS + b"\r\n"),
         says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
-        says(answer(200, SUCCESS, "Content-Encoding: gzip")),
         says(b"SSH-2.0-OpenSSH_9.2\r\n"),
         says(b"\x16\x03\x01\x00\x00"),
         says(b"HTTP/1.1 twohundred OK\r\n\r\n"),
@@ -360,7 +362,6 @@ def test_a_long_timeout_is_kept_to_the_fraction() -> None:
         "reset in the body",
         "closed between chunks",
         "broken chunk",
-        "no gzip",
         "no HTTP",
         "TLS on a plain port",
         "no status",
@@ -379,6 +380,76 @@ def test_what_breaks_off_or_is_no_http_is_unavailable(runner: Runner, behaviour:
     given, _ = _send_one(runner, behaviour)
     assert (given.verdict, given.reached) == (Verdict.UNAVAILABLE, True)
     assert given.reason
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ["Content-Security-Policy: " + "x" * 9_000],
+        [f"Set-Cookie: name{number}=value; Path=/; Secure" for number in range(300)],
+        ["X-Trace: " + "x" * 16_000],
+    ],
+    ids=["9 KB", "300 cookies", "16 KB"],
+)
+def test_a_large_head_is_read(runner: Runner, headers: list[str]) -> None:
+    """Gateways add policies and cookies: taken for no HTTP, accepted updates would be sent again and again."""
+    given, _ = _send_one(runner, says(answer(200, SUCCESS, *headers)))
+    assert given.verdict is Verdict.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    "headers", [["X: " + "x" * 20_000], [f"X-{number}: x" for number in range(501)]], ids=["long", "many"]
+)
+def test_a_head_beyond_what_is_read_is_named(runner: Runner, headers: list[str]) -> None:
+    """Not as something that is no HTTP: the remedy is at another place."""
+    given, _ = _send_one(runner, says(answer(200, SUCCESS, *headers)))
+    assert given.verdict is Verdict.UNAVAILABLE
+    assert "16,384 bytes, or more than 500" in given.reason
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("gzip", gzip.compress(SUCCESS)),
+        ("X-Gzip", gzip.compress(SUCCESS)),
+        ("deflate", zlib.compress(SUCCESS)),
+        ("identity", SUCCESS),
+    ],
+)
+def test_an_encoding_that_nobody_asked_for_is_read_where_it_can_be(runner: Runner, encoding: str, body: bytes) -> None:
+    """Some gateways encode whatever the request says."""
+    given, _ = _send_one(runner, says(answer(200, body, f"Content-Encoding: {encoding}")))
+    assert given.verdict is Verdict.ACCEPTED
+    false = b"<response><success>false</success></response>"
+    if encoding == "gzip":
+        given, _ = _send_one(runner, says(answer(200, gzip.compress(false), "Content-Encoding: gzip")))
+        assert given.verdict is Verdict.REJECTED
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "said"),
+    [
+        ("br", b"\x0b\x10\x80true\x03", "(br)"),
+        ("zstd", b"\x28\xb5\x2f\xfd\x24\x04\x21\x00\x00true", "(zstd)"),
+        ("gzip", SUCCESS, "(gzip)"),
+        ("gzip", gzip.compress(SUCCESS)[:-9], "(gzip)"),
+        ("gzip, br", b"x", "asked for and"),
+        ("deflate", b"\xff" * 20, "(deflate)"),
+    ],
+)
+def test_a_success_in_an_encoding_that_cannot_be_read_is_unconfirmed(
+    runner: Runner, encoding: str, body: bytes, said: str
+) -> None:
+    """Sent again, an accepted update would become a dead letter; the setting for unconfirmed answers decides."""
+    given, _ = _send_one(runner, says(answer(200, body, f"Content-Encoding: {encoding}")))
+    assert given.verdict is Verdict.UNCONFIRMED
+    assert said in given.reason
+
+
+def test_an_error_in_an_encoding_that_cannot_be_read_is_still_that_error(runner: Runner) -> None:
+    """The status says enough."""
+    given, _ = _send_one(runner, says(answer(400, b"\x0b\x10", "Content-Encoding: br")))
+    assert given.verdict is Verdict.REJECTED
 
 
 def test_an_error_status_counts_although_its_body_broke_off(runner: Runner) -> None:
@@ -676,6 +747,42 @@ def test_a_plain_proxy_gets_the_whole_address_and_its_password(runner: Runner) -
                 assert received.line.startswith("GET http://target.invalid/m2/client/profile/update?mbox3rdPartyId=1")
                 assert received.headers["proxy-authorization"] == "Basic dXNlcjpwYXNzIHdvcmQ="
                 assert "authorization" not in received.headers
+
+    runner(main())
+
+
+@pytest.mark.parametrize("password", ["pässwörd", "пароль", "密码"])
+def test_a_proxys_password_is_encoded_as_check_encodes_it(runner: Runner, password: str) -> None:
+    """In UTF-8, with and without a tunnel; by itself aiohttp sends nothing what has no form in Latin-1."""
+    wanted = f"Basic {base64.b64encode(f'user:{password}'.encode()).decode()}"
+
+    async def main() -> None:
+        async with HostileServer([says(answer())]) as proxy:
+            address = str(URL(proxy.origin).with_user("user").with_password(password))
+            config = replace(CONFIG, origin="http://target.invalid", proxy=address)
+            async with HttpSender(config) as sender:
+                assert (await sender.send(get())).verdict is Verdict.ACCEPTED
+                assert (await sender.send(post())).verdict is Verdict.ACCEPTED
+            assert {received.headers["proxy-authorization"] for received in proxy.received} == {wanted}
+        async with HostileServer([says_and_hangs_up(answer(407, b""))]) as proxy:
+            address = str(URL(proxy.origin).with_user("user").with_password(password))
+            async with HttpSender(replace(CONFIG, origin="https://target.invalid", proxy=address)) as sender:
+                await sender.send(get())
+            assert proxy.received[0].headers["proxy-authorization"] == wanted
+
+    runner(main())
+
+
+def test_a_proxy_without_a_password_never_gets_the_endpoints_token(runner: Runner) -> None:
+    """By itself aiohttp hands a session's Authorization to the proxy as its own, in clear, before there is a tunnel."""
+
+    async def main() -> None:
+        async with HostileServer([says_and_hangs_up(answer(407, b""))]) as proxy:
+            config = replace(CONFIG, origin="https://target.invalid", proxy=proxy.origin, token=FixedToken("hidden"))
+            async with HttpSender(config) as sender:
+                await sender.send(get())
+            assert "hidden" not in str(proxy.received)
+            assert "proxy-authorization" not in proxy.received[0].headers
 
     runner(main())
 

@@ -132,6 +132,9 @@ class Sender:
     def bound(self, seconds: float) -> None:
         self._timeout = min(self._timeout, seconds)
 
+    def renew(self) -> None:
+        """It has no connections."""
+
     async def send(self, request: Request) -> Answer:
         visitor, attributes = parse(request)
         loop = asyncio.get_running_loop()

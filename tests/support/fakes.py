@@ -255,6 +255,8 @@ class FakeSender:
         self.longest = 10.0
         """Seconds that a request may last."""
         self.sent: list[tuple[float, str, dict[str, str]]] = []
+        self.renewed: list[float] = []
+        """When all connections were given up."""
         self.overlaps = 0
         self.overlapped: set[str] = set()
         """Visitors who ever had two requests at once."""
@@ -286,6 +288,15 @@ class FakeSender:
     def bound(self, seconds: float) -> None:
         """No request lasts longer."""
         self.longest = seconds
+
+    @property
+    def on_the_wire(self) -> int:
+        """Visitors whose request is not answered yet."""
+        return len(self._on_the_wire)
+
+    def renew(self) -> None:
+        """Note when connections were given up."""
+        self.renewed.append(asyncio.get_running_loop().time())
 
     def _apply(self, visitor: str, attributes: dict[str, str]) -> None:
         self.profiles.setdefault(visitor, {}).update(attributes)

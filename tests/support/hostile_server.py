@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from connector.target.render import Request
+from tests.support.loopback import own_address
 
 SUCCESS = b"trueRequest successfully submitted"
 
@@ -83,10 +84,16 @@ async def hangs(_: Received, writer: asyncio.StreamWriter) -> None:
 
 @dataclass(slots=True)
 class HostileServer:
-    """Answers each request by the next behaviour, the last one for ever. Use it as `async with`."""
+    """Answers each request by the next behaviour, the last one for ever. Use it as `async with`.
+
+    Without TLS it listens on an address of its own, so that what it received was sent by the test's client. With TLS it
+    is `localhost`, as certificates name it; no other client trusts those.
+    """
 
     behaviours: list[Behaviour]
     tls: ssl.SSLContext | None = None
+    address: str = field(default_factory=own_address)
+    port: int = 0
     received: list[Received] = field(default_factory=list)
     connections: int = 0
     origin: str = ""
@@ -95,9 +102,10 @@ class HostileServer:
     _server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self.tls)
-        port = self._server.sockets[0].getsockname()[1]
-        self.origin = f"http://127.0.0.1:{port}" if self.tls is None else f"https://localhost:{port}"
+        address = self.address if self.tls is None else "127.0.0.1"
+        self._server = await asyncio.start_server(self._accept, address, self.port, ssl=self.tls)
+        self.port = self._server.sockets[0].getsockname()[1]
+        self.origin = f"http://{address}:{self.port}" if self.tls is None else f"https://localhost:{self.port}"
         return self
 
     async def __aexit__(

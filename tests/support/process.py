@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from connector.ops.events import COMMON_FIELDS, EVENTS
 from connector.settings.load import PREFIXES
+from tests.support.loopback import own_address
 
 T = TypeVar("T")
 
@@ -201,7 +202,7 @@ class Sandbox(Program):
     """`connector sandbox` on a free port, and its own API: the endpoint, and the judge of what reaches it."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        super().__init__(folder, ["sandbox", "--port", "0", *options], {})
+        super().__init__(folder, ["sandbox", "--host", own_address(), "--port", "0", *options], {})
         found = self.until(lambda: re.findall(r"(http://[^ ]+) - try", self.stdout), "the sandbox says where it is")
         self.url: str = found[0]
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from connector.cli.check.findings import Check, Finding, State, Wrong, in_thread, in_turn, run_checks, text_line
+from connector.cli.check.findings import Check, Finding, State, Wrong, in_turn, run_checks, text_line
+from connector.threads import in_thread
 from tests.support.virtual_time import run
 
 

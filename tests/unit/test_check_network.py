@@ -185,7 +185,7 @@ def test_a_server_that_never_answers_takes_no_longer_than_the_step_may() -> None
             async with asyncio.timeout(0.05):
                 await certified("x", way.open(ssl.create_default_context()), "y")
 
-    with Served(HostileServer([hangs])) as server:
+    with Served(HostileServer([hangs], address="127.0.0.1")) as server:
         asyncio.run(main(int(server.origin.rpartition(":")[2])))
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from connector.sandbox.rules import PathForm
 from connector.sandbox.server import SandboxConfig, SandboxTarget
 from connector.settings import load
 from tests.support.ledger import EPOCH, FakeLedgerLog, FakeLedgerTopic
+from tests.support.loopback import own_address
 from tests.support.virtual_time import run
 
 TERMS = Terms(limit=4, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
@@ -32,7 +34,7 @@ def probed(
     """
 
     async def main() -> tuple[Sequence[Finding], int, int]:
-        target = SandboxTarget(config)
+        target = SandboxTarget(replace(config, host=own_address()))
         looks = itertools.count()
         leases = None
         if ledger is not None:

@@ -1,6 +1,7 @@
 """The main path in good and mildly bad weather: what goes out, in which order, and what is committed when."""
 
 import asyncio
+import random
 
 import pytest
 
@@ -217,6 +218,33 @@ def test_one_visitor_in_a_hundred_who_always_fails_costs_the_others_little() -> 
     well = _accepted_of_the_good(lambda _visitor, _attributes, _number: (FINE, 0.05))
     assert well > 20_000
     assert _accepted_of_the_good(poisoned) >= 0.95 * well
+
+
+def test_one_visitor_in_a_hundred_who_always_fails_ends_as_a_dead_letter_and_nobody_else_does() -> None:
+    """Also while one request in ten is reset at random: who fails for good is told from who is unlucky."""
+    rng = random.Random(1)
+
+    def poisoned(visitor: str, _attributes: dict[str, str], _number: int) -> tuple[Answer, float]:
+        return (DOWN if int(visitor) % 100 == 0 or rng.random() < 0.1 else FINE), 0.05
+
+    async def main() -> None:
+        log = FakeLog()
+        for number in range(5_000):
+            log.append(event(str(number), a=number))
+        async with Bench(log, FakeSender(poisoned), updates_per_second=200.0) as bench:
+            second = 0
+            while len(bench.letters.letters) < 50:
+                second += 1
+                assert second < 900, f"{len(bench.letters.letters)} letters in 15 minutes"
+                log.append(event(str(100_001 + 100 * second), a=0))
+                bench.source.feed()
+                await asyncio.sleep(1)
+            await bench.settle(60)
+        assert {letter.error for letter in bench.letters.letters} == {"RetriesExhausted"}
+        assert {letter.offset % 100 for letter in bench.letters.letters} == {0}
+
+    with quiet():
+        run(main())
 
 
 def test_many_bad_updates_in_front_hold_the_rest_up_for_seconds_only() -> None:

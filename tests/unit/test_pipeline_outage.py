@@ -1,6 +1,7 @@
 """When the endpoint as a whole fails: nothing is dropped, little is wasted, and its return is seen soon."""
 
 import asyncio
+import random
 from collections.abc import Callable
 
 import pytest
@@ -9,12 +10,14 @@ from connector.delivery.answer import Answer, Verdict
 from connector.delivery.retry import RetryPolicy
 from connector.delivery.tally import Done
 from tests.support.bench import Bench, quiet
+from tests.support.captured_logs import captured_logs
 from tests.support.fakes import Behaviour, FakeLog, FakeSender, event, names
 from tests.support.virtual_time import run
 
 (P0,) = names(1)
 FINE = Answer(Verdict.ACCEPTED)
 DOWN = Answer(Verdict.UNAVAILABLE, "HTTP 500")
+BAD = Answer(Verdict.UNAVAILABLE, "HTTP 500", own=True)
 
 
 def _failing_until(answer: Answer, seconds: float, latency: float = 0.05) -> tuple[Behaviour, Callable[[], float]]:
@@ -125,6 +128,104 @@ def test_an_update_that_fails_alone_becomes_a_dead_letter_after_its_attempts() -
         assert log.committed == {P0: len(log.records[P0])}
 
     run(main())
+
+
+LOCAL = Answer(Verdict.UNAVAILABLE, "this process may open no more files", reached=False, local=True)
+
+
+@pytest.mark.parametrize("files", [1, 5, 20])
+def test_a_limit_of_open_files_slows_down_and_is_no_outage(files: int) -> None:
+    """What has a connection goes on, so the circuit stays closed: it would open and close again and again.
+
+    Catches a circuit that takes what fails in this process for the endpoint's failure.
+    """
+
+    async def main() -> None:
+        sender = FakeSender()
+        sender.behaviour = lambda *_: (FINE, 0.3) if sender.on_the_wire <= files else (LOCAL, 0.0)
+        async with Bench(_log(600), sender, linger=0.0, max_in_flight=64) as bench:
+            while not bench.is_settled():
+                assert not bench.pipeline.circuit.is_open
+                await asyncio.sleep(0.01)
+            wasted = len(sender.sent) - 600
+        assert bench.letters.letters == []
+        assert wasted < 300
+
+    with captured_logs() as logs:
+        run(main())
+    said = [line for line in logs.lines if line["level"] == "warning"]
+    assert {line["event"] for line in said} == {"open_files_used_up"}
+    assert said[0]["reason"] == LOCAL.reason
+
+
+def test_without_any_open_file_it_waits_as_in_an_outage_and_names_the_cause() -> None:
+    """Nobody gets through for seconds: trying each update would spend the quota for nothing."""
+
+    async def main() -> None:
+        behave, end = _failing_until(LOCAL, 120, latency=0.0)
+        async with Bench(_log(200), FakeSender(behave), updates_per_second=200.0) as bench:
+            await asyncio.sleep(110)
+            assert bench.pipeline.circuit.is_open
+            assert len(bench.sender.sent) < 300
+            await bench.settle(60)
+            assert asyncio.get_running_loop().time() < end() + 15
+        assert bench.letters.letters == []
+
+    with captured_logs() as logs:
+        run(main())
+    (opened,) = [line for line in logs.lines if line["event"] == "circuit_opened"]
+    assert opened["reason"] == LOCAL.reason
+
+
+def test_connections_are_given_up_when_the_circuit_opens_and_at_each_probe() -> None:
+    """The endpoint may be somewhere else: a probe on a kept connection would never find out."""
+
+    async def main() -> None:
+        behave, end = _failing_until(DOWN, 60)
+        async with Bench(_log(50), FakeSender(behave), linger=0.0, max_in_flight=8) as bench:
+            await asyncio.sleep(50)
+            probes = [at for at, _, _ in bench.sender.sent if at > 1_010.0]
+            for at in probes:
+                assert any(at <= renewed <= at + 0.1 for renewed in bench.sender.renewed)
+            await bench.settle(60)
+            assert all(renewed < end() + 1 for renewed in bench.sender.renewed)
+
+    with quiet():
+        run(main())
+
+
+def _letters_of_a_half_broken_endpoint(share: float, answer: Answer, attempts: int) -> int:
+    """3,000 visitors of an endpoint that fails such a share of all requests at random: how many become dead letters."""
+    rng = random.Random(1)
+
+    async def main() -> int:
+        log = _log(3_000)
+        sender = FakeSender(lambda *_: (answer if rng.random() < share else FINE, 0.05))
+        policy = RetryPolicy(0.5, 60.0, attempts)
+        async with Bench(
+            log,
+            sender,
+            retry=policy,
+            updates_per_second=200.0,
+            max_dead_letters_in_a_row=0,
+            max_dead_letter_ratio=0.0,
+        ) as bench:
+            await bench.settle(7_200)
+        return len(bench.letters.letters)
+
+    with quiet():
+        return run(main())
+
+
+@pytest.mark.parametrize("answer", [BAD, Answer(Verdict.UNAVAILABLE, "the connection broke off")], ids=["500", "reset"])
+def test_an_endpoint_that_fails_six_in_ten_makes_no_dead_letter(answer: Answer) -> None:
+    """Others get through between any two failures, and yet it is nobody's own fault."""
+    assert _letters_of_a_half_broken_endpoint(0.6, answer, 10) == 0
+
+
+def test_an_endpoint_that_loses_three_in_ten_answers_makes_no_dead_letter_of_four_attempts() -> None:
+    """By chance one update in a hundred fails four times in a row."""
+    assert _letters_of_a_half_broken_endpoint(0.3, Answer(Verdict.TIMEOUT, "no answer"), 4) == 0
 
 
 def test_one_endpoint_asking_for_a_day_of_patience_is_asked_again_within_the_maximum() -> None:

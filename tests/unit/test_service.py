@@ -28,6 +28,7 @@ from connector.sandbox.server import SandboxConfig, SandboxTarget
 from connector.service import MOST_PARTITIONS, Service, serve
 from connector.settings import Settings, load
 from tests.support.captured_logs import captured_logs
+from tests.support.loopback import own_address
 from tests.support.process import request
 
 NOWHERE = "127.0.0.1:9"
@@ -55,7 +56,7 @@ def settings(bootstrap: str = NOWHERE, target: str = f"http://{NOWHERE}", **othe
 @asynccontextmanager
 async def parts(*faults: str) -> AsyncIterator[tuple[EmbeddedBroker, SandboxTarget]]:
     """A broker with the topic, and a Target with these faults."""
-    target = SandboxTarget(SandboxConfig(client_code="demo", faults=tuple(map(parse_fault, faults))))
+    target = SandboxTarget(SandboxConfig(own_address(), client_code="demo", faults=tuple(map(parse_fault, faults))))
     await target.start()
     try:
         with EmbeddedBroker() as broker:

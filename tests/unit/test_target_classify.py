@@ -1,12 +1,15 @@
 """The table of answers, row by row: each row decides whether an update is done, waits, or becomes a dead letter."""
 
+import re
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime, formatdate
+from pathlib import Path
 
 import pytest
 
 from connector.delivery.answer import Answer, Verdict
-from connector.target.classify import classify, parse_retry_after
+from connector.target.classify import classify, parse_retry_after, unreadable
+from connector.target.statuses import STATUSES
 
 NOW = 1_800_000_000.0
 XML = b"<response><success>true</success><pcId></pcId><message>Request successfully submitted</message></response>"
@@ -85,22 +88,66 @@ def test_a_success_in_no_known_form_is_unconfirmed(body: bytes) -> None:
     assert "TARGET_UNCONFIRMED_SUCCESS" in answer.reason
 
 
+TRIED_AGAIN = {402, 408, 409, 421, 423, 425, 451, 499}
+SLOWER = {420, 429, 503, 509, 529}
+
+
 @pytest.mark.parametrize(
     ("verdict", "statuses"),
     [
         (Verdict.UNAUTHORIZED, {401, 403, 407}),
-        (Verdict.THROTTLED, {429, 503}),
+        (Verdict.THROTTLED, SLOWER),
         (Verdict.UNCONFIRMED, set(range(200, 300))),
-        (Verdict.REJECTED, set(range(400, 500)) - {401, 403, 407, 408, 425, 429}),
+        (Verdict.REJECTED, set(range(400, 500)) - {401, 403, 407} - SLOWER - TRIED_AGAIN),
         (
             Verdict.UNAVAILABLE,
-            {0, 408, 425, -1, *range(100, 200), *range(300, 400), *range(500, 503), *range(504, 1000)},
+            {0, -1, *TRIED_AGAIN, *range(100, 200), *range(300, 400), *range(500, 1000)} - SLOWER,
         ),
     ],
 )
 def test_the_table_of_statuses(verdict: Verdict, statuses: set[int]) -> None:
     """Each status has its verdict; none is missing between the rows."""
     assert {classify(status, b"", None, NOW).verdict for status in statuses} == {verdict}
+
+
+@pytest.mark.parametrize("status", [500, 501, 505, 508, 409, 423, 451])
+def test_what_may_be_the_updates_own_fault_counts_against_it(status: int) -> None:
+    """Another change of the same profile, a lock, a server's own mistake: when it is one visitor alone, it ends."""
+    assert classify(status, b"", None, NOW).own
+
+
+@pytest.mark.parametrize(
+    "status", [302, 402, 408, 421, 425, 499, 502, 504, 511, 520, 522, 524, 527, 530, 598, 599, 600]
+)
+def test_what_is_of_the_way_counts_against_no_update(status: int) -> None:
+    """A proxy that got no answer has not looked at the update."""
+    assert not classify(status, b"", None, NOW).own
+
+
+def test_the_documented_table_is_the_one_in_use() -> None:
+    """docs/target.md names each status that has a row, and the outcome of that row beside it."""
+    rows = [
+        line.split("|")
+        for line in (Path(__file__).parents[2] / "docs" / "target.md").read_text().splitlines()
+        if line.startswith("| ") and line.count("|") >= 4
+    ]
+    for status, row in STATUSES.items():
+        outcomes = {cells[2].strip().split(",")[0] for cells in rows if _names(cells[1], status)}
+        assert outcomes == {row.verdict.value}, status
+
+
+def _names(cell: str, status: int) -> bool:
+    ranges = re.findall(r"\b(\d{3})(?: to (\d{3}))?\b", cell)
+    return any(int(first) <= status <= int(last or first) for first, last in ranges)
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip", "br, gzip"])
+def test_a_success_that_cannot_be_read_is_unconfirmed(encoding: str) -> None:
+    """It was accepted, as far as one can tell: trying it again would end in a dead letter of an accepted update."""
+    answer = unreadable(200, encoding)
+    assert answer.verdict is Verdict.UNCONFIRMED
+    assert "TARGET_UNCONFIRMED_SUCCESS" in answer.reason
+    assert (f"({encoding})" in answer.reason) is ("," not in encoding)
 
 
 def test_an_error_status_is_not_outdone_by_its_body() -> None:
@@ -119,6 +166,10 @@ def test_an_error_status_is_not_outdone_by_its_body() -> None:
         (405, "TARGET_METHOD"),
         (407, "HTTPS_PROXY"),
         (414, "TARGET_METHOD"),
+        (420, "fewer requests"),
+        (421, "TARGET_BASE_URL"),
+        (431, "TARGET_METHOD"),
+        (522, "gateway"),
     ],
 )
 def test_a_reason_names_the_status_and_where_to_look(status: int, hint: str) -> None:

@@ -2,9 +2,7 @@
 
 import asyncio
 import enum
-import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -120,33 +118,3 @@ def _is_missing(findings: Sequence[Finding]) -> bool:
     """Whether one failed, or it was not asked at all; of a part that was skipped the rest may do."""
     states = [finding.state for finding in findings]
     return State.FAILED in states or states == [State.SKIPPED]
-
-
-async def in_thread(work: Callable[[], T]) -> T:
-    """Do what blocks in a thread that nobody waits for: a name look-up that hangs must not keep the program alive."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def give(result: T) -> None:
-        if not done.done():
-            done.set_result(result)
-
-    def fail(error: Exception) -> None:
-        if not done.done():
-            done.set_exception(error)
-
-    def run() -> None:
-        try:
-            result = work()
-        except Exception as error:  # noqa: BLE001 - it is raised again where it is awaited
-            _tell(loop, fail, error)
-        else:
-            _tell(loop, give, result)
-
-    threading.Thread(target=run, name="check", daemon=True).start()
-    return await done
-
-
-def _tell(loop: asyncio.AbstractEventLoop, what: Callable[[T], None], value: T) -> None:
-    with suppress(RuntimeError):  # The loop was closed meanwhile: nobody waits any more.
-        loop.call_soon_threadsafe(what, value)

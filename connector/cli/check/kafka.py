@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from connector.cli.check.findings import Finding, State, Wrong, in_thread, in_turn
+from connector.cli.check.findings import Finding, State, Wrong, in_turn
 from connector.cli.check.network import TLS_SECONDS, Way, certified
 from connector.events import JsonDecoder, Refused
 from connector.kafka import survey
@@ -17,6 +17,7 @@ from connector.kafka.ledger_topic import LedgerTopic, Unusable, prepare
 from connector.kafka.sample import Sample, Sampled, last_records
 from connector.kafka.session import session
 from connector.kafka.survey import Cluster, Group, Topic
+from connector.threads import in_thread
 
 LOGIN_SECONDS = 6.0
 SERVERS_SECONDS = 20.0

@@ -1,7 +1,6 @@
 """The way to a server, a step at a time, with nothing said on it that a server could take for a request."""
 
 import asyncio
-import base64
 import socket
 import ssl
 import time
@@ -9,7 +8,9 @@ from collections.abc import Awaitable
 
 from yarl import URL
 
-from connector.cli.check.findings import Finding, State, Step, Wrong, in_thread
+from connector.cli.check.findings import Finding, State, Step, Wrong
+from connector.target.proxy import login
+from connector.threads import in_thread
 
 DNS_SECONDS = 3.0
 TCP_SECONDS = 4.0
@@ -107,9 +108,8 @@ async def tunnel(
     reader, writer = await way.open(first)
     authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
-    if proxy.user is not None:
-        login = base64.b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
-        lines.append(f"Proxy-Authorization: Basic {login}")
+    if (words := login(proxy)) is not None:
+        lines.append(f"Proxy-Authorization: {words}")
     writer.write("\r\n".join([*lines, "", ""]).encode())
     try:
         head = await reader.readuntil(b"\r\n\r\n")
