@@ -1,10 +1,12 @@
 """Writes into the chart what follows from the settings and from values.yaml; `--check` says what is behind.
 
 What is written by hand stays in its file: of values.yaml all but the block between its two marks, of values.schema.json
-the types of all other values, of the chart's README all but the table. files/properties.json is made as a whole.
+the types of all other values, of the chart's README all but the table, of Chart.yaml all but the connector's version.
+files/properties.json is made as a whole.
 """
 
 import json
+import re
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -14,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
+from connector import __version__
 from connector.settings import formats
 from connector.settings.conflicts import CLASSIC_ONLY
 from connector.settings.describe import SettingDoc, describe, json_schema
@@ -207,6 +210,7 @@ def made(chart: Path) -> dict[Path, str]:
     values, schema, readme = chart / "values.yaml", chart / "values.schema.json", chart / "README.md"
     names = chart / "files" / "properties.json"
     values_text = _between(values.read_text(), VALUES_MARKS, settings_block())
+    about = chart / "Chart.yaml"
     document = json.loads(schema.read_text())
     sections = settings_schema()
     document["properties"] |= sections
@@ -215,6 +219,7 @@ def made(chart: Path) -> dict[Path, str]:
     for value in documented:
         _describe(document, value)
     return {
+        about: re.sub(r"^appVersion: .*$", f'appVersion: "{__version__}"', about.read_text(), flags=re.MULTILINE),
         values: values_text,
         schema: json.dumps(document, indent=2, ensure_ascii=False) + "\n",
         names: json.dumps(properties(), indent=2, ensure_ascii=False) + "\n",
@@ -231,7 +236,7 @@ def main(arguments: list[str]) -> int:
         return 0
     bare = uncommented((CHART / "values.yaml").read_text())
     for path in behind:
-        print(f"{path} is behind the settings or values.yaml: run `make chart`", file=sys.stderr)
+        print(f"{path} is behind the settings, values.yaml or the version: run `make chart`", file=sys.stderr)
     for name in bare:
         print(f"{CHART}/values.yaml: nothing says what {name} is for", file=sys.stderr)
     return 1 if behind or bare else 0

@@ -45,11 +45,13 @@ def test_without_a_command_it_says_what_there_is(words: list[str], capsys: pytes
 
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
-    """A version is written in two places; this holds them together."""
+    """It is written in one place, from which the build, the chart and the release take it."""
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"connector {__version__}\n"
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert __version__ == project["version"]
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project = document["project"]
+    assert "version" in project["dynamic"]
+    assert document["tool"]["hatch"]["version"] == {"path": "connector/__init__.py"}
     assert project["scripts"] == {"connector": "connector.cli:main"}
 
 
