@@ -1,8 +1,8 @@
 """Writes into the chart what follows from the settings and from values.yaml; `--check` says what is behind.
 
 What is written by hand stays in its file: of values.yaml all but the block between its two marks, of values.schema.json
-the types of all other values, of the chart's README all but the table, of Chart.yaml all but the connector's version.
-files/properties.json is made as a whole.
+the types of all other values, of the chart's README all but the table, of Chart.yaml and ci/ all but the connector's
+version. files/properties.json is made as a whole.
 """
 
 import json
@@ -210,7 +210,6 @@ def made(chart: Path) -> dict[Path, str]:
     values, schema, readme = chart / "values.yaml", chart / "values.schema.json", chart / "README.md"
     names = chart / "files" / "properties.json"
     values_text = _between(values.read_text(), VALUES_MARKS, settings_block())
-    about = chart / "Chart.yaml"
     document = json.loads(schema.read_text())
     sections = settings_schema()
     document["properties"] |= sections
@@ -219,7 +218,7 @@ def made(chart: Path) -> dict[Path, str]:
     for value in documented:
         _describe(document, value)
     return {
-        about: re.sub(r"^appVersion: .*$", f'appVersion: "{__version__}"', about.read_text(), flags=re.MULTILINE),
+        **{path: _of_this_version(path.read_text()) for path in (chart / "Chart.yaml", *chart.glob("ci/*.yaml"))},
         values: values_text,
         schema: json.dumps(document, indent=2, ensure_ascii=False) + "\n",
         names: json.dumps(properties(), indent=2, ensure_ascii=False) + "\n",
@@ -240,6 +239,12 @@ def main(arguments: list[str]) -> int:
     for name in bare:
         print(f"{CHART}/values.yaml: nothing says what {name} is for", file=sys.stderr)
     return 1 if behind or bare else 0
+
+
+def _of_this_version(text: str) -> str:
+    """With the connector's version as that of the application, and of its own image where values name it."""
+    text = re.sub(r"^appVersion: .*$", f'appVersion: "{__version__}"', text, flags=re.MULTILINE)
+    return re.sub(rf"\b(image: {CHART.name}):\S+", rf"\1:{__version__}", text)
 
 
 def _has_value(variable: str) -> str:

@@ -57,6 +57,7 @@ ELSEWHERE = {
     "CLUSTER_TEST_CACHE",
     # The Dockerfile's, and what a Service called kafka would set.
     "BASE_IMAGE",
+    "BUILD_OPTIONS",
     "PIP_INDEX_URL",
     "KAFKA_PORT",
     # Kafka's name of a right, and Kafka Connect's stages, in docs/dead-letters.md.
