@@ -1,5 +1,5 @@
 # The connector and what it needs to run, without a build tool, for a user without rights on a root that is read-only.
-#   docker build --build-arg VERSION=0.1.0 --build-arg REVISION=$(git rev-parse HEAD) -t target-profile-connector:0.1.0 .
+#   scripts/build_image                  builds target-profile-connector:<version> with its labels
 # For a build that can be repeated, name the base by its digest: --build-arg BASE_IMAGE=python:3.13-slim-bookworm@sha256:…
 # Any base with Python 3.11 or newer and its venv will do; both stages have the same one, since the end runs its Python.
 ARG BASE_IMAGE=python:3.13-slim-bookworm

@@ -20,7 +20,7 @@ PYTEST = $(BIN)/python -m pytest
 WORKERS = -n $(shell $(PYTHON) -c "import os; print(min(4, 1 + (os.cpu_count() or 1)))") --dist loadfile --no-loadscope-reorder
 COVERAGE = --cov --cov-report=term-missing:skip-covered
 
-.PHONY: help demo test test-quick simulate chaos lint format bench chart test-chart test-image test-cluster kafka chromium pictures lock clean
+.PHONY: help demo test test-quick simulate chaos lint format bench chart test-chart test-image test-cluster kafka chromium pictures lock release clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -96,6 +96,9 @@ lock: $(DEV) ## resolve the locks again; ARGS=--upgrade for newer versions
 	$(COMPILE) $(ARGS) --group java -o requirements-java.lock
 	$(COMPILE) $(ARGS) --group chart -c requirements-dev.lock -o requirements-chart.lock
 	$(COMPILE) $(ARGS) pyproject.toml --extra otel -c requirements-dev.lock -o requirements-image.lock
+
+release: $(DEV) $(PROJECT) ## wheel, sdist, chart package, SBOM, release notes and checksums, into dist/; publishes nothing
+	$(BIN)/python -m scripts.release $(ARGS)
 
 clean: ## remove what the targets made
 	rm -rf .venv .cache .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

@@ -1,10 +1,12 @@
 """Writes into the chart what follows from the settings and from values.yaml; `--check` says what is behind.
 
 What is written by hand stays in its file: of values.yaml all but the block between its two marks, of values.schema.json
-the types of all other values, of the chart's README all but the table. files/properties.json is made as a whole.
+the types of all other values, of the chart's README all but the table, of Chart.yaml and ci/ all but the connector's
+version. files/properties.json is made as a whole.
 """
 
 import json
+import re
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -14,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
+from connector import __version__
 from connector.settings import formats
 from connector.settings.conflicts import CLASSIC_ONLY
 from connector.settings.describe import SettingDoc, describe, json_schema
@@ -215,6 +218,7 @@ def made(chart: Path) -> dict[Path, str]:
     for value in documented:
         _describe(document, value)
     return {
+        **{path: _of_this_version(path.read_text()) for path in (chart / "Chart.yaml", *chart.glob("ci/*.yaml"))},
         values: values_text,
         schema: json.dumps(document, indent=2, ensure_ascii=False) + "\n",
         names: json.dumps(properties(), indent=2, ensure_ascii=False) + "\n",
@@ -231,10 +235,16 @@ def main(arguments: list[str]) -> int:
         return 0
     bare = uncommented((CHART / "values.yaml").read_text())
     for path in behind:
-        print(f"{path} is behind the settings or values.yaml: run `make chart`", file=sys.stderr)
+        print(f"{path} is behind the settings, values.yaml or the version: run `make chart`", file=sys.stderr)
     for name in bare:
         print(f"{CHART}/values.yaml: nothing says what {name} is for", file=sys.stderr)
     return 1 if behind or bare else 0
+
+
+def _of_this_version(text: str) -> str:
+    """With the connector's version as that of the application, and of its own image where values name it."""
+    text = re.sub(r"^appVersion: .*$", f'appVersion: "{__version__}"', text, flags=re.MULTILINE)
+    return re.sub(rf"\b(image: {CHART.name}):\S+", rf"\1:{__version__}", text)
 
 
 def _has_value(variable: str) -> str:

@@ -13,7 +13,7 @@ from rich.console import Console
 from connector.cli.numbers import whole
 from connector.cli.run import loop_factory
 from connector.demo.reconcile import Report
-from connector.demo.run import DemoConfig, DemoFailed, demo
+from connector.demo.run import PAGE_PORT, DemoConfig, DemoFailed, Watch, demo
 from connector.demo.view import LiveView, NoView, PlainView, View
 
 _EXAMPLE = """\
@@ -21,6 +21,7 @@ example:
   connector demo
   connector demo --faults --events 50000 --visitors 5000
   connector demo --format json
+  connector demo --keep
 
 Everything runs on this machine: an embedded broker, a sandbox Target, and the real connector as a process of its own.
 """
@@ -48,6 +49,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--seed", type=whole("whole number, 0 or more", 0), default=1, help="of every random draw (default %(default)s)"
     )
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help=f"leave the connector and its status page up until Ctrl-C, on port {PAGE_PORT} if that is free",
+    )
     parser.add_argument("--format", choices=("text", "json"), default="text", help="json: only one last JSON line")
 
 
@@ -57,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     folder = Path(tempfile.mkdtemp(prefix="connector-demo-"))
     needed = False
     try:
-        report = _run(config, folder, _view(args.format))
+        report = _run(config, folder, _view(args.format), args.format if args.keep else None)
         needed = not report.reconciles
     except DemoFailed as failed:
         needed = True
@@ -68,10 +74,8 @@ def run(args: argparse.Namespace) -> int:
     finally:
         if not needed:
             shutil.rmtree(folder, ignore_errors=True)
-    if args.format == "json":
-        sys.stdout.write(report.line() + "\n")
-    else:
-        _print(report)
+    if not args.keep:
+        sys.stdout.write(report.line() + "\n" if args.format == "json" else f"{_sum(report)}\n{_REAL}\n")
     if needed:
         sys.stderr.write(f"{_failings(report)}; the connector's log is in {folder}\n")
     return 1 if needed else 0
@@ -85,7 +89,9 @@ def _view(form: str) -> View:
     return LiveView(sys.stdout) if board else PlainView(sys.stdout)
 
 
-def _run(config: DemoConfig, folder: Path, view: View) -> Report:
+def _run(config: DemoConfig, folder: Path, view: View, kept: str | None) -> Report:
+    """Run it; `kept` is the form of the sum if the connector is to stay up until Ctrl-C, else None."""
+
     async def until_told() -> Report:
         task = asyncio.current_task()
         if task is not None:
@@ -93,10 +99,26 @@ def _run(config: DemoConfig, folder: Path, view: View) -> Report:
             for number in (signal.SIGTERM, signal.SIGHUP):
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        return await demo(config, folder, view)
+        return await demo(config, folder, view, None if kept is None else _keep(view, kept))
 
     with view, asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(until_told())
+
+
+def _keep(view: View, form: str) -> Watch:
+    async def until_ctrl_c(report: Report, page: str) -> None:
+        ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, ended.set)
+        if form == "json":
+            sys.stdout.write(report.line() + "\n")
+            sys.stdout.flush()
+        else:
+            view.say(f"{_sum(report)}\nThe connector stays up, its status page is {page}; Ctrl-C ends it.")
+        await ended.wait()
+        loop.remove_signal_handler(signal.SIGINT)
+
+    return until_ctrl_c
 
 
 def _failings(report: Report) -> str:
@@ -105,9 +127,9 @@ def _failings(report: Report) -> str:
     )
 
 
-def _print(report: Report) -> None:
+def _sum(report: Report) -> str:
     verdict = "It reconciles." if report.reconciles else "IT DOES NOT RECONCILE."
-    sys.stdout.write(
+    return (
         f"\n  events in            {report.events:>9,}\n"
         f"  updates accepted     {report.updates:>9,}\n"
         f"  calls saved          {report.saved:>9,}   by coalescing ({report.saved / report.events:.0%})\n"
@@ -115,5 +137,5 @@ def _print(report: Report) -> None:
         f"  dead letters         {report.dead_letters:>9,}   malformed events\n"
         f"  lost                 {report.lost:>9,}\n"
         f"  wrong values         {report.wrong:>9,}\n"
-        f"  broken API rules     {report.violations:>9,}\n\n{verdict}\n\n{_REAL}\n"
+        f"  broken API rules     {report.violations:>9,}\n\n{verdict}\n"
     )

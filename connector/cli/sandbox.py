@@ -12,15 +12,21 @@ from connector.sandbox.config import DAY_SECONDS, BodyForm, SandboxConfig
 from connector.sandbox.fault_text import Fault, FaultTextError, parse_fault
 from connector.sandbox.rules import PathForm
 from connector.sandbox.server import SandboxTarget
+from connector.settings.formats import topics
+from connector.settings.mistakes import Unfit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+TOPICS = ("profile-changes", "target-profile-connector.dead-letter")
+"""Of the embedded broker; what a connector on default settings needs."""
 
 _EXAMPLE = """\
 example:
   connector sandbox --port 8099 --fault status=503,p=0.1,retry_after=1 --fault delay=0.2 --quota 1000/60
   KAFKA_BOOTSTRAP_SERVERS=localhost:9092 KAFKA_TOPICS=profile-changes TARGET_CLIENT_CODE=demo \\
     TARGET_BASE_URL=http://127.0.0.1:8099 connector run
+  connector sandbox --kafka-port 19092
 
 faults, each as kind[=value][,option=value...]:
   status=503  delay=0.2  drop  lost_answer  hang=60  false  xml=500  json=500  html=502  empty
@@ -75,10 +81,23 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     add("--seed", type=count, default=0, help="seed of the faults' random draws (default: %(default)s)")
     add("--log-limit", type=count, default=2_000_000, help="requests kept in the log (default: %(default)s)")
+    add(
+        "--kafka-port",
+        type=whole("port (0 to 65535)", 0, 65_535),
+        metavar="PORT",
+        help="also run an embedded Kafka broker on this port of 127.0.0.1, 0 for a free one; it keeps all in memory",
+    )
+    add(
+        "--kafka-topics",
+        type=_topics,
+        default=TOPICS,
+        metavar="NAMES",
+        help="its topics, with commas between (default: profile-changes and the connector's dead letters)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until SIGINT or SIGTERM: 0 then, 1 if the address cannot be had."""
+    """Serve until SIGINT or SIGTERM: 0 then, 1 if an address cannot be had."""
     quota: Fault | None = args.quota
     config = SandboxConfig(
         host=args.host,
@@ -97,16 +116,48 @@ def run(args: argparse.Namespace) -> int:
         window_seconds=DAY_SECONDS if quota is None else quota.seconds,
     )
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(config))
+        return runner.run(_serve(config, args.kafka_port, args.kafka_topics))
 
 
-async def _serve(config: SandboxConfig) -> int:
+async def _serve(config: SandboxConfig, kafka_port: int | None, names: tuple[str, ...]) -> int:
     target = SandboxTarget(config)
-    try:
-        await target.start()
-    except OSError as error:
-        sys.stderr.write(f"sandbox: cannot listen on {config.host} port {config.port}: {error.strerror or error}\n")
-        return 1
+    async with contextlib.AsyncExitStack() as started:
+        try:
+            await target.start()
+        except OSError as error:
+            return _cannot_listen(config.host, config.port, error)
+        started.push_async_callback(target.stop)
+        kafka = None
+        if kafka_port is not None:
+            try:
+                kafka = await _start_broker(started, kafka_port, names)
+            except OSError as error:
+                return _cannot_listen("127.0.0.1", kafka_port, error)
+        await _until_told(config, target, kafka, names[0])
+    stats = target.endpoint.stats()
+    _say(
+        f"sandbox: {stats['requests']:,} requests, {stats['applied']:,} applied, {stats['visitors']:,} visitors, "
+        f"{sum(stats['violations'].values()):,} broken rules, {stats['overlapping']:,} of them two in flight"
+    )
+    return 0
+
+
+async def _start_broker(started: contextlib.AsyncExitStack, port: int, names: tuple[str, ...]) -> str:
+    """Start the embedded broker; returns the address to give to clients. Raises OSError if the port is taken."""
+    from connector.sandbox.broker import EmbeddedBroker  # noqa: PLC0415 - without the option no client is loaded
+    from connector.sandbox.front_port import FrontPort  # noqa: PLC0415
+
+    broker = started.enter_context(EmbeddedBroker())
+    for name in names:
+        broker.create_topic(name)
+    front = FrontPort(port, broker.bootstrap)
+    await front.start()
+    started.push_async_callback(front.stop)
+    return front.address
+
+
+async def _until_told(config: SandboxConfig, target: SandboxTarget, kafka: str | None, topic: str) -> None:
+    """Say where everything is, and wait for SIGINT or SIGTERM."""
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
@@ -117,14 +168,18 @@ async def _serve(config: SandboxConfig) -> int:
         f"sandbox Target on {target.url} - try: "
         f"curl{token} '{target.url}/m2/{segment}/profile/update?{query}' && curl {target.url}/sandbox/profiles"
     )
+    if kafka is not None:
+        # The embedded broker has no append times, which the quota's ledger needs.
+        _say(
+            f"embedded Kafka on {kafka} - try: KAFKA_BOOTSTRAP_SERVERS={kafka} KAFKA_TOPICS={topic} QUOTA_UPDATES=0 "
+            f"TARGET_CLIENT_CODE={config.client_code} TARGET_BASE_URL={target.url} connector run"
+        )
     await ended.wait()
-    await target.stop()
-    stats = target.endpoint.stats()
-    _say(
-        f"sandbox: {stats['requests']:,} requests, {stats['applied']:,} applied, {stats['visitors']:,} visitors, "
-        f"{sum(stats['violations'].values()):,} broken rules, {stats['overlapping']:,} of them two in flight"
-    )
-    return 0
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> int:
+    sys.stderr.write(f"sandbox: cannot listen on {host} port {port}: {error.strerror or error}\n")
+    return 1
 
 
 def _say(line: str) -> None:
@@ -146,6 +201,13 @@ def _fault(text: str) -> Fault:
         return parse_fault(text)
     except FaultTextError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _topics(text: str) -> tuple[str, ...]:
+    try:
+        return topics(text)
+    except Unfit as unfit:
+        raise argparse.ArgumentTypeError("; ".join(unfit.reasons)) from unfit
 
 
 def _quota(text: str) -> Fault:

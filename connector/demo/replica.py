@@ -20,8 +20,11 @@ STOP_SECONDS = 20.0
 class Replica:
     """One process; its log goes to a file, its port is read from there."""
 
-    def __init__(self, settings: Mapping[str, str], log: Path) -> None:
-        """`settings` replace all of the connector's variables: what the user has set is for the real service."""
+    def __init__(self, settings: Mapping[str, str], log: Path, port: int = 0) -> None:
+        """`settings` replace all of the connector's variables: what the user has set is for the real service.
+
+        `port` is that of its status page, 0 for a free one.
+        """
         self.log = log
         around = {
             name: value
@@ -31,7 +34,7 @@ class Replica:
         # All of the demo is on this machine, where a company's proxy does not lead. The star is for macOS, which has
         # proxies outside of the environment too.
         direct = {"no_proxy": "*", "NO_PROXY": "*"}
-        ops = {"OPS_HOST": "127.0.0.1", "OPS_PORT": "0", "LOG_FORMAT": "json"}
+        ops = {"OPS_HOST": "127.0.0.1", "OPS_PORT": str(port), "LOG_FORMAT": "json"}
         self._environment = {**around, **direct, **settings, **ops}
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import socket
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from connector.demo.events import Generator
 from connector.demo.reconcile import Report, compare
@@ -36,9 +38,16 @@ LOG_LINES = 5
 SESSION_SECONDS = 3
 """Without a heartbeat for so long, a member is dead. A real broker allows no less than 6 by default."""
 
+PAGE_PORT = 8080
+"""Of the status page when it is kept, if it is free; the same as the service's default."""
+
 STARTING = "the connector starts"
 JOINING = "the consumer group forms: about 3 seconds"
 RETURNING = "the group waits until the killed member counts as dead: about 5 seconds"
+
+
+Watch: TypeAlias = Callable[[Report, str], Awaitable[None]]
+"""Gets the sum and the address of the status page while the connector still runs; when it returns, all ends."""
 
 
 class DemoFailed(Exception):
@@ -70,8 +79,11 @@ class _Run:
     """The newest status of a connector that had partitions."""
 
 
-async def demo(config: DemoConfig, folder: Path, view: View) -> Report:
-    """Run it; raises DemoFailed when the connector ends or stalls."""
+async def demo(config: DemoConfig, folder: Path, view: View, watch: Watch | None = None) -> Report:
+    """Run it; raises DemoFailed when the connector ends or stalls.
+
+    With `watch` the status page is on PAGE_PORT, and the connector runs until `watch` returns.
+    """
     faults = tuple(parse_fault(text) for text in FAULTS) if config.faults else ()
     target = SandboxTarget(SandboxConfig(client_code="demo", faults=faults, seed=config.seed))
     broker = EmbeddedBroker()
@@ -82,16 +94,33 @@ async def demo(config: DemoConfig, folder: Path, view: View) -> Report:
         broker.start()
         broker.create_topic(TOPIC)
         broker.create_topic(DEAD_LETTERS)  # A mock cluster cannot be asked to make one.
-        replica = Replica(_settings(broker, target), folder / "connector.log")
+        port = 0 if watch is None or not _is_free(PAGE_PORT) else PAGE_PORT
+        replica = Replica(_settings(broker, target), folder / "connector.log", port)
         cleanup.callback(replica.kill)
         view.say(_opening(config, broker, target, replica))
+        if watch is not None and not port:
+            view.say(f"port {PAGE_PORT} is taken, so the status page gets a free one")
         replica.start()
         run = await _flow(config, broker, target, replica, view)
-        view.say("every event is done: the connector is stopped, and each profile compared with its events")
+        if watch is None:
+            view.say("every event is done: the connector is stopped, and each profile compared with its events")
+        else:
+            view.say("every event is done: each profile is compared with its events")
+            report = _report(run, broker, target)
+            await watch(report, replica.page)
         code = await replica.stop()
         if code:
             raise DemoFailed(_post_mortem(replica, f"the connector ended with {code} on SIGTERM"))
-        return _report(run, broker, target)
+        return _report(run, broker, target) if watch is None else report
+
+
+def _is_free(port: int) -> bool:
+    """Whether the connector could listen there."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def _opening(config: DemoConfig, broker: EmbeddedBroker, target: SandboxTarget, replica: Replica) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from connector import __version__
 from connector.service import ledger_topic, quota_terms
 from connector.settings import load
 from tests.support.chart import NAMED, Chart, Objects
@@ -389,7 +390,7 @@ def test_extra_objects_are_templates(chart: Chart) -> None:
 @pytest.mark.parametrize(
     ("values", "image"),
     [
-        ({}, "target-profile-connector:0.1.0"),
+        ({}, f"target-profile-connector:{__version__}"),
         ({"image": {"repository": "r/c", "tag": "2"}}, "r/c:2"),
         ({"image": {"tag": "2", "digest": "sha256:" + "a" * 64}}, "target-profile-connector@sha256:" + "a" * 64),
     ],

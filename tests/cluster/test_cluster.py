@@ -27,7 +27,7 @@ CARELESS = {
     "apiVersion": "v1",
     "kind": "Pod",
     "metadata": {"name": "careless"},
-    "spec": {"containers": [{"name": "one", "image": f"{CHART.name}:0.1.0"}]},
+    "spec": {"containers": [{"name": "one", "image": f"{CHART.name}:any"}]},
 }
 
 

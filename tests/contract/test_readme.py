@@ -57,6 +57,12 @@ ELSEWHERE = {
     "CLUSTER_TEST_CACHE",
     # The Dockerfile's, and what a Service called kafka would set.
     "BASE_IMAGE",
+    "BUILD_OPTIONS",
+    # Those of scripts/publish, and a file that it sends, in docs/releasing.md.
+    "GH_TOKEN",
+    "REGISTRY_TOKEN",
+    "REGISTRY_USER",
+    "RELEASE_NOTES",
     "PIP_INDEX_URL",
     "KAFKA_PORT",
     # Kafka's name of a right, and Kafka Connect's stages, in docs/dead-letters.md.

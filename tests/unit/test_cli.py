@@ -25,6 +25,7 @@ from connector.settings.load import PREFIXES
 from tests.support.process import Program, environment
 
 ROOT = Path(__file__).parents[2]
+PRODUCE = ["produce", '{"pcId": "1", "profile": {"a": 1}}']
 
 
 def program(*words: str, script: str = "from connector.cli import main; import sys; sys.exit(main())") -> list[str]:
@@ -44,11 +45,13 @@ def test_without_a_command_it_says_what_there_is(words: list[str], capsys: pytes
 
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
-    """A version is written in two places; this holds them together."""
+    """It is written in one place, from which the build, the chart and the release take it."""
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"connector {__version__}\n"
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert __version__ == project["version"]
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project = document["project"]
+    assert "version" in project["dynamic"]
+    assert document["tool"]["hatch"]["version"] == {"path": "connector/__init__.py"}
     assert project["scripts"] == {"connector": "connector.cli:main"}
 
 
@@ -165,7 +168,9 @@ def test_output_that_cannot_be_written_is_one_line_and_code_1(words: list[str]) 
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("words", [["plan"], ["dlq", "list"], ["dlq", "replay"], ["check"], ["quota"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [["plan"], ["dlq", "list"], ["dlq", "replay"], ["check"], ["quota"], PRODUCE], ids=" ".join
+)
 def test_a_signal_ends_a_command_that_waits_for_kafka(
     words: list[str], number: signal.Signals, code: int, tmp_path: Path
 ) -> None:
@@ -200,7 +205,9 @@ def test_sigterm_has_a_handler_while_a_command_runs_and_the_old_one_after_it() -
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-@pytest.mark.parametrize("words", [["run"], ["check"], ["plan"], ["dlq", "list"], ["dlq", "replay"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [["run"], ["check"], ["plan"], ["dlq", "list"], ["dlq", "replay"], PRODUCE], ids=" ".join
+)
 def test_no_kafka_client_writes_past_the_log(words: list[str], tmp_path: Path) -> None:
     """By itself each writes to stderr, in a form of its own and without redaction: no JSON, and perhaps a secret."""
     talk = {"LOG_LEVEL": "debug", "KAFKA_PROPERTIES": '{"debug": "all"}', "KAFKA_GROUP_PROTOCOL": "consumer"}

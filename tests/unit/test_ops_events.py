@@ -170,7 +170,7 @@ def test_no_field_is_explained_that_nothing_has() -> None:
     assert set(FIELDS) == used | set(COMMON_FIELDS)
 
 
-NEVER_LOGGED = ("sandbox/", "demo/", "cli/sandbox.py", "settings/model.py")
+NEVER_LOGGED = ("sandbox/", "demo/", "cli/sandbox.py", "cli/produce.py", "settings/model.py")
 """They speak to people at a terminal: of requests and events by example, and of what a setting is for."""
 MASKED = {"Proxy-Authorization: it", "Bearer it", "&profile.it="}
 """What is sent, not said; a line that held it would hold a secret or a value."""

@@ -65,6 +65,8 @@ def test_a_taken_port_is_said_plainly(capfd: pytest.CaptureFixture[str]) -> None
         (["--expire-after", "0"], "'0' is no number of seconds above 0"),
         (["--expire-after", "x"], "'x' is no number of seconds above 0"),
         (["--path", "other"], "invalid choice"),
+        (["--kafka-port", "x"], "'x' is no port (0 to 65535)"),
+        (["--kafka-topics", "a,"], "argument --kafka-topics: a name is empty"),
     ],
 )
 def test_a_wrong_option_is_explained(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:

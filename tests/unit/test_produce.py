@@ -1,0 +1,132 @@
+"""`connector produce` checks an event as the service would, says what is wrong with it, and keys it by its visitor."""
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+from connector.cli import main
+from connector.cli.produce import EventRefused, arguments, lines, records, write_all
+from connector.events import JsonDecoder
+from connector.settings.load import PREFIXES
+
+GOOD = b'{"mbox3rdPartyId": "123456", "profile": {"loyaltyTier": "gold"}}'
+DECODE = JsonDecoder()
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the machine; a broker's address, since it is asked for first."""
+    for name in [name for name in os.environ if name.startswith(PREFIXES)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9")
+
+
+class Kept:
+    """A writer into a list."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[bytes, bytes]] = []
+
+    def write(self, key: bytes, value: bytes) -> None:
+        self.records.append((key, value))
+
+
+def test_the_key_is_the_visitors_id_and_the_value_is_the_text_as_given() -> None:
+    """Kafka keeps the order of one key only: an unkeyed event could overtake the visitor's last one."""
+    spaced = b'{ "pcId": "\xc3\xa4.28_0", "profile": {"points": 10.50} }'
+    assert list(records([("event 1", GOOD), ("event 2", spaced)], DECODE, None)) == [
+        (b"123456", GOOD),
+        ("ä.28_0".encode(), spaced),
+    ]
+
+
+def test_a_key_that_is_given_is_the_key_of_all() -> None:
+    """For a topic that is keyed otherwise."""
+    assert list(records([("event 1", GOOD)], DECODE, "store-7")) == [(b"store-7", GOOD)]
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        ('{"profile": {"a": 1}}', "mbox3rdPartyId, pcId must not both be missing: exactly one of the two is needed"),
+        ('{"pcId": "1", "profile": {"basket": [1]}}', "profile.basket must be a string, number, boolean, null or"),
+        ('{"pcId": "1"}', "profile must be an object with at least one attribute"),
+        ('{"pcId": "1", "occurredAt": "now", "profile": {"a": 1}}', "occurredAt must be an RFC 3339 date-time"),
+        ("{'pcId': '1'}", "(record) must be valid JSON, and the parser stops at byte 1"),
+    ],
+)
+def test_a_refused_event_is_told_with_field_and_rule(event: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Code 2 before Kafka is asked for anything; the good one beside it is not written either."""
+    assert main(["produce", "--topic", "t", GOOD.decode(), event]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith(f"produce: event 2: {said}")
+    assert told.err.endswith("; nothing was written\n")
+
+
+def test_no_value_of_a_refused_event_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is personal data, and terminals are recorded."""
+    assert main(["produce", "--topic", "t", '{"pcId": "visitor-7", "profile": {"a": ["secret"]}}']) == 2
+    told = capsys.readouterr().err
+    assert "visitor-7" not in told
+    assert "secret" not in told
+
+
+def test_lines_are_told_by_their_number_and_empty_ones_are_none() -> None:
+    """An editor shows the same number."""
+    assert list(lines([b"a\n", b"\n", b" \r\n", b" b \r\n"])) == [("line 1", b"a"), ("line 4", b"b")]
+    assert list(arguments(["a", "b"])) == [("event 1", b"a"), ("event 2", b"b")]
+
+
+def test_the_first_refused_line_ends_it_and_what_stood_before_is_written() -> None:
+    """Stdin may never end, so lines are written as they come."""
+    kept = Kept()
+    refused = write_all(kept, records(lines([GOOD, b"{}", GOOD]), DECODE, None))
+    assert isinstance(refused, EventRefused)
+    assert str(refused) == "line 2: profile must be an object with at least one attribute"
+    assert kept.records == [(b"123456", GOOD)]
+
+
+def test_all_good_lines_are_written() -> None:
+    """And nothing is refused."""
+    kept = Kept()
+    assert write_all(kept, records(lines([GOOD, GOOD]), DECODE, None)) is None
+    assert len(kept.records) == 2
+
+
+def unset_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a shell without any setting."""
+    monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS")
+
+
+def two_topics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a service that reads two."""
+    monkeypatch.setenv("KAFKA_TOPICS", "a,b")
+
+
+@pytest.mark.parametrize(
+    ("words", "before", "said"),
+    [
+        (["--topic", "t", "-", "{}"], None, "produce: - reads the events from stdin: give it alone, or give events"),
+        (["--topic", "t", "{}"], unset_servers, "KAFKA_BOOTSTRAP_SERVERS: missing"),
+        (["{}"], None, "KAFKA_TOPICS: missing"),
+        (["{}"], two_topics, "produce: KAFKA_TOPICS names several topics: choose one by --topic"),
+        (["--topic", "no/topic", "{}"], None, 'argument --topic: "no/topic" is no topic name'),
+        (["--topic", "t"], None, "the following arguments are required: EVENT"),
+    ],
+)
+def test_bad_usage_and_bad_settings_are_code_2(
+    words: list[str],
+    before: Callable[[pytest.MonkeyPatch], None] | None,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each says what to do, before Kafka is asked for anything; an account at Target is not needed."""
+    if before is not None:
+        before(monkeypatch)
+    assert main(["produce", *words]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert "TARGET_CLIENT_CODE" not in told
