@@ -157,7 +157,8 @@ class GroupMember:
     def revoking(self, partitions: Sequence[KafkaTopicPartition]) -> list[TopicPartition]:
         """These are taken away in order; returns those that the listener must be asked about before."""
         self._assignment.tell_new()
-        going = [name for p in partitions if (name := TopicPartition(p.topic, p.partition)) in self._assignment]
+        names = dict.fromkeys(TopicPartition(p.topic, p.partition) for p in partitions)
+        going = [name for name in names if name in self._assignment]
         self._forget_held(going)
         self._assignment.remove([name for name in going if not self._assignment.is_listed(name)])
         return [name for name in going if name in self._assignment]
