@@ -18,7 +18,7 @@ from connector.delivery.ports import Record
 from connector.errors import CommitFailed, Fatal
 from connector.kafka.abandoned import watched
 from connector.kafka.config import KafkaConfig, consumer
-from connector.kafka.errors import FENCED, Kind, sort
+from connector.kafka.errors import FENCED, Kind, Trouble, of_topic, sort
 from connector.kafka.ports import Listener
 from connector.kafka.refusal import LIBRDKAFKA, refused
 from connector.kafka.session import session
@@ -73,6 +73,7 @@ class ConsumerThread:
         self._held: list[Message] = []
         self._fresh: _Wanted = {}
         self._count_at = 0.0
+        self._missing: dict[str, Trouble] = {}
         self._starved_since = 0.0
         self._ends_at = 0.0
         self._ends_wanted: list[TopicPartition] = []
@@ -332,6 +333,8 @@ class ConsumerThread:
         trouble = sort(error)
         if trouble.kind is Kind.FATAL:
             self._tell(self._listener.failed, Fatal(trouble.event, f"{trouble.detail}: {trouble.remedy}"))
+        elif trouble.event == "kafka_topic_missing":
+            self._count_at = 0.0  # Which one it is, and the nearest name, is told there.
         else:
             self._tell(self._listener.trouble, trouble)
 
@@ -370,14 +373,22 @@ class ConsumerThread:
                 break
             self.reached = True
             if found.error is not None:
-                self._error(found.error)
+                self._tell_unseen(client, topic, found.error)
             elif found.partitions:
+                self._missing.pop(topic, None)
                 totals[topic] = len(found.partitions)
         known = totals.keys() >= {*self._config.topics}
         self._count_at = time.monotonic() + (COUNT_SECONDS if known else COUNT_AGAIN_SECONDS)
         if totals != self._totals:
             self._totals = totals
             self._tell(self._listener.counted, dict(totals))
+
+    def _tell_unseen(self, client: Consumer, topic: str, error: KafkaError) -> None:
+        """Tell of a topic that is not there, or may not be seen; the names of all others are asked for once."""
+        trouble = self._missing.get(topic)
+        if trouble is None or trouble.code != error.name():
+            trouble = self._missing[topic] = of_topic(error, topic, partial(_existing, client))
+        self._tell(self._listener.trouble, trouble)
 
     def _tell_session(self) -> None:
         """As soon as a broker answers; until then nobody can have given us a partition either."""
@@ -431,6 +442,14 @@ def _committed_offsets(client: Consumer, names: Iterable[TopicPartition]) -> _Wa
         for p in found
         if p.error is None
     }
+
+
+def _existing(client: Consumer) -> Iterable[str]:
+    """The names of all topics that may be seen; none where the brokers do not answer."""
+    try:
+        return list(client.list_topics(timeout=METADATA_SECONDS).topics)
+    except KafkaException:
+        return []
 
 
 def _at(name: TopicPartition, where: OffsetAndMetadata) -> KafkaTopicPartition:

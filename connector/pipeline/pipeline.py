@@ -18,7 +18,8 @@ from connector.delivery.offsets import OffsetAndMetadata, PartitionOffsets, Topi
 from connector.delivery.ports import Record
 from connector.delivery.tally import Done, Tally
 from connector.events.change import Change, Refused, Visitor
-from connector.kafka.errors import Kind, Trouble
+from connector.kafka.causes import CONNECTION, Causes
+from connector.kafka.errors import Trouble
 from connector.pipeline.burial import Burial
 from connector.pipeline.committer import COMMIT_AGAIN_SECONDS, Committer
 from connector.pipeline.config import PipelineConfig
@@ -71,6 +72,7 @@ class Pipeline:
         self._now = asyncio.get_running_loop().time
         self._bell = Bell()
         say = self._say = Say(self._now)
+        self._causes = Causes()
         self.tally = Tally()
         self.coalescer = Coalescer(config.linger, config.order, config.max_in_flight)
         self.gate = Gate(config.max_in_flight, Allowance(unlimited=config.quota is None))
@@ -122,7 +124,7 @@ class Pipeline:
             now=self._now,
             awake=awake,
             look=self._credit.look,
-            renewed=self._dispatch.wake,
+            renewed=self._renewed,
         )
 
     @property
@@ -313,6 +315,7 @@ class Pipeline:
         self.coalescer.added(decoded + good - passed_over, size)
         self.tally.events_consumed += len(batch) - strange
         self.tally.events_done[Done.SKIPPED] += skipped + passed_over
+        self._answered()
         self._credit.taken()
         self._dispatch.wake()
 
@@ -354,15 +357,20 @@ class Pipeline:
         self.log_ends.update({name: end for name, end in ends.items() if name in self.assigned_partitions})
 
     def trouble(self, trouble: Trouble) -> None:
-        """Say what Kafka says, once and then with backoff."""
-        if trouble.kind is not Kind.IGNORABLE:
-            self._say(
-                trouble.event,
-                about=trouble.code + trouble.detail,
-                code=trouble.code,
-                detail=trouble.detail,
-                remedy=trouble.remedy,
-            )
+        """Say what Kafka says, one line a cause, once and then with backoff."""
+        if self._causes.admit(trouble, self._now()):
+            about = "" if trouble.event in CONNECTION else trouble.code + trouble.detail
+            self._say(trouble.event, about=about, code=trouble.code, detail=trouble.detail, remedy=trouble.remedy)
+
+    def _answered(self) -> None:
+        """A broker answered: say it, if it was said that none does."""
+        if (seconds := self._causes.answered(self._now())) is not None:
+            log.info("kafka_reached", seconds=round(seconds, 1))
+
+    def _renewed(self) -> None:
+        """The group answered a commit, and knows us as a member."""
+        self._answered()
+        self._dispatch.wake()
 
     def failed(self, error: Exception) -> None:
         """The consumer cannot go on, so neither can we."""

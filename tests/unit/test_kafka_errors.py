@@ -5,6 +5,7 @@ from confluent_kafka import KafkaError
 
 from connector.kafka.errors import FENCED, Kind, for_a_command, sort
 from connector.ops.events import EVENTS
+from connector.ops.redact import Redactor, VisitorIds
 from connector.settings import describe
 
 # The event that is logged, and a word that its remedy must have. The faults are those that were provoked on a real
@@ -23,15 +24,15 @@ RETRIED = {
     "GROUP_AUTHORIZATION_FAILED": ("kafka_authorization_failed", "KAFKA_GROUP_ID"),
     "_MAX_POLL_EXCEEDED": ("kafka_error", "max.poll.interval.ms"),
     # Hiccups of a broker that restarts or a group that moves: never the end.
-    "COORDINATOR_LOAD_IN_PROGRESS": ("kafka_error", "goes on"),
-    "NOT_COORDINATOR": ("kafka_error", "goes on"),
-    "COORDINATOR_NOT_AVAILABLE": ("kafka_error", "goes on"),
-    "ILLEGAL_GENERATION": ("kafka_error", "goes on"),
-    "UNKNOWN_MEMBER_ID": ("kafka_error", "goes on"),
-    "STALE_MEMBER_EPOCH": ("kafka_error", "goes on"),
-    "REBALANCE_IN_PROGRESS": ("kafka_error", "goes on"),
-    "NOT_LEADER_FOR_PARTITION": ("kafka_error", "goes on"),
-    "UNKNOWN": ("kafka_error", "goes on"),
+    "COORDINATOR_LOAD_IN_PROGRESS": ("kafka_error", "tries again"),
+    "NOT_COORDINATOR": ("kafka_error", "tries again"),
+    "COORDINATOR_NOT_AVAILABLE": ("kafka_error", "tries again"),
+    "ILLEGAL_GENERATION": ("kafka_error", "tries again"),
+    "UNKNOWN_MEMBER_ID": ("kafka_error", "tries again"),
+    "STALE_MEMBER_EPOCH": ("kafka_error", "tries again"),
+    "REBALANCE_IN_PROGRESS": ("kafka_error", "tries again"),
+    "NOT_LEADER_FOR_PARTITION": ("kafka_error", "tries again"),
+    "UNKNOWN": ("kafka_error", "tries again"),
 }
 
 
@@ -59,6 +60,17 @@ def test_a_broker_that_hangs_up_in_the_handshake_is_no_matter_of_the_network() -
     assert (trouble.code, trouble.detail) == ("_TRANSPORT", hung_up)
     gone = "b:9093/1: Disconnected (after 3500ms in state UP)"
     assert sort(error("_TRANSPORT", gone)).event == "kafka_unreachable"
+
+
+def test_a_token_endpoint_that_is_down_is_told_as_such_and_keeps_its_words() -> None:
+    """Username and password have no part in it, and behind "token:" the redaction takes a word for the token."""
+    said = "Failed to acquire SASL OAUTHBEARER token: Failed to connect to 127.0.0.1:9: Could not connect to server"
+    trouble = sort(error("_AUTHENTICATION", said))
+    assert trouble.event == "kafka_authentication_failed"
+    assert "sasl.oauthbearer.token.endpoint.url" in trouble.remedy
+    assert "PASSWORD" not in trouble.remedy
+    shown = Redactor(VisitorIds.HASH)(None, "", {"event": "", "detail": trouble.detail})["detail"]
+    assert shown == said.replace("token:", "token,")
 
 
 SIZE = "b:1/boot: Receive failed: Invalid response size {} (0..100000000): increase receive.message.max.bytes (1ms)"
