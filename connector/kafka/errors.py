@@ -61,8 +61,8 @@ _OAUTH_ENDPOINT = (
     "id and secret there; the connector tries again"
 )
 OAUTH_METHOD = (
-    'OAUTHBEARER needs {"sasl.oauthbearer.method": "oidc", "sasl.oauthbearer.token.endpoint.url": "https://…", '
-    '"sasl.oauthbearer.client.id": "…", "sasl.oauthbearer.client.secret": "…"} in KAFKA_PROPERTIES'
+    "OAUTHBEARER gets no token without a method: set sasl.oauthbearer.method to oidc in KAFKA_PROPERTIES, with "
+    "sasl.oauthbearer.token.endpoint.url, sasl.oauthbearer.client.id and sasl.oauthbearer.client.secret beside it"
 )
 _TLS = "check KAFKA_SECURITY_PROTOCOL and KAFKA_SSL_CA_LOCATION against the listener; the connector tries again"
 _NO_KAFKA = "KAFKA_BOOTSTRAP_SERVERS must name a Kafka listener, and this is none; the connector tries again"
@@ -81,7 +81,7 @@ _OTHER_PROTOCOL = (
 )
 _OTHER_ASSIGNOR = (
     "the group has members with another partition.assignment.strategy than cooperative-sticky: another program uses "
-    "this KAFKA_GROUP_ID; give this connector its own, or stop those members"
+    "this KAFKA_GROUP_ID. Give this connector its own, or stop those members; the connector tries again"
 )
 
 _OTHER = "look at the detail; the connector tries again"
@@ -108,6 +108,7 @@ _KNOWN: dict[int, tuple[str, str]] = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: ("kafka_authorization_failed", _TOPIC_ACL),
     KafkaError.GROUP_AUTHORIZATION_FAILED: ("kafka_authorization_failed", _GROUP_ACL),
     KafkaError._MAX_POLL_EXCEEDED: ("kafka_error", _POLL),  # noqa: SLF001
+    KafkaError.INCONSISTENT_GROUP_PROTOCOL: ("kafka_error", _OTHER_ASSIGNOR),
 }
 
 
@@ -117,8 +118,7 @@ def sort(error: KafkaError) -> Trouble:
     if code == KafkaError._TRANSPORT and "SSL_HANDSHAKE" in error.str():  # noqa: SLF001
         code = KafkaError._SSL  # noqa: SLF001 - who hangs up in a handshake is told apart by librdkafka only sometimes
     if error.fatal() or code in (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID):  # noqa: SLF001
-        fenced = "instance" in error.str().lower() or code == KafkaError.FENCED_INSTANCE_ID
-        return Trouble(Kind.FATAL, "kafka_fatal", error.name(), error.str(), _FENCED_INSTANCE if fenced else _FATAL)
+        return Trouble(Kind.FATAL, "kafka_fatal", error.name(), error.str(), _last_remedy(error))
     if code in _IGNORABLE:
         return Trouble(Kind.IGNORABLE, "kafka_error", error.name(), error.str(), "")
     event, remedy = _KNOWN.get(code, ("kafka_error", _OTHER))
@@ -136,6 +136,16 @@ def sort(error: KafkaError) -> Trouble:
         elif size >> 16 in _TLS_RECORDS:
             detail, event, remedy = _STRANGER.sub("it answers in TLS", detail), "kafka_authentication_failed", _TLS
     return Trouble(Kind.RETRIABLE, event, error.name(), detail, remedy)
+
+
+def _last_remedy(error: KafkaError) -> str:
+    """What to do before the next start. Of the cause under a fatal error only its text is left."""
+    said = error.str().lower()
+    if "instance" in said or error.code() == KafkaError.FENCED_INSTANCE_ID:
+        return _FENCED_INSTANCE
+    if "group id does not exist" in said or error.code() == KafkaError.GROUP_ID_NOT_FOUND:
+        return _OTHER_PROTOCOL
+    return _FATAL
 
 
 def of_topic(error: KafkaError, topic: str, existing: Callable[[], Iterable[str]]) -> Trouble:

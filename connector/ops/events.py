@@ -255,7 +255,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             _WARNING_OR_LAST,
             ("reason", "remedy"),
             "The token file could not be used; the token before it stays in use.",
-            remedy="look at the file of TARGET_AUTH_TOKEN_FILE: readable, not empty, one line",
+            remedy="look whether the file of TARGET_AUTH_TOKEN_FILE can be read and holds one line",
         ),
         LogEvent("ops_listening", _INFO, ("host", "port"), "Probes, metrics and status are served here."),
         LogEvent(

@@ -90,9 +90,13 @@ def run(args: argparse.Namespace) -> int:
     except BadSettings as bad:
         print_mistakes(bad, sys.stderr)
         return BAD_SETTINGS
-    if wrong := _unwilling(args) or _pointless(args, settings):
+    if wrong := _pointless(args, settings):
         sys.stderr.write(f"{wrong}\n")
         return BAD_SETTINGS
+    return _act(args, settings)
+
+
+def _act(args: argparse.Namespace, settings: Settings) -> int:
     # Wrong settings are said before Kafka's client is loaded.
     from connector.cli.dlq.listing import Shown, list_letters  # noqa: PLC0415
     from connector.cli.dlq.replay import Options, Rules, replay  # noqa: PLC0415
@@ -108,6 +112,9 @@ def run(args: argparse.Namespace) -> int:
         if args.dlq == "list":
             shown = Shown(args.limit, args.format == "json", args.show_values, args.by == "reason")
             return list_letters(config, wanted, shown)
+        if wrong := _unwilling(args):
+            sys.stderr.write(f"{wrong}\n")
+            return BAD_SETTINGS
         options = Options(args.limit, args.dry_run, args.from_beginning, args.yes, args.force)
         rules = Rules(JsonDecoder(Nulls(settings.event_nulls)), Order(settings.coalesce_order))
         return replay(config, wanted, options, rules)
