@@ -74,14 +74,14 @@ _FENCED_INSTANCE = (
     "another member uses this KAFKA_GROUP_INSTANCE_ID: give each replica its own, then start this one again"
 )
 _FATAL = "this consumer cannot go on: correct what the detail names, then start the connector again"
-_OTHER_PROTOCOL = (
+OTHER_PROTOCOL = (
     "the group has members that joined by the other KAFKA_GROUP_PROTOCOL, and the brokers let nobody join by a second "
     "one. To change it, stop all replicas, wait until the group has no members, then start them with the new one "
     "(offsets stay); or set KAFKA_GROUP_PROTOCOL back to what the members have"
 )
-_OTHER_ASSIGNOR = (
+OTHER_ASSIGNOR = (
     "the group has members with another partition.assignment.strategy than cooperative-sticky: another program uses "
-    "this KAFKA_GROUP_ID. Give this connector its own, or stop those members; the connector tries again"
+    "this KAFKA_GROUP_ID: give this connector its own, or stop those members; the connector tries again"
 )
 
 _OTHER = "look at the detail; the connector tries again"
@@ -108,7 +108,7 @@ _KNOWN: dict[int, tuple[str, str]] = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: ("kafka_authorization_failed", _TOPIC_ACL),
     KafkaError.GROUP_AUTHORIZATION_FAILED: ("kafka_authorization_failed", _GROUP_ACL),
     KafkaError._MAX_POLL_EXCEEDED: ("kafka_error", _POLL),  # noqa: SLF001
-    KafkaError.INCONSISTENT_GROUP_PROTOCOL: ("kafka_error", _OTHER_ASSIGNOR),
+    KafkaError.INCONSISTENT_GROUP_PROTOCOL: ("kafka_error", OTHER_ASSIGNOR),
 }
 
 
@@ -144,7 +144,7 @@ def _last_remedy(error: KafkaError) -> str:
     if "instance" in said or error.code() == KafkaError.FENCED_INSTANCE_ID:
         return _FENCED_INSTANCE
     if "group id does not exist" in said or error.code() == KafkaError.GROUP_ID_NOT_FOUND:
-        return _OTHER_PROTOCOL
+        return OTHER_PROTOCOL
     return _FATAL
 
 
