@@ -82,7 +82,7 @@ def log_in(config: KafkaConfig, server: str) -> Cluster | Trouble:
             asking.poll(POLL_SECONDS)
         else:
             nodes = (found.brokers[number] for number in sorted(found.brokers))
-            return Cluster(found.cluster_id or "", tuple((node.host, node.port) for node in nodes))
+            return Cluster(found.cluster_id, tuple((str(node.host), node.port) for node in nodes))
         if any(error.code() in PLAIN for error in heard) or len(heard) >= _FAILURES:
             break
     silent = KafkaError(KafkaError._TIMED_OUT, f"no answer in {ASK_SECONDS:.0f} s")  # noqa: SLF001 - librdkafka's own codes are spelt so
