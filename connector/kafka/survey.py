@@ -77,12 +77,12 @@ def log_in(config: KafkaConfig, server: str) -> Cluster | Trouble:
     while time.monotonic() < deadline:
         try:
             # Answered on the connection to this very server: where brokers want to be reached need not be reachable.
-            found = asking.list_topics(config.topics[0], timeout=METADATA_SECONDS)
+            found: Any = asking.list_topics(config.topics[0], timeout=METADATA_SECONDS)
         except KafkaException:
             asking.poll(POLL_SECONDS)
         else:
             nodes = (found.brokers[number] for number in sorted(found.brokers))
-            return Cluster(found.cluster_id, tuple((str(node.host), node.port) for node in nodes))
+            return Cluster(found.cluster_id or "", tuple((node.host, node.port) for node in nodes))
         if any(error.code() in PLAIN for error in heard) or len(heard) >= _FAILURES:
             break
     silent = KafkaError(KafkaError._TIMED_OUT, f"no answer in {ASK_SECONDS:.0f} s")  # noqa: SLF001 - librdkafka's own codes are spelt so

@@ -124,6 +124,8 @@ def test_members_that_no_partition_is_left_for_are_a_warning(
     """Of either kind of group: the brokers tell of one by another call than of the other."""
     topic = kafka.unique_topic("crowd", 1)
     joins = {"bootstrap.servers": kafka.bootstrap, "group.id": topic, "group.protocol": protocol}
+    if protocol == "classic":
+        joins["partition.assignment.strategy"] = "cooperative-sticky"
     members = [Consumer(joins) for _ in range(2)]
     for member in members:
         member.subscribe([topic])
@@ -365,7 +367,7 @@ def test_when_everything_hangs_it_still_ends(tmp_path: Path) -> None:
     assert said.seconds < 60  # The limit is 28; the rest is for a machine that stalls.
 
 
-@pytest.mark.parametrize("words", [["dlq", "list"], ["dlq", "replay"], ["plan"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["dlq", "list"], ["dlq", "replay", "--yes"], ["plan"]], ids=" ".join)
 def test_a_wrong_password_is_told_as_such_by_the_commands_too(
     secure: SecureBroker, target: Sandbox, tmp_path: Path, words: list[str]
 ) -> None:
