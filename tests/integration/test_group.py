@@ -110,7 +110,7 @@ def test_a_replica_that_was_frozen_past_its_session_gives_up_what_it_had_and_com
 
 
 def test_a_broker_that_crashes_and_comes_back_costs_nothing_but_time(broker: KafkaBroker, tmp_path: Path) -> None:
-    """The process stays, waits, and says when Kafka is back; both protocols at once, because a broker of one's own is dear."""
+    """The process waits, and says when Kafka is back; both protocols at once, because a broker of one's own is dear."""
     with ExitStack() as stack:
         runs = []
         for protocol in PROTOCOLS:
