@@ -89,6 +89,8 @@ _GOES_ON: Final = re.compile("; the connector (?:tries again|looks for it again)
 
 _OAUTH: Final = re.compile("OAUTHBEARER token: ")
 """Behind "token" and a colon the redaction takes the next word for a token."""
+_HANDSHAKE: Final = re.compile("SSL_HANDSHAKE|SSL handshake|SSL routines|SSL alert")
+"""Librdkafka's state, its words, and the two ways in which OpenSSL begins an error; what follows differs by release."""
 _STRANGER: Final = re.compile(r"Invalid response size (\d+) .*: increase receive\.message\.max\.bytes")
 """librdkafka takes the first four bytes of any answer for a length, and so a stranger's for one beyond all bounds."""
 _HTTP: Final = int.from_bytes(b"HTTP", "big")
@@ -115,8 +117,8 @@ _KNOWN: dict[int, tuple[str, str]] = {
 def sort(error: KafkaError) -> Trouble:
     """Say what an error means. `fatal()` is False on some fatal ones, so the code decides as well."""
     code = error.code()
-    if code == KafkaError._TRANSPORT and "SSL_HANDSHAKE" in error.str():  # noqa: SLF001
-        code = KafkaError._SSL  # noqa: SLF001 - who hangs up in a handshake is told apart by librdkafka only sometimes
+    if code == KafkaError._TRANSPORT and _HANDSHAKE.search(error.str()) is not None:  # noqa: SLF001
+        code = KafkaError._SSL  # noqa: SLF001 - librdkafka tells a broken handshake from a broken network only sometimes
     if error.fatal() or code in (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID):  # noqa: SLF001
         return Trouble(Kind.FATAL, "kafka_fatal", error.name(), error.str(), _last_remedy(error))
     if code in _IGNORABLE:

@@ -75,6 +75,23 @@ def test_a_token_endpoint_that_is_down_is_told_as_such_and_keeps_its_words() -> 
     assert shown == said.replace("token:", "token,")
 
 
+@pytest.mark.parametrize("name", ["_SSL", "_TRANSPORT"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ssl://b:1/boot: SSL handshake failed: error:0A00010B:SSL routines::wrong version number: (after 2ms)",
+        "ssl://b:1/boot: error:0A00010B:SSL routines::wrong version number (after 2ms in state CONNECT)",
+        "ssl://b:1/boot: error:1408F10B:SSL routines:ssl3_get_record:wrong version number (after 2ms)",
+        "ssl://b:1/boot: Disconnected: SSL connection closed by peer (after 2ms in state SSL_HANDSHAKE)",
+    ],
+)
+def test_a_handshake_that_fails_has_its_remedy_whatever_openssl_calls_it(name: str, said: str) -> None:
+    """Its words change with its release, and with them a remedy that hangs on one of them."""
+    trouble = sort(error(name, said))
+    assert trouble.event == "kafka_authentication_failed"
+    assert "KAFKA_SECURITY_PROTOCOL" in trouble.remedy
+
+
 SIZE = "b:1/boot: Receive failed: Invalid response size {} (0..100000000): increase receive.message.max.bytes (1ms)"
 
 
