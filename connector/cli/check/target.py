@@ -57,7 +57,7 @@ class TargetChecks:
         try:
             self._token = token_source(self.settings)
         except Fatal as fatal:
-            raise Wrong(fatal.remedy.partition(";")[0], "mend TARGET_AUTH_TOKEN or its file") from fatal
+            raise Wrong(fatal.remedy.partition(";")[0], "correct TARGET_AUTH_TOKEN or its file") from fatal
         if self._token is None:
             return [Finding(State.OK, "token", "none is set: right if the account asks for none")]
         return [Finding(State.OK, "token", "can be read; --probe tells whether Target takes it")]
