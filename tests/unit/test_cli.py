@@ -165,7 +165,9 @@ def test_output_that_cannot_be_written_is_one_line_and_code_1(words: list[str]) 
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("words", [["plan"], ["dlq", "list"], ["dlq", "replay"], ["check"], ["quota"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [["plan"], ["dlq", "list"], ["dlq", "replay", "--yes"], ["check"], ["quota"]], ids=" ".join
+)
 def test_a_signal_ends_a_command_that_waits_for_kafka(
     words: list[str], number: signal.Signals, code: int, tmp_path: Path
 ) -> None:
