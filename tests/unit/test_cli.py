@@ -202,7 +202,9 @@ def test_sigterm_has_a_handler_while_a_command_runs_and_the_old_one_after_it() -
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-@pytest.mark.parametrize("words", [["run"], ["check"], ["plan"], ["dlq", "list"], ["dlq", "replay"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [["run"], ["check"], ["plan"], ["dlq", "list"], ["dlq", "replay", "--yes"]], ids=" ".join
+)
 def test_no_kafka_client_writes_past_the_log(words: list[str], tmp_path: Path) -> None:
     """By itself each writes to stderr, in a form of its own and without redaction: no JSON, and perhaps a secret."""
     talk = {"LOG_LEVEL": "debug", "KAFKA_PROPERTIES": '{"debug": "all"}', "KAFKA_GROUP_PROTOCOL": "consumer"}
