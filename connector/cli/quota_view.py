@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Final, TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from connector.cli.moments import local_text
 from connector.cli.settings import WIDTH_OFF_A_TERMINAL
 from connector.cli.terminal import printable
 from connector.plan.advice import percent, span
@@ -76,5 +76,4 @@ def _table(*titles: str) -> Table:
 
 def _when(seconds: float) -> str:
     """From now, and by this machine's clock with its zone; the day too, where the weekday alone says which."""
-    at = datetime.fromtimestamp(time.time() + seconds, UTC).astimezone()
-    return f"in {span(seconds)} ({at:%a %d %b %H:%M:%S %Z})"
+    return f"in {span(seconds)} ({local_text(time.time() + seconds)})"

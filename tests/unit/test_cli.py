@@ -169,7 +169,7 @@ def test_output_that_cannot_be_written_is_one_line_and_code_1(words: list[str]) 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize(
-    "words", [["plan"], ["dlq", "list"], ["dlq", "replay"], ["check"], ["quota"], PRODUCE], ids=" ".join
+    "words", [["plan"], ["dlq", "list"], ["dlq", "replay", "--yes"], ["check"], ["quota"], PRODUCE], ids=" ".join
 )
 def test_a_signal_ends_a_command_that_waits_for_kafka(
     words: list[str], number: signal.Signals, code: int, tmp_path: Path
@@ -206,7 +206,7 @@ def test_sigterm_has_a_handler_while_a_command_runs_and_the_old_one_after_it() -
 
 
 @pytest.mark.parametrize(
-    "words", [["run"], ["check"], ["plan"], ["dlq", "list"], ["dlq", "replay"], PRODUCE], ids=" ".join
+    "words", [["run"], ["check"], ["plan"], ["dlq", "list"], ["dlq", "replay", "--yes"], PRODUCE], ids=" ".join
 )
 def test_no_kafka_client_writes_past_the_log(words: list[str], tmp_path: Path) -> None:
     """By itself each writes to stderr, in a form of its own and without redaction: no JSON, and perhaps a secret."""

@@ -67,10 +67,10 @@ class DownLog(FakeLedgerLog):
 
     def start(self, reader: Reader) -> None:
         """It would try for ever."""
-        reader.delayed("g.quota cannot be found: no answer; check that the brokers run; the connector goes on trying")
+        reader.delayed("g.quota cannot be found: no answer; check that the brokers run; the connector tries again")
 
 
-def test_a_command_that_has_given_up_does_not_say_that_it_goes_on_trying() -> None:
+def test_a_command_that_has_given_up_does_not_say_that_it_tries_again() -> None:
     """Whoever reads it would wait for something."""
 
     async def scenario() -> None:
