@@ -94,7 +94,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "request_timeout_reduced",
             _WARNING,
             ("seconds", "remedy"),
-            "A request may not last longer than six tenths of the group's session: it must be over before a successor sends.",
+            "A request may last six tenths of the group's session at most: it must be over before a successor sends.",
         ),
         LogEvent(
             "quota_ledger_read",
