@@ -57,6 +57,10 @@ ELSEWHERE = {
     # The Dockerfile's, and what a Service called kafka would set.
     "BASE_IMAGE",
     "PIP_INDEX_URL",
+    # pip's, in docs/development.md.
+    "PIP_CONSTRAINT",
+    "PIP_TARGET",
+    "PIP_USER",
     "KAFKA_PORT",
     # Kafka's name of a right, and Kafka Connect's stages, in docs/dead-letters.md.
     "IDEMPOTENT_WRITE",
