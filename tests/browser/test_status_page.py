@@ -319,8 +319,8 @@ def test_the_quota_is_a_chart_with_its_forecast(page: Browser, served: Served) -
     ("changes", "forecast", "lines"),
     [
         ({"used_up_seconds": None}, "At the current rate it does not run out within 24 h.", 1),
-        ({"used_up_seconds": 72_000.0, "slowed_seconds": 7_200.0},
-         "At the current rate it runs out in 20 h, at 08:00. The pace slows updates in 2 h, at 14:00.", 1),
+        ({"used_up_seconds": 36_000.0, "slowed_seconds": 7_200.0},
+         "At the current rate it runs out in 10 h, at 22:00. The pace slows updates in 2 h, at 14:00.", 1),
         ({"used_up_seconds": None, "slowed_seconds": 0.0},
          "At the current rate it does not run out within 24 h. The pace slows updates now.", 1),
         ({"used": 1_000_000, "free": 0, "used_up_seconds": 0.0}, "It is used up; something comes free at 12:12.", 0),
