@@ -22,8 +22,8 @@ from benchmarks.events import TOPIC_PARTITIONS, one_each
 from benchmarks.nginx import endpoint
 from connector.delivery.allowance import Allowance, Grant
 from connector.kafka.config import KafkaConfig
-from connector.kafka.ledger import KafkaLedger
-from connector.kafka.ledger_topic import LedgerTopic, prepare
+from connector.kafka.quota_log import KafkaQuotaLog
+from connector.kafka.quota_topic import QuotaTopic, prepare
 from connector.ops.logs import VisitorIds, configure
 from connector.quota.holder import Holder, Need
 from connector.quota.ledger import Ledger
@@ -141,7 +141,7 @@ class _Reading:
 def start(broker: KafkaBroker) -> tuple[float, float]:
     """Seconds until the ledger of a day is read and folded, and until a bare consumer has read it."""
     config = KafkaConfig(bootstrap_servers=broker.bootstrap, topics=("none",), group_id="bench")
-    topic = LedgerTopic("bench.quota", DAY.window, DAY.counted)
+    topic = QuotaTopic("bench.quota", DAY.window, DAY.counted)
     prepare(config, topic)
     producer = Producer({"bootstrap.servers": broker.bootstrap, "linger.ms": 50})
     for value, _ in day():
@@ -154,7 +154,7 @@ def start(broker: KafkaBroker) -> tuple[float, float]:
     producer.flush()
 
     async def ours() -> float:
-        log, reading = KafkaLedger(config, topic), _Reading()
+        log, reading = KafkaQuotaLog(config, topic), _Reading()
         began = time.monotonic()
         log.start(reading)
         await reading.done

@@ -4,9 +4,9 @@ ConnectorError
 ├── Fatal                the process ends with exit code 1, nothing is committed past what is not done
 │   └── OpsUnavailable   the ops port cannot be had (connector.ops.server)
 ├── CommitFailed         the commit may or may not have taken effect; it is sent again, with what is true then
-├── Unanswered           brokers refused or did not answer a question of the service (connector.kafka.asking)
-├── Unusable             the quota's topic is not a ledger, or cannot be had for now (connector.kafka.ledger_topic)
-└── KafkaUnavailable     Kafka does not answer a command (connector.kafka.ranges)
+├── Unanswered           brokers refused or did not answer a question of the service (connector.kafka.admin)
+├── Unusable             the quota's topic is not a ledger, or cannot be had for now (connector.kafka.quota_topic)
+└── KafkaUnavailable     Kafka does not answer a command (connector.kafka.inspect.range_reader)
 
 Beside the tree stand errors about one value (Refused, EndpointError, TokenError and their like), BadSettings, which
 ends a start with exit code 2, and what a command raises for itself alone.

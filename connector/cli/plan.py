@@ -112,7 +112,7 @@ def _read(
     decode: JsonDecoder,
 ) -> Found:
     """One pass over the records, all lingers side by side."""
-    from connector.kafka.history import History  # noqa: PLC0415 - `--help` needs no client
+    from connector.kafka.inspect.history_reader import History  # noqa: PLC0415 - `--help` needs no client
 
     until = time.time()
     since = until - hours * 3_600

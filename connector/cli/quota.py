@@ -98,8 +98,8 @@ def run(args: argparse.Namespace) -> int:
     except BadSettings as bad:
         print_mistakes(bad, sys.stderr)
         return 2
-    from connector.kafka.ledger import KafkaLedger  # noqa: PLC0415 - a wrong setting is said before the heavy imports
-    from connector.kafka.ledger_topic import Unusable  # noqa: PLC0415
+    from connector.kafka.quota_log import KafkaQuotaLog  # noqa: PLC0415 - a wrong setting is said before the heavy imports
+    from connector.kafka.quota_topic import Unusable  # noqa: PLC0415
     from connector.service import kafka_config, ledger_topic, quota_terms  # noqa: PLC0415
 
     terms = quota_terms(settings)
@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
     booking = Spend(args.updates, terms.settled, args.note, uuid.uuid4().hex) if spends else None
 
     config, topic = kafka_config(settings), ledger_topic(settings.ledger_topic, terms)
-    open_log = partial(KafkaLedger, config, topic, make=booking is not None)
+    open_log = partial(KafkaQuotaLog, config, topic, make=booking is not None)
 
     try:
         ledger = asyncio.run(look(open_log, terms, booking, anyway=booking is None or args.yes))

@@ -1,7 +1,12 @@
 """librdkafka's configuration, with what commit safety needs and no setting can undo."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
+
+LIBRDKAFKA: Final = logging.getLogger("librdkafka")
+"""Every client logs here; without it a client writes to stderr by itself, past the form and the redaction of logs."""
 
 Property = str | int | float | bool
 """What librdkafka takes as a value."""

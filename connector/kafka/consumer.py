@@ -14,17 +14,17 @@ from confluent_kafka import TopicPartition as KafkaTopicPartition
 
 from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
 from connector.errors import CommitFailed, Fatal
-from connector.kafka.abandoned import watched
+from connector.kafka.admin import group_session
 from connector.kafka.commits import Commit, Offsets
-from connector.kafka.config import KafkaConfig, consumer
+from connector.kafka.config import LIBRDKAFKA, KafkaConfig, consumer
+from connector.kafka.config_check import explain_refusal
 from connector.kafka.errors import Trouble, of_topic
 from connector.kafka.group_member import GroupMember
 from connector.kafka.inbox import Inbox
 from connector.kafka.log_inspector import AdminInspector
+from connector.kafka.loop_bridge import LoopBridge
 from connector.kafka.ports import Listener
-from connector.kafka.refusal import LIBRDKAFKA, refused
-from connector.kafka.session import session
-from connector.kafka.telling import Teller
+from connector.kafka.stall_watchdog import with_watchdog
 from connector.threads import in_thread
 
 COMMIT_SECONDS: Final = 10.0
@@ -60,7 +60,7 @@ class ConsumerThread:
         """Begin; the listener is called on the running loop, in order."""
         self._loop = asyncio.get_running_loop()
         self._listener = listener
-        self._tell = Teller(listener.failed)
+        self._tell = LoopBridge(listener.failed)
         self._thread.start()
 
     def more(self) -> None:
@@ -112,7 +112,11 @@ class ConsumerThread:
             inspector.ask_for_ids(self._config.topics)
         except Exception as error:  # noqa: BLE001 - a thread that ends unseen would leave a process that is live for ever
             is_refusal = isinstance(error, KafkaException)
-            why = refused(self._config, error.args[0]) if is_refusal else f"the consumer cannot be made: {error!r}"
+            why = (
+                explain_refusal(self._config, error.args[0])
+                if is_refusal
+                else f"the consumer cannot be made: {error!r}"
+            )
             self._tell(self._listener.failed, Fatal("kafka_fatal", str(why)))
             self._finish()
             return
@@ -136,7 +140,7 @@ class ConsumerThread:
             threading.Event().wait()  # Block here: garbage-collecting the client would leave the group.
 
     def _make(self) -> Consumer:
-        made = watched(consumer(self._config), partial(self._tell, self._listener.failed))
+        made = with_watchdog(consumer(self._config), partial(self._tell, self._listener.failed))
         return Consumer({**made, "error_cb": self._error, "on_commit": self._committed}, logger=LIBRDKAFKA)
 
     def _finish(self) -> None:
@@ -230,7 +234,7 @@ class ConsumerThread:
         if self._session_is_told or not self.reached:
             return
         self._session_is_told = True
-        seconds, trouble = session(self._config)
+        seconds, trouble = group_session(self._config)
         if trouble is not None:
             self._tell(self._listener.trouble, trouble)
         self._tell(self._listener.session, seconds)

@@ -6,10 +6,9 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from connector.errors import ConnectorError
-from connector.kafka.config import KafkaConfig, producer
+from connector.kafka.admin import Heard, interruptible
+from connector.kafka.config import LIBRDKAFKA, KafkaConfig, producer
 from connector.kafka.errors import for_a_command, sort
-from connector.kafka.heard import Heard, interruptible
-from connector.kafka.refusal import LIBRDKAFKA
 
 METADATA_SECONDS: Final = 10.0
 FLUSH_SECONDS: Final = 40.0

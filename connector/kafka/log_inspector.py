@@ -21,9 +21,8 @@ from confluent_kafka.admin._listoffsets import OffsetSpec  # the stubs of `admin
 
 from connector.delivery.offsets import TopicPartition
 from connector.delivery.start_position import LogState
-from connector.kafka.config import KafkaConfig, admin
+from connector.kafka.config import LIBRDKAFKA, KafkaConfig, admin
 from connector.kafka.errors import Trouble, sort
-from connector.kafka.refusal import LIBRDKAFKA
 
 ANSWER_SECONDS: Final = 5.0
 """After this an answer is given up; the next look asks again."""

@@ -12,8 +12,8 @@ from connector.delivery.retry import RetryPolicy
 from connector.errors import Fatal
 from connector.events import RULES
 from connector.kafka.config import KafkaConfig
-from connector.kafka.ledger_topic import LedgerTopic
-from connector.kafka.refusal import refusal
+from connector.kafka.config_check import check_config
+from connector.kafka.quota_topic import QuotaTopic
 from connector.ops.logs import learn
 from connector.pipeline import PipelineConfig
 from connector.quota.terms import Terms
@@ -41,7 +41,7 @@ def kafka_config(settings: Settings, *, files: bool = False) -> KafkaConfig:
         properties=settings.properties(),
         request_timeout=settings.target_timeout_seconds,
     )
-    wrong = refusal(config)
+    wrong = check_config(config)
     if wrong is not None and not wrong.is_file:
         raise BadSettings([Mistake(wrong.variable, reason=str(wrong))])
     if wrong is not None and files:
@@ -61,9 +61,9 @@ def quota_terms(settings: Settings) -> Terms | None:
     )
 
 
-def ledger_topic(name: str, terms: Terms) -> LedgerTopic:
+def ledger_topic(name: str, terms: Terms) -> QuotaTopic:
     """What the ledger's topic has to be for such a quota."""
-    return LedgerTopic(name, terms.window, terms.counted)
+    return QuotaTopic(name, terms.window, terms.counted)
 
 
 def pipeline_config(settings: Settings) -> PipelineConfig:

@@ -14,8 +14,8 @@ from connector import __version__
 from connector.errors import Fatal
 from connector.events import JsonDecoder, Nulls
 from connector.kafka.consumer import ConsumerThread
-from connector.kafka.dead_letters import KafkaDeadLetters
-from connector.kafka.ledger import KafkaLedger
+from connector.kafka.dead_letter_producer import DeadLetterProducer
+from connector.kafka.quota_log import KafkaQuotaLog
 from connector.ops.health import Beats, livez, readyz
 from connector.ops.logs import learn
 from connector.ops.metrics import Metrics, Snapshot
@@ -63,7 +63,7 @@ class Service:
             observers.append(self._spans)
         self._source = ConsumerThread(kafka)
         self._say = Say(time.monotonic)
-        self._dead_letters = KafkaDeadLetters(kafka, self._say_delayed)
+        self._dead_letters = DeadLetterProducer(kafka, self._say_delayed)
         terms = quota_terms(settings)
         self._sender = HttpSender(
             SenderConfig(
@@ -84,7 +84,7 @@ class Service:
             dead_letters=self._dead_letters,
             rng=random.Random(),
             awake=awake,
-            ledger=None if terms is None else KafkaLedger(kafka, ledger_topic(settings.ledger_topic, terms)),
+            ledger=None if terms is None else KafkaQuotaLog(kafka, ledger_topic(settings.ledger_topic, terms)),
             observers=observers,
         )
         self.ops = OpsServer(

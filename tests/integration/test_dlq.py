@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 from connector.delivery.letter import DeadLetter, Stage
 from connector.delivery.offsets import TopicPartition
 from connector.kafka.config import KafkaConfig
-from connector.kafka.dead_letters import KafkaDeadLetters
+from connector.kafka.dead_letter_producer import DeadLetterProducer
 from tests.support.kafka.broker import KafkaBroker, Record, free_ports
 from tests.support.oracle import caught_up, event
 from tests.support.process import Connector, Program, Sandbox, environment
@@ -40,7 +40,7 @@ def bury(kafka: KafkaBroker, topic: str, letters: Iterable[DeadLetter]) -> None:
 
     async def main() -> None:
         config = KafkaConfig(kafka.bootstrap, (topic,), topic, dead_letter_topic=f"{topic}.dead-letter")
-        writer = KafkaDeadLetters(config, print)
+        writer = DeadLetterProducer(config, print)
         for letter in letters:
             await writer.send(letter)
         await writer.close()

@@ -41,7 +41,7 @@ class Setting:
 
     @property
     def told_session(self) -> float:
-        """What a replica is told: see connector/kafka/session.py."""
+        """What a replica is told: see connector/kafka/admin.py."""
         return self.session if self.classic else self.session - self.heartbeat
 
 

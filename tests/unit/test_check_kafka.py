@@ -9,11 +9,11 @@ from confluent_kafka import KafkaError
 from connector.cli.check import kafka
 from connector.cli.check.findings import Finding, State
 from connector.events import JsonDecoder
-from connector.kafka import survey
 from connector.kafka.config import KafkaConfig
 from connector.kafka.errors import Kind, Trouble
-from connector.kafka.sample import Sample
-from connector.kafka.survey import Group, Topic
+from connector.kafka.inspect import cluster
+from connector.kafka.inspect.cluster import Group, Topic
+from connector.kafka.inspect.tail_reader import Sample
 
 SILENT = Trouble(Kind.RETRIABLE, "kafka_error", "_TIMED_OUT", "no answer in 5 s", "try again")
 
@@ -31,8 +31,8 @@ def partitions(
     def no_records(_config: KafkaConfig, _names: Sequence[str]) -> Sample:
         return Sample(())
 
-    monkeypatch.setattr(survey, "topics", lambda _config, _names: topics)
-    monkeypatch.setattr(survey, "group", lambda _config: group)
+    monkeypatch.setattr(cluster, "topics", lambda _config, _names: topics)
+    monkeypatch.setattr(cluster, "group", lambda _config: group)
     monkeypatch.setattr(kafka, "last_records", no_records)
     checks = kafka.KafkaChecks(KafkaConfig("kafka:9092", tuple(topics), "g"), JsonDecoder())
     (found,) = [finding for finding in asyncio.run(checks.topics()) if finding.what == "partitions"]
@@ -72,8 +72,8 @@ def test_as_many_as_partitions_or_not_known_is_none(
 
 def group_said(monkeypatch: pytest.MonkeyPatch, group: Group, protocol: str) -> list[Finding]:
     """What is said of its members."""
-    monkeypatch.setattr(survey, "group", lambda _config: group)
-    monkeypatch.setattr(kafka, "session", lambda _config: (45.0, None))
+    monkeypatch.setattr(cluster, "group", lambda _config: group)
+    monkeypatch.setattr(kafka, "group_session", lambda _config: (45.0, None))
     checks = kafka.KafkaChecks(KafkaConfig("kafka:9092", ("t",), "g", protocol), JsonDecoder())
     return [finding for finding in asyncio.run(checks.group()) if finding.what == "members of group g"]
 
@@ -115,13 +115,13 @@ def test_a_coordinator_that_is_being_made_is_waited_for(monkeypatch: pytest.Monk
     """The first question for a group makes the offsets topic; until it is there nobody is the coordinator."""
     coming = Trouble(Kind.RETRIABLE, "kafka_error", "COORDINATOR_NOT_AVAILABLE", "not yet", "wait")
     answers: list[object] = [coming, coming, Trouble(Kind.RETRIABLE, "x", "GROUP_AUTHORIZATION_FAILED", "no", "no")]
-    monkeypatch.setattr(survey, "_ask", lambda _config, _ask: {"g": answers.pop(0)})
-    monkeypatch.setattr(survey, "METADATA_SECONDS", 0.0)
-    found = survey.group(KafkaConfig("kafka:9092", ("t",), "g"))
+    monkeypatch.setattr(cluster, "_ask", lambda _config, _ask: {"g": answers.pop(0)})
+    monkeypatch.setattr(cluster, "METADATA_SECONDS", 0.0)
+    found = cluster.group(KafkaConfig("kafka:9092", ("t",), "g"))
     assert isinstance(found, Trouble)
     assert found.code == "GROUP_AUTHORIZATION_FAILED"
 
 
 def test_a_trouble_without_words_is_told_by_its_code() -> None:
     """An empty line between the name of a check and its remedy tells nobody anything."""
-    assert survey._trouble(KafkaError(KafkaError.COORDINATOR_NOT_AVAILABLE, "")).detail  # noqa: SLF001 - its edge
+    assert cluster._trouble(KafkaError(KafkaError.COORDINATOR_NOT_AVAILABLE, "")).detail  # noqa: SLF001 - its edge

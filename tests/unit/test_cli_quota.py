@@ -14,7 +14,7 @@ from connector.cli.ledger import read_ledger
 from connector.cli.quota import TooMuch, look
 from connector.cli.quota_view import print_view, sparkline
 from connector.errors import Fatal
-from connector.kafka.ledger_topic import Unusable
+from connector.kafka.quota_topic import Unusable
 from connector.quota.ledger import Ledger
 from connector.quota.ports import Reader
 from connector.quota.records import Reserve, Spend, encode

@@ -15,14 +15,22 @@ from connector.cli import main
 from connector.cli.dlq import add_parser
 from connector.cli.dlq.listing import fields, line, shown_values
 from connector.cli.dlq.replay import batches
+from connector.cli.dlq.selection import Exclusion, Selection, exclusion
 from connector.cli.dlq.tally import Tally, sentence, table
 from connector.cli.moments import local_text
 from connector.delivery.letter import Stage
 from connector.delivery.offsets import TopicPartition
-from connector.kafka.letters import NOTE_HEADER, Fate, Letter, Note, Unfit, Wanted, note_value, read_letter, unfit
+from connector.kafka.inspect.dead_letter_format import (
+    MARKER_HEADER,
+    Fate,
+    Letter,
+    ReplayMarker,
+    marker_value,
+    read_letter,
+)
 from connector.sandbox.broker import EmbeddedBroker
 
-# As connector/kafka/dead_letters.py writes them; Kafka Connect's own names.
+# As connector/kafka/dead_letter_producer.py writes them; Kafka Connect's own names.
 HEADERS: dict[str, bytes | None] = {
     "__connect.errors.topic": b"changes",
     "__connect.errors.partition": b"3",
@@ -53,21 +61,21 @@ def test_what_others_wrote_into_the_topic_is_no_letter_to_replay(headers: dict[s
     found = read_letter((0, 0), 0, None, b"x", headers)
     assert isinstance(found, Letter)
     assert found.source is None
-    assert unfit(found, Wanted(), ["changes"]) is Unfit.EMPTY
+    assert exclusion(found, Selection(), ["changes"]) is Exclusion.EMPTY
     assert "?" in line(found)
 
 
 @given(st.sets(st.tuples(st.integers(0, 5), st.integers(0, 300)), max_size=200))
 def test_a_note_names_exactly_the_letters_that_it_was_made_of(places: set[tuple[int, int]]) -> None:
     """One too many would never be replayed; one too few would be replayed twice."""
-    assert read_letter((0, 0), 0, b"", note_value(places), {NOTE_HEADER: b"1"}) == Note(frozenset(places))
-    dropped = read_letter((0, 0), 0, b"", note_value(places), {NOTE_HEADER: b"superseded"})
-    assert dropped == Note(frozenset(places), Fate.SUPERSEDED)
+    assert read_letter((0, 0), 0, b"", marker_value(places), {MARKER_HEADER: b"1"}) == ReplayMarker(frozenset(places))
+    dropped = read_letter((0, 0), 0, b"", marker_value(places), {MARKER_HEADER: b"superseded"})
+    assert dropped == ReplayMarker(frozenset(places), Fate.SUPERSEDED)
 
 
 def test_a_note_of_a_thousand_letters_in_a_row_is_short() -> None:
     """It must fit into any topic, however many letters it stands for."""
-    assert note_value((0, offset) for offset in range(1_000)) == b'{"0":[[0,999]]}'
+    assert marker_value((0, offset) for offset in range(1_000)) == b'{"0":[[0,999]]}'
 
 
 @pytest.mark.parametrize(
@@ -75,22 +83,22 @@ def test_a_note_of_a_thousand_letters_in_a_row_is_short() -> None:
 )
 def test_a_damaged_note_names_none(value: bytes | None) -> None:
     """Better replayed twice than never; and no record of the topic may stop the command."""
-    assert read_letter((0, 0), 0, b"", value, {NOTE_HEADER: b"1"}) == Note(frozenset())
+    assert read_letter((0, 0), 0, b"", value, {MARKER_HEADER: b"1"}) == ReplayMarker(frozenset())
 
 
 @pytest.mark.parametrize(
     ("wanted", "is_in"),
     [
-        (Wanted(), True),
-        (Wanted(stage="TASK_PUT", topic="changes", error="Rejected", since=1_000, until=1_001), True),
-        (Wanted(stage="VALUE_CONVERTER"), False),
-        (Wanted(topic="other"), False),
-        (Wanted(error="Refused"), False),
-        (Wanted(since=1_001), False),
-        (Wanted(until=1_000), False),
+        (Selection(), True),
+        (Selection(stage="TASK_PUT", topic="changes", error="Rejected", since=1_000, until=1_001), True),
+        (Selection(stage="VALUE_CONVERTER"), False),
+        (Selection(topic="other"), False),
+        (Selection(error="Refused"), False),
+        (Selection(since=1_001), False),
+        (Selection(until=1_000), False),
     ],
 )
-def test_every_filter_counts(wanted: Wanted, is_in: bool) -> None:  # noqa: FBT001 - a parameter of the case
+def test_every_filter_counts(wanted: Selection, is_in: bool) -> None:  # noqa: FBT001 - a parameter of the case
     """A filter that is not looked at replays what nobody asked for."""
     assert (LETTER in wanted) is is_in
 
@@ -98,18 +106,18 @@ def test_every_filter_counts(wanted: Wanted, is_in: bool) -> None:  # noqa: FBT0
 @pytest.mark.parametrize(
     ("letter", "wanted", "why"),
     [
-        (LETTER, Wanted(), None),
-        (replace(LETTER, stage=Stage.DECODE.value), Wanted(), Unfit.REFUSED),
-        (replace(LETTER, stage=Stage.DECODE.value), Wanted(stage=Stage.DECODE.value), None),
-        (replace(LETTER, cut_from=9), Wanted(), Unfit.CUT),
-        (replace(LETTER, value=None), Wanted(), Unfit.EMPTY),
-        (replace(LETTER, source=TopicPartition("elsewhere", 0)), Wanted(), Unfit.ELSEWHERE),
-        (replace(LETTER, source=TopicPartition("elsewhere", 0)), Wanted(topic="elsewhere"), None),
+        (LETTER, Selection(), None),
+        (replace(LETTER, stage=Stage.DECODE.value), Selection(), Exclusion.REFUSED),
+        (replace(LETTER, stage=Stage.DECODE.value), Selection(stage=Stage.DECODE.value), None),
+        (replace(LETTER, cut_from=9), Selection(), Exclusion.CUT),
+        (replace(LETTER, value=None), Selection(), Exclusion.EMPTY),
+        (replace(LETTER, source=TopicPartition("elsewhere", 0)), Selection(), Exclusion.ELSEWHERE),
+        (replace(LETTER, source=TopicPartition("elsewhere", 0)), Selection(topic="elsewhere"), None),
     ],
 )
-def test_what_would_do_harm_is_left_out(letter: Letter, wanted: Wanted, why: Unfit | None) -> None:
+def test_what_would_do_harm_is_left_out(letter: Letter, wanted: Selection, why: Exclusion | None) -> None:
     """Half a value, bytes that are refused again, a topic that only a header names: not unless they are asked for."""
-    assert unfit(letter, wanted, ["changes"]) is why
+    assert exclusion(letter, wanted, ["changes"]) is why
 
 
 @given(st.lists(st.sampled_from([None, b"a", b"b", b"c"]), max_size=400))

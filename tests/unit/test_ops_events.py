@@ -58,7 +58,7 @@ def constants() -> dict[str, str]:
     return found
 
 
-COMMANDS = ("cli/", "kafka/history.py")
+COMMANDS = ("cli/", "kafka/inspect/")
 """What only commands reach: a person reads what they raise, and no log does."""
 
 

@@ -83,7 +83,7 @@ def checks(settings: Settings, *, probe: bool) -> Sequence[Check]:
     from connector.cli.check import target as t  # noqa: PLC0415
     from connector.cli.check.lease import Leases  # noqa: PLC0415
     from connector.events import JsonDecoder, Nulls  # noqa: PLC0415
-    from connector.kafka.ledger import KafkaLedger  # noqa: PLC0415
+    from connector.kafka.quota_log import KafkaQuotaLog  # noqa: PLC0415
     from connector.service import awake, kafka_config, ledger_topic, quota_terms  # noqa: PLC0415
 
     config = kafka_config(settings)
@@ -92,7 +92,7 @@ def checks(settings: Settings, *, probe: bool) -> Sequence[Check]:
     ledger = leases = None
     if terms is not None:
         ledger = ledger_topic(settings.ledger_topic, terms)
-        leases = Leases(terms, partial(KafkaLedger, config, ledger), awake)
+        leases = Leases(terms, partial(KafkaQuotaLog, config, ledger), awake)
     target = t.TargetChecks(settings, leases)
     return [
         Check("kafka servers", k.SERVERS_SECONDS, kafka.servers),

@@ -11,13 +11,13 @@ from connector.cli.check.findings import Finding, State, Wrong, in_turn
 from connector.cli.check.network import TLS_SECONDS, Way, certified
 from connector.delivery.lease import longest_request
 from connector.events import JsonDecoder, Refused
-from connector.kafka import survey
+from connector.kafka.admin import group_session
 from connector.kafka.config import KafkaConfig
 from connector.kafka.errors import OTHER_ASSIGNOR, OTHER_PROTOCOL, Trouble, for_a_command, nearest
-from connector.kafka.ledger_topic import LedgerTopic, Unusable, prepare
-from connector.kafka.sample import Sample, Sampled, last_records
-from connector.kafka.session import session
-from connector.kafka.survey import Cluster, Group, Topic
+from connector.kafka.inspect import cluster
+from connector.kafka.inspect.cluster import Cluster, Group, Topic
+from connector.kafka.inspect.tail_reader import Sample, Sampled, last_records
+from connector.kafka.quota_topic import QuotaTopic, Unusable, prepare
 from connector.threads import in_thread
 
 LOGIN_SECONDS = 6.0
@@ -73,7 +73,7 @@ class KafkaChecks:
             steps.append(("TLS", TLS_SECONDS, lambda: self._tls(f"{what} TLS", way)))
 
         async def log_in() -> str:
-            found = await in_thread(lambda: survey.log_in(self._config, name))
+            found = await in_thread(lambda: cluster.log_in(self._config, name))
             if isinstance(found, Trouble):
                 # It has just taken a connection: what it drops is what is said on it.
                 dropped = found.event == "kafka_unreachable"
@@ -104,10 +104,10 @@ class KafkaChecks:
         """What is read: there, allowed, and in the form of an event."""
         names = self._config.topics
         found, group = await asyncio.gather(
-            in_thread(lambda: survey.topics(self._config, names)), in_thread(lambda: survey.group(self._config))
+            in_thread(lambda: cluster.topics(self._config, names)), in_thread(lambda: cluster.group(self._config))
         )
         missing = any(isinstance(topic, Trouble) and topic.code == _UNKNOWN for topic in found.values())
-        existing = await in_thread(lambda: survey.names(self._config)) if missing else ()
+        existing = await in_thread(lambda: cluster.names(self._config)) if missing else ()
         findings = [finding for name in names for finding in self._source(name, found[name], existing)]
         sound = {name: topic for name, topic in found.items() if isinstance(topic, Topic)}
         if total := sum(topic.partitions for topic in sound.values()):
@@ -138,18 +138,18 @@ class KafkaChecks:
     async def own_topic(self, kind: str, name: str, needed: Sequence[str]) -> Sequence[Finding]:
         """A topic that the connector makes if it is missing and may be made."""
         what = f"{kind} {name}"
-        topic = (await in_thread(lambda: survey.topics(self._config, [name])))[name]
+        topic = (await in_thread(lambda: cluster.topics(self._config, [name])))[name]
         if isinstance(topic, Topic):
             return [self._seen(what, topic), self._rights(f"rights on {what}", topic.rights, needed)]
         if topic.code != _UNKNOWN:
             return [self._no_topic(what, name, topic, needed)]
-        refused = await in_thread(lambda: survey.creatable(self._config, name))
+        refused = await in_thread(lambda: cluster.creatable(self._config, name))
         if refused is None:
             return [Finding(State.OK, what, "is missing, and the connector may make it at its start")]
         detail = f"is missing and cannot be made: {refused.detail}"
         return [Finding(State.FAILED, what, detail, f"create it, or allow CREATE on topic {name} to {self._who}")]
 
-    async def ledger(self, topic: LedgerTopic | None) -> Sequence[Finding]:
+    async def ledger(self, topic: QuotaTopic | None) -> Sequence[Finding]:
         """The quota's ledger: as the dead letters' topic, and set up so that nothing that counts is lost."""
         if topic is None:
             return [Finding(State.WARNING, "quota topic", "QUOTA_UPDATES is 0: nothing keeps the account's quota")]
@@ -171,7 +171,7 @@ class KafkaChecks:
         """The consumer group: rights, members, and how long it waits for a silent one."""
         name = self._config.group_id
         what = f"group {name}"
-        found = await in_thread(lambda: survey.group(self._config))
+        found = await in_thread(lambda: cluster.group(self._config))
         if isinstance(found, Trouble):
             remedy = f"allow READ on group {name} to {self._who}" if "AUTHORIZATION" in found.code else found.remedy
             return [Finding(State.FAILED, what, found.detail, remedy)]
@@ -190,7 +190,7 @@ class KafkaChecks:
             yield Finding(State.FAILED, what, detail, for_a_command(OTHER_ASSIGNOR))
 
     async def _session(self) -> Finding:
-        seconds, trouble = await in_thread(lambda: session(self._config))
+        seconds, trouble = await in_thread(lambda: group_session(self._config))
         what = f"session of group {self._config.group_id}"
         if trouble is not None:
             return Finding(State.WARNING, what, trouble.detail or trouble.code, trouble.remedy)

@@ -100,13 +100,13 @@ def _act(args: argparse.Namespace, settings: Settings) -> int:
     # Wrong settings are said before Kafka's client is loaded.
     from connector.cli.dlq.listing import Shown, list_letters  # noqa: PLC0415
     from connector.cli.dlq.replay import Options, Rules, replay  # noqa: PLC0415
+    from connector.cli.dlq.selection import Selection  # noqa: PLC0415
     from connector.delivery.coalescer import Order  # noqa: PLC0415
     from connector.errors import ConnectorError  # noqa: PLC0415
     from connector.events import JsonDecoder, Nulls  # noqa: PLC0415
-    from connector.kafka.letters import Wanted  # noqa: PLC0415
     from connector.service import kafka_config  # noqa: PLC0415
 
-    wanted = Wanted(args.stage, args.topic, args.error, args.since, args.until)
+    wanted = Selection(args.stage, args.topic, args.error, args.since, args.until)
     try:
         config = kafka_config(settings)
         if args.dlq == "list":

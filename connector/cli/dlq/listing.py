@@ -5,12 +5,13 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 
+from connector.cli.dlq.selection import Selection
 from connector.cli.dlq.tally import LEFT, Tally, sentence, table
 from connector.cli.moments import utc_text
 from connector.cli.terminal import printable
 from connector.kafka.config import KafkaConfig
-from connector.kafka.letter_log import LetterLog
-from connector.kafka.letters import Fate, Letter, Note, Place, Wanted
+from connector.kafka.inspect.dead_letter_format import Fate, Letter, Place, ReplayMarker
+from connector.kafka.inspect.dead_letter_topic import DeadLetterReader
 
 HEADER = "PLACE  TIME  SOURCE  STAGE  CLASS  SIZE  STATE  REASON"
 """The columns of `line`; two blanks between, as there."""
@@ -26,9 +27,9 @@ class Shown:
     by_reason: bool = False
 
 
-def list_letters(config: KafkaConfig, wanted: Wanted, shown: Shown) -> int:
+def list_letters(config: KafkaConfig, wanted: Selection, shown: Shown) -> int:
     """Print the letters that are wanted; returns the exit code. Raises KafkaUnavailable."""
-    log = LetterLog(config)
+    log = DeadLetterReader(config)
     try:
         fates = _fates(log)
         tally, lines = Tally(), 0
@@ -55,11 +56,11 @@ def list_letters(config: KafkaConfig, wanted: Wanted, shown: Shown) -> int:
     return 0
 
 
-def _fates(log: LetterLog) -> dict[Place, Fate]:
-    """Read all: notes come after the letters that they name."""
+def _fates(log: DeadLetterReader) -> dict[Place, Fate]:
+    """Read all: markers come after the letters that they name."""
     fates: dict[Place, Fate] = {}
     for found in log:
-        if isinstance(found, Note):
+        if isinstance(found, ReplayMarker):
             fates.update(dict.fromkeys(found.places, found.fate))
     return fates
 

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from connector.cli.dlq.listing import line, no_topic
+from connector.cli.dlq.selection import Exclusion, Selection, exclusion
 from connector.cli.dlq.source import Decode, Judged, SourceCheck
 from connector.cli.dlq.tally import Tally, sentence, table
 from connector.delivery.coalescer import Order
 from connector.delivery.letter import Stage
 from connector.errors import ConnectorError
 from connector.kafka.config import KafkaConfig
-from connector.kafka.letter_log import LetterLog, LetterReplay
-from connector.kafka.letters import Fate, Letter, Note, Place, Unfit, Wanted, unfit
+from connector.kafka.inspect.dead_letter_format import Fate, Letter, Place, ReplayMarker
+from connector.kafka.inspect.dead_letter_topic import DeadLetterReader, DeadLetterReplay
 
 BATCH = 100
 """Judged, written, acknowledged and noted together: after a crash at most this number is replayed twice."""
@@ -54,12 +55,12 @@ class Choice:
     places: set[Place] = field(default_factory=set)
     topics: Counter[str] = field(default_factory=Counter)
     stages: Counter[str] = field(default_factory=Counter)
-    left_out: Counter[Unfit] = field(default_factory=Counter)
+    left_out: Counter[Exclusion] = field(default_factory=Counter)
 
 
-def replay(config: KafkaConfig, wanted: Wanted, options: Options, rules: Rules) -> int:
+def replay(config: KafkaConfig, wanted: Selection, options: Options, rules: Rules) -> int:
     """Replay what is wanted; returns the exit code. Raises KafkaUnavailable."""
-    log = LetterLog(config)
+    log = DeadLetterReader(config)
     try:
         if log.missing:
             _say(no_topic(config), end="")
@@ -79,16 +80,16 @@ def replay(config: KafkaConfig, wanted: Wanted, options: Options, rules: Rules) 
         log.close()
 
 
-def choose(log: Iterable[Letter | Note], config: KafkaConfig, wanted: Wanted, options: Options) -> Choice:
-    """Read all once: a note of a replay comes after the letters that it names."""
+def choose(log: Iterable[Letter | ReplayMarker], config: KafkaConfig, wanted: Selection, options: Options) -> Choice:
+    """Read all once: a marker of a replay comes after the letters that it names."""
     choice = Choice()
     fit: list[tuple[Place, str, str]] = []
     fates: dict[Place, Fate] = {}
     for found in log:
-        if isinstance(found, Note):
+        if isinstance(found, ReplayMarker):
             fates.update(dict.fromkeys(found.places, found.fate))
         elif found in wanted:
-            why = unfit(found, wanted, config.topics)
+            why = exclusion(found, wanted, config.topics)
             if why is None and found.source is not None:
                 fit.append((found.place, found.source.topic, found.stage))
             elif why is not None:
@@ -96,9 +97,9 @@ def choose(log: Iterable[Letter | Note], config: KafkaConfig, wanted: Wanted, op
     for place, topic, stage in fit:
         fate = None if options.from_beginning else fates.get(place)
         if fate is Fate.REPLAYED:
-            choice.left_out[Unfit.REPLAYED] += 1
+            choice.left_out[Exclusion.REPLAYED] += 1
         elif fate is Fate.SUPERSEDED and not options.force:
-            choice.left_out[Unfit.SUPERSEDED] += 1
+            choice.left_out[Exclusion.SUPERSEDED] += 1
         elif options.limit is None or len(choice.places) < options.limit:
             choice.places.add(place)
             choice.topics[topic] += 1
@@ -110,7 +111,7 @@ class _Replay:
     """One run over the letters that were chosen."""
 
     def __init__(
-        self, config: KafkaConfig, log: LetterLog, choice: Choice, options: Options, check: SourceCheck | None
+        self, config: KafkaConfig, log: DeadLetterReader, choice: Choice, options: Options, check: SourceCheck | None
     ) -> None:
         """Without a `check` all are sent as they are."""
         self._config = config
@@ -159,15 +160,15 @@ class _Replay:
 
     def _write(self) -> str:
         """Returns what went wrong."""
-        writing = LetterReplay(self._config)
+        writing = DeadLetterReplay(self._config)
         for batch in batches(self._chosen()):
             if self._check is not None:
                 self._check.catch_up()  # Newer events may have come since, while a person read the question.
             judged = self._judge(batch)
             done, wrong = writing.write(judged.send)
             self._count(judged, done)
-            writing.note(Fate.REPLAYED, done)
-            writing.note(Fate.SUPERSEDED, [letter.place for letter in judged.superseded])
+            writing.mark(Fate.REPLAYED, done)
+            writing.mark(Fate.SUPERSEDED, [letter.place for letter in judged.superseded])
             if wrong:
                 return wrong
         return ""

@@ -9,8 +9,8 @@ from connector.delivery.letter import Stage
 from connector.delivery.offsets import TopicPartition
 from connector.events import Change, Refused, encode_event
 from connector.kafka.config import KafkaConfig
-from connector.kafka.letters import FROM_HEADER, Letter, Place
-from connector.kafka.ranges import KafkaUnavailable, RangeReader, headers_of
+from connector.kafka.inspect.dead_letter_format import FROM_HEADER, Letter, Place
+from connector.kafka.inspect.range_reader import KafkaUnavailable, RangeReader, headers_of
 
 Decode = Callable[[bytes], Change]
 

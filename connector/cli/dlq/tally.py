@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from connector.cli.terminal import printable
-from connector.kafka.letters import Fate, Letter
+from connector.kafka.inspect.dead_letter_format import Fate, Letter
 
 MOST_REASONS: Final = 1_000
 """Reasons that are told apart; a reason may name a field, and a producer chooses the names of its fields."""

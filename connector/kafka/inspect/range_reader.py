@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from connector.errors import ConnectorError
+from connector.kafka.admin import Heard, interruptible
 from connector.kafka.config import KafkaConfig
+from connector.kafka.config_check import explain_refusal
 from connector.kafka.errors import for_a_command, sort
-from connector.kafka.heard import Heard, interruptible
-from connector.kafka.refusal import refused
-from connector.kafka.sample import reader
+from connector.kafka.inspect.tail_reader import reader
 
 METADATA_SECONDS = 10.0
 SILENCE_SECONDS = 30.0
@@ -31,7 +31,7 @@ class RangeReader:
         try:
             self._client: Consumer = reader(config, self._heard)
         except KafkaException as error:
-            raise KafkaUnavailable(str(refused(config, error.args[0]))) from error
+            raise KafkaUnavailable(str(explain_refusal(config, error.args[0]))) from error
 
     def bounds(self, topic: str, partitions: Collection[int] | None = None) -> dict[int, tuple[int, int]] | None:
         """The first offset and the end of these partitions, or of all; None: there is no such topic.

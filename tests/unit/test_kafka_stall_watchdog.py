@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import Producer
 
 from connector.errors import Fatal
-from connector.kafka.abandoned import EVERY_SECONDS, IDLE_SECONDS, Watch, is_idle, watched
+from connector.kafka.stall_watchdog import EVERY_SECONDS, IDLE_SECONDS, StallWatchdog, is_idle, with_watchdog
 
 ENOUGH = round(IDLE_SECONDS / EVERY_SECONDS)
 LATER = EVERY_SECONDS + 1
@@ -49,7 +49,7 @@ token yet to log in with; an outage of more than one."""
 def told(*published: str) -> list[Fatal]:
     """What a client's watch says of these statistics."""
     ends: list[Fatal] = []
-    watch = Watch(ends.append, idle=ENOUGH)
+    watch = StallWatchdog(ends.append, idle=ENOUGH)
     for one in published:
         watch(one)
     return ends
@@ -81,7 +81,7 @@ def test_who_was_stopped_for_long_is_given_time() -> None:
 def test_who_is_told_to_wait_long_between_attempts_may(longest: int | str, enough: int) -> None:
     """`reconnect.backoff.max.ms` is the user's: no attempt for as long is no sign of anything."""
     ends: list[Fatal] = []
-    made = watched({"reconnect.backoff.max.ms": longest}, ends.append)
+    made = with_watchdog({"reconnect.backoff.max.ms": longest}, ends.append)
     for _ in range(enough - 1):
         made["stats_cb"](ABANDONED[0])
     assert ends == []

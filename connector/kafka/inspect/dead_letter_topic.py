@@ -6,20 +6,20 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from connector.kafka.config import KafkaConfig, producer
-from connector.kafka.heard import Heard, interruptible
-from connector.kafka.letters import (
+from connector.kafka.admin import Heard, interruptible
+from connector.kafka.config import LIBRDKAFKA, KafkaConfig, producer
+from connector.kafka.inspect.dead_letter_format import (
     FROM_HEADER,
-    NOTE_HEADER,
-    NOTE_KEY,
+    MARKER_HEADER,
+    MARKER_KEY,
     Fate,
     Letter,
-    Note,
     Place,
-    note_value,
+    ReplayMarker,
+    marker_value,
     read_letter,
 )
-from connector.kafka.ranges import (
+from connector.kafka.inspect.range_reader import (
     METADATA_SECONDS,
     POLL_SECONDS,
     KafkaUnavailable,
@@ -27,13 +27,12 @@ from connector.kafka.ranges import (
     headers_of,
     unavailable,
 )
-from connector.kafka.refusal import LIBRDKAFKA
 
 FLUSH_SECONDS = 40.0
 """Longer than the producer itself tries."""
 
 
-class LetterLog:
+class DeadLetterReader:
     """The topic from its beginning to where it ends when this is made; a second reading gives the same again."""
 
     def __init__(self, config: KafkaConfig) -> None:
@@ -45,7 +44,7 @@ class LetterLog:
         """There is no such topic."""
         self._ranges = found or {}
 
-    def __iter__(self) -> Iterator[Letter | Note]:
+    def __iter__(self) -> Iterator[Letter | ReplayMarker]:
         """Partition by partition, each in its order; raises KafkaUnavailable."""
         for partition, (low, high) in self._ranges.items():
             yield from map(_letter, self._reading.read(self._topic, partition, low, high))
@@ -55,7 +54,7 @@ class LetterLog:
         self._reading.close()
 
 
-class LetterReplay:
+class DeadLetterReplay:
     """Writes letters back, each to its source partition, where the newer events of its visitor are."""
 
     def __init__(self, config: KafkaConfig) -> None:
@@ -90,7 +89,7 @@ class LetterReplay:
                 break
         return done, str(self._flush(wrong) or "")
 
-    def note(self, fate: Fate, places: Collection[Place]) -> None:
+    def mark(self, fate: Fate, places: Collection[Place]) -> None:
         """Remember what became of these. Raises KafkaUnavailable."""
         if not places:
             return
@@ -100,9 +99,9 @@ class LetterReplay:
             if error is not None:
                 wrong.append(unavailable(error, f"it could not be noted what was {fate} just now: "))
 
-        value, headers = note_value(places), {NOTE_HEADER: fate.value}
+        value, headers = marker_value(places), {MARKER_HEADER: fate.value}
         produce: Any = self._producer.produce
-        produce(self._topic, value, NOTE_KEY, on_delivery=report, headers=headers)
+        produce(self._topic, value, MARKER_KEY, on_delivery=report, headers=headers)
         if error := self._flush(wrong):
             raise error
 
@@ -129,7 +128,7 @@ class LetterReplay:
         return self._partitions[topic]
 
 
-def _letter(message: Message) -> Letter | Note:
+def _letter(message: Message) -> Letter | ReplayMarker:
     return read_letter(
         (message.partition() or 0, message.offset() or 0),
         message.timestamp()[1],

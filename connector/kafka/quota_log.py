@@ -20,12 +20,11 @@ from confluent_kafka import (
 )
 
 from connector.errors import Fatal
-from connector.kafka.abandoned import watched
-from connector.kafka.config import KafkaConfig, consumer, producer
+from connector.kafka.config import LIBRDKAFKA, KafkaConfig, consumer, producer
 from connector.kafka.errors import Kind, sort
-from connector.kafka.ledger_topic import LedgerTopic, Unusable, prepare, remedy
-from connector.kafka.refusal import LIBRDKAFKA
-from connector.kafka.telling import Teller
+from connector.kafka.loop_bridge import LoopBridge
+from connector.kafka.quota_topic import QuotaTopic, Unusable, prepare, remedy
+from connector.kafka.stall_watchdog import with_watchdog
 from connector.quota.ports import Appended, Reader
 from connector.threads import in_thread
 
@@ -50,10 +49,10 @@ _LOST = frozenset(
 """The topic was there when this began; of one that is deleted only the appends tell."""
 
 
-class KafkaLedger:
+class KafkaQuotaLog:
     """One thread reads and serves the reports of what was appended; appending itself waits for nothing."""
 
-    def __init__(self, config: KafkaConfig, topic: LedgerTopic, *, make: bool = True) -> None:
+    def __init__(self, config: KafkaConfig, topic: QuotaTopic, *, make: bool = True) -> None:
         """Opens nothing yet. `make`: the topic, if it is missing; else that is told as a failure."""
         self._config = config
         self._topic = topic
@@ -70,7 +69,7 @@ class KafkaLedger:
     def start(self, reader: Reader) -> None:
         """Begin to read; the reader is called on the running loop."""
         self._reader = reader
-        self._tell = Teller(reader.failed)
+        self._tell = LoopBridge(reader.failed)
         self._thread.start()
 
     def append(self, value: bytes, failed: Callable[[], None]) -> None:
@@ -125,8 +124,8 @@ class KafkaLedger:
 
     def _read(self) -> None:
         ended = partial(self._tell, self._reader.failed)
-        self._producer = Producer(watched({**producer(self._config), "linger.ms": 0}, ended), logger=LIBRDKAFKA)
-        reading = Consumer(watched(reader(self._config), ended), logger=LIBRDKAFKA)
+        self._producer = Producer(with_watchdog({**producer(self._config), "linger.ms": 0}, ended), logger=LIBRDKAFKA)
+        reading = Consumer(with_watchdog(reader(self._config), ended), logger=LIBRDKAFKA)
         try:
             log = TopicPartition(self._topic.name, 0)
             # Asked for by name: for OFFSET_BEGINNING librdkafka waits half a second until it knows the leader.

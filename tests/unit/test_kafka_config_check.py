@@ -8,7 +8,7 @@ import pytest
 
 from connector.cli import main
 from connector.kafka.config import KafkaConfig
-from connector.kafka.refusal import Refusal, refusal
+from connector.kafka.config_check import Refusal, check_config
 from connector.settings.properties import SECURITY
 from tests.support.process import Program
 
@@ -44,7 +44,7 @@ def config(properties: dict[str, str] | None = None, security: dict[str, str] | 
 )
 def test_a_refused_property_is_named_with_its_variable(properties: dict[str, str], named: str) -> None:
     """By librdkafka itself, whichever of its clients refuses; a value that it quotes may be a secret."""
-    found = refusal(config(properties))
+    found = check_config(config(properties))
     assert found is not None
     assert named in str(found)
     assert "hush" not in str(found)
@@ -65,7 +65,7 @@ def test_a_file_that_cannot_be_used_is_named_by_its_variable(
 ) -> None:
     """Nobody set "ssl.ca.location", and it is not in KAFKA_PROPERTIES: that name would be looked for in vain."""
     (tmp_path / "bad.pem").write_text("nonsense")
-    found = refusal(config(security={name: value.format(tmp_path) for name, value in security.items()}))
+    found = check_config(config(security={name: value.format(tmp_path) for name, value in security.items()}))
     assert found is not None
     assert found.is_file
     assert variable in str(found)
@@ -81,7 +81,7 @@ def test_every_security_property_has_the_variable_that_the_settings_give_it() ->
 
 def test_a_mechanism_that_was_not_built_in_is_named_by_its_variable() -> None:
     """The client speaks of the mechanism without the name of a property."""
-    found = refusal(config(security={"security.protocol": "sasl_plaintext", "sasl.mechanism": "GSSAPI"}))
+    found = check_config(config(security={"security.protocol": "sasl_plaintext", "sasl.mechanism": "GSSAPI"}))
     assert found is not None
     assert found.variable == "KAFKA_SASL_MECHANISM"
 
@@ -99,20 +99,20 @@ def test_asking_fetches_no_token() -> None:
         }
         began = time.monotonic()
         asked = config(properties, {"security.protocol": "sasl_plaintext", "sasl.mechanism": "OAUTHBEARER"})
-        assert refusal(asked) is None
+        assert check_config(asked) is None
         assert time.monotonic() - began < 10
 
 
 def test_a_login_by_tokens_that_nobody_brings_is_refused() -> None:
     """The client would wait for its program to bring one, for ever and without a word."""
     login = {"security.protocol": "sasl_ssl", "sasl.mechanism": "OAUTHBEARER"}
-    found = refusal(config(security=login))
+    found = check_config(config(security=login))
     assert found is not None
     assert found.variable == "KAFKA_PROPERTIES"
     assert "sasl.oauthbearer.method" in str(found)
     assert "KAFKA_SASL_PASSWORD" not in str(found)
-    assert refusal(config({"enable.sasl.oauthbearer.unsecure.jwt": "true"}, login)) is None
-    assert refusal(config(security={**login, "security.protocol": "ssl"})) is None
+    assert check_config(config({"enable.sasl.oauthbearer.unsecure.jwt": "true"}, login)) is None
+    assert check_config(config(security={**login, "security.protocol": "ssl"})) is None
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

@@ -23,7 +23,7 @@ _NOWHERE: Final = _IDLE | {"TRY_CONNECT"}
 """The same of the group's coordinator, which goes on trying without an address while there is none."""
 
 
-class Watch:
+class StallWatchdog:
     """The `stats_cb` of one client; says once that it is abandoned."""
 
     def __init__(self, ended: Callable[[Fatal], None], *, idle: int) -> None:
@@ -52,8 +52,8 @@ def is_idle(statistics: str) -> bool:
     return min(ages, default=math.inf) >= EVERY_SECONDS * 1e6
 
 
-def watched(made: Mapping[str, Property], ended: Callable[[Fatal], None]) -> dict[str, Any]:
+def with_watchdog(made: Mapping[str, Property], ended: Callable[[Fatal], None]) -> dict[str, Any]:
     """A client's configuration, with the watch in it; who is told to wait longer between attempts has longer."""
     seconds = max(IDLE_SECONDS, 2 * float(made["reconnect.backoff.max.ms"]) / 1_000)
-    watch = Watch(ended, idle=round(seconds / EVERY_SECONDS))
+    watch = StallWatchdog(ended, idle=round(seconds / EVERY_SECONDS))
     return {**made, "statistics.interval.ms": int(EVERY_SECONDS * 1_000), "stats_cb": watch}

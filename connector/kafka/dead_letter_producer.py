@@ -10,10 +10,9 @@ from confluent_kafka.cimpl import NewTopic
 
 from connector.delivery.letter import DeadLetter
 from connector.errors import Fatal
-from connector.kafka.abandoned import watched
-from connector.kafka.asking import ANSWER_SECONDS, Unanswered, asking
-from connector.kafka.config import KafkaConfig, producer
-from connector.kafka.refusal import LIBRDKAFKA
+from connector.kafka.admin import ANSWER_SECONDS, Unanswered, asking
+from connector.kafka.config import LIBRDKAFKA, KafkaConfig, producer
+from connector.kafka.stall_watchdog import with_watchdog
 from connector.threads import in_thread
 
 POLL_SECONDS = 0.02
@@ -46,7 +45,7 @@ _HOPELESS = frozenset(
 )
 
 
-class KafkaDeadLetters:
+class DeadLetterProducer:
     """Writes dead letters with Kafka Connect's headers, so that the tools people have can read them."""
 
     def __init__(self, config: KafkaConfig, delayed: Callable[[str], None]) -> None:
@@ -104,7 +103,7 @@ class KafkaDeadLetters:
                     self._delayed(wrong.reason)
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, LAST_RETRY_SECONDS)
-                self._producer = Producer(watched(producer(self._config), self._end), logger=LIBRDKAFKA)
+                self._producer = Producer(with_watchdog(producer(self._config), self._end), logger=LIBRDKAFKA)
                 self._poller = asyncio.create_task(self._poll(self._producer))
             return self._producer
 

@@ -13,10 +13,10 @@ from confluent_kafka import ConsumerGroupType, KafkaError, KafkaException, Topic
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from connector.kafka.config import KafkaConfig, admin
+from connector.kafka.admin import PLAIN, most_telling
+from connector.kafka.config import LIBRDKAFKA, KafkaConfig, admin
+from connector.kafka.config_check import explain_refusal
 from connector.kafka.errors import Kind, Trouble, for_a_command, sort
-from connector.kafka.heard import PLAIN, most_telling
-from connector.kafka.refusal import LIBRDKAFKA, refused
 
 T = TypeVar("T")
 
@@ -71,7 +71,7 @@ def log_in(config: KafkaConfig, server: str) -> Cluster | Trouble:
         made: dict[str, Any] = {**admin(replace(config, bootstrap_servers=server)), "error_cb": heard.append}
         asking = AdminClient(made, logger=LIBRDKAFKA)
     except KafkaException as error:
-        why = refused(config, error.args[0])
+        why = explain_refusal(config, error.args[0])
         return Trouble(Kind.FATAL, "kafka_fatal", error.args[0].name(), why.reason, f"look at {why.place}")
     deadline = time.monotonic() + ASK_SECONDS
     while time.monotonic() < deadline:

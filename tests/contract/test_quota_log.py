@@ -17,8 +17,8 @@ from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, Config
 
 from connector.errors import Fatal
 from connector.kafka.config import KafkaConfig
-from connector.kafka.ledger import KafkaLedger
-from connector.kafka.ledger_topic import LedgerTopic, Unusable, prepare
+from connector.kafka.quota_log import KafkaQuotaLog
+from connector.kafka.quota_topic import QuotaTopic, Unusable, prepare
 from connector.quota.ports import Appended, LedgerLog
 from tests.support.kafka.broker import KafkaBroker, free_ports
 from tests.support.ledger import FakeLedgerLog, FakeLedgerTopic
@@ -93,10 +93,10 @@ class RealWorld:
 
     def __init__(self, bootstrap: str, name: str, window: float = 3_600.0) -> None:
         self.config = KafkaConfig(bootstrap, ("t",), name)
-        self.topic = LedgerTopic(f"{name}.quota", window, window + 20)
+        self.topic = QuotaTopic(f"{name}.quota", window, window + 20)
 
     def log(self) -> LedgerLog:
-        return KafkaLedger(self.config, self.topic)
+        return KafkaQuotaLog(self.config, self.topic)
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.integration)])

@@ -9,7 +9,7 @@ from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.cimpl import NewTopic
 
 from connector.errors import ConnectorError
-from connector.kafka.asking import ANSWER_SECONDS, Unanswered, asking
+from connector.kafka.admin import ANSWER_SECONDS, Unanswered, asking
 from connector.kafka.config import KafkaConfig
 
 LEAST_BYTES = 256 * 1024 * 1024
@@ -21,7 +21,7 @@ _DENIED = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_A
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerTopic:
+class QuotaTopic:
     """What the topic has to be."""
 
     name: str
@@ -56,7 +56,7 @@ class Unusable(ConnectorError):
         self.missing = missing
 
 
-def remedy(topic: LedgerTopic) -> str:
+def remedy(topic: QuotaTopic) -> str:
     """The command that mends its configuration."""
     told = ",".join(f"{name}={value}" for name, value in topic.configs.items())
     return (
@@ -65,7 +65,7 @@ def remedy(topic: LedgerTopic) -> str:
     )
 
 
-def prepare(config: KafkaConfig, topic: LedgerTopic, *, make: bool = True) -> str:
+def prepare(config: KafkaConfig, topic: QuotaTopic, *, make: bool = True) -> str:
     """Make the topic if it is missing, else check it. Raises Unusable. Waits for the brokers, some seconds each time.
 
     Returns what could not be checked, or nothing. With `make=False` nothing is changed.
@@ -87,7 +87,7 @@ def prepare(config: KafkaConfig, topic: LedgerTopic, *, make: bool = True) -> st
         raise _unusable(topic, error) from error
 
 
-def _check(client: AdminClient, topic: LedgerTopic, partitions: int) -> str:
+def _check(client: AdminClient, topic: QuotaTopic, partitions: int) -> str:
     if partitions != 1:
         reason = f"{topic.name} has {partitions} partitions, and a ledger has one order"
         msg = f"{reason}: {_OTHER}; if it is the ledger, delete it and let it be made again"
@@ -106,7 +106,7 @@ def _check(client: AdminClient, topic: LedgerTopic, partitions: int) -> str:
     return ""
 
 
-def _wrong(has: Mapping[str, str | None], topic: LedgerTopic) -> list[str]:
+def _wrong(has: Mapping[str, str | None], topic: QuotaTopic) -> list[str]:
     """What makes it lose or misdate what counts."""
     wrong = []
     if (kind := has.get("message.timestamp.type")) != "LogAppendTime":
@@ -122,7 +122,7 @@ def _wrong(has: Mapping[str, str | None], topic: LedgerTopic) -> list[str]:
     return wrong
 
 
-def _unusable(topic: LedgerTopic, error: Unanswered) -> Unusable:
+def _unusable(topic: QuotaTopic, error: Unanswered) -> Unusable:
     if error.code in _DENIED:
         rights = "READ, WRITE, DESCRIBE, DESCRIBE_CONFIGS and, unless it is there, CREATE"
         reason = f"no right to use {topic.name}: allow {rights} on it, or set QUOTA_UPDATES=0 to run without a quota"
@@ -136,6 +136,6 @@ def _unusable(topic: LedgerTopic, error: Unanswered) -> Unusable:
     return Unusable("; ".join(filter(None, (reason, error.remedy))), passing=True)
 
 
-def _create(topic: LedgerTopic) -> str:
+def _create(topic: QuotaTopic) -> str:
     told = " ".join(f"--config {name}={value}" for name, value in topic.configs.items())
     return f"kafka-topics.sh --bootstrap-server … --create --topic {topic.name} --partitions 1 {told}"

@@ -7,10 +7,10 @@ from contextlib import suppress
 import pytest
 from confluent_kafka import KafkaError
 
+from connector.kafka.admin import Heard, most_telling
 from connector.kafka.config import KafkaConfig
 from connector.kafka.errors import Trouble
-from connector.kafka.heard import Heard, most_telling
-from connector.kafka.survey import log_in
+from connector.kafka.inspect.cluster import log_in
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from connector.kafka.config import KafkaConfig, consumer
+from connector.kafka.config import LIBRDKAFKA, KafkaConfig, consumer
 from connector.kafka.errors import Trouble, sort
-from connector.kafka.refusal import LIBRDKAFKA
 
 RECORDS = 10
 """Of each topic at most, from as many partitions at most."""

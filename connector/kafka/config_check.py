@@ -1,6 +1,5 @@
 """What librdkafka refuses when a client is made, asked before anything starts: it knows its own properties best."""
 
-import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,11 +8,8 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from connector.kafka.config import KafkaConfig, Property, admin, consumer, producer
+from connector.kafka.config import LIBRDKAFKA, KafkaConfig, Property, admin, consumer, producer
 from connector.kafka.errors import OAUTH_METHOD
-
-LIBRDKAFKA: Final = logging.getLogger("librdkafka")
-"""Every client logs here; without it a client writes to stderr by itself, past the form and the redaction of logs."""
 
 _VARIABLES: Final = {
     name: "KAFKA_" + name.upper().replace(".", "_")
@@ -69,14 +65,14 @@ class Refusal:
         return f"librdkafka refuses the configuration: {self.reason}; look at {self.place}"
 
 
-def refusal(config: KafkaConfig) -> Refusal | None:
+def check_config(config: KafkaConfig) -> Refusal | None:
     """Make each kind of client once; nothing is connected to, because none of them knows a server."""
     try:
         Consumer(_alone(consumer(config)), logger=LIBRDKAFKA).close()
         AdminClient(_alone(admin(config)), logger=LIBRDKAFKA)
         Producer(_alone(producer(config)), logger=LIBRDKAFKA)
     except KafkaException as error:
-        return refused(config, error.args[0])
+        return explain_refusal(config, error.args[0])
     return None if _gets_tokens(consumer(config)) else Refusal(_METHOD, OAUTH_METHOD)
 
 
@@ -88,7 +84,7 @@ def _gets_tokens(made: Mapping[str, Property]) -> bool:
     return not by_token or made_up or str(made.get(_METHOD)).lower() == "oidc"
 
 
-def refused(config: KafkaConfig, error: KafkaError) -> Refusal:
+def explain_refusal(config: KafkaConfig, error: KafkaError) -> Refusal:
     """Which setting librdkafka means; of a value it may have quoted, nothing is kept."""
     reason = _VALUE.sub("Invalid value for", _MADE.sub("", error.str())).strip()
     ours = (re.compile(_NAME.format(re.escape(name))) for name in (*config.properties, *config.security))

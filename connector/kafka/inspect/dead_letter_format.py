@@ -1,6 +1,6 @@
-"""A dead letter as it lies in its topic, and the notes there of which ones were replayed or found superseded.
+"""A dead letter as it lies in its topic, and the markers there of which ones were replayed or found superseded.
 
-A note is a record of the dead-letter topic itself: it is as safe as the letters, needs no further right, and it
+A marker is a record of the dead-letter topic itself: it is as safe as the letters, needs no further right, and it
 outlives the letters that it names, since it was written after them. Committed offsets of a group would be forgotten a
 week after the last replay, and the next one would replay everything again.
 """
@@ -12,16 +12,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connector.delivery.letter import Stage
 from connector.delivery.offsets import TopicPartition
-from connector.kafka.dead_letters import CUT_HEADER, PREFIX
+from connector.kafka.dead_letter_producer import CUT_HEADER, PREFIX
 
-NOTE_HEADER = "target_connector.replayed"
-"""Marks a note: the header says what became of the letters, the value is JSON from partition to runs of offsets.
+MARKER_HEADER = "target_connector.replayed"
+"""Marks a marker: the header says what became of the letters, the value is JSON from partition to runs of offsets.
 
 A run is a list of its first and its last offset.
 """
-NOTE_KEY = b"target_connector.replayed"
+MARKER_KEY = b"target_connector.replayed"
 FROM_HEADER = "target_connector.replayed_from"
 """On a replayed record: topic, partition and offset of the letter."""
 
@@ -30,7 +29,7 @@ Place = tuple[int, int]
 
 
 class Fate(enum.StrEnum):
-    """What a replay did with a letter; the value of a note's header."""
+    """What a replay did with a letter; the value of a marker's header."""
 
     REPLAYED = "1"
     SUPERSEDED = "superseded"
@@ -65,7 +64,7 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class ReplayMarker:
     """What one replay did with some letters."""
 
     places: frozenset[Place]
@@ -74,11 +73,11 @@ class Note:
 
 def read_letter(
     place: Place, milliseconds: int, key: bytes | None, value: bytes | None, headers: Mapping[str, bytes | None]
-) -> Letter | Note:
+) -> Letter | ReplayMarker:
     """Make sense of a record of the topic; never raises, whatever it holds."""
-    if NOTE_HEADER in headers:
-        superseded = headers[NOTE_HEADER] == Fate.SUPERSEDED.value.encode()
-        return Note(_places(value or b""), Fate.SUPERSEDED if superseded else Fate.REPLAYED)
+    if MARKER_HEADER in headers:
+        superseded = headers[MARKER_HEADER] == Fate.SUPERSEDED.value.encode()
+        return ReplayMarker(_places(value or b""), Fate.SUPERSEDED if superseded else Fate.REPLAYED)
     said = {name: (text or b"").decode(errors="replace") for name, text in headers.items()}
     topic, partition = said.get(PREFIX + "topic", ""), _number(said.get(PREFIX + "partition"))
     return Letter(
@@ -95,8 +94,8 @@ def read_letter(
     )
 
 
-def note_value(places: Iterable[Place]) -> bytes:
-    """The value of a note; `read_letter` gives the places back."""
+def marker_value(places: Iterable[Place]) -> bytes:
+    """The value of a marker; `read_letter` gives the places back."""
     runs: dict[int, list[list[int]]] = defaultdict(list)
     for partition, offset in sorted(places):
         known = runs[partition]
@@ -107,52 +106,8 @@ def note_value(places: Iterable[Place]) -> bytes:
     return json.dumps(runs, separators=(",", ":")).encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which letters are asked for; None: any. Times are milliseconds since the epoch, `until` is not included."""
-
-    stage: str | None = None
-    topic: str | None = None
-    error: str | None = None
-    since: int | None = None
-    until: int | None = None
-
-    def __contains__(self, letter: Letter) -> bool:
-        return (
-            (self.stage is None or letter.stage == self.stage)
-            and (self.topic is None or (letter.source is not None and letter.source.topic == self.topic))
-            and (self.error is None or letter.error == self.error)
-            and (self.since is None or letter.milliseconds >= self.since)
-            and (self.until is None or letter.milliseconds < self.until)
-        )
-
-
-class Unfit(enum.StrEnum):
-    """Why a letter that is asked for is not replayed, in words that follow its number."""
-
-    REPLAYED = "replayed before (--from-beginning replays them again)"
-    SUPERSEDED = "superseded by newer events, as a replay before found (--force replays them)"
-    REFUSED = "refused by the decoder, which would refuse the same bytes again (--stage VALUE_CONVERTER replays them)"
-    CUT = "cut to fit their topic: the end is missing"
-    ELSEWHERE = "from a topic that is not in KAFKA_TOPICS (--topic names it)"
-    EMPTY = "without a value or without a source"
-
-
-def unfit(letter: Letter, wanted: Wanted, topics: Iterable[str]) -> Unfit | None:
-    """Why not to replay this one, whatever was replayed before; None when there is no reason."""
-    if letter.source is None or letter.value is None:
-        return Unfit.EMPTY
-    if letter.cut_from is not None:
-        return Unfit.CUT
-    if letter.source.topic not in topics and wanted.topic is None:
-        return Unfit.ELSEWHERE
-    if letter.stage == Stage.DECODE and wanted.stage is None:
-        return Unfit.REFUSED
-    return None
-
-
 def _places(text: bytes) -> frozenset[Place]:
-    """None at all where it is no note of ours: better replayed twice than never."""
+    """None at all where it is no marker of ours: better replayed twice than never."""
     try:
         runs: dict[str, Any] = json.loads(text)
         return frozenset(

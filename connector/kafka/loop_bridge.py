@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 
-class Teller:
+class LoopBridge:
     """Made on the loop, called in the thread: calls wait for nothing, and are made on the loop one after the other."""
 
     def __init__(self, failed: Callable[[Exception], None]) -> None:

@@ -13,10 +13,10 @@ from confluent_kafka import TopicPartition as KafkaTopicPartition
 from connector.delivery.offsets import TopicPartition
 from connector.delivery.ports import Record
 from connector.errors import Fatal
-from connector.kafka.config import KafkaConfig, onlooker
+from connector.kafka.admin import interruptible
+from connector.kafka.config import LIBRDKAFKA, KafkaConfig, onlooker
+from connector.kafka.config_check import explain_refusal
 from connector.kafka.errors import UNREACHABLE, Kind, Trouble, for_a_command, of_topic, sort
-from connector.kafka.heard import interruptible
-from connector.kafka.refusal import LIBRDKAFKA, refused
 
 BATCH = 1_000
 POLL_SECONDS = 0.5
@@ -55,7 +55,7 @@ class History:
                 logger=LIBRDKAFKA,
             )
         except KafkaException as error:
-            raise Fatal(event="kafka_fatal", remedy=str(refused(config, error.args[0]))) from error
+            raise Fatal(event="kafka_fatal", remedy=str(explain_refusal(config, error.args[0]))) from error
         self._left: dict[TopicPartition, int] = {}
         self._held: set[TopicPartition] = set()
         self._heard_at = time.monotonic()
