@@ -56,9 +56,7 @@ class _Reading:
 
     def late(self) -> None:
         """The time is over."""
-        from connector.kafka.errors import for_a_command  # noqa: PLC0415 - a wrong setting is said before Kafka's client
-
-        self.failed(Fatal("quota_ledger_unusable", for_a_command(self._reason)))
+        self.failed(Fatal("quota_ledger_unusable", self._reason))
 
     def _not_booked(self) -> None:
         reason = "the booking was not acknowledged and may still come: look before you book it again"

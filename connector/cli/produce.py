@@ -116,7 +116,8 @@ def write_all(writer: Writer, found: Iterable[tuple[bytes, bytes]]) -> EventRefu
 
 def _write(settings: Settings, found: Iterable[tuple[bytes, bytes]]) -> int:
     # Wrong settings and wrong events are said before Kafka's client is loaded.
-    from connector.kafka.event_writer import EventWriter, WriteFailed  # noqa: PLC0415
+    from connector.kafka.errors import KafkaUnavailable  # noqa: PLC0415
+    from connector.kafka.event_writer import EventWriter  # noqa: PLC0415
     from connector.service import kafka_config  # noqa: PLC0415
 
     (name,) = settings.kafka_topics
@@ -125,7 +126,7 @@ def _write(settings: Settings, found: Iterable[tuple[bytes, bytes]]) -> int:
         writer = EventWriter(kafka_config(settings), name)
         refused = write_all(writer, found)
         writer.finish()
-    except WriteFailed as failed:
+    except KafkaUnavailable as failed:
         return _say(f"{_count(writer.written if writer else 0)} written; Kafka failed: {failed}", 1)
     if refused is not None:
         return _say(f"{refused}; {_count(writer.written)} written before it", BAD_USAGE)

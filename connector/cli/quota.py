@@ -98,8 +98,9 @@ def run(args: argparse.Namespace) -> int:
     except BadSettings as bad:
         print_mistakes(bad, sys.stderr)
         return 2
+    from connector.kafka.errors import KafkaUnavailable  # noqa: PLC0415
     from connector.kafka.quota_log import KafkaQuotaLog  # noqa: PLC0415 - a wrong setting is said before the heavy imports
-    from connector.kafka.quota_topic import Unusable  # noqa: PLC0415
+    from connector.kafka.quota_topic import MISSING  # noqa: PLC0415
     from connector.service import kafka_config, ledger_topic, quota_terms  # noqa: PLC0415
 
     terms = quota_terms(settings)
@@ -119,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
         named = topic.name in fatal.remedy
         sys.stderr.write(f"{fatal.remedy if named else f'{topic.name}: {fatal.remedy}'}\n")
         cause = fatal.__cause__
-        if not (isinstance(cause, Unusable) and cause.missing):
+        if not (isinstance(cause, KafkaUnavailable) and cause.failure.code == MISSING):
             return 1
         ledger = Ledger()  # Nobody ever sent: nothing is used.
     except TooMuch as refused:

@@ -4,16 +4,17 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.cimpl import NewTopic
 
-from connector.errors import ConnectorError
 from connector.kafka.config import BROKER_SESSION_SECONDS, LIBRDKAFKA, KafkaConfig, admin, session_milliseconds
 from connector.kafka.config_check import explain_refusal
-from connector.kafka.errors import Kind, Trouble, sort
+from connector.kafka.errors import UNKNOWN_TOPIC, KafkaFailure, KafkaUnavailable, classify
 
 T = TypeVar("T")
 
@@ -39,35 +40,34 @@ _PASSING = frozenset(
 """A login too: the consumer waits for that as well. The last one after it was made: not all brokers know it yet."""
 
 
-class Unanswered(ConnectorError):
-    """The brokers refused, or did not answer; `passing` when they may do otherwise later. `code` is a KafkaError's."""
-
-    def __init__(self, code: int, detail: str, remedy: str, *, passing: bool) -> None:
-        """`remedy` is empty when the detail says all."""
-        super().__init__(detail)
-        self.code = code
-        self.remedy = remedy
-        self.passing = passing
-
-
 @contextmanager
 def asking(config: KafkaConfig) -> Iterator[AdminClient]:
-    """Whatever the client raises inside becomes Unanswered, with the cause instead of its effect."""
+    """Whatever the client raises inside becomes KafkaUnavailable, with the cause instead of its effect."""
     heard = Heard()
     made: dict[str, Any] = {**admin(config), "error_cb": heard}
     try:
         client = AdminClient(made, logger=LIBRDKAFKA)
     except KafkaException as error:
         why = explain_refusal(config, error.args[0])
-        raise Unanswered(error.args[0].code(), str(why), "", passing=why.is_file) from error
+        raise KafkaUnavailable(why.failure) from error
     try:
         yield client
     except TimeoutError as error:
-        raise Unanswered(KafkaError._TIMED_OUT, "Kafka did not answer in time", "", passing=True) from error  # noqa: SLF001
+        raise KafkaUnavailable(KafkaFailure("_TIMED_OUT", "kafka_error", "Kafka did not answer in time")) from error
     except KafkaException as error:
         cause = heard.cause(client, error.args[0])
-        trouble = sort(cause)
-        raise Unanswered(cause.code(), trouble.detail, trouble.remedy, passing=cause.code() in _PASSING) from error
+        raise KafkaUnavailable(replace(classify(cause), retriable=cause.code() in _PASSING)) from error
+
+
+def ensure_topic(client: AdminClient, topic: NewTopic, *, make: bool = True) -> int:
+    """How many partitions the topic has, or 0 when it was just made. Without `make` a missing one is an error."""
+    found = client.list_topics(topic.topic, timeout=ANSWER_SECONDS).topics[topic.topic]
+    if found.error is None:
+        return len(found.partitions)
+    if not make or found.error.name() not in UNKNOWN_TOPIC:
+        raise KafkaException(found.error)
+    client.create_topics([topic])[topic.topic].result(ANSWER_SECONDS)
+    return 0
 
 
 PLAIN = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED})  # noqa: SLF001 - librdkafka's own codes are spelt so
@@ -117,13 +117,13 @@ def interruptible(call: Callable[[], T]) -> T:
 
 
 _SESSION, _HEARTBEAT = "consumer.session.timeout.ms", "consumer.heartbeat.interval.ms"
-_REMEDY = (
+_HINT = (
     f"allow DESCRIBE_CONFIGS on the group; until then a session of {BROKER_SESSION_SECONDS:.0f} s is assumed, "
     "which is wrong if the brokers' group.consumer.session.timeout.ms is shorter"
 )
 
 
-def group_session(config: KafkaConfig) -> tuple[float, Trouble | None]:
+def group_session(config: KafkaConfig) -> tuple[float, KafkaFailure | None]:
     """Seconds, and what is wrong when they had to be assumed. Waits for the broker with the `consumer` protocol.
 
     The member of a classic group says itself how long its session is; with KIP-848 the broker alone knows (the group's
@@ -138,7 +138,6 @@ def group_session(config: KafkaConfig) -> tuple[float, Trouble | None]:
         found = asking.describe_configs([group], request_timeout=ANSWER_SECONDS)[group].result(ANSWER_SECONDS)
         return (int(found[_SESSION].value) - int(found[_HEARTBEAT].value)) / 1_000, None
     except KafkaException as error:
-        trouble = sort(error.args[0])
-        return ASSUMED_SECONDS, Trouble(Kind.RETRIABLE, trouble.event, trouble.code, trouble.detail, _REMEDY)
+        return ASSUMED_SECONDS, replace(classify(error.args[0]), hint=_HINT, retriable=True, meanwhile="")
     except (KeyError, TimeoutError) as error:
-        return ASSUMED_SECONDS, Trouble(Kind.RETRIABLE, "kafka_error", type(error).__name__, "", _REMEDY)
+        return ASSUMED_SECONDS, KafkaFailure(type(error).__name__, "kafka_error", "", _HINT)

@@ -14,7 +14,7 @@ from connector.delivery import offset_mark
 from connector.delivery.offsets import NOTHING_COMMITTED, OffsetAndMetadata, TopicPartition
 from connector.delivery.start_position import Beginning, LogState, Start, decide, decide_again, is_another
 from connector.kafka.commits import read
-from connector.kafka.errors import Kind, Trouble
+from connector.kafka.errors import KafkaFailure
 from connector.kafka.log_inspector import Found, LogInspector, Look
 from connector.kafka.ports import Listener
 
@@ -296,12 +296,12 @@ class Assignment:
         return KafkaTopicPartition(*name, start.offset, "", start.mark.epoch)
 
 
-_DELAYED = Trouble(
-    Kind.RETRIABLE,
-    "partition_start_delayed",
+_DELAYED = KafkaFailure(
     "UNKNOWN_TOPIC_ID",
+    "partition_start_delayed",
     "the brokers do not say whether a topic is the one that the group's offset is of",
-    "check that the brokers answer, and that the connector's user may DESCRIBE the topic; the partition waits",
+    "check that the brokers answer, and that the connector's user may DESCRIBE the topic",
+    meanwhile="the partition waits",
 )
 
 

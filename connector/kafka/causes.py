@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from connector.kafka.errors import VAGUE, Kind, Trouble
+from connector.kafka.errors import VAGUE, KafkaFailure
 
 CONNECTION: Final = frozenset({"kafka_unreachable", "kafka_authentication_failed"})
 """Events of which one says all: every broker, and every client of the process, has the same cause."""
@@ -26,9 +26,9 @@ class Causes:
         self._last = _NEVER
         self._since: float | None = None
 
-    def admit(self, trouble: Trouble, now: float) -> bool:
+    def admit(self, trouble: KafkaFailure, now: float) -> bool:
         """Whether to say it: not what a known cause brings about, as that no broker is up after a login failed."""
-        if trouble.kind is Kind.IGNORABLE:
+        if trouble.is_ignorable:
             return False
         if trouble.event not in CONNECTION:
             return True

@@ -89,15 +89,20 @@ def consumer(config: KafkaConfig) -> dict[str, Property]:
     return made
 
 
-def onlooker(config: KafkaConfig, group_id: str) -> dict[str, Property]:
-    """The consumer's of a command that only looks: it is assigned, never joins, and nothing of the group is touched."""
+def standalone_config(config: KafkaConfig) -> dict[str, Property]:
+    """For a consumer that is assigned its partitions, beside the group: it never joins, stores or commits.
+
+    The client needs a group's name. It is that of the service, for which there are rights: librdkafka
+    looks for the coordinator of any name.
+    """
+    shared = {name: value for name, value in config.properties.items() if not name.startswith(_MEMBER_ONLY)}
     return {
         **client(config),
         "fetch.queue.backoff.ms": 20,
         "queued.max.messages.kbytes": 16_384,
         "queued.min.messages": 5_000,
-        **config.properties,
-        "group.id": group_id,
+        **shared,
+        "group.id": config.group_id,
         "group.protocol": "classic",
         # Retention may take the beginning away while it is read.
         "auto.offset.reset": "earliest",
@@ -108,6 +113,7 @@ def onlooker(config: KafkaConfig, group_id: str) -> dict[str, Property]:
     }
 
 
+_MEMBER_ONLY = ("group.", "heartbeat.", "max.poll.", "partition.assignment.", "session.")
 _CONSUMER_ONLY = (
     "check.crcs",
     "fetch.",

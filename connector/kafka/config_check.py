@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from connector.kafka.config import LIBRDKAFKA, KafkaConfig, Property, admin, consumer, producer
-from connector.kafka.errors import OAUTH_METHOD
+from connector.kafka.errors import OAUTH_METHOD, KafkaFailure
 
 _VARIABLES: Final = {
     name: "KAFKA_" + name.upper().replace(".", "_")
@@ -53,6 +53,11 @@ class Refusal:
     def is_file(self) -> bool:
         """Whether a file cannot be used: it may be there, or be another one, at the next start."""
         return self.name.endswith(".location")
+
+    @property
+    def failure(self) -> KafkaFailure:
+        """What a client that cannot be made means for its user."""
+        return KafkaFailure("_INVALID_ARG", "kafka_fatal", str(self), retriable=self.is_file)
 
     def __str__(self) -> str:
         """What is wrong and what to do."""

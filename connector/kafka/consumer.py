@@ -18,7 +18,7 @@ from connector.kafka.admin import group_session
 from connector.kafka.commits import Commit, Offsets
 from connector.kafka.config import LIBRDKAFKA, KafkaConfig, consumer
 from connector.kafka.config_check import explain_refusal
-from connector.kafka.errors import Trouble, of_topic
+from connector.kafka.errors import KafkaFailure, of_topic
 from connector.kafka.group_member import GroupMember
 from connector.kafka.inbox import Inbox
 from connector.kafka.log_inspector import AdminInspector
@@ -46,7 +46,7 @@ class ConsumerThread:
         self._totals: dict[str, int] = {}
         self._count_at = 0.0
         self._session_is_told = False
-        self._missing: dict[str, Trouble] = {}
+        self._missing: dict[str, KafkaFailure] = {}
         self._thread = threading.Thread(target=self._run, name="kafka-consumer", daemon=True)
         self._finished = threading.Event()
         self.last_beat = time.monotonic()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -10,24 +10,16 @@ from confluent_kafka.cimpl import NewTopic
 
 from connector.delivery.letter import DeadLetter
 from connector.errors import Fatal
-from connector.kafka.admin import ANSWER_SECONDS, Unanswered, asking
+from connector.kafka.admin import asking, ensure_topic
+from connector.kafka.backoff import pauses
 from connector.kafka.config import LIBRDKAFKA, KafkaConfig, producer
+from connector.kafka.errors import KafkaFailure, KafkaUnavailable
 from connector.kafka.stall_watchdog import with_watchdog
 from connector.threads import in_thread
 
 POLL_SECONDS = 0.02
-FIRST_RETRY_SECONDS = 0.5
-LAST_RETRY_SECONDS = 30.0
 CUT_BYTES = 65_536
 """What is kept of a value that the topic does not take whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class NoTopic:
-    """Why there is no topic to write to; `passing` when it may only be that Kafka does not answer now."""
-
-    reason: str
-    passing: bool
 
 
 PREFIX = "__connect.errors."
@@ -59,7 +51,7 @@ class DeadLetterProducer:
         self._poller: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
 
-    async def prepare(self) -> "NoTopic | None":
+    async def prepare(self) -> KafkaFailure | None:
         """Make the topic if it is missing and may be made; returns what is wrong when there is none to write to."""
         if not self._topic:
             return None
@@ -69,7 +61,7 @@ class DeadLetterProducer:
         """Return when it is acknowledged, however long the brokers are down; Fatal when it can never be written."""
         producing = await self._open(letter)
         value, headers = letter.value, _headers(letter)
-        pause = FIRST_RETRY_SECONDS
+        waits = pauses()
         while (error := await self._produce(producing, letter.key, value, headers)) is not None:
             if self._ended is not None:
                 raise self._ended
@@ -80,8 +72,7 @@ class DeadLetterProducer:
             if error.code() in _HOPELESS or error.fatal() or error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
                 raise self._unwritable(letter, error.str())
             self._delayed(error.str())
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LAST_RETRY_SECONDS)
+            await asyncio.sleep(next(waits))
 
     async def close(self) -> None:
         """Stop polling; what is not acknowledged counts as not written."""
@@ -96,13 +87,12 @@ class DeadLetterProducer:
             raise self._unwritable(letter, "KAFKA_DEAD_LETTER_TOPIC is empty, so the connector stops instead")
         async with self._opening:
             if self._producer is None:
-                pause = FIRST_RETRY_SECONDS
+                waits = pauses()
                 while (wrong := await self.prepare()) is not None:
-                    if not wrong.passing:
-                        raise self._unwritable(letter, wrong.reason)
-                    self._delayed(wrong.reason)
-                    await asyncio.sleep(pause)
-                    pause = min(pause * 2, LAST_RETRY_SECONDS)
+                    if not wrong.retriable:
+                        raise self._unwritable(letter, str(wrong))
+                    self._delayed(str(wrong))
+                    await asyncio.sleep(next(waits))
                 self._producer = Producer(with_watchdog(producer(self._config), self._end), logger=LIBRDKAFKA)
                 self._poller = asyncio.create_task(self._poll(self._producer))
             return self._producer
@@ -139,20 +129,19 @@ class DeadLetterProducer:
         finally:
             self._waiting -= 1
 
-    def _ensure_topic(self) -> NoTopic | None:
+    def _ensure_topic(self) -> KafkaFailure | None:
         """Runs in a thread of its own: metadata calls wait."""
         try:
             with asking(self._config) as client:
-                found = client.list_topics(self._topic, timeout=ANSWER_SECONDS).topics[self._topic]
-                if found.error is None:
-                    return None
-                if found.error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-                    rights = f"allow WRITE, DESCRIBE and CREATE on {self._topic}"
-                    return NoTopic(f"no right to see it: {rights}", passing=False)
-                client.create_topics([NewTopic(self._topic, num_partitions=1)])[self._topic].result(ANSWER_SECONDS)
-        except Unanswered as error:
-            if error.code != KafkaError.TOPIC_ALREADY_EXISTS:
-                return NoTopic(f"it cannot be found or made: {error}", passing=error.passing)
+                ensure_topic(client, NewTopic(self._topic, num_partitions=1))
+        except KafkaUnavailable as error:
+            failure = error.failure
+            if failure.code == "TOPIC_ALREADY_EXISTS":
+                return None
+            if failure.code == "TOPIC_AUTHORIZATION_FAILED":
+                rights = f"allow WRITE, DESCRIBE and CREATE on {self._topic}"
+                return replace(failure, detail="no right to see or make it", hint=rights)
+            return replace(failure, detail=f"it cannot be found or made: {failure.detail}")
         return None
 
     def _unwritable(self, letter: DeadLetter, reason: str) -> Fatal:

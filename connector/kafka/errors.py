@@ -1,7 +1,6 @@
 """What a librdkafka error means for us: nothing, wait, or the end; with the words for the person who can change it."""
 
 import difflib
-import enum
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -9,27 +8,45 @@ from typing import Final
 
 from confluent_kafka import KafkaError
 
-
-class Kind(enum.Enum):
-    """What to do about an error."""
-
-    IGNORABLE = "ignorable"
-    RETRIABLE = "retriable"
-    FATAL = "fatal"
+from connector.errors import ConnectorError
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """An error in our words. `event` is a name from the list of log events.
+class KafkaFailure:
+    """An error of Kafka or of its client. `code` is a KafkaError's name, `event` one from the list of log events.
 
-    `detail` is librdkafka's own text, but for what it makes of a stranger's answer.
+    `detail` is librdkafka's own text, except where another server's answer misled it. `retriable`: it may pass by
+    itself. `meanwhile` is what the service does until then; a command has given up, and does not show it.
     """
 
-    kind: Kind
-    event: str
     code: str
+    event: str
     detail: str
-    remedy: str
+    hint: str = ""
+    retriable: bool = True
+    meanwhile: str = ""
+
+    @property
+    def is_ignorable(self) -> bool:
+        """Whether nothing is wrong: it is a normal answer of the client, and nobody has to act."""
+        return self.retriable and not self.hint
+
+    @property
+    def remedy(self) -> str:
+        """For the service's log: what to do, and what the service does meanwhile."""
+        return "; ".join(filter(None, (self.hint, self.meanwhile)))
+
+    def __str__(self) -> str:
+        """For a person: what is wrong and what to do."""
+        return "; ".join(filter(None, (self.detail, self.hint)))
+
+
+class KafkaUnavailable(ConnectorError):
+    """Kafka refused or did not answer, or a topic of it is not usable; `failure` says how."""
+
+    def __init__(self, failure: KafkaFailure) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
 
 
 FENCED = frozenset(
@@ -48,27 +65,28 @@ rebalance gets them while the member keeps its partitions, and nobody would assi
 
 _IGNORABLE = frozenset({KafkaError._PARTITION_EOF, KafkaError._TIMED_OUT, KafkaError._WAIT_COORD})  # noqa: SLF001 - librdkafka's own codes are spelt so
 
+UNKNOWN_TOPIC: Final = frozenset({"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC"})
 VAGUE: Final = frozenset({"_ALL_BROKERS_DOWN"})
 """Codes that say only that no broker is up; why is said by another error, before or after."""
 
-UNREACHABLE = "check KAFKA_BOOTSTRAP_SERVERS, the network, and that the brokers run; the connector tries again"
+UNREACHABLE = "check KAFKA_BOOTSTRAP_SERVERS, the network, and that the brokers run"
 _LOGIN = (
     "check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD (of OAUTHBEARER sasl.oauthbearer.… in "
-    "KAFKA_PROPERTIES); the connector tries again"
+    "KAFKA_PROPERTIES)"
 )
 _OAUTH_ENDPOINT = (
     "check sasl.oauthbearer.token.endpoint.url in KAFKA_PROPERTIES, that it can be reached from here, and the client "
-    "id and secret there; the connector tries again"
+    "id and secret there"
 )
 OAUTH_METHOD = (
     "OAUTHBEARER gets no token without a method: set sasl.oauthbearer.method to oidc in KAFKA_PROPERTIES, with "
     "sasl.oauthbearer.token.endpoint.url, sasl.oauthbearer.client.id and sasl.oauthbearer.client.secret beside it"
 )
-_TLS = "check KAFKA_SECURITY_PROTOCOL and KAFKA_SSL_CA_LOCATION against the listener; the connector tries again"
-_NO_KAFKA = "KAFKA_BOOTSTRAP_SERVERS must name a Kafka listener, and this is none; the connector tries again"
-_TOPIC = "create the topic or correct KAFKA_TOPICS; the connector looks for it again"
-_TOPIC_ACL = "allow READ and DESCRIBE on the topic to the connector's user; the connector tries again"
-_GROUP_ACL = "allow READ on the consumer group KAFKA_GROUP_ID to the connector's user; the connector tries again"
+_TLS = "check KAFKA_SECURITY_PROTOCOL and KAFKA_SSL_CA_LOCATION against the listener"
+_NO_KAFKA = "KAFKA_BOOTSTRAP_SERVERS must name a Kafka listener, and this is none"
+_TOPIC = "create the topic or correct KAFKA_TOPICS"
+_TOPIC_ACL = "allow READ and DESCRIBE on the topic to the connector's user"
+_GROUP_ACL = "allow READ on the consumer group KAFKA_GROUP_ID to the connector's user"
 _POLL = "the process was stopped or starved for longer than max.poll.interval.ms; it rejoins the group by itself"
 _FENCED_INSTANCE = (
     "another member uses this KAFKA_GROUP_INSTANCE_ID: give each replica its own, then start this one again"
@@ -81,11 +99,12 @@ OTHER_PROTOCOL = (
 )
 OTHER_ASSIGNOR = (
     "the group has members with another partition.assignment.strategy than cooperative-sticky: another program uses "
-    "this KAFKA_GROUP_ID: give this connector its own, or stop those members; the connector tries again"
+    "this KAFKA_GROUP_ID: give this connector its own, or stop those members"
 )
 
-_OTHER = "look at the detail; the connector tries again"
-_GOES_ON: Final = re.compile("; the connector (?:tries again|looks for it again)")
+_OTHER = "look at the detail"
+_RETRIES: Final = "the connector tries again"
+_SEARCHES: Final = "the connector looks for it again"
 
 _OAUTH: Final = re.compile("OAUTHBEARER token: ")
 """Behind "token" and a colon the redaction takes the next word for a token."""
@@ -114,19 +133,19 @@ _KNOWN: dict[int, tuple[str, str]] = {
 }
 
 
-def sort(error: KafkaError) -> Trouble:
+def classify(error: KafkaError) -> KafkaFailure:
     """Say what an error means. `fatal()` is False on some fatal ones, so the code decides as well."""
     code = error.code()
     if code == KafkaError._TRANSPORT and _HANDSHAKE.search(error.str()) is not None:  # noqa: SLF001
         code = KafkaError._SSL  # noqa: SLF001 - librdkafka tells a broken handshake from a broken network only sometimes
     if error.fatal() or code in (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID):  # noqa: SLF001
-        return Trouble(Kind.FATAL, "kafka_fatal", error.name(), error.str(), _last_remedy(error))
+        return KafkaFailure(error.name(), "kafka_fatal", error.str(), _last_hint(error), retriable=False)
     if code in _IGNORABLE:
-        return Trouble(Kind.IGNORABLE, "kafka_error", error.name(), error.str(), "")
-    event, remedy = _KNOWN.get(code, ("kafka_error", _OTHER))
+        return KafkaFailure(error.name(), "kafka_error", error.str())
+    event, hint = _KNOWN.get(code, ("kafka_error", _OTHER))
     detail = error.str()
     if _OAUTH.search(detail) is not None:
-        detail, event, remedy = (
+        detail, event, hint = (
             _OAUTH.sub("OAUTHBEARER token, ", detail),
             "kafka_authentication_failed",
             _OAUTH_ENDPOINT,
@@ -134,13 +153,14 @@ def sort(error: KafkaError) -> Trouble:
     if (said := _STRANGER.search(detail)) is not None:
         size = int(said[1])
         if size == _HTTP:
-            detail, remedy = _STRANGER.sub("it answers in HTTP", detail), _NO_KAFKA
+            detail, hint = _STRANGER.sub("it answers in HTTP", detail), _NO_KAFKA
         elif size >> 16 in _TLS_RECORDS:
-            detail, event, remedy = _STRANGER.sub("it answers in TLS", detail), "kafka_authentication_failed", _TLS
-    return Trouble(Kind.RETRIABLE, event, error.name(), detail, remedy)
+            detail, event, hint = _STRANGER.sub("it answers in TLS", detail), "kafka_authentication_failed", _TLS
+    meanwhile = {_TOPIC: _SEARCHES, _POLL: ""}.get(hint, _RETRIES)
+    return KafkaFailure(error.name(), event, detail, hint, meanwhile=meanwhile)
 
 
-def _last_remedy(error: KafkaError) -> str:
+def _last_hint(error: KafkaError) -> str:
     """What to do before the next start. Of the cause under a fatal error only its text is left."""
     said = error.str().lower()
     if "instance" in said or error.code() == KafkaError.FENCED_INSTANCE_ID:
@@ -150,20 +170,15 @@ def _last_remedy(error: KafkaError) -> str:
     return _FATAL
 
 
-def of_topic(error: KafkaError, topic: str, existing: Callable[[], Iterable[str]]) -> Trouble:
+def of_topic(error: KafkaError, topic: str, existing: Callable[[], Iterable[str]]) -> KafkaFailure:
     """What is wrong with a topic, by its name; of one that is not there also the nearest of those that are."""
-    trouble = sort(error)
-    if trouble.event != "kafka_topic_missing":
-        return replace(trouble, detail=f"topic {topic}: {trouble.detail}")
+    failure = classify(error)
+    if failure.event != "kafka_topic_missing":
+        return replace(failure, detail=f"topic {topic}: {failure.detail}")
     near = nearest(topic, existing())
-    return replace(trouble, detail=f"the topic {topic} does not exist" + (f"; did you mean {near}?" if near else ""))
+    return replace(failure, detail=f"the topic {topic} does not exist" + (f"; did you mean {near}?" if near else ""))
 
 
 def nearest(name: str, existing: Iterable[str]) -> str:
     """The name that was meant, perhaps; empty when none is like it."""
     return next(iter(difflib.get_close_matches(name, existing, 1)), "")
-
-
-def for_a_command(words: str) -> str:
-    """Without what the service does about it meanwhile: a command has given up when it says this."""
-    return _GOES_ON.sub("", words)

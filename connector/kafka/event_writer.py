@@ -1,14 +1,14 @@
 """Writes events to one topic, for `connector produce`; every record is acknowledged by all in-sync replicas."""
 
 import time
+from dataclasses import replace
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from connector.errors import ConnectorError
 from connector.kafka.admin import Heard, interruptible
 from connector.kafka.config import LIBRDKAFKA, KafkaConfig, producer
-from connector.kafka.errors import for_a_command, sort
+from connector.kafka.errors import KafkaFailure, KafkaUnavailable, classify
 
 METADATA_SECONDS: Final = 10.0
 FLUSH_SECONDS: Final = 40.0
@@ -16,18 +16,14 @@ FLUSH_SECONDS: Final = 40.0
 POLL_SECONDS: Final = 0.2
 
 
-class WriteFailed(ConnectorError):
-    """Kafka did not take an event; the message says why and what to do."""
-
-
 class EventWriter:
     """A producer for one topic, from the first look at the topic to `finish`."""
 
     def __init__(self, config: KafkaConfig, topic: str) -> None:
-        """Wait for Kafka. Raises WriteFailed when it does not answer, or has no such topic."""
+        """Wait for Kafka. Raises KafkaUnavailable when it does not answer, or has no such topic."""
         self._topic = topic
         self._heard = Heard()
-        self._failed: WriteFailed | None = None
+        self._failed: KafkaUnavailable | None = None
         self.written = 0
         """Records that all in-sync replicas have."""
         self.last: tuple[int, int] | None = None
@@ -37,7 +33,7 @@ class EventWriter:
         self._look()
 
     def write(self, key: bytes, value: bytes) -> None:
-        """Hand one record to the client. Raises WriteFailed when an earlier one failed."""
+        """Hand one record to the client. Raises KafkaUnavailable when an earlier one failed."""
         while True:
             try:
                 self._producer.produce(self._topic, value, key, on_delivery=self._report)
@@ -52,7 +48,7 @@ class EventWriter:
         self._raise()
 
     def finish(self) -> None:
-        """Wait until every record is acknowledged. Raises WriteFailed when one is not."""
+        """Wait until every record is acknowledged. Raises KafkaUnavailable when one is not."""
         deadline = time.monotonic() + FLUSH_SECONDS
         while left := self._producer.flush(POLL_SECONDS):  # In slices: the client would hold Ctrl-C back.
             if time.monotonic() > deadline:
@@ -69,8 +65,9 @@ class EventWriter:
         if problem is None:
             return
         if problem.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-            msg = f"there is no topic {self._topic}; create it, or give another name to --topic"
-            raise WriteFailed(msg)
+            hint = "create it, or give another name to --topic"
+            failure = KafkaFailure(problem.name(), "kafka_topic_missing", f"there is no topic {self._topic}", hint)
+            raise KafkaUnavailable(failure)
         raise _failure(problem)
 
     def _report(self, error: KafkaError | None, message: Message) -> None:
@@ -85,8 +82,8 @@ class EventWriter:
             raise self._failed
 
 
-def _failure(error: KafkaError) -> WriteFailed:
+def _failure(error: KafkaError) -> KafkaUnavailable:
+    failure = classify(error)
     if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-        return WriteFailed(f"{error.str()}; allow WRITE and DESCRIBE on the topic to this user")
-    trouble = sort(error)
-    return WriteFailed("; ".join(filter(None, (trouble.detail, for_a_command(trouble.remedy)))))
+        failure = replace(failure, hint="allow WRITE and DESCRIBE on the topic to this user")
+    return KafkaUnavailable(failure)

@@ -15,7 +15,7 @@ from connector.delivery.ports import Record
 from connector.errors import CommitFailed, Fatal
 from connector.kafka.assignment import Assignment, AssignmentClient
 from connector.kafka.commits import Commit, CommitClient, CommitQueue
-from connector.kafka.errors import Kind, sort
+from connector.kafka.errors import classify
 from connector.kafka.inbox import Inbox
 from connector.kafka.log_inspector import LogInspector
 from connector.kafka.ports import Listener
@@ -190,9 +190,9 @@ class GroupMember:
 
     def error(self, error: KafkaError) -> None:
         """Something to tell; or the end."""
-        trouble = sort(error)
-        if trouble.kind is Kind.FATAL:
-            self._tell(self._listener.failed, Fatal(trouble.event, f"{trouble.detail}: {trouble.remedy}"))
+        trouble = classify(error)
+        if not trouble.retriable:
+            self._tell(self._listener.failed, Fatal(trouble.event, f"{trouble.detail}: {trouble.hint}"))
         elif trouble.event == "kafka_topic_missing":
             self._misses_a_topic = True
         else:

@@ -22,7 +22,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec  # the stubs of `admin
 from connector.delivery.offsets import TopicPartition
 from connector.delivery.start_position import LogState
 from connector.kafka.config import LIBRDKAFKA, KafkaConfig, admin
-from connector.kafka.errors import Trouble, sort
+from connector.kafka.errors import KafkaFailure, classify
 
 ANSWER_SECONDS: Final = 5.0
 """After this an answer is given up; the next look asks again."""
@@ -51,7 +51,7 @@ class Look(Protocol):
         ...
 
     @property
-    def trouble(self) -> Trouble | None:
+    def trouble(self) -> KafkaFailure | None:
         """Why a partition is missing in `found`."""
         ...
 
@@ -107,7 +107,7 @@ class AdminLook:
     ) -> None:
         self._inspector = inspector
         self._names = list(names)
-        self.trouble: Trouble | None = None
+        self.trouble: KafkaFailure | None = None
         options: dict[str, Any] = {"request_timeout": ANSWER_SECONDS}
         partitions = [KafkaTopicPartition(*name) for name in names]
         topics = TopicCollection(sorted({name.topic for name in names}))
@@ -163,7 +163,7 @@ class AdminLook:
 
     def _blame(self, error: Exception) -> None:
         if self.trouble is None and isinstance(error, KafkaException):
-            self.trouble = sort(error.args[0])
+            self.trouble = classify(error.args[0])
 
 
 def _ignore(_error: object) -> None:

@@ -6,7 +6,7 @@ from typing import Protocol
 from connector.delivery.offsets import OffsetAndMetadata, Start, TopicPartition
 from connector.delivery.ports import Record
 from connector.delivery.start_position import Beginning
-from connector.kafka.errors import Trouble
+from connector.kafka.errors import KafkaFailure
 
 
 class Listener(Protocol):
@@ -52,7 +52,7 @@ class Listener(Protocol):
         """The end of the log, as last heard, for partitions that are owned."""
         ...
 
-    def trouble(self, trouble: Trouble) -> None:
+    def trouble(self, trouble: KafkaFailure) -> None:
         """Something to say; the client goes on by itself."""
         ...
 

@@ -20,23 +20,22 @@ from confluent_kafka import (
 )
 
 from connector.errors import Fatal
-from connector.kafka.config import LIBRDKAFKA, KafkaConfig, consumer, producer
-from connector.kafka.errors import Kind, sort
+from connector.kafka.backoff import pauses
+from connector.kafka.config import LIBRDKAFKA, KafkaConfig, Property, producer, standalone_config
+from connector.kafka.errors import KafkaUnavailable, classify
 from connector.kafka.loop_bridge import LoopBridge
-from connector.kafka.quota_topic import QuotaTopic, Unusable, prepare, remedy
+from connector.kafka.quota_topic import UNUSABLE, QuotaTopic, prepare, remedy
 from connector.kafka.stall_watchdog import with_watchdog
 from connector.quota.ports import Appended, Reader
 from connector.threads import in_thread
 
 T = TypeVar("T")
 
-UNUSABLE = "quota_ledger_unusable"
 BATCH = 5_000
 POLL_SECONDS = 0.2
 ENDS_SECONDS = 5.0
 PARTS, MOST_PART_SECONDS = 8, 60.0
 """So often within the time that a record counts, but at least each minute, it is looked whether all is still there."""
-FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 0.5, 30.0
 _LOST = frozenset(
     {
         KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001 - librdkafka's own codes are spelt so
@@ -108,24 +107,24 @@ class KafkaQuotaLog:
 
     def _patiently(self, what: Callable[[], T]) -> T | None:
         """Do it, however long the brokers are down; None when this was closed meanwhile."""
-        pause = FIRST_PAUSE_SECONDS
-        while not self._closing.is_set():
+        for pause in pauses():
+            if self._closing.is_set():
+                break
             try:
                 return what()
-            except Unusable as unusable:
-                if not unusable.passing:
-                    raise Fatal(UNUSABLE, str(unusable)) from unusable
-                self._tell(self._reader.delayed, str(unusable))
+            except KafkaUnavailable as error:
+                if not error.failure.retriable:
+                    raise Fatal(UNUSABLE, str(error)) from error
+                self._tell(self._reader.delayed, str(error))
             except KafkaException as error:
                 self._tell(self._reader.delayed, error.args[0].str())
             self._closing.wait(pause)
-            pause = min(2 * pause, LAST_PAUSE_SECONDS)
         return None
 
     def _read(self) -> None:
         ended = partial(self._tell, self._reader.failed)
         self._producer = Producer(with_watchdog({**producer(self._config), "linger.ms": 0}, ended), logger=LIBRDKAFKA)
-        reading = Consumer(with_watchdog(reader(self._config), ended), logger=LIBRDKAFKA)
+        reading = Consumer(with_watchdog(_reader_config(self._config), ended), logger=LIBRDKAFKA)
         try:
             log = TopicPartition(self._topic.name, 0)
             # Asked for by name: for OFFSET_BEGINNING librdkafka waits half a second until it knows the leader.
@@ -184,7 +183,7 @@ class KafkaQuotaLog:
                 batch.append((message.value(), appended))
             elif (lost := self._lost(error)) is not None:
                 raise lost
-            elif (trouble := sort(error)).kind is not Kind.IGNORABLE:
+            elif not (trouble := classify(error)).is_ignorable:
                 self._tell(self._reader.delayed, trouble.detail)
         return batch
 
@@ -228,19 +227,12 @@ class _Kept:
         return self._marks[0][1] if self._marks else math.inf
 
 
-def reader(config: KafkaConfig) -> dict[str, str | int | float | bool]:
-    """A consumer that belongs to no group and commits nothing; the group's name is only there because it must be.
-
-    It is that of the service, for which there are rights: librdkafka looks for the coordinator of any name.
-    """
+def _reader_config(config: KafkaConfig) -> dict[str, Property]:
     return {
-        **consumer(config),
-        "group.id": config.group_id,
-        "group.protocol": "classic",
+        **standalone_config(config),
         "auto.offset.reset": "error",
-        # A stranger's open transaction must not hide what all others read.
+        # An open transaction of another program must not hide what all others read.
         "isolation.level": "read_uncommitted",
-        "enable.partition.eof": True,
         "fetch.queue.backoff.ms": 5,
         "fetch.wait.max.ms": 500,
     }

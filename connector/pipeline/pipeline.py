@@ -21,7 +21,7 @@ from connector.delivery.start_position import Beginning
 from connector.delivery.tally import Done, Tally
 from connector.events.change import Change, Refused, Visitor
 from connector.kafka.causes import CONNECTION, Causes
-from connector.kafka.errors import Trouble
+from connector.kafka.errors import KafkaFailure
 from connector.pipeline.burial import Burial
 from connector.pipeline.committer import COMMIT_AGAIN_SECONDS, Committer
 from connector.pipeline.config import PipelineConfig
@@ -421,7 +421,7 @@ class Pipeline:
         """Remember how long the logs are, for the lag."""
         self.log_ends.update({name: end for name, end in ends.items() if name in self.assigned_partitions})
 
-    def trouble(self, trouble: Trouble) -> None:
+    def trouble(self, trouble: KafkaFailure) -> None:
         """Say what Kafka says, one line a cause, once and then with backoff."""
         if self._causes.admit(trouble, self._now()):
             about = "" if trouble.event in CONNECTION else trouble.code + trouble.detail

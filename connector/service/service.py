@@ -123,7 +123,7 @@ class Service:
         """Say early that there is no topic for dead letters; it matters only when there is a letter."""
         wrong = await self._dead_letters.prepare()
         if wrong is not None:
-            log.warning("dead_letter_topic_unavailable", topic=self._settings.dead_letter_topic, reason=wrong.reason)
+            log.warning("dead_letter_topic_unavailable", topic=self._settings.dead_letter_topic, reason=str(wrong))
 
     def _say_delayed(self, reason: str) -> None:
         self._say("dead_letter_delayed", about=reason, topic=self._settings.dead_letter_topic, reason=reason)

@@ -17,8 +17,9 @@ from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, Config
 
 from connector.errors import Fatal
 from connector.kafka.config import KafkaConfig
+from connector.kafka.errors import KafkaUnavailable
 from connector.kafka.quota_log import KafkaQuotaLog
-from connector.kafka.quota_topic import QuotaTopic, Unusable, prepare
+from connector.kafka.quota_topic import MISSING, QuotaTopic, prepare
 from connector.quota.ports import Appended, LedgerLog
 from tests.support.kafka.broker import KafkaBroker, free_ports
 from tests.support.ledger import FakeLedgerLog, FakeLedgerTopic
@@ -217,9 +218,9 @@ def test_the_topic_is_made_as_it_must_be(kafka: KafkaBroker) -> None:
 
     async def main() -> None:
         world = _real(kafka)
-        with pytest.raises(Unusable, match="does not exist") as missing:
+        with pytest.raises(KafkaUnavailable, match="does not exist") as missing:
             await asyncio.to_thread(prepare, world.config, world.topic, make=False)
-        assert missing.value.missing
+        assert missing.value.failure.code == MISSING
         async with reading(world.log()) as recorder:
             await until(lambda: recorder.ends, "it read to the end")
         assert await asyncio.to_thread(prepare, world.config, world.topic, make=False) == ""

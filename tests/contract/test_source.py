@@ -17,7 +17,7 @@ from connector.delivery.start_position import Beginning
 from connector.errors import CommitFailed, Fatal
 from connector.kafka.config import KafkaConfig
 from connector.kafka.consumer import COMMIT_SECONDS, ConsumerThread
-from connector.kafka.errors import Trouble
+from connector.kafka.errors import KafkaFailure
 from connector.kafka.group_member import STALL_SECONDS
 from connector.kafka.inbox import CREDITS
 from connector.kafka.ports import Listener
@@ -53,7 +53,7 @@ class Recorder:
         self.handed_over: dict[TopicPartition, int] = {}
         self.gone: list[TopicPartition] = []
         self.log_ends: dict[TopicPartition, int] = {}
-        self.troubles: list[Trouble] = []
+        self.troubles: list[KafkaFailure] = []
         self.failures: list[Fatal] = []
         self.mistakes: list[str] = []
         self.done: Callable[[TopicPartition, int], int] = lambda _, position: position
@@ -103,7 +103,7 @@ class Recorder:
     def ends(self, ends: Mapping[TopicPartition, int]) -> None:
         self.log_ends.update(ends)
 
-    def trouble(self, trouble: Trouble) -> None:
+    def trouble(self, trouble: KafkaFailure) -> None:
         self.troubles.append(trouble)
 
     def failed(self, error: Exception) -> None:

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
 from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
-from connector.kafka.errors import Trouble
+from connector.kafka.errors import KafkaFailure
 from connector.kafka.log_inspector import Found
 from tests.simulation.client import Client
 from tests.simulation.coordinator import Coordinator
@@ -169,7 +169,7 @@ class FakeConsumer:
 class FakeLook:
     """An answer that is there at once, or never."""
 
-    trouble: Trouble | None = None
+    trouble: KafkaFailure | None = None
 
     def __init__(self, found: Mapping[TopicPartition, Found], *, is_done: bool) -> None:
         self._found = found

@@ -10,12 +10,12 @@ from connector.cli.check import kafka
 from connector.cli.check.findings import Finding, State
 from connector.events import JsonDecoder
 from connector.kafka.config import KafkaConfig
-from connector.kafka.errors import Kind, Trouble
+from connector.kafka.errors import KafkaFailure
 from connector.kafka.inspect import cluster
 from connector.kafka.inspect.cluster import Group, Topic
 from connector.kafka.inspect.tail_reader import Sample
 
-SILENT = Trouble(Kind.RETRIABLE, "kafka_error", "_TIMED_OUT", "no answer in 5 s", "try again")
+SILENT = KafkaFailure("_TIMED_OUT", "kafka_error", "no answer in 5 s", "try again")
 
 
 def topic(partitions: int) -> Topic:
@@ -24,7 +24,7 @@ def topic(partitions: int) -> Topic:
 
 
 def partitions(
-    monkeypatch: pytest.MonkeyPatch, topics: Mapping[str, Topic | Trouble], group: Group | Trouble
+    monkeypatch: pytest.MonkeyPatch, topics: Mapping[str, Topic | KafkaFailure], group: Group | KafkaFailure
 ) -> Finding:
     """What is said of them."""
 
@@ -62,7 +62,7 @@ def test_more_members_than_partitions_of_all_topics_are_a_warning(monkeypatch: p
     ],
 )
 def test_as_many_as_partitions_or_not_known_is_none(
-    monkeypatch: pytest.MonkeyPatch, topics: dict[str, Topic | Trouble], group: Group | Trouble
+    monkeypatch: pytest.MonkeyPatch, topics: dict[str, Topic | KafkaFailure], group: Group | KafkaFailure
 ) -> None:
     """A topic that cannot be seen may have partitions enough; that it cannot is said by itself."""
     found = partitions(monkeypatch, topics, group)
@@ -113,15 +113,19 @@ def test_members_of_the_other_protocol_are_a_warning(monkeypatch: pytest.MonkeyP
 
 def test_a_coordinator_that_is_being_made_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first question for a group makes the offsets topic; until it is there nobody is the coordinator."""
-    coming = Trouble(Kind.RETRIABLE, "kafka_error", "COORDINATOR_NOT_AVAILABLE", "not yet", "wait")
-    answers: list[object] = [coming, coming, Trouble(Kind.RETRIABLE, "x", "GROUP_AUTHORIZATION_FAILED", "no", "no")]
+    coming = KafkaFailure("COORDINATOR_NOT_AVAILABLE", "kafka_error", "not yet", "wait")
+    answers: list[object] = [
+        coming,
+        coming,
+        KafkaFailure("GROUP_AUTHORIZATION_FAILED", "x", "no", "no"),
+    ]
     monkeypatch.setattr(cluster, "_ask", lambda _config, _ask: {"g": answers.pop(0)})
     monkeypatch.setattr(cluster, "METADATA_SECONDS", 0.0)
     found = cluster.group(KafkaConfig("kafka:9092", ("t",), "g"))
-    assert isinstance(found, Trouble)
+    assert isinstance(found, KafkaFailure)
     assert found.code == "GROUP_AUTHORIZATION_FAILED"
 
 
 def test_a_trouble_without_words_is_told_by_its_code() -> None:
     """An empty line between the name of a check and its remedy tells nobody anything."""
-    assert cluster._trouble(KafkaError(KafkaError.COORDINATOR_NOT_AVAILABLE, "")).detail  # noqa: SLF001 - its edge
+    assert cluster._failure(KafkaError(KafkaError.COORDINATOR_NOT_AVAILABLE, "")).detail  # noqa: SLF001 - its edge

@@ -14,7 +14,8 @@ from connector.cli.ledger import read_ledger
 from connector.cli.quota import TooMuch, look
 from connector.cli.quota_view import print_view, sparkline
 from connector.errors import Fatal
-from connector.kafka.quota_topic import Unusable
+from connector.kafka.errors import KafkaFailure, KafkaUnavailable
+from connector.kafka.quota_topic import MISSING
 from connector.quota.ledger import Ledger
 from connector.quota.ports import Reader
 from connector.quota.records import Reserve, Spend, encode
@@ -59,25 +60,6 @@ def test_a_ledger_that_does_not_answer_is_said_after_half_a_minute() -> None:
         assert log.closed
         with pytest.raises(Fatal, match="within 30 s"):
             await read_ledger(MuteLog(topic), None)
-
-    run(scenario())
-
-
-class DownLog(FakeLedgerLog):
-    """Brokers that are down, in the words of the service's own reader."""
-
-    def start(self, reader: Reader) -> None:
-        """It would try for ever."""
-        reader.delayed("g.quota cannot be found: no answer; check that the brokers run; the connector tries again")
-
-
-def test_a_command_that_has_given_up_does_not_say_that_it_tries_again() -> None:
-    """Whoever reads it would wait for something."""
-
-    async def scenario() -> None:
-        with pytest.raises(Fatal) as caught:
-            await read_ledger(DownLog(FakeLedgerTopic()), None)
-        assert caught.value.remedy == "g.quota cannot be found: no answer; check that the brokers run"
 
     run(scenario())
 
@@ -299,13 +281,13 @@ def test_the_usage_shows_that_the_action_may_be_left_out(capsys: pytest.CaptureF
 def test_before_the_first_replica_runs_nothing_is_used(ledger: list[Fatal], capsys: pytest.CaptureFixture[str]) -> None:
     """A script that asks how much is free gets its answer, on the day of the first deployment too."""
     fatal = Fatal("quota_ledger_unusable", "the topic target-profile-connector.quota does not exist yet: …")
-    fatal.__cause__ = Unusable("", passing=False, missing=True)
+    fatal.__cause__ = KafkaUnavailable(KafkaFailure(MISSING, "quota_ledger_unusable", ""))
     ledger.append(fatal)
     assert main(["quota", "--format", "json"]) == 0
     said = capsys.readouterr()
     told = json.loads(said.out)
     assert (told["topic"], told["used"], told["free"]) == ("target-profile-connector.quota", 0, 1_000_000)
     assert said.err == f"{fatal.remedy}\n"
-    fatal.__cause__ = Unusable("", passing=False)
+    fatal.__cause__ = KafkaUnavailable(KafkaFailure("", "quota_ledger_unusable", ""))
     assert main(["quota", "--format", "json"]) == 1
     assert capsys.readouterr() == ("", f"{fatal.remedy}\n")

@@ -4,16 +4,16 @@ import pytest
 from confluent_kafka import KafkaError
 
 from connector.kafka.causes import CAUSE_SECONDS, QUIET_SECONDS, Causes
-from connector.kafka.errors import Trouble, of_topic, sort
+from connector.kafka.errors import KafkaFailure, classify, of_topic
 
-LOGIN = sort(KafkaError(KafkaError._AUTHENTICATION, "Invalid username or password"))  # noqa: SLF001 - librdkafka's own codes are spelt so
-REFUSED = sort(KafkaError(KafkaError._TRANSPORT, "b-1:9092/1: Connection refused"))  # noqa: SLF001
-ALL_DOWN = sort(KafkaError(KafkaError._ALL_BROKERS_DOWN, "3/3 brokers are down"))  # noqa: SLF001
-ACL = sort(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
-EOF_ = sort(KafkaError(KafkaError._PARTITION_EOF))  # noqa: SLF001
+LOGIN = classify(KafkaError(KafkaError._AUTHENTICATION, "Invalid username or password"))  # noqa: SLF001 - librdkafka's own codes are spelt so
+REFUSED = classify(KafkaError(KafkaError._TRANSPORT, "b-1:9092/1: Connection refused"))  # noqa: SLF001
+ALL_DOWN = classify(KafkaError(KafkaError._ALL_BROKERS_DOWN, "3/3 brokers are down"))  # noqa: SLF001
+ACL = classify(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+EOF_ = classify(KafkaError(KafkaError._PARTITION_EOF))  # noqa: SLF001
 
 
-def said(*heard: tuple[float, Trouble]) -> list[tuple[float, str]]:
+def said(*heard: tuple[float, KafkaFailure]) -> list[tuple[float, str]]:
     """When something is said, and its code."""
     causes = Causes()
     return [(now, trouble.code) for now, trouble in heard if causes.admit(trouble, now)]

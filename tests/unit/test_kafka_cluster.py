@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError
 
 from connector.kafka.admin import Heard, most_telling
 from connector.kafka.config import KafkaConfig
-from connector.kafka.errors import Trouble
+from connector.kafka.errors import KafkaFailure
 from connector.kafka.inspect.cluster import log_in
 
 
@@ -72,7 +72,7 @@ def test_a_web_server_is_told_from_a_broker() -> None:
         threading.Thread(target=answer, daemon=True).start()
         told = log_in(KafkaConfig(bootstrap_servers=address, topics=("t",), group_id="g"), address)
         server.shutdown(socket.SHUT_RDWR)
-    assert isinstance(told, Trouble)
+    assert isinstance(told, KafkaFailure)
     assert "it answers in HTTP" in told.detail
     assert "receive.message.max.bytes" not in told.detail
-    assert told.remedy == "KAFKA_BOOTSTRAP_SERVERS must name a Kafka listener, and this is none"
+    assert told.hint == "KAFKA_BOOTSTRAP_SERVERS must name a Kafka listener, and this is none"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import trustme
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
-from connector.kafka.config import KafkaConfig, Property, client, consumer, onlooker, producer
+from connector.kafka.config import KafkaConfig, Property, client, consumer, producer, standalone_config
 from connector.settings import load
 
 SAFETY = {"enable.auto.commit": False, "enable.auto.offset.store": False, "enable.partition.eof": True}
@@ -56,12 +57,14 @@ def test_further_properties_undo_nothing_that_safety_needs() -> None:
     assert {name: written[name] for name in ours_alone} == {name: producer(plain)[name] for name in ours_alone}
 
 
-def test_who_only_looks_has_a_group_of_its_own_and_commits_nothing() -> None:
+def test_who_only_looks_joins_no_group_and_commits_nothing() -> None:
     """A look at a production topic must not move the service's place in it, whatever KAFKA_PROPERTIES say."""
-    made = onlooker(config(properties=HOSTILE), "own")
-    names = ("group.id", "enable.auto.commit", "enable.auto.offset.store", "allow.auto.create.topics")
-    assert [made[name] for name in names] == ["own", False, False, False]
-    assert Consumer(onlooker(config(), "own")) is not None
+    properties = {**HOSTILE, "session.timeout.ms": "400000", "heartbeat.interval.ms": "9000"}
+    made = standalone_config(replace(config(properties=properties), group_protocol="consumer", group_instance_id="a"))
+    names = ("group.protocol", "enable.auto.commit", "enable.auto.offset.store", "allow.auto.create.topics")
+    assert [made[name] for name in names] == ["classic", False, False, False]
+    assert not {"group.instance.id", "session.timeout.ms", "heartbeat.interval.ms"} & made.keys()
+    assert Consumer(made) is not None
 
 
 def test_further_properties_reach_both_and_those_of_a_consumer_only_the_consumer() -> None:

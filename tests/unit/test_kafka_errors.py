@@ -5,7 +5,7 @@ import re
 import pytest
 from confluent_kafka import KafkaError
 
-from connector.kafka.errors import FENCED, Kind, for_a_command, sort
+from connector.kafka.errors import FENCED, classify
 from connector.ops.events import EVENTS
 from connector.ops.redact import Redactor, VisitorIds
 from connector.settings import describe
@@ -47,8 +47,8 @@ def error(name: str, reason: str = "what the broker said", *, fatal: bool = Fals
 def test_what_may_pass_is_waited_for_and_named(name: str) -> None:
     """The event is what an alert matches, the remedy is what its reader does, the detail is the broker's own text."""
     event, word = RETRIED[name]
-    trouble = sort(error(name))
-    assert (trouble.kind, trouble.event) == (Kind.RETRIABLE, event)
+    trouble = classify(error(name))
+    assert (trouble.retriable, trouble.event) == (True, event)
     assert word in trouble.remedy
     assert trouble.code == name
     assert trouble.detail == "what the broker said"
@@ -57,17 +57,17 @@ def test_what_may_pass_is_waited_for_and_named(name: str) -> None:
 def test_a_broker_that_hangs_up_in_the_handshake_is_no_matter_of_the_network() -> None:
     """There are two names for it, by who is faster; whoever reads the one would look at the network in vain."""
     hung_up = "ssl://b:9093/1: Disconnected: SSL connection closed by peer (after 2ms in state SSL_HANDSHAKE)"
-    trouble = sort(error("_TRANSPORT", hung_up))
-    assert (trouble.event, trouble.remedy) == ("kafka_authentication_failed", sort(error("_SSL")).remedy)
+    trouble = classify(error("_TRANSPORT", hung_up))
+    assert (trouble.event, trouble.remedy) == ("kafka_authentication_failed", classify(error("_SSL")).remedy)
     assert (trouble.code, trouble.detail) == ("_TRANSPORT", hung_up)
     gone = "b:9093/1: Disconnected (after 3500ms in state UP)"
-    assert sort(error("_TRANSPORT", gone)).event == "kafka_unreachable"
+    assert classify(error("_TRANSPORT", gone)).event == "kafka_unreachable"
 
 
 def test_a_token_endpoint_that_is_down_is_told_as_such_and_keeps_its_words() -> None:
     """Username and password have no part in it, and behind "token:" the redaction takes a word for the token."""
     said = "Failed to acquire SASL OAUTHBEARER token: Failed to connect to 127.0.0.1:9: Could not connect to server"
-    trouble = sort(error("_AUTHENTICATION", said))
+    trouble = classify(error("_AUTHENTICATION", said))
     assert trouble.event == "kafka_authentication_failed"
     assert "sasl.oauthbearer.token.endpoint.url" in trouble.remedy
     assert "PASSWORD" not in trouble.remedy
@@ -87,7 +87,7 @@ def test_a_token_endpoint_that_is_down_is_told_as_such_and_keeps_its_words() -> 
 )
 def test_a_handshake_that_fails_has_its_remedy_whatever_openssl_calls_it(name: str, said: str) -> None:
     """Its words change with its release, and with them a remedy that hangs on one of them."""
-    trouble = sort(error(name, said))
+    trouble = classify(error(name, said))
     assert trouble.event == "kafka_authentication_failed"
     assert "KAFKA_SECURITY_PROTOCOL" in trouble.remedy
 
@@ -106,8 +106,8 @@ SIZE = "b:1/boot: Receive failed: Invalid response size {} (0..100000000): incre
 )
 def test_the_first_bytes_of_a_stranger_are_no_length(begins: bytes, event: str, word: str, says: str) -> None:
     """A gigabyte for receive.message.max.bytes would bring nothing: there is no Kafka, or not in the clear."""
-    trouble = sort(error("_BAD_MSG", SIZE.format(int.from_bytes(begins, "big"))))
-    assert (trouble.kind, trouble.event) == (Kind.RETRIABLE, event)
+    trouble = classify(error("_BAD_MSG", SIZE.format(int.from_bytes(begins, "big"))))
+    assert (trouble.retriable, trouble.event) == (True, event)
     assert word in trouble.remedy
     assert trouble.detail == f"b:1/boot: Receive failed: it answers in {says} (1ms)"
 
@@ -115,27 +115,25 @@ def test_the_first_bytes_of_a_stranger_are_no_length(begins: bytes, event: str, 
 @pytest.mark.parametrize("size", ["200000000", "99999999999999"])
 def test_an_answer_that_is_too_long_is_told_as_that(size: str) -> None:
     """A broker of one's own with a topic of large records: there librdkafka is right."""
-    trouble = sort(error("_BAD_MSG", SIZE.format(size)))
+    trouble = classify(error("_BAD_MSG", SIZE.format(size)))
     assert (trouble.event, trouble.detail) == ("kafka_error", SIZE.format(size))
 
 
 def test_a_command_does_not_say_that_the_service_tries_again() -> None:
     """It has given up, and whoever waits for it waits in vain; of the rest of the remedy nothing may go."""
     for name in RETRIED:
-        remedy = sort(error(name)).remedy
-        said = for_a_command(remedy)
-        assert "tries again" not in said
-        assert said
-        tries_again = ("", "; the connector tries again", "; the connector looks for it again")
-        assert remedy in [said + words for words in tries_again]
-    assert for_a_command("no broker; the connector tries again; if more come: x") == "no broker; if more come: x"
+        failure = classify(error(name))
+        assert failure.hint
+        assert "tries again" not in str(failure)
+        assert "looks for it again" not in str(failure)
+        assert failure.remedy == "; ".join(filter(None, (failure.hint, failure.meanwhile)))
 
 
 @pytest.mark.parametrize("name", ["_PARTITION_EOF", "_TIMED_OUT", "_WAIT_COORD"])
 def test_what_means_nothing_is_passed_over(name: str) -> None:
     """A line for each of these would be a flood in good health."""
-    trouble = sort(error(name))
-    assert (trouble.kind, trouble.remedy) == (Kind.IGNORABLE, "")
+    trouble = classify(error(name))
+    assert (trouble.is_ignorable, trouble.remedy) == (True, "")
 
 
 OTHER_PROTOCOL = (
@@ -146,8 +144,8 @@ OTHER_PROTOCOL = (
 
 def test_members_with_another_assignor_are_named_as_such() -> None:
     """The brokers' words are "inconsistent group protocol", of which nobody knows what to change."""
-    trouble = sort(error("INCONSISTENT_GROUP_PROTOCOL", "JoinGroup failed: Broker: Inconsistent group protocol"))
-    assert trouble.kind is Kind.RETRIABLE
+    trouble = classify(error("INCONSISTENT_GROUP_PROTOCOL", "JoinGroup failed: Broker: Inconsistent group protocol"))
+    assert trouble.retriable
     assert "partition.assignment.strategy" in trouble.remedy
     assert "KAFKA_GROUP_ID" in trouble.remedy
 
@@ -168,8 +166,8 @@ def test_members_with_another_assignor_are_named_as_such() -> None:
 )  # fmt: skip
 def test_what_never_passes_is_the_end(trouble: KafkaError, word: str) -> None:
     """A consumer that librdkafka has given up reads nothing ever after; `fatal()` is False on some of these."""
-    sorted_ = sort(trouble)
-    assert (sorted_.kind, sorted_.event) == (Kind.FATAL, "kafka_fatal")
+    sorted_ = classify(trouble)
+    assert (sorted_.retriable, sorted_.event) == (False, "kafka_fatal")
     assert word in sorted_.remedy
 
 
@@ -188,8 +186,8 @@ def test_every_event_is_in_the_list_of_log_events_and_every_variable_exists() ->
     ]
     assert len(codes) > 100
     for name in codes:
-        trouble = sort(error(name))
+        trouble = classify(error(name))
         assert trouble.event in EVENTS
         words = re.split(r"[\s,:;()]+", trouble.remedy)
         assert {word for word in words if word.startswith("KAFKA_")} <= known
-        assert bool(trouble.remedy) == (trouble.kind is not Kind.IGNORABLE)
+        assert bool(trouble.remedy) == (not trouble.is_ignorable)

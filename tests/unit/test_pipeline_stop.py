@@ -9,7 +9,7 @@ from connector.delivery.answer import Answer, Verdict
 from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
 from connector.delivery.tally import Done
 from connector.errors import Fatal
-from connector.kafka.errors import Kind, Trouble
+from connector.kafka.errors import KafkaFailure
 from tests.support.bench import Bench, unwritten_letter
 from tests.support.captured_logs import captured_logs
 from tests.support.fakes import FakeLog, FakeSender, FakeSource, event, names
@@ -293,7 +293,7 @@ def test_the_end_of_an_outage_is_said_once() -> None:
     async def main() -> list[str]:
         with captured_logs() as logs:
             async with Bench(_log(3)) as bench:
-                bench.pipeline.trouble(Trouble(Kind.RETRIABLE, "kafka_unreachable", "_TRANSPORT", "refused", "look"))
+                bench.pipeline.trouble(KafkaFailure("_TRANSPORT", "kafka_unreachable", "refused", "look"))
                 await bench.settle(120)
                 await asyncio.sleep(120)
             return [line["event"] for line in logs.lines if line["event"].startswith("kafka_")]
@@ -301,14 +301,21 @@ def test_the_end_of_an_outage_is_said_once() -> None:
     assert run(main()) == ["kafka_unreachable", "kafka_reached"]
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-def test_trouble_is_said_and_changes_nothing(kind: Kind) -> None:
+@pytest.mark.parametrize(
+    "failure",
+    [
+        KafkaFailure("_TIMED_OUT", "kafka_unreachable", "detail"),
+        KafkaFailure("_TRANSPORT", "kafka_unreachable", "detail", "remedy"),
+        KafkaFailure("_TRANSPORT", "kafka_unreachable", "detail", "remedy", retriable=False),
+    ],
+)
+def test_trouble_is_said_and_changes_nothing(failure: KafkaFailure) -> None:
     """The client goes on by itself, so does the pipeline; else a broker's restart becomes ours."""
 
     async def main() -> None:
         async with Bench(_log(3)) as bench:
             for _ in range(3):
-                bench.pipeline.trouble(Trouble(kind, "kafka_unreachable", "_TRANSPORT", "detail", "remedy"))
+                bench.pipeline.trouble(failure)
             await bench.settle(10)
         assert bench.done(Done.ACCEPTED) == 3
 

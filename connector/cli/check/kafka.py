@@ -13,11 +13,11 @@ from connector.delivery.lease import longest_request
 from connector.events import JsonDecoder, Refused
 from connector.kafka.admin import group_session
 from connector.kafka.config import KafkaConfig
-from connector.kafka.errors import OTHER_ASSIGNOR, OTHER_PROTOCOL, Trouble, for_a_command, nearest
+from connector.kafka.errors import OTHER_ASSIGNOR, OTHER_PROTOCOL, KafkaFailure, KafkaUnavailable, nearest
 from connector.kafka.inspect import cluster
 from connector.kafka.inspect.cluster import Cluster, Group, Topic
 from connector.kafka.inspect.tail_reader import Sample, Sampled, last_records
-from connector.kafka.quota_topic import QuotaTopic, Unusable, prepare
+from connector.kafka.quota_topic import MISSING, QuotaTopic, prepare
 from connector.threads import in_thread
 
 LOGIN_SECONDS = 6.0
@@ -74,10 +74,10 @@ class KafkaChecks:
 
         async def log_in() -> str:
             found = await in_thread(lambda: cluster.log_in(self._config, name))
-            if isinstance(found, Trouble):
+            if isinstance(found, KafkaFailure):
                 # It has just taken a connection: what it drops is what is said on it.
                 dropped = found.event == "kafka_unreachable"
-                raise Wrong(found.detail, _PROTOCOL if dropped else found.remedy)
+                raise Wrong(found.detail, _PROTOCOL if dropped else found.hint)
             clusters.append(found)
             return f"cluster {found.id}, brokers: {len(found.brokers)}"
 
@@ -106,7 +106,7 @@ class KafkaChecks:
         found, group = await asyncio.gather(
             in_thread(lambda: cluster.topics(self._config, names)), in_thread(lambda: cluster.group(self._config))
         )
-        missing = any(isinstance(topic, Trouble) and topic.code == _UNKNOWN for topic in found.values())
+        missing = any(isinstance(topic, KafkaFailure) and topic.code == _UNKNOWN for topic in found.values())
         existing = await in_thread(lambda: cluster.names(self._config)) if missing else ()
         findings = [finding for name in names for finding in self._source(name, found[name], existing)]
         sound = {name: topic for name, topic in found.items() if isinstance(topic, Topic)}
@@ -119,9 +119,9 @@ class KafkaChecks:
             findings += self._samples(readable, await in_thread(lambda: last_records(self._config, readable)))
         return findings
 
-    def _source(self, name: str, topic: Topic | Trouble, existing: Sequence[str]) -> Iterable[Finding]:
+    def _source(self, name: str, topic: Topic | KafkaFailure, existing: Sequence[str]) -> Iterable[Finding]:
         what = f"topic {name}"
-        if isinstance(topic, Trouble):
+        if isinstance(topic, KafkaFailure):
             yield self._no_topic(what, name, topic, READS, existing)
             return
         yield self._seen(what, topic)
@@ -159,8 +159,8 @@ class KafkaChecks:
         what = f"set-up of quota topic {topic.name}"
         try:
             unseen = await in_thread(lambda: prepare(self._config, topic, make=False))
-        except Unusable as unusable:
-            if unusable.missing:
+        except KafkaUnavailable as unusable:
+            if unusable.failure.code == MISSING:
                 return findings
             return [*findings, Finding(State.FAILED, what, str(unusable), "first make sure that it is the ledger")]
         if unseen:
@@ -172,8 +172,8 @@ class KafkaChecks:
         name = self._config.group_id
         what = f"group {name}"
         found = await in_thread(lambda: cluster.group(self._config))
-        if isinstance(found, Trouble):
-            remedy = f"allow READ on group {name} to {self._who}" if "AUTHORIZATION" in found.code else found.remedy
+        if isinstance(found, KafkaFailure):
+            remedy = f"allow READ on group {name} to {self._who}" if "AUTHORIZATION" in found.code else found.hint
             return [Finding(State.FAILED, what, found.detail, remedy)]
         detail = "new" if found.state == "DEAD" else f"{found.state.lower()}, members now: {found.members}"
         rights = self._rights(f"rights on {what}", found.rights, ("READ",))
@@ -187,13 +187,13 @@ class KafkaChecks:
             yield Finding(State.WARNING, what, detail, OTHER_PROTOCOL)
         elif found.members and ours == "classic" and found.assignor not in ("", _ASSIGNOR):
             detail = f"they share partitions by {found.assignor}, and the connector by {_ASSIGNOR}: it could not join"
-            yield Finding(State.FAILED, what, detail, for_a_command(OTHER_ASSIGNOR))
+            yield Finding(State.FAILED, what, detail, OTHER_ASSIGNOR)
 
     async def _session(self) -> Finding:
         seconds, trouble = await in_thread(lambda: group_session(self._config))
         what = f"session of group {self._config.group_id}"
         if trouble is not None:
-            return Finding(State.WARNING, what, trouble.detail or trouble.code, trouble.remedy)
+            return Finding(State.WARNING, what, trouble.detail or trouble.code, trouble.hint)
         detail = f"a silent member keeps its partitions for {seconds:.0f} s"
         if self._config.request_timeout > (longest := longest_request(seconds)):
             remedy = f"TARGET_TIMEOUT_SECONDS is longer than six tenths of that, and is shortened to {longest:.1f} s"
@@ -232,7 +232,7 @@ class KafkaChecks:
         return Finding(State.WARNING, what, detail, remedy)
 
     def _no_topic(
-        self, what: str, name: str, trouble: Trouble, needed: Sequence[str], existing: Sequence[str] = ()
+        self, what: str, name: str, trouble: KafkaFailure, needed: Sequence[str], existing: Sequence[str] = ()
     ) -> Finding:
         if trouble.code == _UNKNOWN:
             near = nearest(name, existing)
@@ -241,7 +241,7 @@ class KafkaChecks:
         if trouble.code == _NO_RIGHT:
             detail = "does not exist, or may not be seen"
             return Finding(State.FAILED, what, detail, f"allow {', '.join(needed)} on topic {name} to {self._who}")
-        return Finding(State.FAILED, what, trouble.detail, trouble.remedy)
+        return Finding(State.FAILED, what, trouble.detail, trouble.hint)
 
     def _seen(self, what: str, topic: Topic) -> Finding:
         detail = f"partitions: {topic.partitions}"

@@ -9,8 +9,9 @@ from connector.delivery.letter import Stage
 from connector.delivery.offsets import TopicPartition
 from connector.events import Change, Refused, encode_event
 from connector.kafka.config import KafkaConfig
+from connector.kafka.errors import KafkaFailure, KafkaUnavailable
 from connector.kafka.inspect.dead_letter_format import FROM_HEADER, Letter, Place
-from connector.kafka.inspect.range_reader import KafkaUnavailable, RangeReader, headers_of
+from connector.kafka.inspect.range_reader import RangeReader, headers_of
 
 Decode = Callable[[bytes], Change]
 
@@ -57,8 +58,8 @@ class SourceCheck:
             partitions = [source.partition for source in self._next if source.topic == topic]
             found = self._reading.bounds(topic, partitions)
             if found is None:
-                msg = f"the source topic {topic} does not exist; create it, or correct KAFKA_TOPICS"
-                raise KafkaUnavailable(msg)
+                msg, hint = f"the source topic {topic} does not exist", "create it, or correct KAFKA_TOPICS"
+                raise KafkaUnavailable(KafkaFailure("UNKNOWN_TOPIC_OR_PART", "kafka_topic_missing", msg, hint))
             for partition, (low, high) in found.items():
                 source = TopicPartition(topic, partition)
                 begin = max(low, self._next[source])

@@ -16,7 +16,7 @@ from confluent_kafka.cimpl import NewTopic
 from connector.kafka.admin import PLAIN, most_telling
 from connector.kafka.config import LIBRDKAFKA, KafkaConfig, admin
 from connector.kafka.config_check import explain_refusal
-from connector.kafka.errors import Kind, Trouble, for_a_command, sort
+from connector.kafka.errors import KafkaFailure, classify
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ class Group:
     """By which its partitions are shared out; empty while they are not."""
 
 
-def log_in(config: KafkaConfig, server: str) -> Cluster | Trouble:
+def log_in(config: KafkaConfig, server: str) -> Cluster | KafkaFailure:
     """Ask one bootstrap server who it is. Errors of a login come only by the callback, and only while one polls."""
     heard: list[KafkaError] = []
     try:
@@ -72,7 +72,7 @@ def log_in(config: KafkaConfig, server: str) -> Cluster | Trouble:
         asking = AdminClient(made, logger=LIBRDKAFKA)
     except KafkaException as error:
         why = explain_refusal(config, error.args[0])
-        return Trouble(Kind.FATAL, "kafka_fatal", error.args[0].name(), why.reason, f"look at {why.place}")
+        return replace(why.failure, code=error.args[0].name(), detail=why.reason, hint=f"look at {why.place}")
     deadline = time.monotonic() + ASK_SECONDS
     while time.monotonic() < deadline:
         try:
@@ -86,7 +86,7 @@ def log_in(config: KafkaConfig, server: str) -> Cluster | Trouble:
         if any(error.code() in PLAIN for error in heard) or len(heard) >= _FAILURES:
             break
     silent = KafkaError(KafkaError._TIMED_OUT, f"no answer in {ASK_SECONDS:.0f} s")  # noqa: SLF001 - librdkafka's own codes are spelt so
-    return _trouble(most_telling([*heard, silent]))
+    return _failure(most_telling([*heard, silent]))
 
 
 def names(config: KafkaConfig) -> Sequence[str]:
@@ -97,7 +97,7 @@ def names(config: KafkaConfig) -> Sequence[str]:
         return ()
 
 
-def topics(config: KafkaConfig, names: Sequence[str]) -> Mapping[str, Topic | Trouble]:
+def topics(config: KafkaConfig, names: Sequence[str]) -> Mapping[str, Topic | KafkaFailure]:
     """What these topics are, and what may be done with them."""
     if not names:
         return {}
@@ -106,10 +106,12 @@ def topics(config: KafkaConfig, names: Sequence[str]) -> Mapping[str, Topic | Tr
         wanted = TopicCollection(list(names))
         return asking.describe_topics(wanted, include_authorized_operations=True, request_timeout=ASK_SECONDS)
 
-    return {name: found if isinstance(found, Trouble) else _topic(found) for name, found in _ask(config, ask).items()}
+    return {
+        name: found if isinstance(found, KafkaFailure) else _topic(found) for name, found in _ask(config, ask).items()
+    }
 
 
-def group(config: KafkaConfig) -> Group | Trouble:
+def group(config: KafkaConfig) -> Group | KafkaFailure:
     """What the consumer group is, and what may be done with it. Waits for its coordinator."""
 
     def ask(asking: AdminClient) -> Mapping[str, Any]:
@@ -118,7 +120,7 @@ def group(config: KafkaConfig) -> Group | Trouble:
         )
 
     deadline = time.monotonic() + COORDINATOR_SECONDS
-    while isinstance(found := _ask(config, ask)[config.group_id], Trouble):
+    while isinstance(found := _ask(config, ask)[config.group_id], KafkaFailure):
         if found.code not in _COMING or time.monotonic() > deadline:
             return found
         time.sleep(METADATA_SECONDS)
@@ -127,7 +129,7 @@ def group(config: KafkaConfig) -> Group | Trouble:
     return Group(found.state.name, len(found.members), rights, kind, found.partition_assignor or "")
 
 
-def creatable(config: KafkaConfig, topic: str) -> Trouble | None:
+def creatable(config: KafkaConfig, topic: str) -> KafkaFailure | None:
     """Why a topic could not be made; the broker only looks whether it would."""
 
     def ask(asking: AdminClient) -> Mapping[str, Any]:
@@ -135,20 +137,20 @@ def creatable(config: KafkaConfig, topic: str) -> Trouble | None:
         return asking.create_topics(wanted, validate_only=True, request_timeout=ASK_SECONDS)
 
     found = _ask(config, ask)[topic]
-    return found if isinstance(found, Trouble) else None
+    return found if isinstance(found, KafkaFailure) else None
 
 
 def _ask(config: KafkaConfig, ask: Callable[[AdminClient], Mapping[str, Any]]) -> dict[str, Any]:
-    """Ask by a client of its own; a refusal or silence becomes Trouble."""
+    """Ask by a client of its own; a refusal or silence becomes KafkaFailure."""
     asking = AdminClient(admin(config), logger=LIBRDKAFKA)
     found: dict[str, Any] = {}
     for name, answer in ask(asking).items():
         try:
             found[name] = answer.result(ASK_SECONDS)
         except KafkaException as error:
-            found[name] = _trouble(error.args[0])
+            found[name] = _failure(error.args[0])
         except TimeoutError:
-            found[name] = _trouble(KafkaError(KafkaError._TIMED_OUT, f"no answer in {ASK_SECONDS:.0f} s"))  # noqa: SLF001
+            found[name] = _failure(KafkaError(KafkaError._TIMED_OUT, f"no answer in {ASK_SECONDS:.0f} s"))  # noqa: SLF001
     return found
 
 
@@ -166,10 +168,8 @@ def _rights(operations: Any) -> frozenset[str] | None:
     return None if operations is None else frozenset(operation.name for operation in operations)
 
 
-def _trouble(error: KafkaError) -> Trouble:
-    """Without the words on what the service does about it."""
-    trouble = sort(error)
-    trouble = replace(trouble, detail=trouble.detail or trouble.code)
-    if trouble.kind is Kind.IGNORABLE:
-        return replace(trouble, kind=Kind.RETRIABLE, remedy="look at the brokers and the network, then try again")
-    return replace(trouble, remedy=for_a_command(trouble.remedy))
+def _failure(error: KafkaError) -> KafkaFailure:
+    """Never without a detail and a hint: a command shows both."""
+    failure = classify(error)
+    failure = replace(failure, detail=failure.detail or failure.code)
+    return replace(failure, hint=failure.hint or "look at the brokers and the network, then try again")

@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from connector.kafka.admin import Heard, interruptible
 from connector.kafka.config import LIBRDKAFKA, KafkaConfig, producer
+from connector.kafka.errors import KafkaUnavailable
 from connector.kafka.inspect.dead_letter_format import (
     FROM_HEADER,
     MARKER_HEADER,
@@ -22,7 +23,6 @@ from connector.kafka.inspect.dead_letter_format import (
 from connector.kafka.inspect.range_reader import (
     METADATA_SECONDS,
     POLL_SECONDS,
-    KafkaUnavailable,
     RangeReader,
     headers_of,
     unavailable,

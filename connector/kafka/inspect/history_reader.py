@@ -1,7 +1,6 @@
 """What a topic holds of the last hours, read without the group: nothing is joined, stored or committed."""
 
 import time
-import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -14,9 +13,9 @@ from connector.delivery.offsets import TopicPartition
 from connector.delivery.ports import Record
 from connector.errors import Fatal
 from connector.kafka.admin import interruptible
-from connector.kafka.config import LIBRDKAFKA, KafkaConfig, onlooker
+from connector.kafka.config import LIBRDKAFKA, KafkaConfig, standalone_config
 from connector.kafka.config_check import explain_refusal
-from connector.kafka.errors import UNREACHABLE, Kind, Trouble, for_a_command, of_topic, sort
+from connector.kafka.errors import UNREACHABLE, KafkaFailure, classify, of_topic
 
 BATCH = 1_000
 POLL_SECONDS = 0.5
@@ -48,10 +47,10 @@ class History:
         """`since` in seconds since the epoch."""
         self._topics = config.topics
         self._since_ms = int(since * 1_000)
-        self._trouble: Trouble | None = None
+        self._trouble: KafkaFailure | None = None
         try:
             self._client = Consumer(
-                {**onlooker(config, f"plan-{uuid.uuid4()}"), "error_cb": self._heard},
+                {**standalone_config(config), "error_cb": self._heard},
                 logger=LIBRDKAFKA,
             )
         except KafkaException as error:
@@ -67,7 +66,7 @@ class History:
         except KafkaException as error:
             self._client.poll(0)  # Only now the client says what was wrong with the connections.
             self._client.close()
-            raise self._fatal(sort(error.args[0])) from error
+            raise self._fatal(classify(error.args[0])) from error
         except Exception:
             self._client.close()
             raise
@@ -86,7 +85,7 @@ class History:
         ]
         for found in self._client.offsets_for_times(asked, timeout=ASK_SECONDS):
             if found.error is not None:
-                raise self._fatal(sort(found.error), f"{found.topic}/{found.partition}: ")
+                raise self._fatal(classify(found.error), f"{found.topic}/{found.partition}: ")
             name = TopicPartition(found.topic, found.partition)
             low, high = self._client.get_watermark_offsets(found, timeout=ASK_SECONDS)
             begin = found.offset if found.offset >= 0 else high
@@ -115,7 +114,7 @@ class History:
         try:
             messages = self._client.consume(BATCH, POLL_SECONDS)
         except KafkaException as error:
-            raise self._fatal(sort(error.args[0])) from error
+            raise self._fatal(classify(error.args[0])) from error
         records = []
         for message in messages:
             name = TopicPartition(message.topic() or "", cast("int", message.partition()))
@@ -150,8 +149,8 @@ class History:
 
     def _heard(self, error: KafkaError) -> None:
         """Remember what is wrong: the client goes on by itself, and mostly mends it. A cause outlives its effects."""
-        trouble = sort(error)
-        if trouble.kind is Kind.IGNORABLE or error.code() in _GROUP:
+        trouble = classify(error)
+        if trouble.is_ignorable or error.code() in _GROUP:
             return
         if self._trouble is None or self._trouble.event not in HOPELESS:
             self._trouble = trouble
@@ -161,18 +160,18 @@ class History:
         if heard:
             self._heard_at = now
         trouble = self._trouble
-        if trouble is not None and (trouble.kind is Kind.FATAL or trouble.event in HOPELESS):
+        if trouble is not None and (not trouble.retriable or trouble.event in HOPELESS):
             raise self._fatal(trouble)
         if self._left and now - self._heard_at > SILENCE_SECONDS:
             raise self._fatal(trouble)
 
-    def _fatal(self, trouble: Trouble | None, about: str = "") -> Fatal:
+    def _fatal(self, trouble: KafkaFailure | None, about: str = "") -> Fatal:
         """What was heard on the side says more than that a call was not answered."""
-        if trouble is None or trouble.kind is Kind.IGNORABLE or trouble.event == "kafka_unreachable":
+        if trouble is None or trouble.is_ignorable or trouble.event == "kafka_unreachable":
             trouble = self._trouble or trouble
-        if trouble is None or not trouble.remedy:
-            return Fatal("kafka_unreachable", f"no broker answered in time; {for_a_command(UNREACHABLE)}")
-        return Fatal(trouble.event, f"{about}{trouble.detail}: {for_a_command(trouble.remedy)}")
+        if trouble is None or not trouble.hint:
+            return Fatal("kafka_unreachable", f"no broker answered in time; {UNREACHABLE}")
+        return Fatal(trouble.event, f"{about}{trouble.detail}: {trouble.hint}")
 
 
 def _kafka(names: Collection[TopicPartition]) -> list[KafkaTopicPartition]:

@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from connector.errors import ConnectorError
 from connector.kafka.admin import Heard, interruptible
 from connector.kafka.config import KafkaConfig
 from connector.kafka.config_check import explain_refusal
-from connector.kafka.errors import for_a_command, sort
+from connector.kafka.errors import KafkaUnavailable, classify
 from connector.kafka.inspect.tail_reader import reader
 
 METADATA_SECONDS = 10.0
@@ -17,10 +17,6 @@ SILENCE_SECONDS = 30.0
 """Reading is given up when no record came for this time."""
 BATCH = 500
 POLL_SECONDS = 0.2
-
-
-class KafkaUnavailable(ConnectorError):
-    """Kafka does not answer, or not as asked; the message has what it said and what to do."""
 
 
 class RangeReader:
@@ -31,7 +27,7 @@ class RangeReader:
         try:
             self._client: Consumer = reader(config, self._heard)
         except KafkaException as error:
-            raise KafkaUnavailable(str(explain_refusal(config, error.args[0]))) from error
+            raise KafkaUnavailable(explain_refusal(config, error.args[0]).failure) from error
 
     def bounds(self, topic: str, partitions: Collection[int] | None = None) -> dict[int, tuple[int, int]] | None:
         """The first offset and the end of these partitions, or of all; None: there is no such topic.
@@ -82,15 +78,15 @@ class RangeReader:
                 # At the end, which what compaction or a transaction left there may hide.
                 if error is None or (error.code() == KafkaError._PARTITION_EOF and message.partition() == partition):  # noqa: SLF001 - librdkafka's own codes are spelt so
                     return
-                if sort(error).event != "kafka_unreachable":
+                if classify(error).event != "kafka_unreachable":
                     raise KafkaException(error)
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no record in {SILENCE_SECONDS:.0f} s"))  # noqa: SLF001
 
 
 def unavailable(error: KafkaError, about: str = "") -> KafkaUnavailable:
     """In words for the person who typed the command."""
-    trouble = sort(error)
-    return KafkaUnavailable("; ".join(filter(None, (f"{about}{trouble.detail}", for_a_command(trouble.remedy)))))
+    failure = classify(error)
+    return KafkaUnavailable(replace(failure, detail=f"{about}{failure.detail}"))
 
 
 def headers_of(message: Message) -> dict[str, bytes | None]:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from connector.kafka.config import LIBRDKAFKA, KafkaConfig, consumer
-from connector.kafka.errors import Trouble, sort
+from connector.kafka.config import LIBRDKAFKA, KafkaConfig, standalone_config
+from connector.kafka.errors import KafkaFailure, classify
 
 RECORDS = 10
 """Of each topic at most, from as many partitions at most."""
@@ -33,7 +33,7 @@ class Sample:
     """What was read, in no order; `trouble` when it may not be all."""
 
     records: tuple[Sampled, ...]
-    trouble: Trouble | None = None
+    trouble: KafkaFailure | None = None
 
 
 def reader(config: KafkaConfig, heard: Callable[[KafkaError], None] | None = None) -> Consumer:
@@ -41,16 +41,8 @@ def reader(config: KafkaConfig, heard: Callable[[KafkaError], None] | None = Non
 
     `heard` is told what is wrong with the connections, while the client is polled.
     """
-    made = {
-        name: value
-        for name, value in consumer(config).items()
-        if name not in ("group.instance.id", "group.protocol", "partition.assignment.strategy", "session.timeout.ms")
-        and not name.startswith(("group.remote", "heartbeat."))
-    }
     told = {} if heard is None else {"error_cb": heard}
-    # Retention may take the beginning away while it is read.
-    own = {"enable.partition.eof": True, "auto.offset.reset": "earliest"}
-    return Consumer({**made, **own, **told}, logger=LIBRDKAFKA)
+    return Consumer({**standalone_config(config), **told}, logger=LIBRDKAFKA)
 
 
 def last_records(config: KafkaConfig, topics: Sequence[str]) -> Sample:
@@ -61,7 +53,7 @@ def last_records(config: KafkaConfig, topics: Sequence[str]) -> Sample:
         reading.assign([TopicPartition(topic, part, _TAIL - count) for (topic, part), count in wanted.items()])
         return _read(reading, wanted)
     except KafkaException as error:
-        return Sample((), sort(error.args[0]))
+        return Sample((), classify(error.args[0]))
     finally:
         reading.close()
 
@@ -94,11 +86,11 @@ def _read(reading: Consumer, wanted: dict[tuple[str, int], int]) -> Sample:
         elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own codes are spelt so
             wanted.pop(place, None)
         elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-            return Sample(tuple(records), sort(error))
+            return Sample(tuple(records), classify(error))
         if wanted.get(place) == 0:
             del wanted[place]
     if wanted:
-        return Sample(tuple(records), sort(KafkaError(KafkaError._TIMED_OUT)))  # noqa: SLF001
+        return Sample(tuple(records), classify(KafkaError(KafkaError._TIMED_OUT)))  # noqa: SLF001
     return Sample(tuple(records))
 
 
