@@ -8,13 +8,14 @@ import time
 from collections.abc import Sequence
 
 from connector.cli.numbers import number, whole
+from connector.cli.plan_advice import advise
 from connector.cli.plan_view import Progress, print_json, print_text
 from connector.cli.settings import print_mistakes
 from connector.delivery.coalescer import Order
 from connector.errors import Fatal
 from connector.events import JsonDecoder, Nulls
 from connector.kafka.config import KafkaConfig
-from connector.plan import Assumptions, Found, Merge, Quota, Survey, advise
+from connector.plan import Assumptions, Found, Merge, Quota, Survey
 from connector.settings import BadSettings, Settings, load
 
 _EXAMPLE = """\

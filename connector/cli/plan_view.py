@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from connector.cli.settings import WIDTH_OFF_A_TERMINAL
+from connector.cli.units import percent, span
 from connector.plan import Found, Outlook, Quota
-from connector.plan.advice import percent, span
 
 MIB = 1 << 20
 PROGRESS_SECONDS = 0.5

@@ -10,8 +10,8 @@ from connector.cli.settings import print_mistakes
 from connector.errors import ConnectorError
 from connector.events import Change, JsonDecoder, Nulls, Refused
 from connector.settings import BadSettings, Settings, load
+from connector.settings.errors import InvalidValue
 from connector.settings.formats import topic
-from connector.settings.mistakes import Unfit
 
 BAD_USAGE: Final = 2
 STDIN: Final = "-"
@@ -138,7 +138,7 @@ def _write(settings: Settings, found: Iterable[tuple[bytes, bytes]]) -> int:
 def _topic(text: str) -> str:
     try:
         return topic(text)
-    except Unfit as unfit:
+    except InvalidValue as unfit:
         raise argparse.ArgumentTypeError("; ".join(unfit.reasons)) from unfit
 
 

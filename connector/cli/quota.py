@@ -17,8 +17,8 @@ from connector.cli.numbers import whole
 from connector.cli.quota_view import calls, print_view
 from connector.cli.settings import print_mistakes
 from connector.cli.terminal import printable
+from connector.cli.units import span
 from connector.errors import Fatal
-from connector.plan.advice import span
 from connector.quota.ledger import Ledger
 from connector.quota.ports import LedgerLog
 from connector.quota.records import Spend, encode

@@ -11,7 +11,7 @@ from rich.table import Table
 from connector.cli.moments import local_text
 from connector.cli.settings import WIDTH_OFF_A_TERMINAL
 from connector.cli.terminal import printable
-from connector.plan.advice import percent, span
+from connector.cli.units import percent, span
 from connector.quota.view import View
 
 _BARS: Final = " ▁▂▃▄▅▆▇█"

@@ -12,8 +12,8 @@ from connector.sandbox.config import DAY_SECONDS, BodyForm, SandboxConfig
 from connector.sandbox.fault_text import Fault, FaultTextError, parse_fault
 from connector.sandbox.rules import PathForm
 from connector.sandbox.server import SandboxTarget
+from connector.settings.errors import InvalidValue
 from connector.settings.formats import topics
-from connector.settings.mistakes import Unfit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -206,7 +206,7 @@ def _fault(text: str) -> Fault:
 def _topics(text: str) -> tuple[str, ...]:
     try:
         return topics(text)
-    except Unfit as unfit:
+    except InvalidValue as unfit:
         raise argparse.ArgumentTypeError("; ".join(unfit.reasons)) from unfit
 
 

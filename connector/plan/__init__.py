@@ -1,13 +1,12 @@
 """What the service would send for a topic's last hours, by its own decoder, coalescer and rate, in virtual time.
 
-    records ─▶ merge (partitions, by time) ─▶ survey (decode once) ─▶ a forecast for each linger ─▶ advice
+    records ─▶ merge (partitions, by time) ─▶ survey (decode once) ─▶ a forecast for each linger
 
 Nothing here waits, reads or sends: the clock is the records' own timestamps.
 """
 
-from connector.plan.advice import advise
 from connector.plan.forecast import Assumptions, Forecast
 from connector.plan.merge import Dated, Merge
 from connector.plan.survey import Found, Outlook, Quota, Survey
 
-__all__ = ["Assumptions", "Dated", "Forecast", "Found", "Merge", "Outlook", "Quota", "Survey", "advise"]
+__all__ = ["Assumptions", "Dated", "Forecast", "Found", "Merge", "Outlook", "Quota", "Survey"]

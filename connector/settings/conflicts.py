@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from connector.settings import formats
-from connector.settings.mistakes import Unfit, quoted
+from connector.settings.errors import InvalidValue, quoted
 from connector.settings.model import Settings
 
 _LOGINS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -50,7 +50,7 @@ def _dead_letters(settings: Settings) -> Iterator[Conflict]:
     fields = ("kafka_dead_letter_topic", "kafka_group_id")
     try:
         formats.topic(topic)
-    except Unfit:
+    except InvalidValue:
         reason = f"its default, {quoted(topic)}, is no topic name: set it, or another KAFKA_GROUP_ID"
         yield Conflict(fields, reason)
     if topic in settings.kafka_topics:
@@ -64,7 +64,7 @@ def _quota(settings: Settings) -> Iterator[Conflict]:
     fields, topic = ("quota_topic", "kafka_group_id"), settings.ledger_topic
     try:
         formats.topic(topic)
-    except Unfit:
+    except InvalidValue:
         if settings.kafka_dead_letter_topic is None:
             return  # Said of the dead letters' topic: the group's name is the mistake.
         yield Conflict(fields, f"its default, {quoted(topic)}, is no topic name: set it, or another KAFKA_GROUP_ID")

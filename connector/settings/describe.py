@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pydantic import JsonValue, SecretStr
 
-from connector.settings.mistakes import MASK
+from connector.settings.errors import MASK
 from connector.settings.model import Settings
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"

@@ -1,11 +1,11 @@
-"""What a single text setting may hold, as pure functions from text to value; each raises `Unfit` with its reasons."""
+"""What one text setting may hold: pure functions from text to value, which raise `InvalidValue` with the reasons."""
 
 import re
 from collections import Counter
 from typing import Final
 from urllib.parse import urlsplit
 
-from connector.settings.mistakes import Unfit, quoted
+from connector.settings.errors import InvalidValue, quoted
 from connector.target.endpoint import unfit_path
 
 CLIENT_CODE: Final = "{client_code}"
@@ -27,10 +27,10 @@ def topic(text: str) -> str:
     """Take one topic name, legal by Kafka's own rule (letters, digits, `.`, `_`, `-`; at most 249 characters)."""
     if text.startswith("^"):
         reason = f"{quoted(text)} is a pattern: which topics count must be known at the start, so name each"
-        raise Unfit(reason)
+        raise InvalidValue(reason)
     if text in {".", ".."} or not _TOPIC.fullmatch(text):
         reason = f"{quoted(text)} is no topic name" if text else "a name is empty"
-        raise Unfit(reason)
+        raise InvalidValue(reason)
     return text
 
 
@@ -41,10 +41,10 @@ def topics(text: str) -> tuple[str, ...]:
     for name in dict.fromkeys(names):
         try:
             topic(name)
-        except Unfit as unfit:
+        except InvalidValue as unfit:
             reasons.extend(unfit.reasons)
     if reasons:
-        raise Unfit(*reasons)
+        raise InvalidValue(*reasons)
     return names
 
 
@@ -70,7 +70,7 @@ def servers(text: str) -> str:
         elif not 1 <= int(found[1]) <= _HIGHEST_PORT:
             reasons.append(f"{quoted(entry)} has no port from 1 to {_HIGHEST_PORT}")
     if reasons:
-        raise Unfit(*reasons)
+        raise InvalidValue(*reasons)
     return ",".join(entries)
 
 
@@ -78,7 +78,7 @@ def label(text: str) -> str:
     """Take one word that can stand in a host name."""
     if not _LABEL.fullmatch(text):
         reason = "it is not one word of a host name"
-        raise Unfit(reason)
+        raise InvalidValue(reason)
     return text
 
 
@@ -86,21 +86,21 @@ def host(text: str) -> str:
     """Take an address or a host name to listen on, without a port."""
     if not _HOST.fullmatch(text):
         reason = "it is no address and no host name"
-        raise Unfit(reason)
+        raise InvalidValue(reason)
     return text
 
 
 def base_url(text: str) -> str:
     """Take the part of a URL that is before the update path; the slash at its end goes, `{client_code}` stays."""
     if reason := _unfit_url(text):
-        raise Unfit(reason)
+        raise InvalidValue(reason)
     return text.rstrip("/")
 
 
 def update_path(text: str) -> str:
     """Take the path of a URL, as the sender will; `{client_code}` stays."""
     if reason := unfit_path(text):
-        raise Unfit(reason)
+        raise InvalidValue(reason)
     return text
 
 
@@ -108,10 +108,10 @@ def word(text: str) -> str:
     """Take a text that is not empty and holds no control character."""
     if not text.strip():
         reason = "it is empty: leave the variable unset instead"
-        raise Unfit(reason)
+        raise InvalidValue(reason)
     if _CONTROL.search(text):
         reason = "it holds a line break, another control character, or bytes that are not UTF-8"
-        raise Unfit(reason)
+        raise InvalidValue(reason)
     return text
 
 
@@ -119,12 +119,12 @@ def secret(text: str) -> str:
     """Take a password; a line break at its end comes from how the secret was made, and would only be refused later."""
     if not text:
         reason = "it is empty: leave the variable unset instead"
-        raise Unfit(reason)
+        raise InvalidValue(reason)
     if _CONTROL.search(text):
         reason = (
             "it holds a line break (made with echo? printf adds none), a control character, or bytes that are not UTF-8"
         )
-        raise Unfit(reason)
+        raise InvalidValue(reason)
     return text
 
 
@@ -132,7 +132,7 @@ def token(text: str) -> str:
     """Take what can stand behind `Bearer` in a header: visible ASCII (RFC 6750, section 2.1, is narrower still)."""
     if not _URL_TEXT.fullmatch(secret(text)):
         reason = "it holds a space or a letter that no header can carry"
-        raise Unfit(reason)
+        raise InvalidValue(reason)
     return text
 
 
@@ -140,7 +140,7 @@ def no_service_link(text: str) -> str:
     """Refuse what Kubernetes sets for each Service of the namespace, here of one that is called like our prefix."""
     if text.startswith(("tcp://", "udp://", "sctp://")):
         reason = 'it is a Kubernetes service link, not from you: set "enableServiceLinks: false" in the pod\'s spec'
-        raise Unfit(reason)
+        raise InvalidValue(reason)
     return text
 
 

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from connector.settings.conflicts import Conflict, conflicts
 from connector.settings.describe import SettingDoc, describe
-from connector.settings.mistakes import MASK, BadSettings, Mistake, Unfit
+from connector.settings.errors import MASK, BadSettings, InvalidValue, Mistake
 from connector.settings.model import Settings
 
 PREFIXES: Final = (
@@ -69,7 +69,7 @@ def _of_field(field: str, error: ErrorDetails, environ: Mapping[str, str]) -> It
         yield Mistake(doc.name, reason=f"missing{hint}; {about}; for example {doc.name}={doc.example}")
         return
     cause = error.get("ctx", {}).get("error")
-    for reason in cause.reasons if isinstance(cause, Unfit) else ("",):
+    for reason in cause.reasons if isinstance(cause, InvalidValue) else ("",):
         yield Mistake(doc.name, was=_shown(doc, environ), reason=reason, allowed=doc.allowed)
 
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from connector.settings import formats
-from connector.settings.kinds import (
+from connector.settings.field_types import (
     ATTEMPTS,
     BYTES,
     DEAD_LETTERS,
@@ -27,7 +27,7 @@ from connector.settings.kinds import (
     Token,
     Topics,
     Word,
-    says,
+    schema_extra,
 )
 from connector.settings.properties import SECURITY, Properties, is_secret
 
@@ -56,7 +56,7 @@ class Settings(BaseSettings):
         description="Brokers to begin with; the rest of the cluster is learnt from them. Name two or three: one "
         "may be down at the start.",
         examples=["broker-1:9092,broker-2:9092"],
-        json_schema_extra=says(
+        json_schema_extra=schema_extra(
             allowed="a comma-separated list of host:port (an IPv6 address in brackets)",
             pattern=rf"\s*{formats.SERVER}\s*(?:,\s*{formats.SERVER}\s*)*",
         ),
@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     kafka_topics: Topics = Field(
         description="Topics with profile changes, all in the same format; a visitor's changes are merged across them.",
         examples=["profile-changes"],
-        json_schema_extra=says(
+        json_schema_extra=schema_extra(
             allowed="a comma-separated list of topic names (letters, digits, . _ -)",
             pattern=rf"\s*{formats.TOPIC}\s*(?:,\s*{formats.TOPIC}\s*)*",
         ),
@@ -73,7 +73,7 @@ class Settings(BaseSettings):
         "target-profile-connector",
         description="Consumer group that shares the partitions and keeps the offsets: one for all replicas of a "
         "service. Two services with the same one on one Kafka would each get half of the events.",
-        json_schema_extra=says(allowed="a name", pattern=r".*\S.*"),
+        json_schema_extra=schema_extra(allowed="a name", pattern=r".*\S.*"),
     )
     kafka_group_protocol: Annotated[GroupProtocol, LOWER] = Field(
         "classic",
@@ -84,7 +84,7 @@ class Settings(BaseSettings):
         None,
         description="Static membership: with a name that outlives a restart and that no other replica has, a restart "
         "moves no partition.",
-        json_schema_extra=says(allowed="a name"),
+        json_schema_extra=schema_extra(allowed="a name"),
     )
     kafka_auto_offset_reset: Annotated[Literal["earliest", "latest"], LOWER] = Field(
         "earliest",
@@ -99,10 +99,10 @@ class Settings(BaseSettings):
         None, description="How to log in; needed with sasl_plaintext and sasl_ssl, and only there."
     )
     kafka_sasl_username: Word | None = Field(
-        None, description="User for PLAIN and SCRAM.", json_schema_extra=says(allowed="a name")
+        None, description="User for PLAIN and SCRAM.", json_schema_extra=schema_extra(allowed="a name")
     )
     kafka_sasl_password: Password | None = Field(
-        None, description="Password for PLAIN and SCRAM.", json_schema_extra=says(allowed="a password")
+        None, description="Password for PLAIN and SCRAM.", json_schema_extra=schema_extra(allowed="a password")
     )
     kafka_ssl_ca_location: Word | None = Field(
         None,
@@ -120,20 +120,20 @@ class Settings(BaseSettings):
     kafka_ssl_key_password: Password | None = Field(
         None,
         description="Password of the connector's own key, if it has one.",
-        json_schema_extra=says(allowed="a password"),
+        json_schema_extra=schema_extra(allowed="a password"),
     )
     kafka_properties: FurtherProperties = Field(
         default_factory=lambda: Properties({}),
         description="Further librdkafka properties, for what has no variable of its own. Those that would break commit "
         "or delivery safety are refused. max.poll.interval.ms is at least a minute more than the session and than a "
         "request: a smaller one counts as that.",
-        json_schema_extra={"default": "{}", **says(allowed="a JSON object of text, numbers and booleans")},
+        json_schema_extra={"default": "{}", **schema_extra(allowed="a JSON object of text, numbers and booleans")},
     )
     kafka_dead_letter_topic: Annotated[str, AfterValidator(formats.dead_letter_topic)] | None = Field(
         None,
         description="Where an event goes that can never be delivered. Empty: stop with an error instead, nothing is "
         "passed over.",
-        json_schema_extra=says(
+        json_schema_extra=schema_extra(
             allowed="a topic name, or an empty text", default="<group id>.dead-letter", pattern=f"(?:{formats.TOPIC})?"
         ),
     )
@@ -142,12 +142,14 @@ class Settings(BaseSettings):
         description="Client code of the Adobe Target account whose profiles are kept; in Target under Administration, "
         "Implementation.",
         examples=["acmeinc"],
-        json_schema_extra=says(allowed="one word of letters, digits and hyphens, at most 63", pattern=formats.LABEL),
+        json_schema_extra=schema_extra(
+            allowed="one word of letters, digits and hyphens, at most 63", pattern=formats.LABEL
+        ),
     )
     target_base_url: Annotated[str, AfterValidator(formats.base_url)] = Field(
         "https://{client_code}.tt.omtrdc.net",
         description="Endpoint, without the path; another one for a sandbox or a proxy. {client_code} is filled in.",
-        json_schema_extra=says(
+        json_schema_extra=schema_extra(
             allowed="an http or https URL without user, query and fragment", pattern=r"https?://[^\s?#]+"
         ),
     )
@@ -155,14 +157,14 @@ class Settings(BaseSettings):
         "/m2/client/profile/update",
         description="Path of the update call. Adobe's page has the literal word client, some accounts their code: "
         "write {client_code} for it.",
-        json_schema_extra=says(
+        json_schema_extra=schema_extra(
             allowed="a path that begins with / (no query, no fragment)", pattern=formats.UPDATE_PATH
         ),
     )
     target_auth_token: Token | None = Field(
         None,
         description="Bearer token, where the account requires one. One that expires is better given as a file.",
-        json_schema_extra=says(allowed="a token of visible ASCII characters"),
+        json_schema_extra=schema_extra(allowed="a token of visible ASCII characters"),
     )
     target_auth_token_file: Annotated[Path, BeforeValidator(formats.word)] | None = Field(
         None,
@@ -273,7 +275,7 @@ class Settings(BaseSettings):
         ge=0,
         le=1,
         description="A larger share of the last 1,000 settled records (once so many) stops the process. 0: off.",
-        json_schema_extra=says(unit="ratio"),
+        json_schema_extra=schema_extra(unit="ratio"),
     )
 
     quota_updates: int = Field(
@@ -282,7 +284,7 @@ class Settings(BaseSettings):
         le=1_000_000_000,
         description="Requests in any rolling window for all who share the ledger, retries included. 0: no quota, and "
         "no ledger.",
-        json_schema_extra=says(unit="updates"),
+        json_schema_extra=schema_extra(unit="updates"),
     )
     quota_window_seconds: float = Field(
         86_400.0,
@@ -302,7 +304,7 @@ class Settings(BaseSettings):
     quota_topic: Annotated[str, AfterValidator(formats.topic)] | None = Field(
         None,
         description="The ledger. All groups that send on one account name the same topic, and so share its quota.",
-        json_schema_extra=says(allowed="a topic name", default="<group id>.quota", pattern=formats.TOPIC),
+        json_schema_extra=schema_extra(allowed="a topic name", default="<group id>.quota", pattern=formats.TOPIC),
     )
 
     commit_interval_seconds: float = Field(
@@ -324,7 +326,7 @@ class Settings(BaseSettings):
     ops_host: Annotated[str, AfterValidator(formats.host)] = Field(
         "0.0.0.0",  # noqa: S104 - probes and scrapes come from outside the container; nothing here changes anything
         description="Address for /livez, /readyz, /metrics and /status. 127.0.0.1 keeps them on this machine.",
-        json_schema_extra=says(allowed="an IP address or a host name", pattern=formats.HOST),
+        json_schema_extra=schema_extra(allowed="an IP address or a host name", pattern=formats.HOST),
     )
     ops_port: Annotated[int, BeforeValidator(formats.no_service_link)] = Field(
         8080,
@@ -339,7 +341,7 @@ class Settings(BaseSettings):
     log_format: Annotated[Literal["json", "console"], LOWER] | None = Field(
         None,
         description="One JSON object a line, or lines for people.",
-        json_schema_extra=says(default="json off a terminal, console on one"),
+        json_schema_extra=schema_extra(default="json off a terminal, console on one"),
     )
     log_visitor_ids: Annotated[Literal["hash", "plain", "omit"], LOWER] = Field(
         "hash",

@@ -7,7 +7,7 @@ from typing import Final, NoReturn
 
 from pydantic import Secret
 
-from connector.settings.mistakes import MASK, Unfit, quoted
+from connector.settings.errors import MASK, InvalidValue, quoted
 
 SECURITY: Final = {
     "security.protocol": "kafka_security_protocol",
@@ -81,7 +81,7 @@ def is_secret(name: str) -> bool:
 def properties(text: str) -> dict[str, str]:
     """Read the JSON object of KAFKA_PROPERTIES; a number keeps its written form.
 
-    Raises `Unfit` with a reason for each property that is refused; a reason never holds a value.
+    Raises `InvalidValue` with a reason for each property that is refused; a reason never holds a value.
     """
     try:
         # Each object comes as its pairs: of a name that is given twice, a dict would keep one and hide the other.
@@ -89,15 +89,15 @@ def properties(text: str) -> dict[str, str]:
     except (ValueError, RecursionError) as error:
         place = f" at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else ""
         reason = f"it is not JSON{place}"
-        raise Unfit(reason) from None  # The cause holds the whole text, which may hold a secret.
+        raise InvalidValue(reason) from None  # The cause holds the whole text, which may hold a secret.
     if not isinstance(pairs, _Pairs):
         reason = "it is JSON, but no object"
-        raise Unfit(reason)
+        raise InvalidValue(reason)
     names = [name for name, _ in pairs]
     reasons = [f"{quoted(name)} is given twice" for name in dict.fromkeys(names) if names.count(name) > 1]
     reasons += [reason for name, value in pairs if (reason := _unfit(name, value))]
     if reasons:
-        raise Unfit(*reasons)
+        raise InvalidValue(*reasons)
     return {name: _as_text(value) for name, value in pairs}
 
 

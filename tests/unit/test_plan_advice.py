@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from connector.plan import Assumptions, Found, Outlook, Quota, advise
-from connector.plan.advice import percent, span
+from connector.cli.plan_advice import advise
+from connector.cli.units import percent, span
+from connector.plan import Assumptions, Found, Outlook, Quota
 
 DAY = 86_400.0
 QUOTA = Quota()

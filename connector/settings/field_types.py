@@ -37,7 +37,7 @@ SecurityProtocol = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER"]
 
 
-def says(*, unit: str = "", allowed: str = "", default: str = "", pattern: str = "") -> dict[str, JsonValue]:
+def schema_extra(*, unit: str = "", allowed: str = "", default: str = "", pattern: str = "") -> dict[str, JsonValue]:
     """Carry what a JSON Schema has no word for: the unit, the legal values of a text, a default that follows others.
 
     `pattern` is for those who check a text before it gets here: what it does not match is refused here too.
@@ -48,11 +48,11 @@ def says(*, unit: str = "", allowed: str = "", default: str = "", pattern: str =
     return {name: text for name, text in said.items() if text}
 
 
-SECONDS: Final = says(unit="seconds")
-UPDATES: Final = says(unit="updates a second")
-VISITORS: Final = says(unit="visitors")
-BYTES: Final = says(unit="bytes")
-REQUESTS: Final = says(unit="requests")
-ATTEMPTS: Final = says(unit="attempts")
-DEAD_LETTERS: Final = says(unit="dead letters")
-PATH: Final = says(unit="file path", allowed="the path of a file")
+SECONDS: Final = schema_extra(unit="seconds")
+UPDATES: Final = schema_extra(unit="updates a second")
+VISITORS: Final = schema_extra(unit="visitors")
+BYTES: Final = schema_extra(unit="bytes")
+REQUESTS: Final = schema_extra(unit="requests")
+ATTEMPTS: Final = schema_extra(unit="attempts")
+DEAD_LETTERS: Final = schema_extra(unit="dead letters")
+PATH: Final = schema_extra(unit="file path", allowed="the path of a file")

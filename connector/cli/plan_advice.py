@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from connector.plan.forecast import Assumptions
-from connector.plan.survey import Found, Outlook, Quota
+from connector.cli.units import percent, span
+from connector.plan import Assumptions, Found, Outlook, Quota
 
 HEADROOM = 0.8
 """A linger fits with at most this share of the quota: retries, repeats and a better day need the rest."""
@@ -127,23 +127,3 @@ def _about_the_records(found: Found) -> Iterator[str]:
 def _all(outlooks: Sequence[Outlook]) -> str:
     names = [span(o.linger) for o in sorted(outlooks, key=lambda outlook: outlook.linger)]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def span(seconds: float) -> str:
-    """A time for people: 0.3 s, 10 s, 10 min, 1 h, 3.5 h, 2.1 days."""
-    for size, unit in ((86_400.0, "days"), (3_600.0, "h"), (60.0, "min")):
-        if seconds >= (2 * size if unit == "days" else size):
-            return f"{_short(seconds / size)} {unit}"
-    return f"{_short(seconds)} s"
-
-
-def _short(number: float) -> str:
-    return f"{number:.0f}" if number >= 100 else f"{number:.3g}" if number >= 10 else f"{round(number, 1):g}"  # noqa: PLR2004
-
-
-def percent(share: float) -> str:
-    """A share for people: 0.04 %, 3.2 %, 78 %."""
-    number = 100 * share
-    if number >= 10 or number == 0:  # noqa: PLR2004 - two digits are enough
-        return f"{number:,.0f} %"
-    return f"{number:.2g} %"

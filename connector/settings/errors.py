@@ -54,7 +54,7 @@ class BadSettings(Exception):
         super().__init__("\n".join(map(str, self.mistakes)))
 
 
-class Unfit(ValueError):
+class InvalidValue(ValueError):
     """A value that its setting cannot take: one reason for each thing wrong with it, none of them showing a secret."""
 
     def __init__(self, *reasons: str) -> None:
