@@ -1,15 +1,16 @@
-"""The errors that may leave a room, in our own words; those of libraries are chained and never leave it.
+"""The errors that may leave a room; those of libraries are chained to them and never leave it.
 
 ConnectorError
 ├── Fatal                the process ends with exit code 1, nothing is committed past what is not done
 │   └── OpsUnavailable   the ops port cannot be had (connector.ops.server)
 ├── CommitFailed         the commit may or may not have taken effect; it is sent again, with what is true then
-├── Unanswered           brokers refused or did not answer a question of the service (connector.kafka.admin)
-├── Unusable             the quota's topic is not a ledger, or cannot be had for now (connector.kafka.quota_topic)
-└── KafkaUnavailable     Kafka does not answer a command (connector.kafka.inspect.range_reader)
+├── KafkaUnavailable     Kafka refused or did not answer, by its `failure` (connector.kafka.errors)
+└── UnusableSetting      one setting has a value that cannot be used, by its `setting` and `reason`
+    ├── EndpointError    of Target's endpoint (connector.target.endpoint)
+    └── ProxyError       of the environment's proxy (connector.target.proxy)
 
-Beside the tree stand errors about one value (Refused, EndpointError, TokenError and their like), BadSettings, which
-ends a start with exit code 2, and what a command raises for itself alone.
+Beside the tree stand errors about one value (Refused, TokenError and their like), BadSettings, which ends a start with
+exit code 2, and what a command raises for itself alone.
 """
 
 
@@ -34,3 +35,13 @@ class CommitFailed(ConnectorError):
         """`metadata_refused`: the broker takes no metadata of that length (`offset.metadata.max.bytes`)."""
         super().__init__(reason)
         self.metadata_refused = metadata_refused
+
+
+class UnusableSetting(ConnectorError):
+    """One setting cannot be used; neither field holds a secret."""
+
+    def __init__(self, setting: str, reason: str) -> None:
+        """`setting` is the name of the environment variable."""
+        super().__init__(f"{setting}: {reason}")
+        self.setting = setting
+        self.reason = reason

@@ -1,6 +1,6 @@
 """The composition root: from settings to a running connector; nothing else joins the rooms."""
 
-from connector.service.parts import awake, kafka_config, ledger_topic, quota_terms, token_source
+from connector.service.parts import awake, kafka_config, ledger_topic, open_token, quota_terms
 from connector.service.service import Service, serve
 from connector.service.status import MOST_PARTITIONS
 
@@ -10,7 +10,7 @@ __all__ = [
     "awake",
     "kafka_config",
     "ledger_topic",
+    "open_token",
     "quota_terms",
     "serve",
-    "token_source",
 ]

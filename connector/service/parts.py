@@ -100,12 +100,17 @@ awake = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_M
 def token_source(settings: Settings) -> TokenSource | None:
     """The bearer token, if one is set. Raises Fatal when it cannot be used."""
     try:
-        if settings.target_auth_token is not None:
-            return FixedToken(settings.target_auth_token.get_secret_value())
-        if settings.target_auth_token_file is not None:
-            return _file_token(settings.target_auth_token_file)
+        return open_token(settings)
     except TokenError as error:
-        raise Fatal(event="token_unreadable", remedy=f"{error}; mend TARGET_AUTH_TOKEN or its file") from error
+        raise Fatal(event="token_unreadable", remedy=f"{error}; correct TARGET_AUTH_TOKEN or its file") from error
+
+
+def open_token(settings: Settings) -> TokenSource | None:
+    """The same; raises TokenError, which says only what is wrong."""
+    if settings.target_auth_token is not None:
+        return FixedToken(settings.target_auth_token.get_secret_value())
+    if settings.target_auth_token_file is not None:
+        return _file_token(settings.target_auth_token_file)
     return None
 
 

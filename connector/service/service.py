@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import structlog
 
 from connector import __version__
-from connector.errors import Fatal
+from connector.errors import Fatal, UnusableSetting
 from connector.events import JsonDecoder, Nulls
 from connector.kafka.consumer import ConsumerThread
 from connector.kafka.dead_letter_producer import DeadLetterProducer
@@ -28,8 +28,8 @@ from connector.pipeline.say import Say
 from connector.service.parts import awake, kafka_config, ledger_topic, pipeline_config, quota_terms, token_source
 from connector.service.status import snapshot, status
 from connector.settings import BadSettings, Settings, masked
-from connector.target.endpoint import EndpointError, endpoint
-from connector.target.proxy import ProxyError, proxy_for
+from connector.target.endpoint import endpoint
+from connector.target.proxy import proxy_for
 from connector.target.render import Method, Renderer
 from connector.target.sender import HttpSender, SenderConfig
 
@@ -53,7 +53,7 @@ class Service:
         try:
             where = endpoint(settings.target_base_url, settings.target_update_path, settings.target_client_code)
             proxy = proxy_for(where.origin)
-        except (EndpointError, ProxyError) as error:
+        except UnusableSetting as error:
             raise Fatal(BAD_SETTINGS, str(error)) from error
         if proxy is not None and (password := urlsplit(proxy).password):
             learn(unquote(password), lasting=True)

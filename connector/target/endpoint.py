@@ -6,12 +6,14 @@ from urllib.parse import quote
 
 from yarl import URL
 
+from connector.errors import UnusableSetting
+
 PLACEHOLDER = "{client_code}"
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
 _PATH = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*")
 
 
-class EndpointError(ValueError):
+class EndpointError(UnusableSetting):
     """A setting of the endpoint that cannot be meant; the message begins with the variable's name."""
 
 
@@ -30,14 +32,11 @@ def endpoint(base_url: str, update_path: str, client_code: str) -> Endpoint:
     is percent-encoded. Raises `EndpointError`.
     """
     if not client_code or not client_code.isprintable() or client_code in {".", ".."}:
-        msg = "TARGET_CLIENT_CODE: must be the account's client code, such as `mycompany`"
-        raise EndpointError(msg)
+        msg = "must be the account's client code, such as `mycompany`"
+        raise EndpointError(setting="TARGET_CLIENT_CODE", reason=msg)
     if PLACEHOLDER in base_url and not _LABEL.fullmatch(client_code):
-        msg = (
-            "TARGET_CLIENT_CODE: stands in the host name of TARGET_BASE_URL,"
-            " so it must be 1 to 63 letters, digits, `-` or `_`"
-        )
-        raise EndpointError(msg)
+        msg = "stands in the host name of TARGET_BASE_URL, so it must be 1 to 63 letters, digits, `-` or `_`"
+        raise EndpointError(setting="TARGET_CLIENT_CODE", reason=msg)
     base = _base(base_url.replace(PLACEHOLDER, client_code))
     path = base.raw_path.rstrip("/") + _path(update_path, client_code)
     return Endpoint(str(base.origin()), path)
@@ -48,17 +47,17 @@ def _base(text: str) -> URL:
         url = URL(text)
         origin = url.origin()
     except ValueError as error:
-        msg = "TARGET_BASE_URL: must be an http:// or https:// address with a host"
-        raise EndpointError(msg) from error
+        msg = "must be an http:// or https:// address with a host"
+        raise EndpointError(setting="TARGET_BASE_URL", reason=msg) from error
     if origin.scheme not in {"http", "https"}:
-        msg = "TARGET_BASE_URL: must begin with https:// or http://"
-        raise EndpointError(msg)
+        msg = "must begin with https:// or http://"
+        raise EndpointError(setting="TARGET_BASE_URL", reason=msg)
     if url.raw_user or url.raw_password or url.raw_query_string or url.raw_fragment:
-        msg = "TARGET_BASE_URL: must hold no user, password, query or fragment; a token goes to TARGET_AUTH_TOKEN_FILE"
-        raise EndpointError(msg)
+        msg = "must hold no user, password, query or fragment; a token goes to TARGET_AUTH_TOKEN_FILE"
+        raise EndpointError(setting="TARGET_BASE_URL", reason=msg)
     if "{" in text or "}" in text:
-        msg = f"TARGET_BASE_URL: the only placeholder is {PLACEHOLDER}"
-        raise EndpointError(msg)
+        msg = f"the only placeholder is {PLACEHOLDER}"
+        raise EndpointError(setting="TARGET_BASE_URL", reason=msg)
     return url
 
 
@@ -78,6 +77,6 @@ def unfit_path(update_path: str) -> str:
 
 def _path(update_path: str, client_code: str) -> str:
     if reason := unfit_path(update_path):
-        msg = f"TARGET_UPDATE_PATH: {reason}; it must be a path such as /m2/{PLACEHOLDER}/profile/update"
-        raise EndpointError(msg)
+        msg = f"{reason}; it must be a path such as /m2/{PLACEHOLDER}/profile/update"
+        raise EndpointError(setting="TARGET_UPDATE_PATH", reason=msg)
     return update_path.replace(PLACEHOLDER, quote(client_code, safe=""))

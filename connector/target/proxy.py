@@ -5,8 +5,10 @@ from urllib.request import getproxies, proxy_bypass
 
 from yarl import URL
 
+from connector.errors import UnusableSetting
 
-class ProxyError(ValueError):
+
+class ProxyError(UnusableSetting):
     """A proxy that cannot be used; the message names the variable and holds no password."""
 
 
@@ -26,11 +28,11 @@ def proxy_for(origin: str) -> str | None:
     try:
         proxy = URL(text if "://" in text else f"http://{text}")
     except ValueError as error:
-        msg = f"{variable}: is no address of a proxy"
-        raise ProxyError(msg) from error
+        msg = "is no address of a proxy"
+        raise ProxyError(variable, msg) from error
     if proxy.scheme not in {"http", "https"} or not proxy.host:
-        msg = f"{variable}: only http:// and https:// proxies are supported"
-        raise ProxyError(msg)
+        msg = "only http:// and https:// proxies are supported"
+        raise ProxyError(variable, msg)
     return str(proxy)
 
 

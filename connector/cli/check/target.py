@@ -13,15 +13,15 @@ from connector.cli.check.findings import Finding, State, Step, Wrong, in_turn
 from connector.cli.check.lease import Leases
 from connector.cli.check.network import TLS_SECONDS, Opened, Way, certified, tunnel
 from connector.delivery.answer import Answer, Verdict
-from connector.errors import Fatal
+from connector.errors import UnusableSetting
 from connector.events.change import Visitor
-from connector.service import token_source
+from connector.service import open_token
 from connector.settings import Settings
-from connector.target.endpoint import EndpointError, endpoint
-from connector.target.proxy import ProxyError, proxy_for
+from connector.target.endpoint import endpoint
+from connector.target.proxy import proxy_for
 from connector.target.render import Method, Renderer
 from connector.target.sender import HttpSender, SenderConfig
-from connector.target.token import TokenSource
+from connector.target.token import TokenError, TokenSource
 
 REACH_SECONDS = 20.0
 TOKEN_SECONDS = 3.0
@@ -55,9 +55,9 @@ class TargetChecks:
     async def token(self) -> Sequence[Finding]:
         """The bearer token can be read and can stand in a header; whether it is the right one only a request tells."""
         try:
-            self._token = token_source(self.settings)
-        except Fatal as fatal:
-            raise Wrong(fatal.remedy.partition(";")[0], "correct TARGET_AUTH_TOKEN or its file") from fatal
+            self._token = open_token(self.settings)
+        except TokenError as error:
+            raise Wrong(str(error), "correct TARGET_AUTH_TOKEN or its file") from error
         if self._token is None:
             return [Finding(State.OK, "token", "none is set: right if the account asks for none")]
         return [Finding(State.OK, "token", "can be read; --probe tells whether Target takes it")]
@@ -122,10 +122,9 @@ class TargetChecks:
         try:
             where = endpoint(settings.target_base_url, settings.target_update_path, settings.target_client_code)
             proxy = proxy_for(where.origin)
-        except (EndpointError, ProxyError) as error:
-            variable, _, reason = str(error).partition(": ")
-            msg = f"{variable} {reason}"
-            raise Wrong(msg, f"mend {variable}") from error
+        except UnusableSetting as error:
+            msg = f"{error.setting} {error.reason}"
+            raise Wrong(msg, f"correct {error.setting}") from error
         return URL(where.origin), None if proxy is None else URL(proxy)
 
 
