@@ -117,8 +117,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         ledger = asyncio.run(look(open_log, terms, booking, anyway=booking is None or args.yes))
     except Fatal as fatal:
-        named = topic.name in fatal.remedy
-        sys.stderr.write(f"{fatal.remedy if named else f'{topic.name}: {fatal.remedy}'}\n")
+        sys.stderr.write(f"{topic.name}: {fatal.remedy}\n")
         cause = fatal.__cause__
         if not (isinstance(cause, KafkaUnavailable) and cause.failure.code == MISSING):
             return 1

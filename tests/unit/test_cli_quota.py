@@ -287,7 +287,7 @@ def test_before_the_first_replica_runs_nothing_is_used(ledger: list[Fatal], caps
     said = capsys.readouterr()
     told = json.loads(said.out)
     assert (told["topic"], told["used"], told["free"]) == ("target-profile-connector.quota", 0, 1_000_000)
-    assert said.err == f"{fatal.remedy}\n"
+    assert said.err == f"target-profile-connector.quota: {fatal.remedy}\n"
     fatal.__cause__ = KafkaUnavailable(KafkaFailure("", "quota_ledger_unusable", ""))
     assert main(["quota", "--format", "json"]) == 1
-    assert capsys.readouterr() == ("", f"{fatal.remedy}\n")
+    assert capsys.readouterr() == ("", said.err)
