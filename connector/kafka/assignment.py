@@ -5,7 +5,7 @@ the log does not continue at one (`auto.offset.reset=error`), it says so and sto
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from confluent_kafka import KafkaException
 from confluent_kafka import TopicPartition as KafkaTopicPartition
@@ -13,6 +13,7 @@ from confluent_kafka import TopicPartition as KafkaTopicPartition
 from connector.delivery import offset_mark
 from connector.delivery.offsets import NOTHING_COMMITTED, OffsetAndMetadata, TopicPartition
 from connector.delivery.start_position import Beginning, LogState, Start, decide, decide_again, is_another
+from connector.kafka.client import AssignmentClient
 from connector.kafka.commits import read
 from connector.kafka.errors import Kind, Trouble
 from connector.kafka.log_inspector import Found, LogInspector, Look
@@ -26,30 +27,6 @@ INSPECT_SECONDS: Final = 5.0
 START_AGAIN_SECONDS: Final = 1.0
 DELAYED_SECONDS: Final = 10.0
 """After this it is told that a partition has not begun."""
-
-
-class AssignmentClient(Protocol):
-    """The part of the consumer that assigns; librdkafka's, or a fake of it."""
-
-    def committed(self, partitions: list[KafkaTopicPartition], timeout: float) -> list[KafkaTopicPartition]:
-        """Where the group stands; raises KafkaException when the coordinator does not say in time."""
-        ...
-
-    def pause(self, partitions: list[KafkaTopicPartition]) -> None:
-        """Hand nothing on of these."""
-        ...
-
-    def resume(self, partitions: list[KafkaTopicPartition]) -> None:
-        """Hand on again."""
-        ...
-
-    def incremental_assign(self, partitions: list[KafkaTopicPartition]) -> None:
-        """Read these too, each from its offset."""
-        ...
-
-    def incremental_unassign(self, partitions: list[KafkaTopicPartition]) -> None:
-        """Do not read these any more."""
-        ...
 
 
 class _Owned:
