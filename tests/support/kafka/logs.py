@@ -99,3 +99,11 @@ def produce_transaction(
         producer.commit_transaction(ANSWER_SECONDS)
     else:
         producer.abort_transaction(ANSWER_SECONDS)
+
+
+def create_on(through: KafkaBroker, topic: str, partitions: int, *, number: int) -> None:
+    """Make a topic whose partitions all lie on the broker of this number."""
+    admin = _admin(through)
+    made = NewTopic(topic, num_partitions=partitions, replica_assignment=[[number]] * partitions)
+    admin.create_topics([made])[topic].result(ANSWER_SECONDS)
+    _await_partitions(admin, topic, partitions)
