@@ -1,7 +1,7 @@
 """How `connector quota` shows the window to people: sentences, two rows of bars, and who has what of it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, TextIO
 
 from rich.box import SIMPLE_HEAD
@@ -35,10 +35,10 @@ def print_view(seen: View, topic: str, file: TextIO) -> None:
     )
     if seen.next_free_seconds is not None:
         console.print(f"next to come free: {calls(seen.next_free_updates)} {_when(seen.next_free_seconds)}")
-    if not seen.free:
-        console.print("it is used up: nobody who shares it sends until enough comes free")
-    elif seen.used_up_seconds is not None:
-        console.print(f"with the use of late it is used up {_when(seen.used_up_seconds)}")
+    pace = per_second(seen.group_pace_per_second)
+    console.print(f"pace of all replicas: {pace}, by QUOTA_HORIZON_SECONDS={seen.horizon_seconds:g}")
+    for line in _forecast(seen):
+        console.print(line)
     console.print(f"used, oldest to newest   |{sparkline(seen.history)}|")
     console.print(f"comes free, soon to late |{sparkline(seen.releases)}|")
     if seen.bookings:
@@ -59,6 +59,23 @@ def print_view(seen: View, topic: str, file: TextIO) -> None:
 def calls(number: int) -> str:
     """So many, as people say it."""
     return f"{number:,} update" + "s" * (number != 1)
+
+
+def per_second(rate: float) -> str:
+    """A rate as people say it: below one a second, how long until the next."""
+    if not rate:
+        return "no update"
+    return f"{rate:,.3g} updates a second" if rate >= 1 else f"one update every {span(1 / rate)}"
+
+
+def _forecast(seen: View) -> Iterator[str]:
+    if not seen.free:
+        yield "it is used up: nobody who shares it sends until enough comes free"
+        return
+    ends = "does not run out" if seen.used_up_seconds is None else f"runs out {_when(seen.used_up_seconds)}"
+    yield f"at the current rate ({per_second(seen.rate_per_second)}) it {ends}"
+    if seen.slowed_seconds is not None:
+        yield f"the pace slows updates {_when(seen.slowed_seconds) if seen.slowed_seconds else 'now'}"
 
 
 def sparkline(numbers: Sequence[int]) -> str:

@@ -25,6 +25,7 @@ from connector.kafka.ports import Listener
 from connector.kafka.refusal import LIBRDKAFKA, refused
 from connector.kafka.session import session
 from connector.kafka.telling import Teller
+from connector.threads import in_thread
 
 COMMIT_SECONDS: Final = 10.0
 """A commit not answered by then is unknown. Committing synchronously has no deadline and would lock the consumer."""
@@ -89,7 +90,7 @@ class ConsumerThread:
         """
         self._inbox.close(leave=leave)
         # In a thread: the loop stays free, because the last revoke asks it what to commit.
-        await asyncio.to_thread(self._finished.wait, seconds)
+        await in_thread(partial(self._finished.wait, seconds))
 
     # Everything below runs in the thread.
 

@@ -94,7 +94,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "request_timeout_reduced",
             _WARNING,
             ("seconds", "remedy"),
-            "A request may not last longer than six tenths of the group's session: it must be over before a successor sends.",
+            "A request may last six tenths of the group's session at most: it must be over before a successor sends.",
         ),
         LogEvent(
             "quota_ledger_read",
@@ -134,6 +134,12 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             ("used", "limit", "next_free_seconds"),
             "Nothing is free: updates wait, and coalesce meanwhile.",
             remedy="wait, or merge more by a longer COALESCE_LINGER_SECONDS; `connector quota` says when",
+        ),
+        LogEvent(
+            "quota_settings_differ",
+            _WARNING,
+            ("holder", "holder_limit", "holder_window_seconds", "limit", "window_seconds", "remedy"),
+            "Another replica or group takes leases from the same ledger under another limit, or for another window.",
         ),
         LogEvent("quota_resumed", _INFO, ("used", "limit"), "Something came free, and sending goes on."),
         LogEvent(
@@ -322,6 +328,9 @@ FIELDS: Final[Mapping[str, str]] = {
     "exit_code": "of the process",
     "fields": "how many attributes the request carries",
     "field": "path in the event, such as `profile.address.city`",
+    "holder": "the host name of a replica that takes leases",
+    "holder_limit": "its `QUOTA_UPDATES`",
+    "holder_window_seconds": "its `QUOTA_WINDOW_SECONDS`; 0: an older version, which does not tell it",
     "in_hand": "updates of this replica's leases that are not spent",
     "host": "address that is listened on",
     "letters_pending": "dead letters not yet acknowledged",
@@ -355,6 +364,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "used": "updates that count in the rolling window, leases in hand included",
     "verdict": "outcome of the request, as in the metric `target_connector_requests_total`",
     "version": "of the connector",
+    "window_seconds": "the rolling window of the quota",
     "visitor": "the visitor, in the form that `LOG_VISITOR_IDS` says",
 }
 """What each field means, wherever it stands."""

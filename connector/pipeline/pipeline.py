@@ -14,6 +14,7 @@ from connector.delivery.allowance import Allowance
 from connector.delivery.circuit import Circuit
 from connector.delivery.coalescer import GATHER_SECONDS, Coalescer, linger_left
 from connector.delivery.gate import Gate
+from connector.delivery.lease import lease_seconds, longest_request
 from connector.delivery.offsets import OffsetAndMetadata, PartitionOffsets, Start, TopicPartition
 from connector.delivery.ports import Record
 from connector.delivery.start_position import Beginning
@@ -38,10 +39,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 CLOSING_SHARE = 0.2
 """Of the grace time, what is kept for the last commit and for leaving the group, held to 1-5 s."""
 LEAST_CLOSING_SECONDS, MOST_CLOSING_SECONDS = 1.0, 5.0
-REQUEST_SHARE = 0.6
-"""Of the session, what a request may last: the rest is for what comes between an answer of the group and its begin."""
-LEASE_MARGIN = 0.05
-"""Of the session, for what clocks and timers are off by."""
 
 
 class Pipeline:
@@ -269,13 +266,13 @@ class Pipeline:
 
     def session(self, seconds: float) -> None:
         """Bound the lease on the partitions, and each request, by how long the group waits for a silent member."""
-        longest = seconds * REQUEST_SHARE
+        longest = longest_request(seconds)
         if longest < self._request_timeout:
             remedy = "make the group's session at least 1.7 times TARGET_TIMEOUT_SECONDS, or lower that"
             log.warning("request_timeout_reduced", seconds=longest, remedy=remedy)
             self._request_timeout = longest
             self._sender.bound(longest)
-        self.gate.lease.seconds = seconds * (1 - LEASE_MARGIN) - self._request_timeout
+        self.gate.lease.seconds = lease_seconds(seconds, self._request_timeout)
         self._dispatch.wake()
         self._committer.wake()
 

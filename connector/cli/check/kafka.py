@@ -9,6 +9,7 @@ from pathlib import Path
 
 from connector.cli.check.findings import Finding, State, Wrong, in_turn
 from connector.cli.check.network import TLS_SECONDS, Way, certified
+from connector.delivery.lease import longest_request
 from connector.events import JsonDecoder, Refused
 from connector.kafka import survey
 from connector.kafka.config import KafkaConfig
@@ -194,8 +195,8 @@ class KafkaChecks:
         if trouble is not None:
             return Finding(State.WARNING, what, trouble.detail or trouble.code, trouble.remedy)
         detail = f"a silent member keeps its partitions for {seconds:.0f} s"
-        if self._config.request_timeout > seconds / 2:
-            remedy = "TARGET_TIMEOUT_SECONDS is longer than half of that, and is shortened to it"
+        if self._config.request_timeout > (longest := longest_request(seconds)):
+            remedy = f"TARGET_TIMEOUT_SECONDS is longer than six tenths of that, and is shortened to {longest:.1f} s"
             return Finding(State.WARNING, what, detail, remedy)
         return Finding(State.OK, what, detail)
 
