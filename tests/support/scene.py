@@ -35,7 +35,11 @@ class Scene(NamedTuple):
         """A new topic with one partition; further settings are `others`."""
         topic = kafka.unique_topic("identity", 1)
         sandbox = stack.enter_context(Sandbox(folder, *(word for fault in faults for word in ("--fault", fault))))
-        usual: dict[str, str | float] = {"KAFKA_GROUP_PROTOCOL": protocol, "RETRY_MAX_ATTEMPTS": 1_000}
+        usual: dict[str, str | float] = {
+            "KAFKA_GROUP_PROTOCOL": protocol,
+            "RETRY_MAX_ATTEMPTS": 1_000,
+            "SHUTDOWN_GRACE_SECONDS": 4,
+        }
         settings = environment(kafka.bootstrap, topic, sandbox.url, **{**usual, **others})
         return cls(kafka, topic, sandbox, settings, folder)
 
