@@ -204,7 +204,7 @@ def test_transactions_leave_no_lag(kafka: KafkaBroker, tmp_path: Path) -> None:
     """Behind an aborted tail, behind a commit marker, and where there is nothing but an aborted transaction."""
 
     def no_lag(scene: Scene, connector: Connector, end: int) -> None:
-        name = f'target_connector_consumer_lag{{topic="{scene.topic}",partition="0"}}'
+        name = f'target_connector_consumer_lag{{partition="0",topic="{scene.topic}"}}'
         connector.until(lambda: scene.committed() == end, "the commit is at the end of the log")
         connector.until(lambda: connector.metrics().get(name) == 0, "the lag is 0")
 
