@@ -29,6 +29,10 @@ class AssignmentClient(Protocol):
         """Hand on again."""
         ...
 
+    def seek(self, partition: KafkaTopicPartition) -> None:
+        """Read it from this offset, if its log continues there by the epoch; raises KafkaException when not fetched."""
+        ...
+
     def incremental_assign(self, partitions: list[KafkaTopicPartition]) -> None:
         """Read these too, each from its offset."""
         ...

@@ -112,7 +112,7 @@ class GroupMember:
                 return
             messages = [first, *self._client.consume(BATCH - 1, 0)]
         ends: dict[TopicPartition, int] = {}
-        if self._assignment.waiting or any(message.error() is not None for message in messages):
+        if self._assignment.is_waiting or any(message.error() is not None for message in messages):
             messages = [message for message in messages if self._is_record(message, ends, now)]
         self._assignment.tell_new()
         if messages:
