@@ -24,6 +24,8 @@ ASSIGN_SECONDS: Final = 1.0
 """An assignment waits at most this long for where it begins; what is not known then is paused and asked for again."""
 INSPECT_SECONDS: Final = 5.0
 """How often the ends of the logs and the topics' ids are asked for."""
+LOST_SECONDS: Final = 15.0
+"""A question that is not answered by then is asked again; its answers are due long before."""
 START_AGAIN_SECONDS: Final = 1.0
 DELAYED_SECONDS: Final = 10.0
 """After this it is told that a partition has not begun."""
@@ -74,6 +76,7 @@ class Assignment:
         self._fresh: dict[TopicPartition, Start] = {}
         self._look: Look | None = None
         self._look_at = 0.0
+        self._look_ends = 0.0
         self.is_paused = False
         """No partition is read."""
         self._unknown: set[TopicPartition] = set()
@@ -175,16 +178,23 @@ class Assignment:
             # What was asked before the log changed says nothing of what it is now.
             self._look, self._look_at = None, now
 
-    def inspect(self, now: float) -> None:
-        """Ask for ends and ids now and then, and at once where it is not known where to read."""
+    def inspect(self, now: float) -> list[TopicPartition]:
+        """Ask for ends and ids now and then, and at once where it is not known where to read.
+
+        Returns the partitions that are read anew from another place: what was fetched of them before is void.
+        """
         if self._unchecked:
             self._check()
+        anew: list[TopicPartition] = []
         if self._look is not None and self._look.wait(0):
             look, self._look = self._look, None
-            self._use(look, now)
+            anew = self._use(look, now)
+        elif self._look is not None and now >= self._look_ends:
+            self._look = None
         if self._look is None and now >= self._look_at and self._owned:
             self._look = self._inspector.look(list(self._owned))
-            self._look_at = now + INSPECT_SECONDS
+            self._look_at, self._look_ends = now + INSPECT_SECONDS, now + LOST_SECONDS
+        return anew
 
     def tell_new(self) -> None:
         """Tell the listener what began, before anything else is told of it."""
@@ -192,7 +202,7 @@ class Assignment:
             fresh, self._fresh = self._fresh, {}
             self._tell(self._listener.assigned, fresh)
 
-    def _use(self, look: Look, now: float) -> None:
+    def _use(self, look: Look, now: float) -> list[TopicPartition]:
         found = look.found()
         for name, owned in self._owned.items():
             if (it := found.get(name)) is None:
@@ -200,7 +210,8 @@ class Assignment:
             if owned.start is not None and is_another(owned.start.log, it.log):
                 # The client reads on in the middle of the new log; only its id tells.
                 self.position_is_invalid(name, None, now)
-        for name in self._begin_all([name for name, owned in self._owned.items() if owned.start is None], found):
+        anew = self._begin_all([name for name, owned in self._owned.items() if owned.start is None], found)
+        for name in anew:
             self._read_anew(name)
         self.tell_new()
         if ends := {name: it.log.high for name, it in found.items() if self.is_read(name)}:
@@ -209,6 +220,7 @@ class Assignment:
             self._look_at = min(self._look_at, now + START_AGAIN_SECONDS)
             if any(owned.start is None and now - owned.since > DELAYED_SECONDS for owned in self._owned.values()):
                 self._tell(self._listener.trouble, look.trouble or _DELAYED)
+        return anew
 
     def _begin_all(
         self, names: Sequence[TopicPartition], found: Mapping[TopicPartition, Found]

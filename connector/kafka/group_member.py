@@ -71,7 +71,7 @@ class GroupMember:
         idle = self._poll(now)
         self._assignment.tell_new()
         self.send_commits()
-        self._assignment.inspect(now)
+        self._forget_held(self._assignment.inspect(now))
         return idle
 
     def send_commits(self) -> None:
@@ -200,4 +200,5 @@ class GroupMember:
 
     def _forget_held(self, names: Collection[TopicPartition]) -> None:
         """A record that came while paused goes with its partition."""
-        self._held = [m for m in self._held if (m.topic(), m.partition()) not in names]
+        if self._held and names:
+            self._held = [m for m in self._held if (m.topic(), m.partition()) not in names]
