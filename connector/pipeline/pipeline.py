@@ -20,6 +20,7 @@ from connector.delivery.start_position import Beginning
 from connector.delivery.tally import Done, Tally
 from connector.events.change import Change, Refused, Visitor
 from connector.kafka.errors import Kind, Trouble
+from connector.pipeline import log_changes
 from connector.pipeline.burial import Burial
 from connector.pipeline.committer import COMMIT_AGAIN_SECONDS, Committer
 from connector.pipeline.config import PipelineConfig
@@ -388,20 +389,7 @@ class Pipeline:
 
     def log_changed(self, name: TopicPartition, beginning: Beginning) -> None:
         """Tell what is gone from the log, and count it."""
-        if beginning.is_another_log:
-            log.warning("topic_made_again", topic=name.topic, partition=name.partition, offset=beginning.start.offset)
-        if (missed := beginning.missed) is not None:
-            records = missed.end - missed.begin
-            self.tally.records_missed[missed.reason] += records
-            log.warning(
-                "records_missed",
-                topic=name.topic,
-                partition=name.partition,
-                reason=missed.reason.value,
-                offset=missed.begin,
-                until=missed.end,
-                records=records,
-            )
+        log_changes.tell(name, beginning, self.tally)
 
     def advanced(self, positions: Mapping[TopicPartition, int]) -> None:
         """The client has read on over what no batch shows."""
