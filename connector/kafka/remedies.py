@@ -1,4 +1,4 @@
-"""What an operator does about a log that is not what it was: one text for the service's log and for `connector check`."""
+"""What an operator does about a log that is not what it was, for the service's log and for `connector check`."""
 
 from collections.abc import Mapping
 from typing import Final
