@@ -19,7 +19,8 @@ RUN python3 -m venv /build \
     && /build/bin/pip --python /opt/connector/bin/python install --quiet --no-deps --require-hashes -r requirements-image.lock
 COPY . .
 RUN /build/bin/python -m hatchling build -t wheel -d /wheel \
-    && /build/bin/pip --python /opt/connector/bin/python install --quiet --no-deps --no-index /wheel/*.whl
+    && /build/bin/pip --python /opt/connector/bin/python install --quiet --no-deps --no-index /wheel/*.whl \
+    && /build/bin/pip --python /opt/connector/bin/python check
 
 FROM ${BASE_IMAGE}
 ARG VERSION=unknown

@@ -7,20 +7,23 @@ ARGS ?=
 SEEDS ?= 1000
 MINUTES ?= 5
 BIN = .venv/bin
-PIP = $(BIN)/python -m pip --disable-pip-version-check
-# A lock is complete, so nothing is resolved: an older pip would look at newer releases than the locked ones, and refuse.
-INSTALL = $(PIP) install --quiet --no-deps --require-hashes -r
+INSTALL = scripts/install $(BIN)/python
 RUNTIME = .venv/.installed-runtime
 DEV = .venv/.installed-dev
 PROJECT = .venv/.installed-project
 JUDGES = .venv/.installed-chart
+TRIED = .venv/.tried-locks
+LOCKS = $(wildcard requirements*.lock)
 PYTEST = $(BIN)/python -m pytest
 # A process more than cores, since half the suite waits for brokers; a file stays in one process, and the folders of the
 # long ones come first.
 WORKERS = -n $(shell $(PYTHON) -c "import os; print(min(4, 1 + (os.cpu_count() or 1)))") --dist loadfile --no-loadscope-reorder
 COVERAGE = --cov --cov-report=term-missing:skip-covered
 
-.PHONY: help demo test test-quick simulate chaos lint format bench chart test-chart test-image test-cluster kafka chromium pictures lock release clean
+# Another installation's: the programs of the venv find their own.
+unexport PYTHONHOME PYTHONPATH PYTHONSTARTUP
+
+.PHONY: help demo test test-quick simulate chaos lint format bench chart test-chart test-install test-image test-cluster kafka chromium pictures lock release clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -56,6 +59,8 @@ chart: $(DEV) $(PROJECT) ## write into the chart what follows from the settings:
 test-chart: $(DEV) $(PROJECT) $(JUDGES) ## the Helm chart before helm, kubeconform, kube-score and the settings model
 	$(BIN)/python -m tests.support.chart_tools
 	$(PYTEST) $(WORKERS) tests/chart $(ARGS)
+
+test-install: $(TRIED) ## every lock by the oldest pip that this Python ever shipped, each into a venv of its own
 
 test-image: $(DEV) $(PROJECT) kafka ## build the image and run it without rights against the real broker (root, Debian)
 	scripts/need "command -v buildah && command -v runc && command -v debootstrap" buildah runc debootstrap
@@ -94,6 +99,7 @@ lock: $(DEV) ## resolve the locks again; ARGS=--upgrade for newer versions
 	$(COMPILE) $(ARGS) pyproject.toml --group build -o requirements.lock
 	$(COMPILE) $(ARGS) pyproject.toml --extra otel --group build --group test --group lint --group lock -o requirements-dev.lock
 	$(COMPILE) $(ARGS) --group java -o requirements-java.lock
+	$(COMPILE) $(ARGS) --group pip -o requirements-pip.lock
 	$(COMPILE) $(ARGS) --group chart -c requirements-dev.lock -o requirements-chart.lock
 	$(COMPILE) $(ARGS) pyproject.toml --extra otel -c requirements-dev.lock -o requirements-image.lock
 
@@ -110,20 +116,20 @@ $(BIN)/python:
 # A newer lock installs again; pip leaves what is already right.
 $(RUNTIME): requirements.lock | $(BIN)/python
 	$(INSTALL) requirements.lock
-	$(PIP) check --quiet
 	@touch $@
 
 $(DEV): requirements-dev.lock | $(BIN)/python
 	$(INSTALL) requirements-dev.lock
-	$(PIP) check --quiet
 	@touch $@
 
 $(JUDGES): requirements-chart.lock | $(BIN)/python
 	$(INSTALL) requirements-chart.lock
-	$(PIP) check --quiet
 	@touch $@
 
-# Either lock brings the build backend, so nothing is downloaded here.
+$(TRIED): $(LOCKS) scripts/install scripts/try_locks | $(BIN)/python
+	scripts/try_locks $(BIN)/python $(LOCKS)
+	@touch $@
+
 $(PROJECT): pyproject.toml | $(BIN)/python
-	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	$(INSTALL) .
 	@touch $@

@@ -37,7 +37,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Say what can be asked for."""
     parser = subparsers.add_parser(
         "demo",
-        help="the whole job on an embedded broker and sandbox, in 30 seconds",
+        help="the whole job on embedded broker and sandbox, in a minute",
         description="Send generated events through a real connector to a sandbox Target, and compare the profiles.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -16,6 +16,7 @@ from connector.cli.ledger import read_ledger
 from connector.cli.numbers import whole
 from connector.cli.quota_view import calls, print_view
 from connector.cli.settings import print_mistakes
+from connector.cli.terminal import printable
 from connector.errors import Fatal
 from connector.plan.advice import span
 from connector.quota.ledger import Ledger
@@ -124,6 +125,11 @@ def run(args: argparse.Namespace) -> int:
     except TooMuch as refused:
         sys.stderr.write(f"{settings.ledger_topic}: {refused}\n")
         return REFUSED
+    for asker in ledger.differing(terms, max(ledger.now, time.time())):
+        sys.stderr.write(
+            f"{printable(asker.name)} takes leases under QUOTA_UPDATES={asker.limit} and QUOTA_WINDOW_SECONDS="
+            f"{asker.window:g}, and here they are {terms.limit} and {terms.window:g}: set them alike\n"
+        )
     seen = _seen(ledger, terms)
     if args.format == "json":
         sys.stdout.write(json.dumps({"topic": settings.ledger_topic, **asdict(seen)}) + "\n")
@@ -150,7 +156,7 @@ async def look(open_log: Callable[[], LedgerLog], terms: Terms, booking: Spend |
 
 
 def _seen(ledger: Ledger, terms: Terms) -> View:
-    return view(ledger, terms.limit, terms.window, max(ledger.now, time.time()))
+    return view(ledger, terms, max(ledger.now, time.time()))
 
 
 def _note(text: str) -> str:

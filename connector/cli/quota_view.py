@@ -1,14 +1,14 @@
 """How `connector quota` shows the window to people: sentences, two rows of bars, and who has what of it."""
 
 import time
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 from typing import Final, TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from connector.cli.moments import local_text
 from connector.cli.settings import WIDTH_OFF_A_TERMINAL
 from connector.cli.terminal import printable
 from connector.plan.advice import percent, span
@@ -35,10 +35,10 @@ def print_view(seen: View, topic: str, file: TextIO) -> None:
     )
     if seen.next_free_seconds is not None:
         console.print(f"next to come free: {calls(seen.next_free_updates)} {_when(seen.next_free_seconds)}")
-    if not seen.free:
-        console.print("it is used up: nobody who shares it sends until enough comes free")
-    elif seen.used_up_seconds is not None:
-        console.print(f"with the use of late it is used up {_when(seen.used_up_seconds)}")
+    pace = per_second(seen.group_pace_per_second)
+    console.print(f"pace of all replicas: {pace}, by QUOTA_HORIZON_SECONDS={seen.horizon_seconds:g}")
+    for line in _forecast(seen):
+        console.print(line)
     console.print(f"used, oldest to newest   |{sparkline(seen.history)}|")
     console.print(f"comes free, soon to late |{sparkline(seen.releases)}|")
     if seen.bookings:
@@ -61,6 +61,23 @@ def calls(number: int) -> str:
     return f"{number:,} update" + "s" * (number != 1)
 
 
+def per_second(rate: float) -> str:
+    """A rate as people say it: below one a second, how long until the next."""
+    if not rate:
+        return "no update"
+    return f"{rate:,.3g} updates a second" if rate >= 1 else f"one update every {span(1 / rate)}"
+
+
+def _forecast(seen: View) -> Iterator[str]:
+    if not seen.free:
+        yield "it is used up: nobody who shares it sends until enough comes free"
+        return
+    ends = "does not run out" if seen.used_up_seconds is None else f"runs out {_when(seen.used_up_seconds)}"
+    yield f"at the current rate ({per_second(seen.rate_per_second)}) it {ends}"
+    if seen.slowed_seconds is not None:
+        yield f"the pace slows updates {_when(seen.slowed_seconds) if seen.slowed_seconds else 'now'}"
+
+
 def sparkline(numbers: Sequence[int]) -> str:
     """A bar each; only nothing at all is blank."""
     most = max(numbers, default=0)
@@ -76,5 +93,4 @@ def _table(*titles: str) -> Table:
 
 def _when(seconds: float) -> str:
     """From now, and by this machine's clock with its zone; the day too, where the weekday alone says which."""
-    at = datetime.fromtimestamp(time.time() + seconds, UTC).astimezone()
-    return f"in {span(seconds)} ({at:%a %d %b %H:%M:%S %Z})"
+    return f"in {span(seconds)} ({local_text(time.time() + seconds)})"

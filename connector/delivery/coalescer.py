@@ -239,8 +239,11 @@ class Coalescer:
             self._suspects_flying -= 1
             update.attempts = 0
 
-    def settle(self, update: Update) -> None:
-        """The update is done: its receipts close, and what gathered behind it may follow."""
+    def settle(self, update: Update, *, is_accepted: bool = True) -> None:
+        """The update is done: its receipts close, and what gathered behind it may follow.
+
+        `is_accepted`: Target has it; otherwise its dead letter has.
+        """
         self._land(update)
         self.size -= update.size
         for partition, part in update.parts.items():
@@ -249,7 +252,7 @@ class Coalescer:
         follower = self._pending.get(update.visitor)
         if follower is not None:
             if self._by_time:
-                follower.yield_to(update)
+                follower.yield_to(update, is_accepted=is_accepted)
             self._queue(follower)
 
     def give_back(self, update: Update, due: float, attempts: int) -> int:

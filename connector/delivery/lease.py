@@ -2,6 +2,21 @@
 
 import math
 
+REQUEST_SHARE = 0.6
+"""Of the session, what a request may last: the rest is for the time between an answer of the group and its begin."""
+MARGIN = 0.05
+"""Of the session, for what clocks and timers are off by."""
+
+
+def longest_request(session: float) -> float:
+    """Seconds that a request may last, so that a lease is left in a session of these seconds."""
+    return session * REQUEST_SHARE
+
+
+def lease_seconds(session: float, request_timeout: float) -> float:
+    """Seconds after an answer of the group within which a request may begin."""
+    return session * (1 - MARGIN) - request_timeout
+
 
 class Lease:
     """Sending is allowed for so long after a moment at which the group knew us.

@@ -116,9 +116,17 @@ class Update:
             for name in gone:
                 part.attributes.pop(name, None)
 
-    def yield_to(self, sent: "Update") -> None:
-        """What is older by event time than what was just settled is not sent after it."""
-        for name, when in [item for part in sent.parts.values() for item in part.times.items()]:
+    def yield_to(self, sent: "Update", *, is_accepted: bool) -> None:
+        """What is older by event time than what was just accepted is not sent after it.
+
+        Of an update that ended as a dead letter only what is not in that was accepted: to a value that Target never got
+        nothing yields.
+        """
+        refused = set() if is_accepted else sent.attributes.keys()
+        accepted = [
+            (name, when) for part in sent.parts.values() for name, when in part.times.items() if name not in refused
+        ]
+        for name, when in accepted:
             for part in self.parts.values():
                 if part.times.get(name, when) < when:
                     self.sole = None

@@ -159,12 +159,13 @@ class JsonDecoder:
                 raise _refused_attribute(path, "must not be null")
 
 
-def encode_event(visitor: Visitor, attributes: Mapping[str, str]) -> bytes:
-    """Return a valid event of these attributes, for dead letters; decoding it gives the same visitor and attributes.
+def encode_event(visitor: Visitor, attributes: Mapping[str, str], occurred: str | None = None) -> bytes:
+    """Return a valid event of these attributes, for dead letters; decoding it gives what was put in.
 
     `attributes` is not empty. Dotted names stay flat names with dots, which decode to themselves.
     """
-    return msgspec.json.encode({visitor.kind: visitor.id, "profile": dict(attributes)})
+    when = {} if occurred is None else {"occurredAt": occurred}
+    return msgspec.json.encode({**when, visitor.kind: visitor.id, "profile": dict(attributes)})
 
 
 def _change(event: _Envelope, attributes: dict[str, str]) -> Change:

@@ -27,13 +27,17 @@ class KafkaConfig:
     """Seconds that a revoke may wait for a request on the wire."""
 
 
-DEFAULT_SESSION_SECONDS = 45.0
-"""Of librdkafka (`session.timeout.ms`) and of the brokers (`group.consumer.session.timeout.ms`)."""
+BROKER_SESSION_SECONDS = 45.0
+"""Of the brokers by default (`group.consumer.session.timeout.ms`); with KIP-848 they alone decide."""
+CLASSIC_SESSION_SECONDS = 17.0
+SESSION_PER_REQUEST = 1.7
+"""A crash of a dynamic member costs its session, so that is short. What is left of it beside a request is the time for
+which the replica may send without an answer of the group: 6 s with the defaults."""
 
 
 def session_milliseconds(config: KafkaConfig) -> int:
     """What a member of a classic group asks for; long requests make the default longer."""
-    by_default = 1_000 * max(DEFAULT_SESSION_SECONDS, 2 * config.request_timeout)
+    by_default = 1_000 * max(CLASSIC_SESSION_SECONDS, SESSION_PER_REQUEST * config.request_timeout)
     return int(config.properties.get("session.timeout.ms", by_default))
 
 

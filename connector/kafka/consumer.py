@@ -4,7 +4,7 @@ import asyncio
 import concurrent.futures
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -17,6 +17,7 @@ from connector.errors import CommitFailed, Fatal
 from connector.kafka.abandoned import watched
 from connector.kafka.commits import Commit, Offsets
 from connector.kafka.config import KafkaConfig, consumer
+from connector.kafka.errors import Trouble, of_topic
 from connector.kafka.group_member import GroupMember
 from connector.kafka.inbox import Inbox
 from connector.kafka.log_inspector import AdminInspector
@@ -24,6 +25,7 @@ from connector.kafka.ports import Listener
 from connector.kafka.refusal import LIBRDKAFKA, refused
 from connector.kafka.session import session
 from connector.kafka.telling import Teller
+from connector.threads import in_thread
 
 COMMIT_SECONDS: Final = 10.0
 """A commit not answered by then is unknown. Committing synchronously has no deadline and would lock the consumer."""
@@ -44,6 +46,7 @@ class ConsumerThread:
         self._totals: dict[str, int] = {}
         self._count_at = 0.0
         self._session_is_told = False
+        self._missing: dict[str, Trouble] = {}
         self._thread = threading.Thread(target=self._run, name="kafka-consumer", daemon=True)
         self._finished = threading.Event()
         self.last_beat = time.monotonic()
@@ -87,7 +90,7 @@ class ConsumerThread:
         """
         self._inbox.close(leave=leave)
         # In a thread: the loop stays free, because the last revoke asks it what to commit.
-        await asyncio.to_thread(self._finished.wait, seconds)
+        await in_thread(partial(self._finished.wait, seconds))
 
     # Everything below runs in the thread.
 
@@ -195,7 +198,7 @@ class ConsumerThread:
         It also says that a topic is missing, which the KIP-848 protocol does not.
         """
         now = time.monotonic()
-        if now < self._count_at:
+        if now < self._count_at and not self._member.misses_a_topic():
             return
         totals = dict(self._totals)
         for topic in self._config.topics:
@@ -205,14 +208,22 @@ class ConsumerThread:
                 break
             self.reached = True
             if found.error is not None:
-                self._member.error(found.error)
+                self._tell_unseen(client, topic, found.error)
             elif found.partitions:
+                self._missing.pop(topic, None)
                 totals[topic] = len(found.partitions)
         known = totals.keys() >= {*self._config.topics}
         self._count_at = time.monotonic() + (COUNT_SECONDS if known else COUNT_AGAIN_SECONDS)
         if totals != self._totals:
             self._totals = totals
             self._tell(self._listener.counted, dict(totals))
+
+    def _tell_unseen(self, client: Consumer, topic: str, error: KafkaError) -> None:
+        """Tell of a topic that is not there, or may not be seen; the names of all others are asked for once."""
+        trouble = self._missing.get(topic)
+        if trouble is None or trouble.code != error.name():
+            trouble = self._missing[topic] = of_topic(error, topic, partial(_existing, client))
+        self._tell(self._listener.trouble, trouble)
 
     def _tell_session(self) -> None:
         """As soon as a broker answers; until then nobody can have given us a partition either."""
@@ -223,3 +234,11 @@ class ConsumerThread:
         if trouble is not None:
             self._tell(self._listener.trouble, trouble)
         self._tell(self._listener.session, seconds)
+
+
+def _existing(client: Consumer) -> Iterable[str]:
+    """The names of all topics that may be seen; none where the brokers do not answer."""
+    try:
+        return list(client.list_topics(timeout=METADATA_SECONDS).topics)
+    except KafkaException:
+        return []

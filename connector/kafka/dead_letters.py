@@ -14,6 +14,7 @@ from connector.kafka.abandoned import watched
 from connector.kafka.asking import ANSWER_SECONDS, Unanswered, asking
 from connector.kafka.config import KafkaConfig, producer
 from connector.kafka.refusal import LIBRDKAFKA
+from connector.threads import in_thread
 
 POLL_SECONDS = 0.02
 FIRST_RETRY_SECONDS = 0.5
@@ -63,7 +64,7 @@ class KafkaDeadLetters:
         """Make the topic if it is missing and may be made; returns what is wrong when there is none to write to."""
         if not self._topic:
             return None
-        return await asyncio.to_thread(self._ensure_topic)
+        return await in_thread(self._ensure_topic, "dead-letter-topic")
 
     async def send(self, letter: DeadLetter) -> None:
         """Return when it is acknowledged, however long the brokers are down; Fatal when it can never be written."""

@@ -1,8 +1,10 @@
-"""What a librdkafka error means for us: nothing, wait, or the end; with the words for whoever has to mend it."""
+"""What a librdkafka error means for us: nothing, wait, or the end; with the words for the person who can change it."""
 
+import difflib
 import enum
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Final
 
 from confluent_kafka import KafkaError
@@ -46,22 +48,49 @@ rebalance gets them while the member keeps its partitions, and nobody would assi
 
 _IGNORABLE = frozenset({KafkaError._PARTITION_EOF, KafkaError._TIMED_OUT, KafkaError._WAIT_COORD})  # noqa: SLF001 - librdkafka's own codes are spelt so
 
-UNREACHABLE = "check KAFKA_BOOTSTRAP_SERVERS, the network, and that the brokers run; the connector goes on trying"
-_LOGIN = "check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD; the connector goes on trying"
-_TLS = "check KAFKA_SECURITY_PROTOCOL and KAFKA_SSL_CA_LOCATION against the listener; the connector goes on trying"
-_NO_KAFKA = "KAFKA_BOOTSTRAP_SERVERS must name a Kafka listener, and this is none; the connector goes on trying"
-_TOPIC = "create the topic or mend KAFKA_TOPICS; the connector goes on looking for it"
-_TOPIC_ACL = "allow READ and DESCRIBE on the topic to the connector's user; the connector goes on trying"
-_GROUP_ACL = "allow READ on the consumer group KAFKA_GROUP_ID to the connector's user; the connector goes on trying"
+VAGUE: Final = frozenset({"_ALL_BROKERS_DOWN"})
+"""Codes that say only that no broker is up; why is said by another error, before or after."""
+
+UNREACHABLE = "check KAFKA_BOOTSTRAP_SERVERS, the network, and that the brokers run; the connector tries again"
+_LOGIN = (
+    "check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD (of OAUTHBEARER sasl.oauthbearer.… in "
+    "KAFKA_PROPERTIES); the connector tries again"
+)
+_OAUTH_ENDPOINT = (
+    "check sasl.oauthbearer.token.endpoint.url in KAFKA_PROPERTIES, that it can be reached from here, and the client "
+    "id and secret there; the connector tries again"
+)
+OAUTH_METHOD = (
+    "OAUTHBEARER gets no token without a method: set sasl.oauthbearer.method to oidc in KAFKA_PROPERTIES, with "
+    "sasl.oauthbearer.token.endpoint.url, sasl.oauthbearer.client.id and sasl.oauthbearer.client.secret beside it"
+)
+_TLS = "check KAFKA_SECURITY_PROTOCOL and KAFKA_SSL_CA_LOCATION against the listener; the connector tries again"
+_NO_KAFKA = "KAFKA_BOOTSTRAP_SERVERS must name a Kafka listener, and this is none; the connector tries again"
+_TOPIC = "create the topic or correct KAFKA_TOPICS; the connector looks for it again"
+_TOPIC_ACL = "allow READ and DESCRIBE on the topic to the connector's user; the connector tries again"
+_GROUP_ACL = "allow READ on the consumer group KAFKA_GROUP_ID to the connector's user; the connector tries again"
 _POLL = "the process was stopped or starved for longer than max.poll.interval.ms; it rejoins the group by itself"
 _FENCED_INSTANCE = (
     "another member uses this KAFKA_GROUP_INSTANCE_ID: give each replica its own, then start this one again"
 )
-_FATAL = "this consumer cannot go on: start the connector again, and mend what the detail names"
+_FATAL = "this consumer cannot go on: correct what the detail names, then start the connector again"
+OTHER_PROTOCOL = (
+    "the group has members that joined by the other KAFKA_GROUP_PROTOCOL, and the brokers let nobody join by a second "
+    "one. To change it, stop all replicas, wait until the group has no members, then start them with the new one "
+    "(offsets stay); or set KAFKA_GROUP_PROTOCOL back to what the members have"
+)
+OTHER_ASSIGNOR = (
+    "the group has members with another partition.assignment.strategy than cooperative-sticky: another program uses "
+    "this KAFKA_GROUP_ID: give this connector its own, or stop those members; the connector tries again"
+)
 
-_OTHER = "look at the detail; the connector goes on trying"
-_GOES_ON: Final = re.compile("; the connector goes on (?:trying|looking for it)")
+_OTHER = "look at the detail; the connector tries again"
+_GOES_ON: Final = re.compile("; the connector (?:tries again|looks for it again)")
 
+_OAUTH: Final = re.compile("OAUTHBEARER token: ")
+"""Behind "token" and a colon the redaction takes the next word for a token."""
+_HANDSHAKE: Final = re.compile("SSL_HANDSHAKE|SSL handshake|SSL routines|SSL alert")
+"""Librdkafka's state, its words, and the two ways in which OpenSSL begins an error; what follows differs by release."""
 _STRANGER: Final = re.compile(r"Invalid response size (\d+) .*: increase receive\.message\.max\.bytes")
 """librdkafka takes the first four bytes of any answer for a length, and so a stranger's for one beyond all bounds."""
 _HTTP: Final = int.from_bytes(b"HTTP", "big")
@@ -81,21 +110,27 @@ _KNOWN: dict[int, tuple[str, str]] = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: ("kafka_authorization_failed", _TOPIC_ACL),
     KafkaError.GROUP_AUTHORIZATION_FAILED: ("kafka_authorization_failed", _GROUP_ACL),
     KafkaError._MAX_POLL_EXCEEDED: ("kafka_error", _POLL),  # noqa: SLF001
+    KafkaError.INCONSISTENT_GROUP_PROTOCOL: ("kafka_error", OTHER_ASSIGNOR),
 }
 
 
 def sort(error: KafkaError) -> Trouble:
     """Say what an error means. `fatal()` is False on some fatal ones, so the code decides as well."""
     code = error.code()
-    if code == KafkaError._TRANSPORT and "SSL_HANDSHAKE" in error.str():  # noqa: SLF001
-        code = KafkaError._SSL  # noqa: SLF001 - who hangs up in a handshake is told apart by librdkafka only sometimes
+    if code == KafkaError._TRANSPORT and _HANDSHAKE.search(error.str()) is not None:  # noqa: SLF001
+        code = KafkaError._SSL  # noqa: SLF001 - librdkafka tells a broken handshake from a broken network only sometimes
     if error.fatal() or code in (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID):  # noqa: SLF001
-        fenced = "instance" in error.str().lower() or code == KafkaError.FENCED_INSTANCE_ID
-        return Trouble(Kind.FATAL, "kafka_fatal", error.name(), error.str(), _FENCED_INSTANCE if fenced else _FATAL)
+        return Trouble(Kind.FATAL, "kafka_fatal", error.name(), error.str(), _last_remedy(error))
     if code in _IGNORABLE:
         return Trouble(Kind.IGNORABLE, "kafka_error", error.name(), error.str(), "")
     event, remedy = _KNOWN.get(code, ("kafka_error", _OTHER))
     detail = error.str()
+    if _OAUTH.search(detail) is not None:
+        detail, event, remedy = (
+            _OAUTH.sub("OAUTHBEARER token, ", detail),
+            "kafka_authentication_failed",
+            _OAUTH_ENDPOINT,
+        )
     if (said := _STRANGER.search(detail)) is not None:
         size = int(said[1])
         if size == _HTTP:
@@ -103,6 +138,30 @@ def sort(error: KafkaError) -> Trouble:
         elif size >> 16 in _TLS_RECORDS:
             detail, event, remedy = _STRANGER.sub("it answers in TLS", detail), "kafka_authentication_failed", _TLS
     return Trouble(Kind.RETRIABLE, event, error.name(), detail, remedy)
+
+
+def _last_remedy(error: KafkaError) -> str:
+    """What to do before the next start. Of the cause under a fatal error only its text is left."""
+    said = error.str().lower()
+    if "instance" in said or error.code() == KafkaError.FENCED_INSTANCE_ID:
+        return _FENCED_INSTANCE
+    if "group id does not exist" in said or error.code() == KafkaError.GROUP_ID_NOT_FOUND:
+        return OTHER_PROTOCOL
+    return _FATAL
+
+
+def of_topic(error: KafkaError, topic: str, existing: Callable[[], Iterable[str]]) -> Trouble:
+    """What is wrong with a topic, by its name; of one that is not there also the nearest of those that are."""
+    trouble = sort(error)
+    if trouble.event != "kafka_topic_missing":
+        return replace(trouble, detail=f"topic {topic}: {trouble.detail}")
+    near = nearest(topic, existing())
+    return replace(trouble, detail=f"the topic {topic} does not exist" + (f"; did you mean {near}?" if near else ""))
+
+
+def nearest(name: str, existing: Iterable[str]) -> str:
+    """The name that was meant, perhaps; empty when none is like it."""
+    return next(iter(difflib.get_close_matches(name, existing, 1)), "")
 
 
 def for_a_command(words: str) -> str:

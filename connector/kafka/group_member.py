@@ -67,6 +67,7 @@ class GroupMember:
         self._commits = CommitQueue()
         self._held: list[Message] = []
         self._starved_since: float | None = None
+        self._misses_a_topic = False
 
     @property
     def owned(self) -> list[TopicPartition]:
@@ -157,7 +158,8 @@ class GroupMember:
     def revoking(self, partitions: Sequence[KafkaTopicPartition]) -> list[TopicPartition]:
         """These are taken away in order; returns those that the listener must be asked about before."""
         self._assignment.tell_new()
-        going = [name for p in partitions if (name := TopicPartition(p.topic, p.partition)) in self._assignment]
+        names = dict.fromkeys(TopicPartition(p.topic, p.partition) for p in partitions)
+        going = [name for name in names if name in self._assignment]
         self._forget_held(going)
         self._assignment.remove([name for name in going if not self._assignment.is_listed(name)])
         return [name for name in going if name in self._assignment]
@@ -191,8 +193,15 @@ class GroupMember:
         trouble = sort(error)
         if trouble.kind is Kind.FATAL:
             self._tell(self._listener.failed, Fatal(trouble.event, f"{trouble.detail}: {trouble.remedy}"))
+        elif trouble.event == "kafka_topic_missing":
+            self._misses_a_topic = True
         else:
             self._tell(self._listener.trouble, trouble)
+
+    def misses_a_topic(self) -> bool:
+        """Whether a topic was not found since the last call: which one, and the nearest name, is to be looked up."""
+        misses, self._misses_a_topic = self._misses_a_topic, False
+        return misses
 
     def _send(self, commit: Commit) -> None:
         """Only of what is owned now, because the coordinator does not check that."""

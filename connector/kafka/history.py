@@ -14,7 +14,7 @@ from connector.delivery.offsets import TopicPartition
 from connector.delivery.ports import Record
 from connector.errors import Fatal
 from connector.kafka.config import KafkaConfig, onlooker
-from connector.kafka.errors import UNREACHABLE, Kind, Trouble, for_a_command, sort
+from connector.kafka.errors import UNREACHABLE, Kind, Trouble, for_a_command, of_topic, sort
 from connector.kafka.heard import interruptible
 from connector.kafka.refusal import LIBRDKAFKA, refused
 
@@ -98,8 +98,11 @@ class History:
     def _partitions(self, topic: str) -> Sequence[int]:
         found = self._client.list_topics(topic, timeout=ASK_SECONDS).topics[topic]
         if found.error is not None:
-            raise self._fatal(sort(found.error), f"{topic}: ")
+            raise self._fatal(of_topic(found.error, topic, self._names))
         return sorted(found.partitions)
+
+    def _names(self) -> Collection[str]:
+        return list(self._client.list_topics(timeout=ASK_SECONDS).topics)
 
     @property
     def left(self) -> Collection[TopicPartition]:

@@ -1,6 +1,5 @@
 """The ledger's log: one partition, appended to with acknowledgement by all in-sync replicas, and read whole."""
 
-import asyncio
 import math
 import threading
 import time
@@ -28,6 +27,7 @@ from connector.kafka.ledger_topic import LedgerTopic, Unusable, prepare, remedy
 from connector.kafka.refusal import LIBRDKAFKA
 from connector.kafka.telling import Teller
 from connector.quota.ports import Appended, Reader
+from connector.threads import in_thread
 
 T = TypeVar("T")
 
@@ -91,8 +91,8 @@ class KafkaLedger:
         if self._thread.ident is None:
             return
         if self._producer is not None:
-            await asyncio.to_thread(self._producer.flush, seconds)
-        await asyncio.to_thread(self._finished.wait, seconds)
+            await in_thread(partial(self._producer.flush, seconds))
+        await in_thread(partial(self._finished.wait, seconds))
 
     # Everything below runs in the thread.
 

@@ -1,4 +1,4 @@
-"""A dead letter as it lies in its topic, and the notes there of which ones were replayed.
+"""A dead letter as it lies in its topic, and the notes there of which ones were replayed or found superseded.
 
 A note is a record of the dead-letter topic itself: it is as safe as the letters, needs no further right, and it
 outlives the letters that it names, since it was written after them. Committed offsets of a group would be forgotten a
@@ -17,13 +17,28 @@ from connector.delivery.offsets import TopicPartition
 from connector.kafka.dead_letters import CUT_HEADER, PREFIX
 
 NOTE_HEADER = "target_connector.replayed"
-"""Marks a note; its value is JSON: partition to a list of the first and the last offset of each run."""
+"""Marks a note: the header says what became of the letters, the value is JSON from partition to runs of offsets.
+
+A run is a list of its first and its last offset.
+"""
 NOTE_KEY = b"target_connector.replayed"
 FROM_HEADER = "target_connector.replayed_from"
 """On a replayed record: topic, partition and offset of the letter."""
 
 Place = tuple[int, int]
 """Partition and offset in the dead-letter topic."""
+
+
+class Fate(enum.StrEnum):
+    """What a replay did with a letter; the value of a note's header."""
+
+    REPLAYED = "1"
+    SUPERSEDED = "superseded"
+    """Dropped, because newer events of its visitor have set all of its attributes."""
+
+    def __str__(self) -> str:
+        """In a sentence."""
+        return self.name.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +66,10 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """The letters that one replay wrote."""
+    """What one replay did with some letters."""
 
     places: frozenset[Place]
+    fate: Fate = Fate.REPLAYED
 
 
 def read_letter(
@@ -61,7 +77,8 @@ def read_letter(
 ) -> Letter | Note:
     """Make sense of a record of the topic; never raises, whatever it holds."""
     if NOTE_HEADER in headers:
-        return Note(_places(value or b""))
+        superseded = headers[NOTE_HEADER] == Fate.SUPERSEDED.value.encode()
+        return Note(_places(value or b""), Fate.SUPERSEDED if superseded else Fate.REPLAYED)
     said = {name: (text or b"").decode(errors="replace") for name, text in headers.items()}
     topic, partition = said.get(PREFIX + "topic", ""), _number(said.get(PREFIX + "partition"))
     return Letter(
@@ -114,7 +131,8 @@ class Unfit(enum.StrEnum):
     """Why a letter that is asked for is not replayed, in words that follow its number."""
 
     REPLAYED = "replayed before (--from-beginning replays them again)"
-    REFUSED = "refused by the decoder, who would refuse the same bytes again (--stage VALUE_CONVERTER replays them)"
+    SUPERSEDED = "superseded by newer events, as a replay before found (--force replays them)"
+    REFUSED = "refused by the decoder, which would refuse the same bytes again (--stage VALUE_CONVERTER replays them)"
     CUT = "cut to fit their topic: the end is missing"
     ELSEWHERE = "from a topic that is not in KAFKA_TOPICS (--topic names it)"
     EMPTY = "without a value or without a source"

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from connector.kafka.config import KafkaConfig, Property, admin, consumer, producer
+from connector.kafka.errors import OAUTH_METHOD
 
 LIBRDKAFKA: Final = logging.getLogger("librdkafka")
 """Every client logs here; without it a client writes to stderr by itself, past the form and the redaction of logs."""
@@ -59,6 +60,8 @@ class Refusal:
 
     def __str__(self) -> str:
         """What is wrong and what to do."""
+        if self.reason == OAUTH_METHOD:
+            return self.reason
         if self.is_file:
             fits = ", and that KAFKA_SSL_KEY_PASSWORD fits" if self.name == "ssl.key.location" else ""
             remedy = f"look that it is there, readable and whole{fits}"
@@ -74,7 +77,15 @@ def refusal(config: KafkaConfig) -> Refusal | None:
         Producer(_alone(producer(config)), logger=LIBRDKAFKA)
     except KafkaException as error:
         return refused(config, error.args[0])
-    return None
+    return None if _gets_tokens(consumer(config)) else Refusal(_METHOD, OAUTH_METHOD)
+
+
+def _gets_tokens(made: Mapping[str, Property]) -> bool:
+    """Whether a login by tokens could have one: by default the client waits for its program to bring them, for ever."""
+    mechanism = made.get("sasl.mechanism", made.get("sasl.mechanisms"))
+    by_token = "SASL" in str(made.get("security.protocol")).upper() and mechanism == "OAUTHBEARER"
+    made_up = str(made.get("enable.sasl.oauthbearer.unsecure.jwt")).lower() == "true"
+    return not by_token or made_up or str(made.get(_METHOD)).lower() == "oidc"
 
 
 def refused(config: KafkaConfig, error: KafkaError) -> Refusal:

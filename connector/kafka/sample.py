@@ -49,7 +49,9 @@ def reader(config: KafkaConfig, heard: Callable[[KafkaError], None] | None = Non
         and not name.startswith(("group.remote", "heartbeat."))
     }
     told = {} if heard is None else {"error_cb": heard}
-    return Consumer({**made, "enable.partition.eof": True, **told}, logger=LIBRDKAFKA)
+    # Retention may take the beginning away while it is read.
+    own = {"enable.partition.eof": True, "auto.offset.reset": "earliest"}
+    return Consumer({**made, **own, **told}, logger=LIBRDKAFKA)
 
 
 def last_records(config: KafkaConfig, topics: Sequence[str]) -> Sample:

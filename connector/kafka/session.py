@@ -4,16 +4,16 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 
-from connector.kafka.config import DEFAULT_SESSION_SECONDS, KafkaConfig, admin, session_milliseconds
+from connector.kafka.config import BROKER_SESSION_SECONDS, KafkaConfig, admin, session_milliseconds
 from connector.kafka.errors import Kind, Trouble, sort
 from connector.kafka.refusal import LIBRDKAFKA
 
 ASK_SECONDS = 5.0
-ASSUMED_SECONDS = DEFAULT_SESSION_SECONDS - 5.0
+ASSUMED_SECONDS = BROKER_SESSION_SECONDS - 5.0
 """Less the brokers' default heartbeat interval."""
 _SESSION, _HEARTBEAT = "consumer.session.timeout.ms", "consumer.heartbeat.interval.ms"
 _REMEDY = (
-    f"allow DESCRIBE_CONFIGS on the group; until then a session of {DEFAULT_SESSION_SECONDS:.0f} s is assumed, "
+    f"allow DESCRIBE_CONFIGS on the group; until then a session of {BROKER_SESSION_SECONDS:.0f} s is assumed, "
     "which is wrong if the brokers' group.consumer.session.timeout.ms is shorter"
 )
 

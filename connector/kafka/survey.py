@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import ConsumerGroupType, KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -21,9 +21,15 @@ from connector.kafka.refusal import LIBRDKAFKA, refused
 T = TypeVar("T")
 
 ASK_SECONDS = 5.0
+METADATA_SECONDS = 0.5
 POLL_SECONDS = 0.1
+COORDINATOR_SECONDS = 6.0
+"""For this time a coordinator that does not serve yet is asked again: of a cluster's first group it is being made."""
 _FAILURES = 3
 """Of an attempt to connect: a single one may be a hiccup."""
+
+
+_COMING = frozenset({"COORDINATOR_NOT_AVAILABLE", "COORDINATOR_LOAD_IN_PROGRESS", "NOT_COORDINATOR", "_WAIT_COORD"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,10 @@ class Group:
     state: str
     members: int
     rights: frozenset[str] | None
+    protocol: str = ""
+    """`classic` or `consumer`; empty when the brokers do not say."""
+    assignor: str = ""
+    """By which its partitions are shared out; empty while they are not."""
 
 
 def log_in(config: KafkaConfig, server: str) -> Cluster | Trouble:
@@ -63,17 +73,28 @@ def log_in(config: KafkaConfig, server: str) -> Cluster | Trouble:
     except KafkaException as error:
         why = refused(config, error.args[0])
         return Trouble(Kind.FATAL, "kafka_fatal", error.args[0].name(), why.reason, f"look at {why.place}")
-    answer = asking.describe_cluster(request_timeout=ASK_SECONDS)
     deadline = time.monotonic() + ASK_SECONDS
-    while not answer.done() and time.monotonic() < deadline:
-        asking.poll(POLL_SECONDS)
+    while time.monotonic() < deadline:
+        try:
+            # Answered on the connection to this very server: where brokers want to be reached need not be reachable.
+            found: Any = asking.list_topics(config.topics[0], timeout=METADATA_SECONDS)
+        except KafkaException:
+            asking.poll(POLL_SECONDS)
+        else:
+            nodes = (found.brokers[number] for number in sorted(found.brokers))
+            return Cluster(found.cluster_id or "", tuple((node.host, node.port) for node in nodes))
         if any(error.code() in PLAIN for error in heard) or len(heard) >= _FAILURES:
             break
-    if not answer.done() or answer.exception() is not None:
-        silent = KafkaError(KafkaError._TIMED_OUT, f"no answer in {ASK_SECONDS:.0f} s")  # noqa: SLF001 - librdkafka's own codes are spelt so
-        return _trouble(most_telling([*heard, silent]))
-    found = answer.result()
-    return Cluster(found.cluster_id or "", tuple((node.host, node.port) for node in found.nodes))
+    silent = KafkaError(KafkaError._TIMED_OUT, f"no answer in {ASK_SECONDS:.0f} s")  # noqa: SLF001 - librdkafka's own codes are spelt so
+    return _trouble(most_telling([*heard, silent]))
+
+
+def names(config: KafkaConfig) -> Sequence[str]:
+    """Of all topics that may be seen; none when the brokers do not answer."""
+    try:
+        return list(AdminClient(admin(config), logger=LIBRDKAFKA).list_topics(timeout=ASK_SECONDS).topics)
+    except KafkaException:
+        return ()
 
 
 def topics(config: KafkaConfig, names: Sequence[str]) -> Mapping[str, Topic | Trouble]:
@@ -89,17 +110,21 @@ def topics(config: KafkaConfig, names: Sequence[str]) -> Mapping[str, Topic | Tr
 
 
 def group(config: KafkaConfig) -> Group | Trouble:
-    """What the consumer group is, and what may be done with it."""
+    """What the consumer group is, and what may be done with it. Waits for its coordinator."""
 
     def ask(asking: AdminClient) -> Mapping[str, Any]:
         return asking.describe_consumer_groups(
             [config.group_id], include_authorized_operations=True, request_timeout=ASK_SECONDS
         )
 
-    found = _ask(config, ask)[config.group_id]
-    if isinstance(found, Trouble):
-        return found
-    return Group(found.state.name, len(found.members), _rights(found.authorized_operations))
+    deadline = time.monotonic() + COORDINATOR_SECONDS
+    while isinstance(found := _ask(config, ask)[config.group_id], Trouble):
+        if found.code not in _COMING or time.monotonic() > deadline:
+            return found
+        time.sleep(METADATA_SECONDS)
+    kind = {ConsumerGroupType.CLASSIC: "classic", ConsumerGroupType.CONSUMER: "consumer"}.get(found.type, "")
+    rights = _rights(found.authorized_operations)
+    return Group(found.state.name, len(found.members), rights, kind, found.partition_assignor or "")
 
 
 def creatable(config: KafkaConfig, topic: str) -> Trouble | None:
@@ -144,6 +169,7 @@ def _rights(operations: Any) -> frozenset[str] | None:
 def _trouble(error: KafkaError) -> Trouble:
     """Without the words on what the service does about it."""
     trouble = sort(error)
+    trouble = replace(trouble, detail=trouble.detail or trouble.code)
     if trouble.kind is Kind.IGNORABLE:
         return replace(trouble, kind=Kind.RETRIABLE, remedy="look at the brokers and the network, then try again")
     return replace(trouble, remedy=for_a_command(trouble.remedy))

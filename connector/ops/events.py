@@ -5,7 +5,7 @@ To add an event: one `LogEvent` in `EVENTS`, a line in `FIELDS` for each field t
 """
 
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, get_args
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -19,6 +19,8 @@ class LogEvent:
     levels: tuple[Level, ...]
     fields: tuple[str, ...]
     meaning: str
+    remedy: str = ""
+    """What to do about it, where that is the same each time; else the line brings its own."""
 
 
 class UnlistedEvent(LookupError):
@@ -40,13 +42,27 @@ _WARNING_OR_LAST: Final[tuple[Level, ...]] = ("warning", "error")
 _ENDING: Final[tuple[Level, ...]] = ("info", "warning", "error")
 """An end as asked for, one that was forced, and one by a failure."""
 _ANY: Final[tuple[Level, ...]] = get_args(Level)
+_ALARMING: Final = frozenset({"warning", "error", "critical"})
+"""Each of these says what to do."""
+
+
+def _whole(event: LogEvent) -> LogEvent:
+    """A standing remedy stands in the lines, so it is one of their fields."""
+    if not event.remedy or "remedy" in event.fields:
+        return event
+    return replace(event, fields=(*event.fields, "remedy"))
+
 
 EVENTS: Final[Mapping[str, LogEvent]] = {
-    event.name: event
+    event.name: _whole(event)
     for event in (
         LogEvent("connector_started", _INFO, ("settings", "version"), "The process starts, with these settings."),
         LogEvent(
-            "connector_stopped", _ENDING, ("reason", "exit_code"), "The last line of a process that ended itself."
+            "connector_stopped",
+            _ENDING,
+            ("reason", "exit_code"),
+            "The last line of a process that ended itself.",
+            remedy="look at the line before, which says why and what to do",
         ),
         LogEvent("drain_started", _INFO, ("updates_pending", "seconds"), "Told to end: what is due is sent first."),
         LogEvent("drain_finished", _INFO, ("updates_left", "seconds"), "The next owner reads again what is left."),
@@ -65,6 +81,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             _WARNING,
             ("partitions", "owned"),
             "Partitions went to another without a hand-over; nothing was committed for them.",
+            remedy="if this repeats, look for pauses of this process that are longer than the group's session",
         ),
         LogEvent(
             "recovery_started",
@@ -97,7 +114,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "request_timeout_reduced",
             _WARNING,
             ("seconds", "remedy"),
-            "A request may not last longer than half the group's session, so that it is over before a successor sends.",
+            "A request may last six tenths of the group's session at most: it must be over before a successor sends.",
         ),
         LogEvent(
             "quota_ledger_read",
@@ -109,13 +126,14 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "quota_ledger_shortened",
             _ERROR,
             ("used", "remedy"),
-            "Records that count were deleted from the ledger. Who has read them goes on; who starts now misses them.",
+            "Records that count were deleted from the ledger; replicas that start now miss them.",
         ),
         LogEvent(
             "quota_ledger_delayed",
             _WARNING,
             ("reason", "in_hand"),
             "The ledger cannot be reached: what is in hand is sent, then sending waits; it is tried again.",
+            remedy="if no line of Kafka says why, look at the ledger's topic and its brokers",
         ),
         LogEvent(
             "quota_ledger_unusable",
@@ -128,12 +146,20 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             _WARNING,
             ("used", "limit", "percent"),
             "Those who share the ledger have used 80 or 95 % of what the rolling window allows.",
+            remedy="a longer COALESCE_LINGER_SECONDS merges more; `connector quota` says who uses it",
         ),
         LogEvent(
             "quota_used_up",
             _WARNING,
             ("used", "limit", "next_free_seconds"),
             "Nothing is free: updates wait, and coalesce meanwhile.",
+            remedy="wait, or merge more by a longer COALESCE_LINGER_SECONDS; `connector quota` says when",
+        ),
+        LogEvent(
+            "quota_settings_differ",
+            _WARNING,
+            ("holder", "holder_limit", "holder_window_seconds", "limit", "window_seconds", "remedy"),
+            "Another replica or group takes leases from the same ledger under another limit, or for another window.",
         ),
         LogEvent("quota_resumed", _INFO, ("used", "limit"), "Something came free, and sending goes on."),
         LogEvent(
@@ -141,6 +167,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             _WARNING,
             ("reason",),
             "A commit was refused or not answered; it may have landed, and is sent again.",
+            remedy="if this repeats, look at the brokers, and at the right READ on the group",
         ),
         LogEvent(
             "consumption_paused",
@@ -149,7 +176,12 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "Too much is pending: nothing is read until some is done.",
         ),
         LogEvent("consumption_resumed", _INFO, ("updates_pending", "bytes"), "Reading goes on."),
-        LogEvent("kafka_unreachable", _WARNING, _KAFKA, "No broker answers; the client goes on trying."),
+        LogEvent(
+            "kafka_unreachable", _WARNING, _KAFKA, "A broker, or all of them, cannot be reached; it is tried again."
+        ),
+        LogEvent(
+            "kafka_reached", _INFO, ("seconds",), "Kafka answers again; `seconds` is from the first error to the last."
+        ),
         LogEvent(
             "kafka_authentication_failed",
             _WARNING,
@@ -163,19 +195,21 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "The broker knows us and does not allow this topic or group.",
         ),
         LogEvent("kafka_topic_missing", _WARNING, _KAFKA, "A topic does not exist; it is looked for again."),
-        LogEvent("kafka_error", _WARNING, _KAFKA, "Another error of the Kafka client, after which it goes on."),
+        LogEvent("kafka_error", _WARNING, _KAFKA, "Another error of the Kafka client, after which it works on."),
         LogEvent("kafka_fatal", _ERROR, ("remedy",), "The Kafka client cannot go on; the process ends with code 1."),
         LogEvent(
             "event_refused",
             _WARNING,
             (*_RECORD, "field", "reason"),
             "A record can never be delivered; it goes to the dead-letter topic.",
+            remedy="have its producer correct the field; `connector dlq list --by reason` counts them all",
         ),
         LogEvent(
             "update_rejected",
             _WARNING,
             (*_RECORD, "visitor", "reason"),
             "Target will never take an update; it goes to the dead-letter topic.",
+            remedy="look at the reason; when its cause is gone, `connector dlq replay` sends it again",
         ),
         LogEvent(
             "event_taken",
@@ -187,7 +221,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "update_sent",
             _DEBUG,
             ("visitor", "receipts", "attempts", "fields"),
-            "A request goes on the wire, for all that was merged till then.",
+            "A request goes on the wire, for all that was merged up to then.",
         ),
         LogEvent("update_answered", _DEBUG, ("visitor", "verdict", "reason"), "What came of the request."),
         LogEvent(
@@ -200,19 +234,21 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "update_retried",
             _DEBUG,
             ("visitor", "attempts", "seconds", "reason"),
-            "An update failed for now and is due again in so many seconds.",
+            "An update failed for now and is due again after these seconds.",
         ),
         LogEvent(
             "dead_letter_topic_unavailable",
             _WARNING,
             ("topic", "reason"),
             "Said at the start: dead letters have nowhere to go; it matters with the first of them.",
+            remedy="create the topic, or allow WRITE, DESCRIBE and CREATE on it to the connector's user",
         ),
         LogEvent(
             "dead_letter_delayed",
             _WARNING,
             ("topic", "reason"),
             "A dead letter cannot be written for now; it is tried again, and its offset waits.",
+            remedy="if no line of Kafka says why, look at the topic: its in-sync replicas, its size limits",
         ),
         LogEvent(
             "dead_letter_failed",
@@ -224,7 +260,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "dead_letter_guard_tripped",
             _ERROR,
             ("remedy",),
-            "So many dead letters look like a mistake in the settings; the process ends with code 1.",
+            "Too many dead letters: that looks like a mistake in the settings; the process ends with code 1.",
         ),
         LogEvent(
             "target_unauthorized",
@@ -233,16 +269,25 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "Target refuses the token; all updates wait for a new one, none is dropped.",
         ),
         LogEvent(
-            "target_unconfirmed", _WARNING, ("reason", "accepted"), "Target answered 2xx with a body in no known form."
+            "target_unconfirmed",
+            _WARNING,
+            ("reason", "accepted"),
+            "Target answered 2xx with a body in no known form.",
+            remedy="look at TARGET_BASE_URL and what answers there, then read TARGET_UNCONFIRMED_SUCCESS",
         ),
         LogEvent(
-            "circuit_opened", _WARNING, ("reason", "verdict"), "The endpoint as a whole fails: only probes are sent."
+            "circuit_opened",
+            _WARNING,
+            ("reason", "verdict"),
+            "The endpoint as a whole fails: only probes are sent.",
+            remedy="look at the reason, the network and the state of the endpoint; nothing is lost meanwhile",
         ),
         LogEvent(
             "open_files_used_up",
             _WARNING,
             ("reason",),
             "No file can be opened for a connection to Target: fewer are sent at once.",
+            remedy="raise the limit of open files (ulimit -n), or lower TARGET_MAX_IN_FLIGHT",
         ),
         LogEvent("circuit_closed", _INFO, (), "The endpoint answers again; everything is sent as before."),
         LogEvent("token_reloaded", _INFO, (), "A new token was read from its file."),
@@ -251,6 +296,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             _WARNING_OR_LAST,
             ("reason", "remedy"),
             "The token file could not be used; the token before it stays in use.",
+            remedy="look whether the file of TARGET_AUTH_TOKEN_FILE can be read and holds one line",
         ),
         LogEvent("ops_listening", _INFO, ("host", "port"), "Probes, metrics and status are served here."),
         LogEvent(
@@ -260,20 +306,32 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "The ops port could not be had; the process ends with code 1.",
         ),
         LogEvent(
-            "ops_failed", _ERROR, ("path",), "An answer of the ops server could not be made; its caller got a 500."
+            "ops_failed",
+            _ERROR,
+            ("path",),
+            "An answer of the ops server could not be made; its caller got a 500.",
+            remedy="please report it, with the error and the stack",
+        ),
+        LogEvent(
+            "library_log",
+            _ANY,
+            ("logger", "message"),
+            "What a library said, at the level that it chose.",
+            remedy="what it means for the service is said by the lines around it",
         ),
         LogEvent(
             "log_lines_dropped",
             _WARNING,
             ("lines",),
-            "Nobody read what was written, and so many lines were left out here.",
+            "Nobody read what was written; this many lines were left out here.",
+            remedy="look at what reads the standard output of the process, and whether it keeps up",
         ),
-        LogEvent("library_log", _ANY, ("logger", "message"), "What a library said, at the level that it chose."),
         LogEvent(
             "unlisted_event",
             _ANY,
             ("name",),
             "A name that is not in this list, at the level of the call: a mistake in the program.",
+            remedy="please report it",
         ),
     )
 }
@@ -290,6 +348,9 @@ FIELDS: Final[Mapping[str, str]] = {
     "exit_code": "of the process",
     "fields": "how many attributes the request carries",
     "field": "path in the event, such as `profile.address.city`",
+    "holder": "the host name of a replica that takes leases",
+    "holder_limit": "its `QUOTA_UPDATES`",
+    "holder_window_seconds": "its `QUOTA_WINDOW_SECONDS`; 0: an older version, which does not tell it",
     "in_hand": "updates of this replica's leases that are not spent",
     "host": "address that is listened on",
     "letters_pending": "dead letters not yet acknowledged",
@@ -323,6 +384,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "used": "updates that count in the rolling window, leases in hand included",
     "verdict": "outcome of the request, as in the metric `target_connector_requests_total`",
     "version": "of the connector",
+    "window_seconds": "the rolling window of the quota",
     "visitor": "the visitor, in the form that `LOG_VISITOR_IDS` says",
 }
 """What each field means, wherever it stands."""
@@ -344,6 +406,15 @@ def name_unlisted(logger: object, method: str, event: MutableMapping[str, Any]) 
     except UnlistedEvent:
         event.update(name=event.get("event"), event="unlisted_event")
         return event
+
+
+def add_remedy(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Give a warning or an error its standing remedy, unless it brings one. A structlog processor."""
+    if event.get("level") in _ALARMING and "remedy" not in event:
+        listed = EVENTS.get(str(event.get("event")))
+        if listed is not None and listed.remedy:
+            event["remedy"] = listed.remedy
+    return event
 
 
 def markdown() -> str:

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 from structlog.types import Processor
 
-from connector.ops.events import name_unlisted
+from connector.ops.events import add_remedy, name_unlisted
 from connector.ops.failures import current, describe, places
 from connector.ops.lines import FLUSH_SECONDS, Lines
 from connector.ops.problems import RECENT
@@ -163,7 +163,7 @@ def configure(
     secrets = tuple(secrets)
     redactor = Redactor(visitor_ids, secrets)
     RECENT.begin(Redactor(VisitorIds.OMIT, secrets), redactor)
-    last: list[Processor] = [RECENT, redactor, _json if fmt == "json" else _Console(colors=stream.isatty())]
+    last: list[Processor] = [add_remedy, RECENT, redactor, _json if fmt == "json" else _Console(colors=stream.isatty())]
     _PROCESSORS[:] = [name_unlisted, structlog.processors.add_log_level, _TIMESTAMP, _exceptions, *last]
     structlog.configure(
         processors=_PROCESSORS,

@@ -40,6 +40,10 @@ class Snapshot:
     quota_limit: int = 0
     """Updates in the window for the whole group; 0: no quota."""
     quota_used: int | None = 0
+    quota_slowed_seconds: float | None = None
+    """In how many seconds the pace of the quota is below the current rate; None: not within a window."""
+    quota_used_up_seconds: float | None = None
+    """In how many seconds nothing is free any more, at the current rate and that pace."""
     slots: int = 0
     """Requests that may be on the wire at once, now."""
     bytes_pending: int = 0
@@ -72,6 +76,11 @@ class Definition:
 
 def _plain(number: float) -> Samples:
     return [((), number)]
+
+
+def _known(number: float | None) -> Samples:
+    """Absent, where 0 would be a false statement."""
+    return [] if number is None else _plain(number)
 
 
 DEFINITIONS: Final = (
@@ -139,7 +148,19 @@ DEFINITIONS: Final = (
     Definition(
         "target_connector_quota_used", "gauge", (), "updates",
         "Updates of the rolling window that the whole group has used; absent until the ledger has been read.",
-        lambda now: [] if now.quota_used is None else _plain(now.quota_used),
+        lambda now: _known(now.quota_used),
+    ),
+    Definition(
+        "target_connector_quota_slowed_seconds", "gauge", (), "seconds",
+        "In how many seconds the quota's pace (what is free over QUOTA_HORIZON_SECONDS) is below the current rate, so "
+        "that updates wait; absent: not within a window.",
+        lambda now: _known(now.quota_slowed_seconds),
+    ),
+    Definition(
+        "target_connector_quota_used_up_seconds", "gauge", (), "seconds",
+        "In how many seconds nothing of the quota is free, at the current rate and that pace; absent: not within a "
+        "window.",
+        lambda now: _known(now.quota_used_up_seconds),
     ),
     Definition(
         "target_connector_consumer_lag", "gauge", ("topic", "partition"), "records",

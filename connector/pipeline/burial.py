@@ -69,7 +69,7 @@ class Burial:
         partition.open(offset, None)
         partition.letters += 1
         self.letters += 1
-        if self._is_too_many(self._decoding, refused.reason):
+        if self._is_too_many(self._decoding, str(refused)):
             return False
         self._say(
             "event_refused",
@@ -132,7 +132,7 @@ class Burial:
         tripped = guard.failed()
         if tripped is None:
             return False
-        remedy = f"{tripped}; the last one: {reason}. Mend the cause, or raise the limit (0 turns it off)"
+        remedy = f"{tripped}; the last one: {reason}. Remove the cause, or raise the limit (0 turns it off)"
         self._fail(Fatal("dead_letter_guard_tripped", remedy))
         return True
 

@@ -244,7 +244,7 @@ class Dispatch:
     def _settle(self, update: Update, how: Done) -> None:
         for observer in self._observers:
             observer.settled(update, how)
-        self._coalescer.settle(update)
+        self._coalescer.settle(update, is_accepted=how is Done.ACCEPTED)
         self._moved()
 
     def _say_shift(self, shift: Shift, answer: Answer) -> None:

@@ -14,12 +14,14 @@ from connector.delivery.allowance import Allowance
 from connector.delivery.circuit import Circuit
 from connector.delivery.coalescer import GATHER_SECONDS, Coalescer, linger_left
 from connector.delivery.gate import Gate
+from connector.delivery.lease import lease_seconds, longest_request
 from connector.delivery.offsets import OffsetAndMetadata, PartitionOffsets, Start, TopicPartition
 from connector.delivery.ports import Record
 from connector.delivery.start_position import Beginning
 from connector.delivery.tally import Done, Tally
 from connector.events.change import Change, Refused, Visitor
-from connector.kafka.errors import Kind, Trouble
+from connector.kafka.causes import CONNECTION, Causes
+from connector.kafka.errors import Trouble
 from connector.pipeline import log_changes
 from connector.pipeline.burial import Burial
 from connector.pipeline.committer import COMMIT_AGAIN_SECONDS, Committer
@@ -38,8 +40,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 CLOSING_SHARE = 0.2
 """Of the grace time, what is kept for the last commit and for leaving the group, held to 1-5 s."""
 LEAST_CLOSING_SECONDS, MOST_CLOSING_SECONDS = 1.0, 5.0
-LEASE_MARGIN = 0.05
-"""Of the session, for what clocks and timers are off by."""
 
 
 class Pipeline:
@@ -73,6 +73,7 @@ class Pipeline:
         self._now = asyncio.get_running_loop().time
         self._bell = Bell()
         say = self._say = Say(self._now)
+        self._causes = Causes()
         self.tally = Tally()
         self.coalescer = Coalescer(config.linger, config.order, config.max_in_flight)
         self.gate = Gate(config.max_in_flight, Allowance(unlimited=config.quota is None))
@@ -127,7 +128,7 @@ class Pipeline:
             now=self._now,
             awake=awake,
             look=self._credit.look,
-            renewed=self._dispatch.wake,
+            renewed=self._renewed,
         )
 
     @property
@@ -266,13 +267,13 @@ class Pipeline:
 
     def session(self, seconds: float) -> None:
         """Bound the lease on the partitions, and each request, by how long the group waits for a silent member."""
-        longest = seconds / 2
+        longest = longest_request(seconds)
         if longest < self._request_timeout:
-            remedy = "make the group's session at least twice TARGET_TIMEOUT_SECONDS, or lower that"
+            remedy = "make the group's session at least 1.7 times TARGET_TIMEOUT_SECONDS, or lower that"
             log.warning("request_timeout_reduced", seconds=longest, remedy=remedy)
             self._request_timeout = longest
             self._sender.bound(longest)
-        self.gate.lease.seconds = seconds * (1 - LEASE_MARGIN) - self._request_timeout
+        self.gate.lease.seconds = lease_seconds(seconds, self._request_timeout)
         self._dispatch.wake()
         self._committer.wake()
 
@@ -335,6 +336,11 @@ class Pipeline:
         self.tally.events_consumed += len(batch) - strange
         self.tally.events_done[Done.SKIPPED] += skipped + empty
         self.tally.events_done[Done.ALREADY_DONE] += done_before + refused_before
+        self._taken()
+
+    def _taken(self) -> None:
+        """A batch is in: the next may come, updates may be due, and Kafka can be reached."""
+        self._answered()
         self._credit.taken()
         self._dispatch.wake()
 
@@ -404,15 +410,20 @@ class Pipeline:
         self.log_ends.update({name: end for name, end in ends.items() if name in self.assigned_partitions})
 
     def trouble(self, trouble: Trouble) -> None:
-        """Say what Kafka says, once and then with backoff."""
-        if trouble.kind is not Kind.IGNORABLE:
-            self._say(
-                trouble.event,
-                about=trouble.code + trouble.detail,
-                code=trouble.code,
-                detail=trouble.detail,
-                remedy=trouble.remedy,
-            )
+        """Say what Kafka says, one line a cause, once and then with backoff."""
+        if self._causes.admit(trouble, self._now()):
+            about = "" if trouble.event in CONNECTION else trouble.code + trouble.detail
+            self._say(trouble.event, about=about, code=trouble.code, detail=trouble.detail, remedy=trouble.remedy)
+
+    def _answered(self) -> None:
+        """A broker answered: say it, if it was said that none does."""
+        if (seconds := self._causes.answered(self._now())) is not None:
+            log.info("kafka_reached", seconds=round(seconds, 1))
+
+    def _renewed(self) -> None:
+        """The group answered a commit, and knows us as a member."""
+        self._answered()
+        self._dispatch.wake()
 
     def failed(self, error: Exception) -> None:
         """The consumer cannot go on, so neither can we."""

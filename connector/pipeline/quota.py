@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -11,13 +12,15 @@ from connector.pipeline.say import Say
 from connector.quota.holder import Holder, Need
 from connector.quota.ports import Appended, LedgerLog
 from connector.quota.records import NewerLedger, Record, Reserve, decode, encode
-from connector.quota.view import view
+from connector.quota.view import View, view
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 LOOKS = 20
 MOST_LOOK_SECONDS = 1.0
 """So often within a lease, but at least once a second, it is looked whether something has to be done."""
+VIEW_LEASES_PER_SECOND = 10_000
+"""Leases that are looked at for people, on average: a day of 100 replicas has 144,000, and the look takes 0.2 s."""
 LEVELS = (0.8, 0.95)
 FALL = 0.02
 """A level is said again when the use fell below it by so much in between."""
@@ -54,6 +57,8 @@ class QuotaKeeper:
         self._stopped = False
         self._records = 0
         self._began = awake()
+        self._seen: View | None = None
+        self._seen_at = -math.inf
         holder.allowance.wanted = self._bell.ring
 
     async def keep(self) -> None:
@@ -85,6 +90,7 @@ class QuotaKeeper:
             self.delayed("what was appended is not read back")
         self._say_level()
         self._say_dry(need)
+        self._say_differences()
 
     def _append(self, record: Record) -> None:
         number = record.lease if isinstance(record, Reserve) else 0
@@ -146,12 +152,30 @@ class QuotaKeeper:
         ledger, now = self.holder.ledger, self.holder.now(self._awake())
         return ledger.used - ledger.until(now)
 
+    @property
+    def forecast(self) -> tuple[float | None, float | None] | None:
+        """In how many seconds the pace is below the current rate, and the quota runs out; None before it was read."""
+        if not self.holder.caught_up:
+            return None
+        seen = self._view()
+        return seen.slowed_seconds, seen.used_up_seconds
+
     def status(self) -> Mapping[str, object]:
         """The window and what is in hand, for the status page."""
         holder = self.holder
-        seen = view(holder.ledger, holder.terms.limit, holder.terms.window, holder.now(self._awake()))
         pace = None if holder.per_second == math.inf else round(holder.per_second, 3)
-        return {"read": holder.caught_up, **seen.numbers(), "in_hand": holder.in_hand, "pace_per_second": pace}
+        told = self._view().numbers()
+        return {"read": holder.caught_up, **told, "in_hand": holder.in_hand, "pace_per_second": pace}
+
+    def _view(self) -> View:
+        """The whole window; of a long ledger one that is some seconds old, but for what is used and free."""
+        awake, holder = self._awake(), self.holder
+        least = len(holder.ledger.leases) / VIEW_LEASES_PER_SECOND
+        if self._seen is None or awake - self._seen_at >= least:
+            self._seen = view(holder.ledger, holder.terms, holder.now(awake))
+            self._seen_at = awake
+        used = self.used
+        return replace(self._seen, used=used, free=max(0, holder.terms.limit - used))
 
     def _say_level(self) -> None:
         limit = self.holder.terms.limit
@@ -177,3 +201,18 @@ class QuotaKeeper:
         release = holder.ledger.next_release()
         seconds = None if release is None else round(max(0.0, release[0] - holder.now(awake)), 1)
         self._say("quota_used_up", used=self.used, limit=limit, next_free_seconds=seconds)
+
+    def _say_differences(self) -> None:
+        holder, terms = self.holder, self.holder.terms
+        for asker in holder.ledger.differing(terms, holder.now(self._awake()), holder.who):
+            self._say(
+                "quota_settings_differ",
+                about=f"{asker.name} {asker.limit} {asker.window}",
+                holder=asker.name,
+                holder_limit=asker.limit,
+                holder_window_seconds=asker.window,
+                limit=terms.limit,
+                window_seconds=terms.window,
+                remedy="set QUOTA_UPDATES and QUOTA_WINDOW_SECONDS alike wherever this QUOTA_TOPIC is named; "
+                "while a change of them is rolled out this ends by itself",
+            )

@@ -199,7 +199,7 @@ class Holder:
             now = self.now(awake)
             free = max(0, self.ledger.free(terms.limit, now)) + self.in_hand
             coming = self.ledger.until(now + terms.lease) - self.ledger.until(now)
-            self._pace = free / terms.horizon + coming / terms.lease
+            self._pace = terms.pace(free, coming)
             self._pace_at = awake + terms.lease / 20
         weights = self.ledger.active(self.now(awake))
         mine = max(1, need.partitions)
@@ -234,4 +234,5 @@ class Holder:
             held=terms.lease,
             weight=max(1, need.partitions),
             name=self.name,
+            window=terms.window,
         )

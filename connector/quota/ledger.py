@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from connector.quota.records import Record, Reserve, Return
+from connector.quota.terms import Terms
 
 Key = tuple[str, int]
 """A holder and the number of its lease; an empty holder for what was booked by hand."""
@@ -34,6 +35,10 @@ class Asker:
     at: float
     held: float
     weight: int
+    name: str = ""
+    limit: int = 0
+    window: float = 0.0
+    """0: not told."""
 
 
 class Ledger:
@@ -69,10 +74,20 @@ class Ledger:
 
     def until(self, when: float) -> int:
         """How many updates come free by then."""
-        first = self.next_release()
-        if first is None or first[0] > when:
-            return 0
-        return sum(lease.updates for lease in self.leases.values() if lease.expires <= when)
+        return sum(self.leases[key].updates for key in self._expiring(when))
+
+    def _expiring(self, when: float) -> set[Key]:
+        """The leases that cease to count by then: only their part of the heap is visited, not a whole day of leases."""
+        heap, found, left = self._expiries, set(), [0]
+        while left:
+            index = left.pop()
+            if index < len(heap) and heap[index][0] <= when:
+                expires, key = heap[index]
+                lease = self.leases.get(key)
+                if lease is not None and lease.expires == expires:
+                    found.add(key)
+                left += (2 * index + 1, 2 * index + 2)
+        return found
 
     def next_release(self) -> tuple[float, int] | None:
         """When the next lease ceases to count, and how many updates it has; None when nothing is booked."""
@@ -89,9 +104,22 @@ class Ledger:
         self.askers = {holder: asker for holder, asker in self.askers.items() if now - asker.at <= 2 * asker.held}
         return {holder: asker.weight for holder, asker in self.askers.items()}
 
+    def differing(self, terms: Terms, now: float, who: str = "") -> list[Asker]:
+        """Those but `who` who asked lately under another limit or for another window."""
+        active = self.active(now)
+        return [
+            asker
+            for holder, asker in self.askers.items()
+            if holder in active and holder != who
+            if asker.limit != terms.limit or asker.window not in (0.0, terms.window)
+        ]
+
     def _reserve(self, record: Reserve) -> int:
         if record.weight:
-            self.askers[record.holder] = Asker(self.now, record.held, record.weight)
+            self.askers[record.holder] = Asker(
+                *(self.now, record.held, record.weight),
+                *(record.name, record.limit, record.window),
+            )
         key = (record.holder, record.lease)
         granted = min(record.updates, max(0, record.limit - self.used))
         if key in self.leases or not granted:

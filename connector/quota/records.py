@@ -33,6 +33,8 @@ class Reserve(msgspec.Struct, frozen=True, tag="reserve", tag_field="type"):
     """Partitions that the holder owns; 0 for who sends a few calls and is gone, and takes no share of the pace."""
     name: _Name = ""
     """Of the holder, for people."""
+    window: _Seconds = 0.0
+    """For which the limit holds, so that others see whether theirs is the same; 0: not told. The fold ignores it."""
     v: int = VERSION
 
 

@@ -38,3 +38,7 @@ class Terms:
     def counted(self) -> float:
         """Seconds for which a lease counts whose requests may begin, and arrive, as late as they may."""
         return self.lease + self.request_timeout + self.settled
+
+    def pace(self, free: float, coming: float) -> float:
+        """Updates a second for all replicas: what is free over the horizon, and what comes free within a lease."""
+        return free / self.horizon + coming / self.lease

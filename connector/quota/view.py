@@ -2,11 +2,13 @@
 
 from dataclasses import asdict, dataclass
 
+from connector.quota.forecast import forecast
 from connector.quota.ledger import Ledger
+from connector.quota.terms import Terms
 
 BUCKETS = 48
 RECENT = 2
-"""Buckets behind us from which the present use is told."""
+"""Parts of the window behind us that the current rate is taken from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,18 @@ class View:
     free: int
     next_free_seconds: float | None
     next_free_updates: int
+    horizon_seconds: float
+    """What is free is spread over it: `QUOTA_HORIZON_SECONDS`."""
+    group_pace_per_second: float
+    """What all replicas together may send now."""
+    rate_per_second: float
+    """The current rate: what replicas took in the last parts of the window. Bookings by hand are none of it."""
+    slowed_seconds: float | None
+    """From when the pace is below the current rate; None: not within a window."""
     used_up_seconds: float | None
-    """When nothing is free any more if the use goes on as in the last hours; None: not within a window."""
+    """When nothing is free any more at the current rate and the pace; None: not within a window."""
+    used_forecast: tuple[int, ...]
+    """Updates that will be used at the end of each coming part of the window, by the same forecast."""
     history: tuple[int, ...]
     """Updates that count, by when they were booked: parts of the window, the oldest first."""
     releases: tuple[int, ...]
@@ -55,46 +67,48 @@ class View:
         return told
 
 
-def view(ledger: Ledger, limit: int, window: float, now: float) -> View:
+def view(ledger: Ledger, terms: Terms, now: float) -> View:
     """Look at the ledger at a moment of the brokers' clock."""
-    part = window / BUCKETS
-    history, releases = [0] * BUCKETS, [0] * BUCKETS
+    limit, part = terms.limit, terms.window / BUCKETS
+    history, releases, recent = [0] * BUCKETS, [0] * BUCKETS, 0
     used, leases, bookings = 0, [], []
     first: tuple[float, int] | None = None
-    for (holder, _), lease in sorted(ledger.leases.items(), key=lambda item: item[1].expires):
+    for (holder, _), lease in ledger.leases.items():
         left = lease.expires - now
         if left <= 0:
             continue
-        used += lease.updates
-        history[max(0, BUCKETS - 1 - int(max(0.0, now - lease.since) / part))] += lease.updates
-        releases[min(int(left / part), BUCKETS - 1)] += lease.updates
-        first = first or (left, lease.updates)
+        updates = lease.updates
+        used += updates
+        if first is None or left < first[0]:
+            first = left, updates
+        age = max(0, int((now - lease.since) / part))
+        history[max(0, BUCKETS - 1 - age)] += updates
+        releases[min(int(left / part), BUCKETS - 1)] += updates
         if not holder:
-            bookings.append(BookingView(lease.updates, lease.name, round(left, 3)))
-        elif lease.ends > now:
-            leases.append(LeaseView(holder, lease.name, lease.updates, round(lease.ends - now, 3)))
+            bookings.append(BookingView(updates, lease.name, round(left, 3)))
+            continue
+        if age < RECENT:
+            recent += updates
+        if lease.ends > now:
+            leases.append(LeaseView(holder, lease.name, updates, round(lease.ends - now, 3)))
     free = max(0, limit - used)
+    rate = recent / (RECENT * part)
+    coming = forecast(free, rate, releases, part, terms.horizon)
     return View(
         limit=limit,
-        window_seconds=window,
+        window_seconds=terms.window,
         used=used,
         free=free,
         next_free_seconds=None if first is None else round(first[0], 3),
         next_free_updates=0 if first is None else first[1],
-        used_up_seconds=_used_up(free, sum(history[-RECENT:]) / RECENT, releases, part),
+        horizon_seconds=terms.horizon,
+        group_pace_per_second=round(terms.pace(free, ledger.until(now + terms.lease) - ledger.until(now)), 3),
+        rate_per_second=round(rate, 3),
+        slowed_seconds=coming.slowed_seconds,
+        used_up_seconds=coming.used_up_seconds,
+        used_forecast=tuple(max(0, round(limit - at_end)) for at_end in coming.free),
         history=tuple(history),
         releases=tuple(releases),
-        leases=tuple(leases),
-        bookings=tuple(bookings),
+        leases=tuple(sorted(leases, key=lambda lease: lease.ends_in_seconds)),
+        bookings=tuple(sorted(bookings, key=lambda booking: booking.free_in_seconds)),
     )
-
-
-def _used_up(free: float, use: float, releases: list[int], part: float) -> float | None:
-    """Go through the coming parts of the window with the same use in each."""
-    if not use:
-        return None
-    for number, comes in enumerate(releases):
-        if free + comes < use:
-            return round((number + max(0.0, free) / use) * part, 1)
-        free += comes - use
-    return None

@@ -33,6 +33,7 @@ def snapshot(
         for name, end in pipeline.log_ends.items()
         if (tracker := pipeline.assigned_partitions.get(name)) is not None and tracker.committable >= 0
     }
+    slowed, used_up = (pipeline.quota and pipeline.quota.forecast) or (None, None)
     return Snapshot(
         tally=pipeline.tally,
         events_pending=pipeline.events_pending,
@@ -46,6 +47,8 @@ def snapshot(
         retention=retention or {},
         quota_limit=settings.quota_updates,
         quota_used=0 if pipeline.quota is None else pipeline.quota.known,
+        quota_slowed_seconds=slowed,
+        quota_used_up_seconds=used_up,
         slots=pipeline.gate.concurrency.slots,
         bytes_pending=pipeline.coalescer.size + pipeline.burial.size,
         letters_pending=pipeline.burial.letters,

@@ -6,8 +6,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from connector.settings.mistakes import Unfit, quoted
+from connector.target.endpoint import unfit_path
 
 CLIENT_CODE: Final = "{client_code}"
+UPDATE_PATH: Final = r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|\{client_code\}|%[0-9A-Fa-f]{2})*"
 TOPIC: Final = r"[A-Za-z0-9._-]{1,249}"
 SERVER: Final = r"(?:\[[0-9A-Za-z:.%]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})"
 LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -96,17 +98,10 @@ def base_url(text: str) -> str:
 
 
 def update_path(text: str) -> str:
-    """Take the path of a URL; `{client_code}` stays."""
-    filled = text.replace(CLIENT_CODE, "code")
-    if not text.startswith("/"):
-        reason = "it does not begin with a slash"
-    elif not _URL_TEXT.fullmatch(filled):
-        reason = "it holds a space, a control character or a letter that must be percent-encoded"
-    elif found := set("?#{}") & set(filled):
-        reason = f"it holds {' '.join(sorted(found))}"
-    else:
-        return text
-    raise Unfit(reason)
+    """Take the path of a URL, as the sender will; `{client_code}` stays."""
+    if reason := unfit_path(text):
+        raise Unfit(reason)
+    return text
 
 
 def word(text: str) -> str:

@@ -155,7 +155,9 @@ class Settings(BaseSettings):
         "/m2/client/profile/update",
         description="Path of the update call. Adobe's page has the literal word client, some accounts their code: "
         "write {client_code} for it.",
-        json_schema_extra=says(allowed="a path that begins with / (no query, no fragment)", pattern=r"/[^\s?#]*"),
+        json_schema_extra=says(
+            allowed="a path that begins with / (no query, no fragment)", pattern=formats.UPDATE_PATH
+        ),
     )
     target_auth_token: Token | None = Field(
         None,

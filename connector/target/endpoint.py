@@ -62,15 +62,22 @@ def _base(text: str) -> URL:
     return url
 
 
-def _path(update_path: str, client_code: str) -> str:
-    path = update_path.replace(PLACEHOLDER, quote(client_code, safe=""))
-    if "{" in path or "}" in path:
-        msg = f"TARGET_UPDATE_PATH: the only placeholder is {PLACEHOLDER}"
-        raise EndpointError(msg)
-    if not path.startswith("/") or not _PATH.fullmatch(path):
-        msg = "TARGET_UPDATE_PATH: must begin with `/` and hold no query, fragment, space or unencoded character"
-        raise EndpointError(msg)
+def unfit_path(update_path: str) -> str:
+    """Why this cannot be the path of the update call; empty when it can. `{client_code}` may stand in it."""
+    path = update_path.replace(PLACEHOLDER, "code")
+    if not path.startswith("/"):
+        return "it does not begin with a slash"
+    if found := set("?#{}") & set(path):
+        return f"it holds {' '.join(sorted(found))}"
+    if not _PATH.fullmatch(path):
+        return "it holds a space, a control character or a letter that must be percent-encoded"
     if {".", ".."} & set(path.split("/")):
-        msg = "TARGET_UPDATE_PATH: must hold no `.` or `..` segment"
+        return "it holds a `.` or `..` segment"
+    return ""
+
+
+def _path(update_path: str, client_code: str) -> str:
+    if reason := unfit_path(update_path):
+        msg = f"TARGET_UPDATE_PATH: {reason}; it must be a path such as /m2/{PLACEHOLDER}/profile/update"
         raise EndpointError(msg)
-    return path
+    return update_path.replace(PLACEHOLDER, quote(client_code, safe=""))

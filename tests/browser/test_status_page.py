@@ -218,7 +218,8 @@ def test_a_pace_of_the_quota_is_named_as_the_limit(page: Browser, served: Served
         for each in minutes_of(updates=99, pending=9, lag=90_000)
     ]
     show(page, served, *slow)
-    assert "at the pace of the quota, 100/s" in page.text("verdict-detail")
+    assert "at the pace of the quota, 100/s (QUOTA_HORIZON_SECONDS=3600)" in page.text("verdict-detail")
+    assert page.text("quota-horizon") == "QUOTA_HORIZON_SECONDS=3600"
 
 
 def test_a_slow_pace_of_the_quota_is_no_standstill(page: Browser, served: Served) -> None:
@@ -226,7 +227,9 @@ def test_a_slow_pace_of_the_quota_is_no_standstill(page: Browser, served: Served
     slow = [{**each, "quota": quota(999_000, pace_per_second=0.02)} for each in minutes_of(pending=9, lag=90_000)]
     show(page, served, *slow)
     assert (page.text("verdict-word"), page.text("verdict-headline")) == ("WAITING", "Slowed by the quota")
-    assert page.text("verdict-detail") == "1,000 are left of it, and it lets one go every 50 s. 9 updates wait."
+    assert page.text("verdict-detail") == (
+        "1,000 are left of it, and it lets one go every 50 s (QUOTA_HORIZON_SECONDS=3600). 9 updates wait."
+    )
 
 
 def test_a_lost_connection_is_said_with_since_when_and_mends_itself(page: Browser, served: Served) -> None:
@@ -299,7 +302,7 @@ def test_the_quota_is_a_chart_with_its_forecast(page: Browser, served: Served) -
     texts = {
         "quota-used": "400,000", "quota-limit": "1,000,000", "quota-share": "40 %", "quota-window": "24 h",
         "quota-free": "600,000", "quota-in-hand": "250", "quota-pace": "83/s", "quota-next": "1,200 in 12 min",
-        "quota-forecast": "At the present use it is used up in 3 h 10 min, at 15:10.", "quota-ago": "24 h ago",
+        "quota-forecast": "At the current rate it runs out in 3 h 10 min, at 15:10.", "quota-ago": "24 h ago",
         "quota-ahead": "in 24 h", "quota-top": "limit 1M",
     }  # fmt: skip
     assert {name: page.text(name) for name in texts} == texts
@@ -332,12 +335,15 @@ def test_the_quota_is_a_chart_with_its_forecast(page: Browser, served: Served) -
 @pytest.mark.parametrize(
     ("changes", "forecast", "lines"),
     [
-        ({"used_up_seconds": None}, "At the present use it is not used up within 24 h.", 0),
-        ({"used_up_seconds": 172_800.0}, "At the present use it is used up in 2 d, at 2026-11-30 12:00.", 1),
+        ({"used_up_seconds": None}, "At the current rate it does not run out within 24 h.", 1),
+        ({"used_up_seconds": 36_000.0, "slowed_seconds": 7_200.0},
+         "At the current rate it runs out in 10 h, at 22:00. The pace slows updates in 2 h, at 14:00.", 1),
+        ({"used_up_seconds": None, "slowed_seconds": 0.0},
+         "At the current rate it does not run out within 24 h. The pace slows updates now.", 1),
         ({"used": 1_000_000, "free": 0, "used_up_seconds": 0.0}, "It is used up; something comes free at 12:12.", 0),
         ({"used": 0, "free": 1_000_000, "used_up_seconds": None, "next_free_seconds": None, "next_free_updates": 0,
-          "history": [0] * 48, "releases": [0] * 48, "pace_per_second": None},
-         "At the present use it is not used up within 24 h.", 0),
+          "history": [0] * 48, "releases": [0] * 48, "pace_per_second": None, "rate_per_second": 0.0},
+         "At the current rate it does not run out within 24 h.", 0),
     ],
 )  # fmt: skip
 def test_the_forecast_at_its_ends(

@@ -3,7 +3,6 @@
 import argparse
 import itertools
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -64,6 +63,10 @@ ELSEWHERE = {
     "REGISTRY_USER",
     "RELEASE_NOTES",
     "PIP_INDEX_URL",
+    # pip's, in docs/development.md.
+    "PIP_CONSTRAINT",
+    "PIP_TARGET",
+    "PIP_USER",
     "KAFKA_PORT",
     # Kafka's name of a right, and Kafka Connect's stages, in docs/dead-letters.md.
     "IDEMPOTENT_WRITE",
@@ -95,10 +98,8 @@ OURS = [words for words in commands() if words[0] != "make"]
 
 def recipe(words: list[str]) -> list[str]:
     """What make would run for this, without running it: the words of the last command."""
-    # The tests are run by make themselves: what it hands down is not for this one.
-    around = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     command = ["make", "-n", "--no-print-directory", *words]
-    printed = subprocess.run(command, cwd=ROOT, env=around, capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return shlex.split(printed.splitlines()[-1])
 
 

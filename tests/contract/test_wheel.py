@@ -62,6 +62,12 @@ def test_the_status_page_is_inside(wheel: Path) -> None:
         assert read(wheel, f"connector/ops/page/{part.name}") == part.read_bytes()
 
 
+def test_its_types_are_declared(wheel: Path) -> None:
+    """Without the marker (PEP 561) a type checker takes all of it for untyped, whatever the classifier says."""
+    assert read(wheel, "connector/py.typed") == b""
+    assert "Typing :: Typed" in read(wheel, "METADATA").decode()
+
+
 def test_it_has_the_command_the_licence_and_its_needs(wheel: Path) -> None:
     """Its metadata is what an installer, an index and an auditor read."""
     assert read(wheel, "entry_points.txt").decode().split() == [

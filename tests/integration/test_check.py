@@ -110,7 +110,7 @@ def test_with_every_right_all_is_well_and_nothing_has_changed(
         assert "valid until" in said.line[f"kafka {secure.secure} TLS"]
         assert "may make it" in said.line[f"dead-letter topic {topic}.dead-letter"]
         assert said.line[f"topic {topic}"].startswith("partitions: 3")
-        assert ("6 s" if protocol == "consumer" else "45 s") in said.line[f"session of group {topic}"]
+        assert ("6 s" if protocol == "consumer" else "17 s") in said.line[f"session of group {topic}"]
     assert secure.committed(topic, topic) == {}
     with pytest.raises(Exception, match="Unknown topic"):
         secure.end_offsets(f"{topic}.dead-letter")
@@ -124,6 +124,8 @@ def test_members_that_no_partition_is_left_for_are_a_warning(
     """Of either kind of group: the brokers tell of one by another call than of the other."""
     topic = kafka.unique_topic("crowd", 1)
     joins = {"bootstrap.servers": kafka.bootstrap, "group.id": topic, "group.protocol": protocol}
+    if protocol == "classic":
+        joins["partition.assignment.strategy"] = "cooperative-sticky"
     members = [Consumer(joins) for _ in range(2)]
     for member in members:
         member.subscribe([topic])
@@ -264,6 +266,56 @@ def test_missing_topics_are_named_and_the_rest_is_still_looked_at(
     assert checked(tmp_path, {**given, "KAFKA_TOPICS": topic}).code == 0
 
 
+def test_an_advertised_address_that_cannot_be_reached_is_told_as_such(
+    distribution: Distribution, target: Sandbox, tmp_path: Path
+) -> None:
+    """The first connection works, and all others would go elsewhere: the usual mistake behind a load balancer."""
+    reached, dead = free_ports(2)
+    broker = KafkaBroker(
+        distribution,
+        tmp_path / "kafka",
+        properties={
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,OUT:PLAINTEXT",
+        },
+        listeners={"OUT": f"127.0.0.1:{reached}"},
+        advertised={"OUT": f"127.0.0.1:{dead}"},
+    )
+    try:
+        broker.start()
+        # Nobody was ever in a group here: its coordinator is made while it is asked for.
+        topic = broker.create_topic("fresh")
+        plain = {"KAFKA_TOPICS": topic, "TARGET_CLIENT_CODE": "demo", "TARGET_BASE_URL": target.url}
+        said = checked(tmp_path, {**plain, "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{reached}"})
+        assert said.code == 1
+        assert said.state[f"kafka 127.0.0.1:{reached} login"] == "ok"
+        assert said.state["kafka advertised addresses"] == "failed"
+        assert f"127.0.0.1:{dead}" in said.line["kafka advertised addresses"]
+        assert "advertised.listeners" in said.line["kafka advertised addresses"]
+        assert checked(tmp_path, {**plain, "KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap}).code == 0
+        meant = checked(tmp_path, {**plain, "KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap, "KAFKA_TOPICS": "frsh"})
+        assert "did you mean fresh?" in meant.line["topic frsh"]
+    finally:
+        broker.stop()
+
+
+def test_another_program_in_the_group_is_found(kafka: KafkaBroker, target: Sandbox, tmp_path: Path) -> None:
+    """A consumer with the default assignor of many clients: the connector could never join beside it."""
+    topic = kafka.unique_topic("ranged")
+    member = Consumer(
+        {"bootstrap.servers": kafka.bootstrap, "group.id": topic, "partition.assignment.strategy": "range"}
+    )
+    try:
+        member.subscribe([topic])
+        until(lambda: member.poll(0.1) is None and bool(member.assignment()), 60, "it has its partition")
+        plain = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap, "KAFKA_TOPICS": topic, "KAFKA_GROUP_ID": topic}
+        said = checked(tmp_path, {**plain, "TARGET_CLIENT_CODE": "demo", "TARGET_BASE_URL": target.url})
+    finally:
+        member.close()
+    assert said.code == 1
+    assert said.state[f"members of group {topic}"] == "failed"
+    assert "range" in said.line[f"members of group {topic}"]
+
+
 def test_a_server_that_is_down_is_a_warning_while_another_answers(
     kafka: KafkaBroker, target: Sandbox, tmp_path: Path
 ) -> None:
@@ -315,7 +367,7 @@ def test_when_everything_hangs_it_still_ends(tmp_path: Path) -> None:
     assert said.seconds < 60  # The limit is 28; the rest is for a machine that stalls.
 
 
-@pytest.mark.parametrize("words", [["dlq", "list"], ["dlq", "replay"], ["plan"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["dlq", "list"], ["dlq", "replay", "--yes"], ["plan"]], ids=" ".join)
 def test_a_wrong_password_is_told_as_such_by_the_commands_too(
     secure: SecureBroker, target: Sandbox, tmp_path: Path, words: list[str]
 ) -> None:

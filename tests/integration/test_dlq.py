@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from confluent_kafka import Producer
+from confluent_kafka import TopicPartition as KafkaTopicPartition
+from confluent_kafka.admin import AdminClient
 
 from connector.delivery.letter import DeadLetter, Stage
 from connector.delivery.offsets import TopicPartition
@@ -46,11 +49,22 @@ def bury(kafka: KafkaBroker, topic: str, letters: Iterable[DeadLetter]) -> None:
 
 
 def letter(
-    topic: str, number: int, stage: Stage = Stage.TARGET, error: str = "Rejected", partition: int = 0
+    topic: str, number: int, stage: Stage = Stage.TARGET, error: str = "Rejected", partitions: int = 1
 ) -> DeadLetter:
-    """One of many."""
+    """One of many, as `events` puts them into the source topic."""
     key, value = event(f"visitor-{number}", a=number)
-    return DeadLetter(TopicPartition(topic, partition), number, stage, error, f"reason {number}", key, value)
+    source = TopicPartition(topic, number % partitions)
+    return DeadLetter(source, number // partitions, stage, error, f"reason {number}", key, value)
+
+
+def events(kafka: KafkaBroker, topic: str, count: int, partitions: int = 1) -> None:
+    """What the letters were made of."""
+    kafka.produce(topic, [(*event(f"visitor-{number}", a=number), number % partitions) for number in range(count)])
+
+
+def replayed(kafka: KafkaBroker, topic: str) -> list[Record]:
+    """What replays wrote to the source topic."""
+    return [record for record in kafka.read_all(topic) if "target_connector.replayed_from" in record.headers]
 
 
 def came_from(records: Iterable[Record]) -> list[str]:
@@ -81,9 +95,9 @@ def test_a_rejected_update_arrives_after_its_cause_is_gone(kafka: KafkaBroker, t
             }
             assert "rejected-1" not in str(found)
             sandbox.set_faults()
-            ended = dlq(tmp_path, kafka, topic, "replay")
+            ended = dlq(tmp_path, kafka, topic, "replay", "--yes")
             assert ended.code == 0
-            assert "newest wins" in ended.err
+            assert "1 of 1 replayed" in ended.err
             connector.until(lambda: "mbox3rdPartyId:rejected-1" in sandbox.profiles(), "it arrived")
             assert connector.stop() == 0
         assert sandbox.profiles() == {
@@ -96,15 +110,82 @@ def test_a_rejected_update_arrives_after_its_cause_is_gone(kafka: KafkaBroker, t
     }
 
 
+def test_a_replay_brings_no_old_value_back(kafka: KafkaBroker, tmp_path: Path) -> None:
+    """Anna's first event was rejected and her second one accepted: only what the second one does not set is sent."""
+    topic = kafka.unique_topic("superseded")
+    anna = [event("anna", tier="OLD", city="Bern"), event("anna", tier="NEW"), event("ben", tier="OLD")]
+    kafka.produce(topic, [(*anna[0], 0), (*anna[2], 0)])
+    with Sandbox(tmp_path, "--fault", "false") as sandbox:
+        settings = environment(kafka.bootstrap, topic, sandbox.url)
+        with Connector(tmp_path, settings) as connector:
+            connector.until(lambda: caught_up(kafka, topic), "both are rejected")
+            sandbox.set_faults()
+            kafka.produce(topic, [(*anna[1], 0), (*event("ben", tier="NEW"), 0)])
+            connector.until(lambda: caught_up(kafka, topic), "what is newer is accepted")
+            asked = dlq(tmp_path, kafka, topic, "replay")
+            assert asked.code == 2
+            assert "--yes" in asked.err
+            dry = dlq(tmp_path, kafka, topic, "replay", "--dry-run")
+            assert (dry.code, len(dry.out), replayed(kafka, topic)) == (0, 1, [])
+            ended = dlq(tmp_path, kafka, topic, "replay", "--yes")
+            assert ended.code == 0
+            assert "2 dead letters" in ended.err
+            assert "1 replayed, 1 superseded, 0 left" in ended.err
+            (sent,) = replayed(kafka, topic)
+            assert json.loads(sent.value or b"") == {"mbox3rdPartyId": "anna", "profile": {"city": "Bern"}}
+            connector.until(lambda: caught_up(kafka, topic), "it is delivered")
+            assert connector.stop() == 0
+        assert sandbox.profiles() == {
+            "mbox3rdPartyId:anna": {"tier": "NEW", "city": "Bern"},
+            "mbox3rdPartyId:ben": {"tier": "NEW"},
+        }
+    states = [(one["replayed"], one["superseded"]) for one in listed(tmp_path, kafka, topic)]
+    assert sorted(states) == [(False, True), (True, False)]
+    again = dlq(tmp_path, kafka, topic, "replay", "--yes")
+    assert "left out: 1 superseded" in again.err
+    forced = dlq(tmp_path, kafka, topic, "replay", "--yes", "--force")
+    assert "1 of 1 replayed" in forced.err
+    assert len(replayed(kafka, topic)) == 2
+
+
+def test_a_letter_whose_event_is_gone_is_left_unless_it_is_forced(kafka: KafkaBroker, tmp_path: Path) -> None:
+    """What came after it may be gone too, and with it a newer value."""
+    topic = kafka.unique_topic("gone")
+    events(kafka, topic, 3)
+    bury(kafka, topic, [letter(topic, number) for number in range(3)])
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    for deleted in admin.delete_records([KafkaTopicPartition(topic, 0, 2)]).values():
+        deleted.result(30)
+    ended = dlq(tmp_path, kafka, topic, "replay", "--yes")
+    assert ended.code == 0
+    assert "left: 2 could not be checked" in ended.err
+    assert [one["replayed"] for one in listed(tmp_path, kafka, topic)] == [False, False, True]
+    assert dlq(tmp_path, kafka, topic, "replay", "--yes", "--force").code == 0
+    assert [one["replayed"] for one in listed(tmp_path, kafka, topic)] == [True, True, True]
+
+
+def test_a_time_beyond_the_calendar_is_listed(kafka: KafkaBroker, tmp_path: Path) -> None:
+    """A producer gives milliseconds as it likes, microseconds for one."""
+    topic = kafka.unique_topic("beyond")
+    kafka.create_topic(f"{topic}.dead-letter", message_timestamp_after_max_ms=2**63 - 1)
+    producer = Producer({"bootstrap.servers": kafka.bootstrap})
+    producer.produce(f"{topic}.dead-letter", b"v", b"k", timestamp=1_763_800_500_000_000)
+    assert producer.flush(30) == 0
+    ended = dlq(tmp_path, kafka, topic, "list")
+    assert (ended.code, len(ended.out)) == (0, 2)
+    assert "@1763800500000" in ended.out[1]
+
+
 def test_each_goes_back_to_its_partition_with_key_and_value_as_they_were(kafka: KafkaBroker, tmp_path: Path) -> None:
     """By its key alone it could land in another partition than its visitor's newer events: their order would be lost.
 
     Other producers, Java's above all, hash keys in another way than ours.
     """
     topic = kafka.unique_topic("places", 6)
-    bury(kafka, topic, [letter(topic, number, partition=number % 6) for number in range(24)])
-    assert dlq(tmp_path, kafka, topic, "replay").code == 0
-    records = kafka.read_all(topic)
+    events(kafka, topic, 24, 6)
+    bury(kafka, topic, [letter(topic, number, partitions=6) for number in range(24)])
+    assert dlq(tmp_path, kafka, topic, "replay", "--yes").code == 0
+    records = replayed(kafka, topic)
     assert sorted((r.partition, r.key, r.value) for r in records) == sorted(
         (number % 6, *event(f"visitor-{number}", a=number)) for number in range(24)
     )
@@ -119,63 +200,71 @@ def test_none_is_replayed_twice_unless_it_is_asked_for(kafka: KafkaBroker, tmp_p
     """With filters and limits in any order, each once: the rest is left for later runs, and a dry run takes nothing."""
     topic = kafka.unique_topic("once")
     errors = ["Rejected", "RetriesExhausted"]
+    events(kafka, topic, 10)
     bury(kafka, topic, [letter(topic, number, error=errors[number % 2]) for number in range(10)])
 
     def there() -> list[int]:
-        return [int(place.rpartition("/")[2]) for place in came_from(kafka.read_all(topic))]
+        return [int(place.rpartition("/")[2]) for place in came_from(replayed(kafka, topic))]
 
     dry = dlq(tmp_path, kafka, topic, "replay", "--dry-run", "--limit", "3")
     assert (dry.code, len(dry.out)) == (0, 3)
     assert "visitor-" not in str(dry)
     assert there() == []
-    assert dlq(tmp_path, kafka, topic, "replay", "--error", "RetriesExhausted", "--limit", "2").code == 0
+    assert dlq(tmp_path, kafka, topic, "replay", "--error", "RetriesExhausted", "--limit", "2", "--yes").code == 0
     assert there() == [1, 3]
     assert dlq(tmp_path, kafka, topic, "replay", "--error", "Rejected", "--yes").code == 0
     assert there() == [1, 3, 0, 2, 4, 6, 8]
-    last = dlq(tmp_path, kafka, topic, "replay")
+    last = dlq(tmp_path, kafka, topic, "replay", "--yes")
     assert "7 replayed before" in last.err
     assert there() == [1, 3, 0, 2, 4, 6, 8, 5, 7, 9]
-    nothing = dlq(tmp_path, kafka, topic, "replay")
+    nothing = dlq(tmp_path, kafka, topic, "replay", "--yes")
     assert (nothing.code, len(there())) == (0, 10)
     assert "to replay: 0" in nothing.err
     assert all(one["replayed"] for one in listed(tmp_path, kafka, topic))
-    assert dlq(tmp_path, kafka, topic, "replay", "--from-beginning", "--limit", "1").code == 0
+    assert dlq(tmp_path, kafka, topic, "replay", "--from-beginning", "--limit", "1", "--yes").code == 0
     assert there()[10:] == [0]
 
 
 def test_refused_events_are_replayed_only_by_name(kafka: KafkaBroker, tmp_path: Path) -> None:
     """The same bytes are refused again, and would be a dead letter each time, for ever."""
     topic = kafka.unique_topic("refused")
+    events(kafka, topic, 1)
     bury(kafka, topic, [letter(topic, 0, Stage.DECODE, "Refused"), letter(f"{topic}-elsewhere", 1)])
-    ended = dlq(tmp_path, kafka, topic, "replay")
+    ended = dlq(tmp_path, kafka, topic, "replay", "--yes")
     assert "left out: 1 refused by the decoder" in ended.err
     assert "left out: 1 from a topic that is not in KAFKA_TOPICS" in ended.err
-    assert kafka.read_all(topic) == []
-    ended = dlq(tmp_path, kafka, topic, "replay", "--stage", "VALUE_CONVERTER")
+    assert replayed(kafka, topic) == []
+    ended = dlq(tmp_path, kafka, topic, "replay", "--stage", "VALUE_CONVERTER", "--yes")
     assert "refused again" in ended.err
-    assert len(kafka.read_all(topic)) == 1
+    assert len(replayed(kafka, topic)) == 1
     # Its topic is not there: nothing is made, nothing is noted, and the run says so.
-    ended = dlq(tmp_path, kafka, topic, "replay", "--topic", f"{topic}-elsewhere")
-    assert ended.code == 1
-    assert "0 of 1 replayed" in ended.err
+    for force in ([], ["--force"]):
+        ended = dlq(tmp_path, kafka, topic, "replay", "--topic", f"{topic}-elsewhere", "--yes", *force)
+        assert ended.code == 1
+        assert "0 of 1 replayed" in ended.err
+        assert f"the source topic {topic}-elsewhere" in ended.err
     assert [one["replayed"] for one in listed(tmp_path, kafka, topic)] == [True, False]
 
 
 def test_the_list_shows_what_is_asked_for(kafka: KafkaBroker, tmp_path: Path) -> None:
     """Lines for people on stdout alone, so that they can be sorted and counted."""
     topic = kafka.unique_topic("listed", 2)
-    bury(kafka, topic, [letter(topic, number, partition=1) for number in range(3)])
+    bury(kafka, topic, [letter(topic, number, partitions=2) for number in range(3)])
     ended = dlq(tmp_path, kafka, topic, "list", "--since", "1h")
     assert ended.code == 0
-    assert [line.split()[0] for line in ended.out] == ["0/0", "0/1", "0/2"]
-    assert f"{topic}/1/2  TASK_PUT  Rejected" in ended.out[2]
-    assert ended.out[2].endswith("reason 2")
+    assert [line.split()[0] for line in ended.out] == ["PLACE", "0/0", "0/1", "0/2"]
+    assert f"{topic}/0/1  TASK_PUT  Rejected" in ended.out[3]
+    assert ended.out[3].endswith("left  reason 2")
     assert "visitor-" not in str(ended)
     assert "3 dead letters" in ended.err
     assert dlq(tmp_path, kafka, topic, "list", "--until", "1h").out == []
-    values = dlq(tmp_path, kafka, topic, "list", "--limit", "1", "--show-values").out
-    assert len(values) == 3
-    assert "visitor-0" in values[1]
+    values = dlq(tmp_path, kafka, topic, "list", "--limit", "1", "--show-values")
+    assert len(values.out) == 4
+    assert "visitor-0" in values.out[2]
+    assert "the first 1 are shown" in values.err
+    by_reason = dlq(tmp_path, kafka, topic, "list", "--by", "reason").out
+    assert by_reason[0].split() == ["replayed", "superseded", "left", "reason"]
+    assert [line.split() for line in by_reason[1:]] == [["0", "0", "1", "Rejected", "reason", str(n)] for n in range(3)]
     assert kafka.committed(topic, topic) == {}
 
 
@@ -183,7 +272,7 @@ def test_the_list_shows_what_is_asked_for(kafka: KafkaBroker, tmp_path: Path) ->
 def test_a_topic_that_is_not_there_yet_has_no_letters(kafka: KafkaBroker, tmp_path: Path, command: str) -> None:
     """Nothing was ever undeliverable: that is no failure. But a misspelt name looks the same, so it is said."""
     topic = kafka.unique_topic("none")
-    ended = dlq(tmp_path, kafka, topic, command)
+    ended = dlq(tmp_path, kafka, topic, command, *(["--yes"] if command == "replay" else []))
     assert (ended.code, ended.out) == (0, [])
     assert ended.err.startswith(f"the topic {topic}.dead-letter does not exist")
     assert len(ended.err.splitlines()) == 1

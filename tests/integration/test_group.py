@@ -110,7 +110,7 @@ def test_a_replica_that_was_frozen_past_its_session_gives_up_what_it_had_and_com
 
 
 def test_a_broker_that_crashes_and_comes_back_costs_nothing_but_time(broker: KafkaBroker, tmp_path: Path) -> None:
-    """The process stays, waits and goes on; both protocols at once, because a broker of one's own is dear."""
+    """The process waits, and says when Kafka is back; both protocols at once, because a broker of one's own is dear."""
     with ExitStack() as stack:
         runs = []
         for protocol in PROTOCOLS:
@@ -136,6 +136,7 @@ def test_a_broker_that_crashes_and_comes_back_costs_nothing_but_time(broker: Kaf
         for topic, sandbox, events, connector in runs:
             produce(broker, topic, events[3_000:])
             connector.until(lambda: caught_up(broker, topic), "all is committed", 90)  # noqa: B023 - called in this round
+            connector.until_said("kafka_reached")
             assert connector.stop() == 0
             assert differences(fold(event.value for event in events), sandbox.profiles()) == []
             sandbox.assert_no_rule_was_broken()

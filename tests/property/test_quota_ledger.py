@@ -8,7 +8,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from connector.quota.ledger import Ledger
 from connector.quota.records import Record, Reserve, Return, Spend, decode, encode
+from connector.quota.terms import Terms
 from connector.quota.view import view
+
+TERMS = Terms(limit=100, window=10.0, horizon=1.0, request_timeout=1.0)
 
 HOLDERS = st.sampled_from(["a", "b", "c"])
 NUMBERS = st.integers(1, 4)
@@ -100,7 +103,7 @@ class Fold(RuleBasedStateMachine):
             left = sum(each.updates for each in booked if each.expires > when)
             if self.records:
                 assert self.ledger.free(100, when) == 100 - left
-                seen = view(self.ledger, 100, 10.0, when)
+                seen = view(self.ledger, TERMS, when)
                 assert seen.used == sum(seen.history) == sum(seen.releases) == left
                 assert seen.free == max(0, 100 - left)
         release = self.ledger.next_release()

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.settings import BadSettings, Settings, describe, load, masked
+from connector.target.endpoint import endpoint, unfit_path
 
 GOOD = {"KAFKA_BOOTSTRAP_SERVERS": "kafka:9092", "KAFKA_TOPICS": "changes", "TARGET_CLIENT_CODE": "acme"}
 NAMES = [doc.name for doc in describe()]
@@ -107,3 +108,22 @@ def test_effective_settings_are_an_environment_again(environ: dict[str, str]) ->
     settings = load({**GOOD, **environ})
     shown = {name: str(value) for name, value in masked(settings).items() if value is not None}
     assert masked(load(shown)) == masked(settings)
+
+
+PATHS = st.text(st.sampled_from('/.?#%{}[]|^\\"<>`ab2 é~\n') | st.characters(), max_size=12).map(
+    lambda text: f"/{text}"
+)
+HOSTS = st.text(st.sampled_from("ab1.-_:/[]@%{}?# é") | st.characters(), max_size=15).map(
+    lambda text: f"https://{text}"
+)
+
+
+@given(PATHS | st.just("/m2/{client_code}/profile/update"), HOSTS | st.just("https://{client_code}.tt.omtrdc.net"))
+def test_what_the_settings_accept_of_the_endpoint_its_sender_accepts_too(path: str, base: str) -> None:
+    """Two validators that disagree end a start with a second message, or let `check` fail where `run` does not."""
+    settings = loaded({**GOOD, "TARGET_UPDATE_PATH": path, "TARGET_BASE_URL": base})
+    if isinstance(settings, Settings):
+        endpoint(settings.target_base_url, settings.target_update_path, settings.target_client_code)
+    else:
+        named = {mistake.setting for mistake in settings.mistakes}
+        assert ("TARGET_UPDATE_PATH" in named) == bool(unfit_path(path))

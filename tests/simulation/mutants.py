@@ -13,13 +13,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from connector.delivery import owed
+from connector.delivery import owed, start_position
 from connector.delivery.circuit import Circuit
 from connector.delivery.coalescer import Coalescer
 from connector.delivery.gate import Gate
 from connector.delivery.offsets import PartitionOffsets
 from connector.delivery.owed import Owed
 from connector.delivery.update import Update
+from connector.kafka.assignment import Assignment
 from connector.pipeline.burial import Burial
 from connector.pipeline.committer import Committer
 from connector.pipeline.credit import Credit
@@ -62,9 +63,9 @@ MUTANTS = (
         (
             Edit(
                 PartitionOffsets,
-                "committable",
-                "next(iter(self._open), self.position)",
-                "self.position",
+                "to_commit",
+                "mark = replace",
+                "return OffsetAndMetadata(self.position)\n    mark = replace",
             ),
         ),
     ),
@@ -238,7 +239,7 @@ MUTANTS = (
         "revoke stops nothing",
         "a retry begins while its partition is being taken away",
         "rebalances",
-        (51, 69),
+        (116, 124),
         (Edit(Pipeline, "revoked", "tracker.revoking = True", "pass"),),
     ),
     Mutant(
@@ -266,7 +267,7 @@ MUTANTS = (
         "hung probe",
         "a probe that is swallowed hides the recovery for a whole request timeout",
         "outages",
-        (11, 32),
+        (4, 11),
         (Edit(Circuit, "started", "now + self._longest_pause()", "math.inf"),),
     ),
     Mutant(
@@ -300,9 +301,51 @@ MUTANTS = (
     Mutant(
         "static member does not wait",
         "it is back before the requests of its killed predecessor have landed",
-        "static",
-        (32, 42),
+        "restarts",
+        (3, 8),
         (Edit(Pipeline, "assigned", "if now < self._hold_ends and", "if False and"),),
+    ),
+    Mutant(
+        "another log not noticed",
+        "a topic that was made again is read from where the old one stood",
+        "logs",
+        (26, 45),
+        (Edit(start_position, "is_another", "return bool(", "return False and bool("),),
+    ),
+    Mutant(
+        "later epochs not looked at",
+        "records that replaced what was cut off are taken for done",
+        "logs",
+        (5, 9),
+        (Edit(Owed, "is_done", "if epoch is not None and epoch > self.epoch >= 0:", "if False:"),),
+    ),
+    Mutant(
+        "position moves in a drain",
+        "the end of a log is committed although the batches before it were not taken",
+        "rebalances",
+        (18, 32),
+        (Edit(Pipeline, "advanced", "if self.draining:", "if False:"),),
+    ),
+    Mutant(
+        "answer of before",
+        "where to go on is decided by what the log was before it changed",
+        "logs",
+        (0, 1),
+        (Edit(Assignment, "position_is_invalid", "self._look, self._look_at = None, now", "self._look_at = now"),),
+    ),
+    Mutant(
+        "latest for each partition",
+        "an added partition begins at its end, and what was written before is never read",
+        "logs",
+        (26, 52),
+        (Edit(Assignment, "_decide", "from_end=self._from_end and not is_known", "from_end=self._from_end"),),
+    ),
+    Mutant(
+        "retired log not revoked",
+        "what was read of a log that is another one now is sent after its partition was taken away",
+        "logs",
+        (26, 45),
+        (Edit(Pipeline, "revoked", "[*current, *self._retired_of(partitions)]", "current"),),
     ),
     Mutant(
         "handed over twice",

@@ -87,6 +87,21 @@ PROFILES: Mapping[str, Profile] = {
         malformed=0.01,
         static=1.0,
     ),
+    "restarts": Profile(
+        faults={"bounce": 2, "stop": 2, "crash": 4, "commit_trouble": 4},
+        troubles=(8, 16),
+        seconds=(120.0, 180.0),
+        replicas=(1, 2, 3),
+        sessions=(12.0, 20.0),
+        records=(300, 600),
+        visitors=6,
+        slowness=(4.0, 9.0),
+        linger=(0.0,),
+        rate=(0.0,),
+        trouble=(0.0,),
+        malformed=0.0,
+        static=1.0,
+    ),
     "logs": Profile(
         faults={
             "make_again": 3,

@@ -128,6 +128,16 @@ class Troubles:
             soonest = 0.01 if self._setting.static else 0.5
             self._timeline.after(self._rng.uniform(soonest, 5.0), self._fleet.start)
 
+    def bounce(self) -> None:
+        """Stopped in order, started again, and killed soon after; its name comes back at once each time."""
+        if (replica := self._some()) is None:
+            return
+        self._fleet.terminate(replica)
+        rng = self._rng
+        for seconds in (12.0, 12.0 + rng.uniform(1.0, 4.0)):
+            self._timeline.after(seconds, self._fleet.start)
+            self._timeline.after(seconds + rng.uniform(1.0, 6.0), self.crash)
+
     def stop(self) -> None:
         if (replica := self._some()) is None:
             return

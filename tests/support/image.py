@@ -87,7 +87,8 @@ def _fetch_wheels(folder: Path) -> None:
     tags = [f"manylinux_2_{minor}_{machine}" for minor in range(5, GLIBC + 1)] + [f"manylinux2014_{machine}"]
     for lock in ("requirements.lock", "requirements-image.lock"):
         run(
-            *(sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--only-binary", ":all:"),
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"),
+            *("--only-binary", ":all:"),
             *("--python-version", PYTHON, *(part for tag in tags for part in ("--platform", tag))),
             *("--dest", str(folder), "--requirement", str(ROOT / lock)),
         )

@@ -82,7 +82,9 @@ def quota(used: int = 400_000, **changes: Any) -> dict[str, Any]:
     return {
         "read": True, "limit": 1_000_000, "used": used, "free": 1_000_000 - used, "window_seconds": 86_400.0,
         "in_hand": 250, "pace_per_second": 83.3, "next_free_seconds": 754.0, "next_free_updates": 1_200,
-        "used_up_seconds": 11_400.0, "history": history, "releases": history, **changes,
+        "horizon_seconds": 3_600.0, "group_pace_per_second": 166.7, "rate_per_second": 50.0, "slowed_seconds": None,
+        "used_up_seconds": 11_400.0, "used_forecast": [min(1_000_000, used + 90_000 * part) for part in range(1, 49)],
+        "history": history, "releases": history, **changes,
     }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 import pytest
+from confluent_kafka import KafkaError
 
 from connector.cli.check import kafka
 from connector.cli.check.findings import Finding, State
@@ -66,4 +67,61 @@ def test_as_many_as_partitions_or_not_known_is_none(
     """A topic that cannot be seen may have partitions enough; that it cannot is said by itself."""
     found = partitions(monkeypatch, topics, group)
     assert found.state is State.OK
-    assert "in all: so many replicas of the connector at most have work" in found.detail
+    assert "in all: at most this number of replicas have work" in found.detail
+
+
+def group_said(monkeypatch: pytest.MonkeyPatch, group: Group, protocol: str) -> list[Finding]:
+    """What is said of its members."""
+    monkeypatch.setattr(survey, "group", lambda _config: group)
+    monkeypatch.setattr(kafka, "session", lambda _config: (45.0, None))
+    checks = kafka.KafkaChecks(KafkaConfig("kafka:9092", ("t",), "g", protocol), JsonDecoder())
+    return [finding for finding in asyncio.run(checks.group()) if finding.what == "members of group g"]
+
+
+@pytest.mark.parametrize(
+    ("group", "protocol"),
+    [
+        (Group("STABLE", 2, None, "classic", "cooperative-sticky"), "classic"),
+        (Group("EMPTY", 0, None, "classic", "range"), "classic"),
+        (Group("EMPTY", 0, None, "classic"), "consumer"),
+        (Group("PREPARING_REBALANCING", 2, None, "classic", ""), "classic"),
+        (Group("STABLE", 2, None, "consumer", "uniform"), "consumer"),
+        (Group("STABLE", 2, None), "classic"),
+    ],
+)
+def test_members_that_the_connector_can_join_are_nothing_to_say(
+    monkeypatch: pytest.MonkeyPatch, group: Group, protocol: str
+) -> None:
+    """A group without members takes anyone; brokers before 4.0 do not say by which protocol it goes."""
+    assert group_said(monkeypatch, group, protocol) == []
+
+
+def test_a_member_with_another_assignor_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The brokers would answer "inconsistent group protocol" to each of our attempts to join."""
+    (found,) = group_said(monkeypatch, Group("STABLE", 1, None, "classic", "range"), "classic")
+    assert found.state is State.FAILED
+    assert "range" in found.detail
+    assert "KAFKA_GROUP_ID" in found.remedy
+
+
+def test_members_of_the_other_protocol_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some changes the brokers let happen while members are left, most they do not."""
+    (found,) = group_said(monkeypatch, Group("STABLE", 2, None, "classic", "cooperative-sticky"), "consumer")
+    assert found.state is State.WARNING
+    assert "stop all replicas" in found.remedy
+
+
+def test_a_coordinator_that_is_being_made_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first question for a group makes the offsets topic; until it is there nobody is the coordinator."""
+    coming = Trouble(Kind.RETRIABLE, "kafka_error", "COORDINATOR_NOT_AVAILABLE", "not yet", "wait")
+    answers: list[object] = [coming, coming, Trouble(Kind.RETRIABLE, "x", "GROUP_AUTHORIZATION_FAILED", "no", "no")]
+    monkeypatch.setattr(survey, "_ask", lambda _config, _ask: {"g": answers.pop(0)})
+    monkeypatch.setattr(survey, "METADATA_SECONDS", 0.0)
+    found = survey.group(KafkaConfig("kafka:9092", ("t",), "g"))
+    assert isinstance(found, Trouble)
+    assert found.code == "GROUP_AUTHORIZATION_FAILED"
+
+
+def test_a_trouble_without_words_is_told_by_its_code() -> None:
+    """An empty line between the name of a check and its remedy tells nobody anything."""
+    assert survey._trouble(KafkaError(KafkaError.COORDINATOR_NOT_AVAILABLE, "")).detail  # noqa: SLF001 - its edge

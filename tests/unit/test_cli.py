@@ -21,7 +21,6 @@ from connector.cli import COMMANDS, main
 from connector.cli.settings import print_mistakes
 from connector.sandbox.broker import EmbeddedBroker
 from connector.settings import BadSettings, describe, json_schema, load, markdown
-from connector.settings.load import PREFIXES
 from tests.support.process import Program, environment
 
 ROOT = Path(__file__).parents[2]
@@ -160,16 +159,15 @@ def test_a_reader_that_leaves_ends_it_quietly() -> None:
 @pytest.mark.parametrize("words", [["settings"], ["settings", "--format", "json"], ["check"]], ids=" ".join)
 def test_output_that_cannot_be_written_is_one_line_and_code_1(words: list[str]) -> None:
     """A full disk is the caller's to mend: a traceback would send its reader into our code."""
-    nothing_set = {name: value for name, value in os.environ.items() if not name.startswith(PREFIXES)}
     with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(program(*words), stdout=full, stderr=subprocess.PIPE, check=False, env=nothing_set)
+        done = subprocess.run(program(*words), stdout=full, stderr=subprocess.PIPE, check=False)
     assert done.returncode == 1
     assert done.stderr == b"connector: the output cannot be written: No space left on device\n"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize(
-    "words", [["plan"], ["dlq", "list"], ["dlq", "replay"], ["check"], ["quota"], PRODUCE], ids=" ".join
+    "words", [["plan"], ["dlq", "list"], ["dlq", "replay", "--yes"], ["check"], ["quota"], PRODUCE], ids=" ".join
 )
 def test_a_signal_ends_a_command_that_waits_for_kafka(
     words: list[str], number: signal.Signals, code: int, tmp_path: Path
@@ -206,7 +204,7 @@ def test_sigterm_has_a_handler_while_a_command_runs_and_the_old_one_after_it() -
 
 
 @pytest.mark.parametrize(
-    "words", [["run"], ["check"], ["plan"], ["dlq", "list"], ["dlq", "replay"], PRODUCE], ids=" ".join
+    "words", [["run"], ["check"], ["plan"], ["dlq", "list"], ["dlq", "replay", "--yes"], PRODUCE], ids=" ".join
 )
 def test_no_kafka_client_writes_past_the_log(words: list[str], tmp_path: Path) -> None:
     """By itself each writes to stderr, in a form of its own and without redaction: no JSON, and perhaps a secret."""

@@ -5,6 +5,7 @@ import json
 import re
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -67,10 +68,10 @@ class DownLog(FakeLedgerLog):
 
     def start(self, reader: Reader) -> None:
         """It would try for ever."""
-        reader.delayed("g.quota cannot be found: no answer; check that the brokers run; the connector goes on trying")
+        reader.delayed("g.quota cannot be found: no answer; check that the brokers run; the connector tries again")
 
 
-def test_a_command_that_has_given_up_does_not_say_that_it_goes_on_trying() -> None:
+def test_a_command_that_has_given_up_does_not_say_that_it_tries_again() -> None:
     """Whoever reads it would wait for something."""
 
     async def scenario() -> None:
@@ -113,6 +114,7 @@ def test_a_ledger_of_a_later_version_is_not_guessed_at() -> None:
 
 
 TERMS = Terms(limit=1_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
+HOUR = replace(TERMS, window=3_600.0)
 
 
 def test_more_than_is_free_is_not_booked_by_a_slip_of_the_hand() -> None:
@@ -148,16 +150,18 @@ def test_people_read_the_window_in_a_few_lines(capsys: pytest.CaptureFixture[str
     ledger.apply(Spend(updates=400, counted=86_459.0, note="nightly"), EPOCH)
     ledger.apply(Spend(updates=1, counted=86_479.0, note="[bold] :smile: \x1b[2J"), EPOCH)
     ledger.apply(Reserve("a1b2", 1, 50, 1_000, 86_500.0, 60.0, name="pod-1"), EPOCH + 10)
-    print_view(view(ledger, 1_000, 86_400.0, EPOCH + 20), "group.quota", sys.stdout)
+    print_view(view(ledger, TERMS, EPOCH + 20), "group.quota", sys.stdout)
     said = capsys.readouterr().out
     assert "group.quota: 451 of 1,000 used in 24 h (45 %), 549 free" in said
     assert re.search(r"next to come free: 400 updates in 24 h \(\w{3} \d\d \w{3} \d\d:\d\d:\d\d \S+\)\n", said)
-    assert "with the use of late it is used up in" in said
+    assert "\npace of all replicas: one update every 6.6 s, by QUOTA_HORIZON_SECONDS=3600\n" in said
+    assert re.search(r"\nat the current rate \(one update every 1\.2 min\) it runs out in 13\.9 h \(.*\)\n", said)
+    assert re.search(r"\nthe pace slows updates in 10 h \(.*\)\n", said)
     assert re.search(r"400 updates +in 24 h \(.*\) +nightly *\n", said)
     assert re.search(r"1 update +in 24 h \(.*\) +\[bold\] :smile: \?\[2J *\n", said)
     assert re.search(r"a1b2 +pod-1 +50 updates +in 50 s *\n", said)
     assert "█" in said
-    print_view(view(Ledger(), 1_000, 3_600.0, EPOCH), "group.quota", sys.stdout)
+    print_view(view(Ledger(), HOUR, EPOCH), "group.quota", sys.stdout)
     said = capsys.readouterr().out
     assert "0 of 1,000 used in 1 h (0 %)" in said
     assert "nobody holds a lease" in said
@@ -169,11 +173,43 @@ def test_what_is_used_up_is_not_foretold(capsys: pytest.CaptureFixture[str]) -> 
     ledger = Ledger()
     ledger.apply(Spend(updates=2_000, counted=3_600.0), EPOCH)
     for late in (1, 1_800):
-        print_view(view(ledger, 1_000, 3_600.0, EPOCH + late), "group.quota", sys.stdout)
+        print_view(view(ledger, HOUR, EPOCH + late), "group.quota", sys.stdout)
         said = capsys.readouterr().out
         assert "2,000 of 1,000 used in 1 h (200 %), 0 free" in said
         assert "\nit is used up: " in said
-        assert "of late" not in said
+        assert "current rate" not in said
+
+
+def test_the_forecast_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    """When updates will wait, and when nothing is left: by the same pace that the line above tells."""
+    ledger = Ledger()
+    ledger.apply(Reserve("a1b2", 1, 500, 1_000, 86_500.0, 60.0), EPOCH)
+    print_view(view(ledger, TERMS, EPOCH), "group.quota", sys.stdout)
+    said = capsys.readouterr().out
+    assert re.search(r"\nat the current rate \(one update every 7\.2 s\) it runs out in 6\.2 h \(.*\)\n", said)
+    assert "\nthe pace slows updates now\n" in said
+
+
+def test_holders_with_other_settings_are_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With two windows on one ledger only the shorter one is kept, and nobody saw it."""
+
+    async def look(*_: object, **__: object) -> Ledger:
+        ledger = Ledger()
+        ledger.apply(Reserve("a1", 1, 5, 500, 3_700.0, 60.0, 1, "pod-1", window=3_600.0), time.time())
+        ledger.apply(Reserve("b2", 1, 5, 1_000, 86_500.0, 60.0, 1, "pod-2", window=86_400.0), time.time())
+        return ledger
+
+    monkeypatch.setattr("connector.cli.quota.look", look)
+    for name, value in {**GOOD, "QUOTA_UPDATES": "1000"}.items():
+        monkeypatch.setenv(name, value)
+    assert main(["quota"]) == 0
+    told = capsys.readouterr().err
+    assert told == (
+        "pod-1 takes leases under QUOTA_UPDATES=500 and QUOTA_WINDOW_SECONDS=3600, and here they are 1000 and 86400: "
+        "set them alike\n"
+    )
 
 
 def test_a_bar_is_blank_only_where_nothing_is() -> None:

@@ -125,3 +125,15 @@ def test_what_was_accepted_is_forgotten_and_its_receipts_stay() -> None:
     assert (one.times, two.times) == ({"a": 1.0, "b": 1.0}, {"c": 1.0}), "what is older still must not follow"
     assert update.records == 2
     assert tracker.committable == 3
+
+
+def test_nothing_yields_to_a_value_that_only_its_dead_letter_has() -> None:
+    """Else the newest value is a dead letter, the one before it is thrown away, and Target keeps one older than both."""
+    refused, (sent,), _ = _update(0)
+    refused.write_at(sent, {"a": "new"}, {"a": 10.0})
+    follower, (part,), _ = _update(1)
+    follower.write_at(part, {"a": "old"}, {"a": 5.0})
+    follower.yield_to(refused, is_accepted=False)
+    assert follower.attributes == {"a": "old"}
+    follower.yield_to(refused, is_accepted=True)
+    assert follower.attributes == {}

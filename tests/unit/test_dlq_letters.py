@@ -1,6 +1,7 @@
 """Which letters are shown and replayed is decided here: a wrong one sends an old value, or shows a person's data."""
 
 import argparse
+import io
 import json
 import socketserver
 import threading
@@ -14,9 +15,11 @@ from connector.cli import main
 from connector.cli.dlq import add_parser
 from connector.cli.dlq.listing import fields, line, shown_values
 from connector.cli.dlq.replay import batches
+from connector.cli.dlq.tally import Tally, sentence, table
+from connector.cli.moments import local_text
 from connector.delivery.letter import Stage
 from connector.delivery.offsets import TopicPartition
-from connector.kafka.letters import NOTE_HEADER, Letter, Note, Unfit, Wanted, note_value, read_letter, unfit
+from connector.kafka.letters import NOTE_HEADER, Fate, Letter, Note, Unfit, Wanted, note_value, read_letter, unfit
 from connector.sandbox.broker import EmbeddedBroker
 
 # As connector/kafka/dead_letters.py writes them; Kafka Connect's own names.
@@ -58,6 +61,8 @@ def test_what_others_wrote_into_the_topic_is_no_letter_to_replay(headers: dict[s
 def test_a_note_names_exactly_the_letters_that_it_was_made_of(places: set[tuple[int, int]]) -> None:
     """One too many would never be replayed; one too few would be replayed twice."""
     assert read_letter((0, 0), 0, b"", note_value(places), {NOTE_HEADER: b"1"}) == Note(frozenset(places))
+    dropped = read_letter((0, 0), 0, b"", note_value(places), {NOTE_HEADER: b"superseded"})
+    assert dropped == Note(frozenset(places), Fate.SUPERSEDED)
 
 
 def test_a_note_of_a_thousand_letters_in_a_row_is_short() -> None:
@@ -125,12 +130,53 @@ def test_a_batch_is_bounded() -> None:
 
 def test_neither_key_nor_value_is_shown_unless_asked_for() -> None:
     """A terminal is read over a shoulder, and its output lands in tickets."""
-    shown = line(LETTER, replayed=True) + json.dumps(fields(LETTER, replayed=True, values=False))
+    shown = line(LETTER, fate=Fate.REPLAYED) + json.dumps(fields(LETTER, fate=Fate.REPLAYED, values=False))
     assert "v-4711" not in shown
     assert '"a": 1' not in shown
     assert "1970-01-01T00:00:01Z  changes/3/48112  TASK_PUT  Rejected  8 B  replayed  HTTP 400" in shown
     assert "v-4711" in shown_values(LETTER)
-    assert fields(LETTER, replayed=False, values=True)["value"] == '{"a": 1}'
+    assert fields(LETTER, values=True)["value"] == '{"a": 1}'
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [
+        (253_402_300_799_999, "9999-12-31T23:59:59Z"),
+        (253_402_300_800_000, "@253402300800"),
+        (2**63 - 1, "@9223372036854775"),
+        (-(2**63), "@-9223372036854776"),
+        (-1, "no-time"),
+    ],
+)
+def test_a_time_beyond_the_calendar_is_shown(milliseconds: int, text: str) -> None:
+    """A producer gives what it likes, and one such letter must not hide all the others."""
+    assert f"  {text}  " in line(replace(LETTER, milliseconds=milliseconds))
+    assert fields(replace(LETTER, milliseconds=milliseconds), values=False)["time"] == (
+        None if milliseconds == -1 else text
+    )
+
+
+def test_a_moment_of_the_quota_beyond_the_calendar_is_shown() -> None:
+    """A ledger that another program writes may name any time."""
+    assert local_text(1e14) == "@100000000000000"
+
+
+def test_letters_are_counted_by_reason_within_bounds() -> None:
+    """A reason may name a field, and a producer chooses its fields' names."""
+    tally = Tally()
+    tally.count(LETTER, Fate.REPLAYED, 3)
+    for number in range(2_000):
+        tally.count(replace(LETTER, reason=f"profile.{number} \x1b must be a string"), None)
+    assert len(tally.rows()) == 1_001
+    assert sentence(tally.total, "dlq") == "2003 dead letters of dlq: 3 replayed, 0 superseded, 2000 left"
+    rows = list(table(tally))
+    assert rows[:3] == [
+        "replayed  superseded      left  reason",
+        "       0           0      1001  other reasons",
+        "       3           0         0  Rejected  HTTP 400",
+    ]
+    assert "\x1b" not in "".join(rows)
+    assert "--by reason" in rows[-1]
 
 
 def test_a_letter_cannot_steer_the_terminal() -> None:
@@ -145,6 +191,18 @@ def parsed(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     add_parser(parser.add_subparsers())
     return parser.parse_args(["dlq", *words])
+
+
+def test_a_replay_that_can_ask_nobody_needs_yes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A script that was written for a dry run must not write; nothing is connected to."""
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+    for stdin in (io.StringIO("y\n"), None):
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert main(["dlq", "replay"]) == 2
+        assert "--yes" in capsys.readouterr().err
 
 
 def test_times_are_moments_or_ages() -> None:
@@ -222,12 +280,12 @@ def test_a_topic_that_is_not_there_is_said(
         for name, value in {**GOOD, "KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap}.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("KAFKA_DEAD_LETTER_TOPIC", "typo")
-        assert main(["dlq", command]) == 0
+        assert main(["dlq", command, *(["--yes"] if command == "replay" else [])]) == 0
     said = capsys.readouterr()
     assert (said.out, "the topic typo does not exist" in said.err) == ("", True)
 
 
-@pytest.mark.parametrize("words", [["dlq", "list"], ["dlq", "replay"], ["plan"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["dlq", "list"], ["dlq", "replay", "--yes"], ["plan"]], ids=" ".join)
 def test_why_no_broker_answers_is_said_and_not_only_that_none_does(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
@@ -242,8 +300,8 @@ def test_why_no_broker_answers_is_said_and_not_only_that_none_does(
         assert main(words) == 1
         server.shutdown()
     said = capsys.readouterr()
-    assert "SSL handshake failed" in said.err
     assert "KAFKA_SECURITY_PROTOCOL" in said.err
+    assert "KAFKA_BOOTSTRAP_SERVERS" not in said.err
     assert len(said.err.splitlines()) == 1
 
 

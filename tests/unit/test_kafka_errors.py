@@ -1,10 +1,13 @@
 """An error in the wrong drawer either ends the service for a hiccup, or lets it sit there Ready and consume nothing."""
 
+import re
+
 import pytest
 from confluent_kafka import KafkaError
 
 from connector.kafka.errors import FENCED, Kind, for_a_command, sort
 from connector.ops.events import EVENTS
+from connector.ops.redact import Redactor, VisitorIds
 from connector.settings import describe
 
 # The event that is logged, and a word that its remedy must have. The faults are those that were provoked on a real
@@ -23,15 +26,15 @@ RETRIED = {
     "GROUP_AUTHORIZATION_FAILED": ("kafka_authorization_failed", "KAFKA_GROUP_ID"),
     "_MAX_POLL_EXCEEDED": ("kafka_error", "max.poll.interval.ms"),
     # Hiccups of a broker that restarts or a group that moves: never the end.
-    "COORDINATOR_LOAD_IN_PROGRESS": ("kafka_error", "goes on"),
-    "NOT_COORDINATOR": ("kafka_error", "goes on"),
-    "COORDINATOR_NOT_AVAILABLE": ("kafka_error", "goes on"),
-    "ILLEGAL_GENERATION": ("kafka_error", "goes on"),
-    "UNKNOWN_MEMBER_ID": ("kafka_error", "goes on"),
-    "STALE_MEMBER_EPOCH": ("kafka_error", "goes on"),
-    "REBALANCE_IN_PROGRESS": ("kafka_error", "goes on"),
-    "NOT_LEADER_FOR_PARTITION": ("kafka_error", "goes on"),
-    "UNKNOWN": ("kafka_error", "goes on"),
+    "COORDINATOR_LOAD_IN_PROGRESS": ("kafka_error", "tries again"),
+    "NOT_COORDINATOR": ("kafka_error", "tries again"),
+    "COORDINATOR_NOT_AVAILABLE": ("kafka_error", "tries again"),
+    "ILLEGAL_GENERATION": ("kafka_error", "tries again"),
+    "UNKNOWN_MEMBER_ID": ("kafka_error", "tries again"),
+    "STALE_MEMBER_EPOCH": ("kafka_error", "tries again"),
+    "REBALANCE_IN_PROGRESS": ("kafka_error", "tries again"),
+    "NOT_LEADER_FOR_PARTITION": ("kafka_error", "tries again"),
+    "UNKNOWN": ("kafka_error", "tries again"),
 }
 
 
@@ -61,6 +64,34 @@ def test_a_broker_that_hangs_up_in_the_handshake_is_no_matter_of_the_network() -
     assert sort(error("_TRANSPORT", gone)).event == "kafka_unreachable"
 
 
+def test_a_token_endpoint_that_is_down_is_told_as_such_and_keeps_its_words() -> None:
+    """Username and password have no part in it, and behind "token:" the redaction takes a word for the token."""
+    said = "Failed to acquire SASL OAUTHBEARER token: Failed to connect to 127.0.0.1:9: Could not connect to server"
+    trouble = sort(error("_AUTHENTICATION", said))
+    assert trouble.event == "kafka_authentication_failed"
+    assert "sasl.oauthbearer.token.endpoint.url" in trouble.remedy
+    assert "PASSWORD" not in trouble.remedy
+    shown = Redactor(VisitorIds.HASH)(None, "", {"event": "", "detail": trouble.detail})["detail"]
+    assert shown == said.replace("token:", "token,")
+
+
+@pytest.mark.parametrize("name", ["_SSL", "_TRANSPORT"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ssl://b:1/boot: SSL handshake failed: error:0A00010B:SSL routines::wrong version number: (after 2ms)",
+        "ssl://b:1/boot: error:0A00010B:SSL routines::wrong version number (after 2ms in state CONNECT)",
+        "ssl://b:1/boot: error:1408F10B:SSL routines:ssl3_get_record:wrong version number (after 2ms)",
+        "ssl://b:1/boot: Disconnected: SSL connection closed by peer (after 2ms in state SSL_HANDSHAKE)",
+    ],
+)
+def test_a_handshake_that_fails_has_its_remedy_whatever_openssl_calls_it(name: str, said: str) -> None:
+    """Its words change with its release, and with them a remedy that hangs on one of them."""
+    trouble = sort(error(name, said))
+    assert trouble.event == "kafka_authentication_failed"
+    assert "KAFKA_SECURITY_PROTOCOL" in trouble.remedy
+
+
 SIZE = "b:1/boot: Receive failed: Invalid response size {} (0..100000000): increase receive.message.max.bytes (1ms)"
 
 
@@ -88,16 +119,16 @@ def test_an_answer_that_is_too_long_is_told_as_that(size: str) -> None:
     assert (trouble.event, trouble.detail) == ("kafka_error", SIZE.format(size))
 
 
-def test_a_command_does_not_say_that_the_service_goes_on() -> None:
+def test_a_command_does_not_say_that_the_service_tries_again() -> None:
     """It has given up, and whoever waits for it waits in vain; of the rest of the remedy nothing may go."""
     for name in RETRIED:
         remedy = sort(error(name)).remedy
         said = for_a_command(remedy)
-        assert "goes on" not in said
+        assert "tries again" not in said
         assert said
-        goes_on = ("", "; the connector goes on trying", "; the connector goes on looking for it")
-        assert remedy in [said + words for words in goes_on]
-    assert for_a_command("no broker; the connector goes on trying; if more come: x") == "no broker; if more come: x"
+        tries_again = ("", "; the connector tries again", "; the connector looks for it again")
+        assert remedy in [said + words for words in tries_again]
+    assert for_a_command("no broker; the connector tries again; if more come: x") == "no broker; if more come: x"
 
 
 @pytest.mark.parametrize("name", ["_PARTITION_EOF", "_TIMED_OUT", "_WAIT_COORD"])
@@ -107,10 +138,26 @@ def test_what_means_nothing_is_passed_over(name: str) -> None:
     assert (trouble.kind, trouble.remedy) == (Kind.IGNORABLE, "")
 
 
+OTHER_PROTOCOL = (
+    "Fatal error: Broker: The group id does not exist: ConsumerGroupHeartbeat fatal error: Broker: The group …"
+)
+"""What a replica with the protocol `consumer` hears while members of the classic one are left (seen on Kafka 4.4)."""
+
+
+def test_members_with_another_assignor_are_named_as_such() -> None:
+    """The brokers' words are "inconsistent group protocol", of which nobody knows what to change."""
+    trouble = sort(error("INCONSISTENT_GROUP_PROTOCOL", "JoinGroup failed: Broker: Inconsistent group protocol"))
+    assert trouble.kind is Kind.RETRIABLE
+    assert "partition.assignment.strategy" in trouble.remedy
+    assert "KAFKA_GROUP_ID" in trouble.remedy
+
+
 @pytest.mark.parametrize(
     ("trouble", "word"),
     [
         (error("_FATAL", "something broke"), "start the connector again"),
+        (error("_FATAL", OTHER_PROTOCOL), "KAFKA_GROUP_PROTOCOL"),
+        (error("GROUP_ID_NOT_FOUND", OTHER_PROTOCOL, fatal=True), "stop all replicas"),
         (error("_FATAL", "Group instance ID is still used"), "KAFKA_GROUP_INSTANCE_ID"),
         (error("_FATAL", "fenced by another consumer with the same group.instance.id"), "KAFKA_GROUP_INSTANCE_ID"),
         (error("FENCED_INSTANCE_ID", "fenced"), "KAFKA_GROUP_INSTANCE_ID"),
@@ -143,6 +190,6 @@ def test_every_event_is_in_the_list_of_log_events_and_every_variable_exists() ->
     for name in codes:
         trouble = sort(error(name))
         assert trouble.event in EVENTS
-        words = trouble.remedy.replace(",", " ").replace(":", " ").replace(";", " ").split()
+        words = re.split(r"[\s,:;()]+", trouble.remedy)
         assert {word for word in words if word.startswith("KAFKA_")} <= known
         assert bool(trouble.remedy) == (trouble.kind is not Kind.IGNORABLE)

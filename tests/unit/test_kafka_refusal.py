@@ -103,11 +103,23 @@ def test_asking_fetches_no_token() -> None:
         assert time.monotonic() - began < 10
 
 
+def test_a_login_by_tokens_that_nobody_brings_is_refused() -> None:
+    """The client would wait for its program to bring one, for ever and without a word."""
+    login = {"security.protocol": "sasl_ssl", "sasl.mechanism": "OAUTHBEARER"}
+    found = refusal(config(security=login))
+    assert found is not None
+    assert found.variable == "KAFKA_PROPERTIES"
+    assert "sasl.oauthbearer.method" in str(found)
+    assert "KAFKA_SASL_PASSWORD" not in str(found)
+    assert refusal(config({"enable.sasl.oauthbearer.unsecure.jwt": "true"}, login)) is None
+    assert refusal(config(security={**login, "security.protocol": "ssl"})) is None
+
+
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_every_command_ends_with_code_2_and_names_variable_and_property(
     words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One of them that "goes on trying" has its reader wait for what waiting does not mend."""
+    """One of them that tries again has its reader wait for what waiting does not change."""
     for name, value in NOWHERE.items():
         monkeypatch.setenv(name, value)
     assert main(words) == 2
@@ -124,6 +136,6 @@ def test_the_service_does_too(tmp_path: Path) -> None:
 def _judge(said: str) -> None:
     assert "KAFKA_PROPERTIES" in said
     assert "foo.bar" in said
-    assert "goes on" not in said
+    assert "tries again" not in said
     assert "dead_letter_topic_unavailable" not in said
     assert "hush" not in said

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 import connector
 from connector.ops import events, metrics
 from connector.ops.events import COMMON_FIELDS, EVENTS, FIELDS, UnlistedEvent, name_unlisted, require_listed
-from tests.support.captured_logs import as_logged
+from tests.support.captured_logs import as_logged, captured_logs
 
 ROOT = Path(connector.__file__).parent
 DOCS = ROOT.parent / "docs"
@@ -116,6 +117,34 @@ def test_an_error_that_ends_the_process_names_an_event_that_is_an_error_with_a_r
     assert [each for each in named if "remedy" not in EVENTS[each[1]].fields] == []
 
 
+def test_every_warning_and_error_has_a_remedy() -> None:
+    """Of each line its own, or the same each time by the list; a warning without one leaves its reader alone."""
+    alarming = {event for event in EVENTS.values() if {"warning", "error"} & {*event.levels}}
+    assert [event.name for event in alarming if "remedy" not in event.fields] == []
+    # Where only the line can say it, each line does.
+    without = [
+        f"{place}: {event}"
+        for place, level, event, call in logged()
+        if level in ("warning", "error")
+        and not EVENTS[event].remedy
+        and not any(word.arg in ("remedy", None) for word in call.keywords)
+    ]
+    assert without == []
+
+
+def test_a_standing_remedy_is_in_the_line_of_a_warning_and_in_no_other() -> None:
+    """It is added where lines are made; a line that brings its own keeps that."""
+    with captured_logs() as logs:
+        log = structlog.get_logger()
+        log.warning("commit_failed", reason="x")
+        log.warning("token_unreadable", reason="x", remedy="its own")
+        log.info("connector_stopped", reason="signal", exit_code=0)
+        lines = logs.lines
+    assert lines[0]["remedy"] == EVENTS["commit_failed"].remedy
+    assert lines[1]["remedy"] == "its own"
+    assert "remedy" not in lines[2]
+
+
 def test_every_trouble_of_kafka_names_an_event_of_the_list_with_the_fields_of_a_trouble() -> None:
     """The table of librdkafka's errors carries names of log events as plain texts."""
     named = troubles() - {"kafka_fatal"}
@@ -139,6 +168,8 @@ def test_the_list_holds_no_level_and_no_field_that_nothing_says() -> None:
     for event in troubles() - {"kafka_fatal"}:
         levels[event].add("warning")
         fields[event] |= {"code", "detail", "remedy"}
+    for name, listed in EVENTS.items():
+        fields[name] |= {"remedy"} if listed.remedy else set()
     by_the_set_up = {"library_log", "unlisted_event"}
     for name in EVENTS.keys() - by_the_set_up:
         assert set(EVENTS[name].levels) == levels[name], name

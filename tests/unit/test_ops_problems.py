@@ -7,6 +7,7 @@ import pytest
 import structlog
 
 from connector.events.change import Visitor
+from connector.ops.events import EVENTS
 from connector.ops.logs import VisitorIds
 from connector.ops.problems import MAX_TEXT, MOST, RECENT
 from tests.support.captured_logs import captured_logs
@@ -25,7 +26,7 @@ def test_warnings_and_errors_are_kept_newest_first_and_the_rest_is_not() -> None
         kept = RECENT.newest_first()
         times = [line["timestamp"] for line in logs.lines if line["level"] in ("warning", "error", "critical")]
     assert [(each.event, each.level, each.reason, each.remedy) for each in kept] == [
-        ("library_log", "critical", "some.library: it broke", ""),
+        ("library_log", "critical", "some.library: it broke", EVENTS["library_log"].remedy),
         ("target_unauthorized", "error", "401", "renew the token"),
         ("kafka_unreachable", "warning", "_TRANSPORT: refused", "check the network"),
     ]
@@ -45,6 +46,34 @@ def test_the_same_trouble_is_one_entry_with_a_count_that_includes_what_the_log_l
     assert (other.reason, other.count, other.place) == ("another reason", 1, "t")
     assert (same.count, same.reason, same.place) == (44, "bad at 9", "t/3@9")
     assert (same.first, same.last) == (times[0], times[2])
+
+
+def test_a_broker_that_is_down_is_one_entry() -> None:
+    """Whatever comes of it, before and after; and what comes after the recovery is a trouble of its own."""
+    with captured_logs():
+        log = structlog.get_logger()
+        log.warning("quota_ledger_delayed", reason="t.quota cannot be found", in_hand=0)
+        log.warning("kafka_unreachable", code="_TRANSPORT", detail="b-1:9092/1: refused", remedy="look")
+        log.warning("kafka_unreachable", code="_ALL_BROKERS_DOWN", detail="3/3 brokers are down", remedy="look")
+        log.warning("commit_failed", reason="no answer")
+        log.warning("dead_letter_topic_unavailable", topic="t", reason="it cannot be found")
+        down = RECENT.newest_first()
+        log.info("kafka_reached", seconds=1.0)
+        log.warning("commit_failed", reason="refused")
+        after = RECENT.newest_first()
+    assert [(each.event, each.count) for each in down] == [("kafka_unreachable", 2)]
+    assert [each.event for each in after] == ["commit_failed", "kafka_unreachable"]
+
+
+def test_a_refused_field_keeps_its_name() -> None:
+    """The rule alone tells nobody what to correct; the names of a thousand fields are one entry all the same."""
+    with captured_logs() as logs:
+        for number in range(3):
+            field = f"profile.basket{'x' * number}"
+            structlog.get_logger().warning("event_refused", field=field, reason="must not be null")
+        (kept,) = RECENT.newest_first()
+    assert (kept.reason, kept.count) == ("profile.basketxx must not be null", 3)
+    assert [line["field"] for line in logs.lines] == ["profile.basket", "profile.basketx", "profile.basketxx"]
 
 
 def test_what_is_kept_is_bounded() -> None:

@@ -257,6 +257,21 @@ def test_the_guard_stops_before_a_whole_topic_becomes_dead_letters() -> None:
     run(main())
 
 
+def test_the_guard_names_the_field_that_was_refused() -> None:
+    """The rule alone, "must not be null", tells nobody which field its producer has to correct."""
+
+    async def main() -> None:
+        log = FakeLog()
+        for _ in range(30):
+            log.append(b'{"mbox3rdPartyId": "v", "profile": {"basket": ["a"]}}')
+        bench = Bench(log, max_dead_letters_in_a_row=20)
+        await bench.start()
+        with pytest.raises(Fatal, match=r"profile\.basket must be a string"):
+            await bench.ended()
+
+    run(main())
+
+
 def test_the_guard_stops_when_target_refuses_everything() -> None:
     """A wrong account refuses every update; the guard ends it, and what was not buried stays uncommitted."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -298,7 +299,8 @@ def test_the_status_says_what_people_ask() -> None:
             status = quota.status()
             assert set(status) == {
                 *("limit", "window_seconds", "used", "free", "next_free_seconds", "next_free_updates"),
-                *("used_up_seconds", "history", "releases", "in_hand", "pace_per_second", "read"),
+                *("used_up_seconds", "history", "releases", "in_hand", "pace_per_second", "read", "horizon_seconds"),
+                *("group_pace_per_second", "rate_per_second", "slowed_seconds", "used_forecast"),
             }
             assert status["read"]
             assert (status["limit"], status["window_seconds"]) == (100, 60.0)
@@ -319,3 +321,36 @@ def test_a_lease_is_asked_for_with_what_every_reader_needs() -> None:
         assert len(asked.holder) == 16
 
     run(main())
+
+
+def test_two_holders_with_other_settings_on_one_ledger_are_told_apart() -> None:
+    """With two windows only the shorter one is kept, with two limits only the larger one."""
+
+    async def main() -> list[dict[str, Any]]:
+        topic = FakeLedgerTopic()
+        other = replace(TERMS, limit=80, window=30.0)
+        with captured_logs() as logs:
+            async with _bench(_log(5), topic), _bench(_log(5, 500), topic, terms=other, seed=1):
+                await asyncio.sleep(20)
+        return [line for line in logs.lines if line["event"] == "quota_settings_differ"]
+
+    told = run(main())
+    seen = {
+        (line["limit"], line["window_seconds"], line["holder_limit"], line["holder_window_seconds"]) for line in told
+    }
+    assert seen == {(100, 60.0, 80, 30.0), (80, 30.0, 100, 60.0)}
+    assert all("QUOTA_WINDOW_SECONDS alike" in line["remedy"] and line["holder"] == "host" for line in told)
+
+
+def test_holders_with_the_same_settings_are_not_told() -> None:
+    """Nor one of an older version, which does not tell its window; nor one that asked long ago."""
+
+    async def main() -> set[str]:
+        topic = FakeLedgerTopic()
+        topic.append(encode(Reserve("old", 1, 1, TERMS.limit, TERMS.counted, 1.0)))
+        with captured_logs() as logs:
+            async with _bench(_log(5), topic), _bench(_log(5, 500), topic, seed=1):
+                await asyncio.sleep(20)
+        return {line["event"] for line in logs.lines}
+
+    assert "quota_settings_differ" not in run(main())

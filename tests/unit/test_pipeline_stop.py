@@ -11,6 +11,7 @@ from connector.delivery.tally import Done
 from connector.errors import Fatal
 from connector.kafka.errors import Kind, Trouble
 from tests.support.bench import Bench, unwritten_letter
+from tests.support.captured_logs import captured_logs
 from tests.support.fakes import FakeLog, FakeSender, FakeSource, event, names
 from tests.support.virtual_time import run
 
@@ -284,6 +285,20 @@ def test_the_first_failure_is_the_one_that_is_told() -> None:
             await bench.ended()
 
     run(main())
+
+
+def test_the_end_of_an_outage_is_said_once() -> None:
+    """By an answer of the group or a record, and only after the errors have stopped."""
+
+    async def main() -> list[str]:
+        with captured_logs() as logs:
+            async with Bench(_log(3)) as bench:
+                bench.pipeline.trouble(Trouble(Kind.RETRIABLE, "kafka_unreachable", "_TRANSPORT", "refused", "look"))
+                await bench.settle(120)
+                await asyncio.sleep(120)
+            return [line["event"] for line in logs.lines if line["event"].startswith("kafka_")]
+
+    assert run(main()) == ["kafka_unreachable", "kafka_reached"]
 
 
 @pytest.mark.parametrize("kind", list(Kind))

@@ -70,7 +70,7 @@ def test_it_asks_only_for_a_need_and_when_all_was_read() -> None:
     desk.holder.caught_up = True
     assert desk.turn(TERMS.lease, QUIET) == []
     (asked,) = desk.turn(TERMS.lease)
-    assert asked == Reserve("me", 1, FIRST_UPDATES, 1_000, TERMS.counted, TERMS.lease, 3, "host")
+    assert asked == Reserve("me", 1, FIRST_UPDATES, 1_000, TERMS.counted, TERMS.lease, 3, "host", TERMS.window)
 
 
 def test_nothing_may_be_spent_before_the_own_record_is_read() -> None:

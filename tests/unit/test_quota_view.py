@@ -4,11 +4,13 @@ import pytest
 
 from connector.quota.ledger import Ledger
 from connector.quota.records import Reserve, Return, Spend
-from connector.quota.view import BUCKETS, view
+from connector.quota.terms import Terms
+from connector.quota.view import BUCKETS, RECENT, view
 
 WINDOW, NOW = 480.0, 10_000.0
 PART = WINDOW / BUCKETS
 LIMIT = 1_000
+TERMS = Terms(limit=LIMIT, window=WINDOW, horizon=2.0, request_timeout=10.0)
 
 
 def _reserve(holder: str, updates: int, counted: float = WINDOW + 20) -> Reserve:
@@ -17,7 +19,7 @@ def _reserve(holder: str, updates: int, counted: float = WINDOW + 20) -> Reserve
 
 def test_an_empty_ledger_is_all_free() -> None:
     """Nobody has sent anything: no next, no forecast."""
-    seen = view(Ledger(), LIMIT, WINDOW, NOW)
+    seen = view(Ledger(), TERMS, NOW)
     assert (seen.used, seen.free, seen.next_free_seconds, seen.next_free_updates, seen.used_up_seconds) == (
         *(0, 1_000, None, 0, None),
     )
@@ -30,7 +32,7 @@ def test_the_numbers_add_up_and_say_what_comes_next() -> None:
     ledger.apply(_reserve("a", 300), NOW - 400)
     ledger.apply(_reserve("b", 100), NOW - 2)
     ledger.apply(Spend(50, WINDOW, "nightly"), NOW - 1)
-    seen = view(ledger, LIMIT, WINDOW, NOW)
+    seen = view(ledger, TERMS, NOW)
     assert (seen.used, seen.free) == (450, 550)
     assert (seen.next_free_seconds, seen.next_free_updates) == (100.0, 300)
     assert sum(seen.history) == sum(seen.releases) == 450
@@ -47,9 +49,10 @@ def test_the_status_page_gets_numbers_alone() -> None:
     """Names of holders and what people wrote into notes are for whoever may read the ledger."""
     ledger = Ledger()
     ledger.apply(Spend(50, WINDOW, "nightly"), NOW - 1)
-    assert set(view(ledger, LIMIT, WINDOW, NOW).numbers()) == {
+    assert set(view(ledger, TERMS, NOW).numbers()) == {
         *("limit", "window_seconds", "used", "free", "next_free_seconds", "next_free_updates", "used_up_seconds"),
-        *("history", "releases"),
+        *("history", "releases", "horizon_seconds", "group_pace_per_second", "rate_per_second", "slowed_seconds"),
+        "used_forecast",
     }
 
 
@@ -58,9 +61,9 @@ def test_bookings_are_seen_until_they_come_free() -> None:
     ledger = Ledger()
     ledger.apply(Spend(50, WINDOW, "second"), NOW)
     ledger.apply(Spend(20, WINDOW / 2, "first"), NOW)
-    assert [booking.note for booking in view(ledger, LIMIT, WINDOW, NOW + 1).bookings] == ["first", "second"]
-    assert [booking.note for booking in view(ledger, LIMIT, WINDOW, NOW + WINDOW - 1).bookings] == ["second"]
-    assert view(ledger, LIMIT, WINDOW, NOW + WINDOW).bookings == ()
+    assert [booking.note for booking in view(ledger, TERMS, NOW + 1).bookings] == ["first", "second"]
+    assert [booking.note for booking in view(ledger, TERMS, NOW + WINDOW - 1).bookings] == ["second"]
+    assert view(ledger, TERMS, NOW + WINDOW).bookings == ()
 
 
 def test_what_is_over_is_not_seen_though_no_record_said_so() -> None:
@@ -68,7 +71,7 @@ def test_what_is_over_is_not_seen_though_no_record_said_so() -> None:
     ledger = Ledger()
     ledger.apply(_reserve("a", 300), NOW - WINDOW - 20)
     assert ledger.used == 300
-    assert view(ledger, LIMIT, WINDOW, NOW).used == 0
+    assert view(ledger, TERMS, NOW).used == 0
 
 
 def test_a_returned_lease_is_not_held_any_more() -> None:
@@ -76,7 +79,7 @@ def test_a_returned_lease_is_not_held_any_more() -> None:
     ledger = Ledger()
     ledger.apply(_reserve("a", 300), NOW - 2)
     ledger.apply(Return("a", 1, 200), NOW - 1)
-    seen = view(ledger, LIMIT, WINDOW, NOW)
+    seen = view(ledger, TERMS, NOW)
     assert (seen.used, seen.leases) == (100, ())
 
 
@@ -84,17 +87,55 @@ def test_more_than_the_limit_leaves_nothing_free() -> None:
     """After calls made elsewhere free is 0, never less."""
     ledger = Ledger()
     ledger.apply(Spend(1_500, WINDOW), NOW)
-    assert (seen := view(ledger, LIMIT, WINDOW, NOW)).free == 0
+    assert (seen := view(ledger, TERMS, NOW)).free == 0
     assert seen.used_up_seconds == 0.0
 
 
-@pytest.mark.parametrize(("recent", "seconds"), [(200, 80.0), (20, None), (0, None)])
-def test_the_forecast_is_when_the_present_use_ends_it(recent: int, seconds: float | None) -> None:
-    """At 100 a part, 800 free last eight parts; what comes free meanwhile would make it longer."""
+@pytest.mark.parametrize(
+    ("recent", "slowed", "used_up"),
+    [
+        # 10 a second of 800 free: for 78 s the pace allows it; of the 20 that are free then each second takes half.
+        (200, 78.0, 84.0),
+        (20, None, None),
+        (0, None, None),
+    ],
+)
+def test_the_forecast_is_the_current_rate_at_the_pace_that_holds(
+    recent: int, slowed: float | None, used_up: float | None
+) -> None:
+    """The fault: "used up in 95 s" beside "one every 40 s", because the forecast knew nothing of the pace."""
     ledger = Ledger()
     if recent:
         ledger.apply(_reserve("a", recent), NOW - PART / 2)
-    assert view(ledger, LIMIT, WINDOW, NOW).used_up_seconds == seconds
+    seen = view(ledger, TERMS, NOW)
+    assert seen.rate_per_second == recent / (RECENT * PART)
+    assert seen.slowed_seconds == slowed
+    assert seen.used_up_seconds == (None if used_up is None else pytest.approx(used_up, abs=0.1))
+
+
+def test_what_is_left_at_a_slow_pace_lasts_as_long_as_the_pace_says() -> None:
+    """One every 40 s: 90 that are free are there for hours, however fast it went before."""
+    terms = Terms(limit=1_000_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
+    ledger = Ledger()
+    ledger.apply(Reserve("a", 1, 999_910, 1_000_000, 86_470.0, 60.0), NOW)
+    seen = view(ledger, terms, NOW)
+    assert seen.free == 90
+    assert seen.group_pace_per_second == pytest.approx(1 / 40)
+    assert seen.slowed_seconds == 0
+    assert seen.used_up_seconds is not None
+    assert 4 * 3_600 < seen.used_up_seconds < 5 * 3_600
+    assert list(seen.used_forecast[:-1]) == sorted(seen.used_forecast[:-1])
+    assert 999_910 < seen.used_forecast[0] < 1_000_000
+
+
+def test_a_booking_by_hand_is_no_rate_of_use() -> None:
+    """Calls that were made once do not go on: they take from what is free, and from nothing else."""
+    ledger = Ledger()
+    ledger.apply(Spend(500, WINDOW, "nightly"), NOW - 1)
+    seen = view(ledger, TERMS, NOW)
+    assert (seen.rate_per_second, seen.slowed_seconds, seen.used_up_seconds) == (0, None, None)
+    ledger.apply(_reserve("a", 20), NOW - 1)
+    assert view(ledger, TERMS, NOW).rate_per_second == 1.0
 
 
 def test_the_forecast_counts_on_what_comes_free() -> None:
@@ -102,4 +143,8 @@ def test_the_forecast_counts_on_what_comes_free() -> None:
     ledger = Ledger()
     ledger.apply(_reserve("a", 700, WINDOW), NOW - WINDOW + PART / 2)
     ledger.apply(_reserve("b", 200), NOW - PART / 2)
-    assert view(ledger, LIMIT, WINDOW, NOW).used_up_seconds == pytest.approx(80.0)
+    seen = view(ledger, TERMS, NOW)
+    assert seen.free == 100
+    # In the first part 700 come free: without them the pace would slow it after 8 s.
+    assert seen.slowed_seconds == pytest.approx(78.0)
+    assert seen.used_forecast[0] == 300

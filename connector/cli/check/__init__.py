@@ -97,7 +97,7 @@ def checks(settings: Settings, *, probe: bool) -> Sequence[Check]:
     return [
         Check("kafka servers", k.SERVERS_SECONDS, kafka.servers),
         Check("topics", k.TOPICS_SECONDS, kafka.topics, ("kafka servers",)),
-        Check("group", k.ASK_SECONDS, kafka.group, ("kafka servers",)),
+        Check("group", k.GROUP_SECONDS, kafka.group, ("kafka servers",)),
         Check("dead-letter topic", k.ASK_SECONDS, kafka.dead_letters, ("kafka servers",)),
         Check("quota topic", k.ASK_SECONDS, lambda: kafka.ledger(ledger), ("kafka servers",)),
         Check("target endpoint", t.REACH_SECONDS, target.endpoint),

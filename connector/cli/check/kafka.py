@@ -9,10 +9,11 @@ from pathlib import Path
 
 from connector.cli.check.findings import Finding, State, Wrong, in_turn
 from connector.cli.check.network import TLS_SECONDS, Way, certified
+from connector.delivery.lease import longest_request
 from connector.events import JsonDecoder, Refused
 from connector.kafka import survey
 from connector.kafka.config import KafkaConfig
-from connector.kafka.errors import Trouble
+from connector.kafka.errors import OTHER_ASSIGNOR, OTHER_PROTOCOL, Trouble, for_a_command, nearest
 from connector.kafka.ledger_topic import LedgerTopic, Unusable, prepare
 from connector.kafka.sample import Sample, Sampled, last_records
 from connector.kafka.session import session
@@ -23,6 +24,8 @@ LOGIN_SECONDS = 6.0
 SERVERS_SECONDS = 20.0
 TOPICS_SECONDS = 18.0
 ASK_SECONDS = 12.0
+GROUP_SECONDS = 18.0
+"""The coordinator of a cluster's first group is made while it is asked for."""
 
 READS = ("READ", "DESCRIBE")
 WRITES = ("WRITE", "DESCRIBE")
@@ -33,6 +36,7 @@ _SHOWN = 3
 """Refused records of a topic that are named."""
 _UNKNOWN = "UNKNOWN_TOPIC_OR_PART"
 _NO_RIGHT = "TOPIC_AUTHORIZATION_FAILED"
+_ASSIGNOR = "cooperative-sticky"
 
 
 class KafkaChecks:
@@ -102,7 +106,9 @@ class KafkaChecks:
         found, group = await asyncio.gather(
             in_thread(lambda: survey.topics(self._config, names)), in_thread(lambda: survey.group(self._config))
         )
-        findings = [finding for name in names for finding in self._source(name, found[name])]
+        missing = any(isinstance(topic, Trouble) and topic.code == _UNKNOWN for topic in found.values())
+        existing = await in_thread(lambda: survey.names(self._config)) if missing else ()
+        findings = [finding for name in names for finding in self._source(name, found[name], existing)]
         sound = {name: topic for name, topic in found.items() if isinstance(topic, Topic)}
         if total := sum(topic.partitions for topic in sound.values()):
             # Of a topic that cannot be seen the members may have partitions too.
@@ -113,10 +119,10 @@ class KafkaChecks:
             findings += self._samples(readable, await in_thread(lambda: last_records(self._config, readable)))
         return findings
 
-    def _source(self, name: str, topic: Topic | Trouble) -> Iterable[Finding]:
+    def _source(self, name: str, topic: Topic | Trouble, existing: Sequence[str]) -> Iterable[Finding]:
         what = f"topic {name}"
         if isinstance(topic, Trouble):
-            yield self._no_topic(what, name, topic, READS)
+            yield self._no_topic(what, name, topic, READS, existing)
             return
         yield self._seen(what, topic)
         yield self._rights(f"rights on {what}", topic.rights, READS)
@@ -171,7 +177,17 @@ class KafkaChecks:
             return [Finding(State.FAILED, what, found.detail, remedy)]
         detail = "new" if found.state == "DEAD" else f"{found.state.lower()}, members now: {found.members}"
         rights = self._rights(f"rights on {what}", found.rights, ("READ",))
-        return [Finding(State.OK, what, detail), rights, await self._session()]
+        return [Finding(State.OK, what, detail), *self._others(found), rights, await self._session()]
+
+    def _others(self, found: Group) -> Iterable[Finding]:
+        """Members beside which this connector could not join, or that are another program."""
+        what, ours = f"members of group {self._config.group_id}", self._config.group_protocol
+        if found.members and found.protocol and found.protocol != ours:
+            detail = f"they joined by the protocol {found.protocol}, and the connector by {ours}: brokers may refuse it"
+            yield Finding(State.WARNING, what, detail, OTHER_PROTOCOL)
+        elif found.members and ours == "classic" and found.assignor not in ("", _ASSIGNOR):
+            detail = f"they share partitions by {found.assignor}, and the connector by {_ASSIGNOR}: it could not join"
+            yield Finding(State.FAILED, what, detail, for_a_command(OTHER_ASSIGNOR))
 
     async def _session(self) -> Finding:
         seconds, trouble = await in_thread(lambda: session(self._config))
@@ -179,8 +195,8 @@ class KafkaChecks:
         if trouble is not None:
             return Finding(State.WARNING, what, trouble.detail or trouble.code, trouble.remedy)
         detail = f"a silent member keeps its partitions for {seconds:.0f} s"
-        if self._config.request_timeout > seconds / 2:
-            remedy = "TARGET_TIMEOUT_SECONDS is longer than half of that, and is shortened to it"
+        if self._config.request_timeout > (longest := longest_request(seconds)):
+            remedy = f"TARGET_TIMEOUT_SECONDS is longer than six tenths of that, and is shortened to {longest:.1f} s"
             return Finding(State.WARNING, what, detail, remedy)
         return Finding(State.OK, what, detail)
 
@@ -210,14 +226,18 @@ class KafkaChecks:
         if not refused:
             return Finding(State.OK, what, f"the last {len(records)} are in the right form")
         detail = f"{len(refused)} of the last {len(records)} are refused: " + "; ".join(refused[:_SHOWN])
-        remedy = "have their producer mend them: as they are they become dead letters"
+        remedy = "have their producer correct them: as they are they become dead letters"
         if len(refused) == len(records):
             remedy = "is this the right topic, and EVENT_FORMAT its format? as they are they become dead letters"
         return Finding(State.WARNING, what, detail, remedy)
 
-    def _no_topic(self, what: str, name: str, trouble: Trouble, needed: Sequence[str]) -> Finding:
+    def _no_topic(
+        self, what: str, name: str, trouble: Trouble, needed: Sequence[str], existing: Sequence[str] = ()
+    ) -> Finding:
         if trouble.code == _UNKNOWN:
-            return Finding(State.FAILED, what, "does not exist", "create it, or mend its name in the settings")
+            near = nearest(name, existing)
+            detail = "does not exist" + (f"; did you mean {near}?" if near else "")
+            return Finding(State.FAILED, what, detail, "create it, or correct its name in the settings")
         if trouble.code == _NO_RIGHT:
             detail = "does not exist, or may not be seen"
             return Finding(State.FAILED, what, detail, f"allow {', '.join(needed)} on topic {name} to {self._who}")
@@ -251,7 +271,7 @@ def _shared(partitions: int, members: int) -> Finding:
         idle = members - partitions
         detail = f"{partitions} in all, and the group has {members} members: {idle} of them without work"
         return Finding(State.WARNING, what, detail, "run fewer replicas: a further one has no work without a partition")
-    return Finding(State.OK, what, f"{partitions} in all: so many replicas of the connector at most have work")
+    return Finding(State.OK, what, f"{partitions} in all: at most this number of replicas have work")
 
 
 def _missing(rights: frozenset[str] | None, needed: Sequence[str]) -> list[str]:

@@ -39,7 +39,9 @@ class Leases:
             ledger = await read_ledger(self.ledger(), encode(asking), LEASE_SECONDS)
         except Fatal as fatal:
             msg = f"not sent, because the quota's ledger cannot tell whether a call is free: {fatal.remedy}"
-            raise Wrong(msg, "mend that first; with QUOTA_UPDATES=0 the probe is sent without being counted") from fatal
+            raise Wrong(
+                msg, "correct that first; with QUOTA_UPDATES=0 the probe is sent without being counted"
+            ) from fatal
         lease = ledger.leases.get((holder, 1))
         if lease is None or lease.updates < calls:
             if lease is not None:

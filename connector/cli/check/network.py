@@ -56,7 +56,7 @@ class Way:
             found = await in_thread(lambda: socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM))
         except (OSError, UnicodeError) as error:
             msg = f"the name {self.host} is not known here"
-            raise Wrong(msg, f"mend {self._remedy}, or the DNS of this machine") from error
+            raise Wrong(msg, f"correct {self._remedy}, or the DNS of this machine") from error
         self._addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
         return ", ".join(self._addresses[:3])
 

@@ -36,6 +36,10 @@ _HINTS: Mapping[Verdict, str] = {
     Verdict.UNAVAILABLE: "ask again in a minute; if it stays so, look at the network and at Adobe's status page",
     Verdict.TIMEOUT: "ask again in a minute; if it stays so, look at the network and at TARGET_TIMEOUT_SECONDS",
 }
+_PROVES = (
+    "It proves that the endpoint answers and takes the token, but neither the path nor the account: what Target says "
+    "of a visitor who does not exist may be the same for a wrong one"
+)
 _TRUST = "SSL_CERT_FILE must name the authority that vouches for it, such as that of an inspecting proxy"
 
 
@@ -53,7 +57,7 @@ class TargetChecks:
         try:
             self._token = token_source(self.settings)
         except Fatal as fatal:
-            raise Wrong(fatal.remedy.partition(";")[0], "mend TARGET_AUTH_TOKEN or its file") from fatal
+            raise Wrong(fatal.remedy.partition(";")[0], "correct TARGET_AUTH_TOKEN or its file") from fatal
         if self._token is None:
             return [Finding(State.OK, "token", "none is set: right if the account asks for none")]
         return [Finding(State.OK, "token", "can be read; --probe tells whether Target takes it")]
@@ -129,7 +133,7 @@ def _probed(path: str, answer: Answer, hint: str = "") -> Finding:
     what = f"probe of {path}"
     cost = "this was one call of the quota"
     if answer.verdict is Verdict.ACCEPTED:
-        return Finding(State.OK, what, f"accepted; {cost}")
+        return Finding(State.OK, what, f"accepted; {cost}. {_PROVES}")
     if answer.verdict is Verdict.UNCONFIRMED:
         return Finding(State.WARNING, what, f"{answer.reason}; {cost}", "read TARGET_UNCONFIRMED_SUCCESS")
     return Finding(State.FAILED, what, f"{answer.verdict}: {answer.reason}", hint or _HINTS.get(answer.verdict, ""))

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 from connector.cli.settings import print_mistakes
 from connector.delivery.letter import Stage
@@ -28,26 +28,31 @@ example:
   connector dlq replay --dry-run
   connector dlq replay --error RetriesExhausted --limit 10
 
-It reads the same environment variables as `connector run`. Exit code 0; 1: Kafka failed; 2: bad settings.
+It reads the same environment variables as `connector run`. Exit code 0; 1: Kafka failed; 2: bad settings, or
+a replay off a terminal without --yes.
 """
 _LIST_EXAMPLE: Final = """\
 example:
   connector dlq list --stage VALUE_CONVERTER --since 2026-11-22T10:00:00Z
-  connector dlq list --format json | jq -r .reason | sort | uniq -c
+  connector dlq list --by reason
 
-Shows neither keys nor values, which hold personal data, unless --show-values is given.
+Shows neither keys nor values, which hold personal data, unless --show-values is given. A letter is `replayed`,
+`superseded` (a replay found that newer events of its visitor have set all of its attributes), or `left`.
 """
 _REPLAY_EXAMPLE: Final = """\
 example:
   connector dlq replay --dry-run
   connector dlq replay --since 2h --yes
 
-A replayed record is the newest of its visitor, and the newest wins: what was delivered since the rejection is
-overwritten in the attributes that both name. On a terminal it therefore asks first, unless --yes is given.
+A replayed record is the newest of its visitor, and the newest wins. So the source partitions are read from each letter
+on, and every attribute that a newer event of the visitor has set to another value is left out; a letter of which
+nothing remains is dropped as superseded. Where the source topic no longer holds a letter's event, newer values cannot
+be seen, and the letter is left. --force sends all letters whole: they overwrite what was delivered since.
+On a terminal it asks first, unless --yes is given; off a terminal it needs --yes.
 
 Without --stage only updates (TASK_PUT) are replayed: events that the decoder refused are refused again, unless the
-connector was set or mended to take them. What was replayed is noted in the dead-letter topic, and a second run replays
-only the rest.
+connector was set or changed to take them. What was replayed or dropped is noted in the dead-letter topic, and a second
+run looks only at the rest.
 """
 
 
@@ -64,12 +69,18 @@ def add_parser(subparsers: "Subparsers") -> None:
     listing = _add(commands, "list", "shows where each came from and why it is there", _LIST_EXAMPLE)
     listing.add_argument("--show-values", action="store_true", help="also keys and values: personal data")
     listing.add_argument(
+        "--by", choices=("reason",), help="only how many there are of each reason, and what became of them"
+    )
+    listing.add_argument(
         "--format", choices=("text", "json"), default="text", help="lines for people (default), or a JSON object a line"
     )
     replay = _add(commands, "replay", "writes them back to their source topics", _REPLAY_EXAMPLE)
     replay.add_argument("--dry-run", action="store_true", help="only show which ones it would be")
     replay.add_argument("--from-beginning", action="store_true", help="also those that were replayed before")
-    replay.add_argument("--yes", action="store_true", help="do not ask")
+    replay.add_argument(
+        "--force", action="store_true", help="all of each letter, also what newer events of its visitor have set since"
+    )
+    replay.add_argument("--yes", action="store_true", help="do not ask; needed where no person can be asked")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -82,10 +93,16 @@ def run(args: argparse.Namespace) -> int:
     if wrong := _pointless(args, settings):
         sys.stderr.write(f"{wrong}\n")
         return BAD_SETTINGS
+    return _act(args, settings)
+
+
+def _act(args: argparse.Namespace, settings: Settings) -> int:
     # Wrong settings are said before Kafka's client is loaded.
-    from connector.cli.dlq.listing import list_letters  # noqa: PLC0415
-    from connector.cli.dlq.replay import Options, replay  # noqa: PLC0415
+    from connector.cli.dlq.listing import Shown, list_letters  # noqa: PLC0415
+    from connector.cli.dlq.replay import Options, Rules, replay  # noqa: PLC0415
+    from connector.delivery.coalescer import Order  # noqa: PLC0415
     from connector.errors import ConnectorError  # noqa: PLC0415
+    from connector.events import JsonDecoder, Nulls  # noqa: PLC0415
     from connector.kafka.letters import Wanted  # noqa: PLC0415
     from connector.service import kafka_config  # noqa: PLC0415
 
@@ -93,14 +110,28 @@ def run(args: argparse.Namespace) -> int:
     try:
         config = kafka_config(settings)
         if args.dlq == "list":
-            return list_letters(config, wanted, args.limit, as_json=args.format == "json", values=args.show_values)
-        return replay(config, wanted, Options(args.limit, args.dry_run, args.from_beginning, args.yes))
+            shown = Shown(args.limit, args.format == "json", args.show_values, args.by == "reason")
+            return list_letters(config, wanted, shown)
+        if wrong := _unwilling(args):
+            sys.stderr.write(f"{wrong}\n")
+            return BAD_SETTINGS
+        options = Options(args.limit, args.dry_run, args.from_beginning, args.yes, args.force)
+        rules = Rules(JsonDecoder(Nulls(settings.event_nulls)), Order(settings.coalesce_order))
+        return replay(config, wanted, options, rules)
     except BadSettings as bad:
         print_mistakes(bad, sys.stderr)
         return BAD_SETTINGS
     except ConnectorError as error:
         sys.stderr.write(f"dlq: {error}\n")
         return 1
+
+
+def _unwilling(args: argparse.Namespace) -> str:
+    """Why nothing is written: no person can be asked, and none has said yes; empty when there is no reason."""
+    stdin: TextIO | None = sys.stdin  # None where it was closed before the start.
+    if args.dlq == "replay" and not (args.yes or args.dry_run or (stdin is not None and stdin.isatty())):
+        return "dlq replay: there is no terminal to ask at; look at it with --dry-run, then give --yes"
+    return ""
 
 
 def _pointless(args: argparse.Namespace, settings: Settings) -> str:
@@ -128,7 +159,7 @@ def _add(commands: "Subparsers", name: str, summary: str, example: str) -> argpa
     parser.add_argument("--error", choices=ERRORS, help="only this class of error")
     parser.add_argument("--since", type=_moment(time.time), metavar="WHEN", help=f"only those written since: {when}")
     parser.add_argument("--until", type=_moment(time.time), metavar="WHEN", help="only those written before")
-    parser.add_argument("--limit", type=_count, metavar="N", help="the first so many, by partition and offset")
+    parser.add_argument("--limit", type=_count, metavar="N", help="only the first N, by partition and offset")
     return parser
 
 

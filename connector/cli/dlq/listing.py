@@ -2,41 +2,66 @@
 
 import json
 import sys
-from datetime import UTC, datetime
+from collections import Counter
+from dataclasses import dataclass
 
+from connector.cli.dlq.tally import LEFT, Tally, sentence, table
+from connector.cli.moments import utc_text
 from connector.cli.terminal import printable
 from connector.kafka.config import KafkaConfig
 from connector.kafka.letter_log import LetterLog
-from connector.kafka.letters import Letter, Note, Place, Wanted
+from connector.kafka.letters import Fate, Letter, Note, Place, Wanted
+
+HEADER = "PLACE  TIME  SOURCE  STAGE  CLASS  SIZE  STATE  REASON"
+"""The columns of `line`; two blanks between, as there."""
 
 
-def list_letters(config: KafkaConfig, wanted: Wanted, limit: int | None, *, as_json: bool, values: bool) -> int:
-    """Print the letters that are wanted; returns the exit code. Raises LettersUnavailable."""
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How the list is wanted."""
+
+    limit: int | None = None
+    as_json: bool = False
+    values: bool = False
+    by_reason: bool = False
+
+
+def list_letters(config: KafkaConfig, wanted: Wanted, shown: Shown) -> int:
+    """Print the letters that are wanted; returns the exit code. Raises KafkaUnavailable."""
     log = LetterLog(config)
     try:
-        # Notes come after the letters that they name.
-        replayed: set[Place] = set()
+        fates = _fates(log)
+        tally, lines = Tally(), 0
         for found in log:
-            if isinstance(found, Note):
-                replayed |= found.places
-        shown = 0
-        for found in log:
-            if limit is not None and shown >= limit:
-                break
             if isinstance(found, Letter) and found in wanted:
-                shown += 1
-                was = found.place in replayed
-                if as_json:
-                    sys.stdout.write(json.dumps(fields(found, replayed=was, values=values)) + "\n")
-                else:
-                    sys.stdout.write(line(found, replayed=was) + (shown_values(found) if values else "") + "\n")
+                fate = fates.get(found.place)
+                tally.count(found, fate)
+                if not shown.by_reason and (shown.limit is None or lines < shown.limit):
+                    if not lines and not shown.as_json:
+                        sys.stdout.write(HEADER + "\n")
+                    lines += 1
+                    sys.stdout.write(_written(found, fate, shown) + "\n")
     finally:
         log.close()
     if log.missing:
         sys.stderr.write(no_topic(config))
-    elif not as_json:
-        sys.stderr.write(f"{shown} dead letters shown, of {config.dead_letter_topic}\n")
+    elif shown.by_reason:
+        _print_reasons(config, tally, shown)
+    elif not shown.as_json:
+        rest = "" if lines == tally.total.total() else f"; the first {lines} are shown"
+        sys.stderr.write(sentence(tally.total, config.dead_letter_topic) + rest + "\n")
+        for row in table(tally):
+            sys.stderr.write(row + "\n")
     return 0
+
+
+def _fates(log: LetterLog) -> dict[Place, Fate]:
+    """Read all: notes come after the letters that they name."""
+    fates: dict[Place, Fate] = {}
+    for found in log:
+        if isinstance(found, Note):
+            fates.update(dict.fromkeys(found.places, found.fate))
+    return fates
 
 
 def no_topic(config: KafkaConfig) -> str:
@@ -47,29 +72,49 @@ def no_topic(config: KafkaConfig) -> str:
     )
 
 
-def line(letter: Letter, *, replayed: bool = False) -> str:
-    """One line: place, time, source, stage, class, size, reason."""
+def _print_reasons(config: KafkaConfig, tally: Tally, shown: Shown) -> None:
+    if not shown.as_json:
+        for row in table(tally, most=shown.limit):
+            sys.stdout.write(row + "\n")
+        sys.stderr.write(sentence(tally.total, config.dead_letter_topic) + "\n")
+        return
+    for (error, reason), counts in tally.rows()[: shown.limit]:
+        sys.stdout.write(json.dumps({"error": error, "reason": reason, **_by_fate(counts)}) + "\n")
+
+
+def _by_fate(counts: Counter[str]) -> dict[str, int]:
+    return {"letters": counts.total(), **{name: counts[name] for name in (*map(str, Fate), LEFT)}}
+
+
+def _written(letter: Letter, fate: Fate | None, shown: Shown) -> str:
+    if shown.as_json:
+        return json.dumps(fields(letter, fate=fate, values=shown.values))
+    return line(letter, fate=fate) + (shown_values(letter) if shown.values else "")
+
+
+def line(letter: Letter, *, fate: Fate | None = None) -> str:
+    """One line: place, time, source, stage, class, size, what became of it, reason."""
     source = "?" if letter.source is None else f"{letter.source.topic}/{letter.source.partition}/{letter.source_offset}"
     words = [
         f"{letter.partition}/{letter.offset}",
-        _time(letter),
+        utc_text(letter.milliseconds),
         source,
         letter.stage or "?",
         letter.error or "?",
         f"{len(letter.value or b'')} B",
         f"cut from {letter.cut_from} B" if letter.cut_from is not None else "",
-        "replayed" if replayed else "",
+        LEFT if fate is None else str(fate),
     ]
     return printable("  ".join(word for word in words if word) + f"  {letter.reason}")
 
 
-def fields(letter: Letter, *, replayed: bool, values: bool) -> dict[str, object]:
+def fields(letter: Letter, *, fate: Fate | None = None, values: bool) -> dict[str, object]:
     """The same for programs."""
     source = letter.source
     said: dict[str, object] = {
         "partition": letter.partition,
         "offset": letter.offset,
-        "time": _time(letter),
+        "time": None if letter.milliseconds == -1 else utc_text(letter.milliseconds),
         "source_topic": None if source is None else source.topic,
         "source_partition": None if source is None else source.partition,
         "source_offset": letter.source_offset,
@@ -78,7 +123,8 @@ def fields(letter: Letter, *, replayed: bool, values: bool) -> dict[str, object]
         "reason": letter.reason,
         "bytes": len(letter.value or b""),
         "cut_from_bytes": letter.cut_from,
-        "replayed": replayed,
+        "replayed": fate is Fate.REPLAYED,
+        "superseded": fate is Fate.SUPERSEDED,
     }
     return said | {"key": _text(letter.key), "value": _text(letter.value)} if values else said
 
@@ -86,10 +132,6 @@ def fields(letter: Letter, *, replayed: bool, values: bool) -> dict[str, object]
 def shown_values(letter: Letter) -> str:
     """Key and value on lines of their own."""
     return f"\n  key:   {printable(_text(letter.key) or '')}\n  value: {printable(_text(letter.value) or '')}"
-
-
-def _time(letter: Letter) -> str:
-    return datetime.fromtimestamp(letter.milliseconds / 1_000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _text(blob: bytes | None) -> str | None:

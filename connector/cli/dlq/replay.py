@@ -1,4 +1,4 @@
-"""Sends letters on their way again: chosen in one reading of the topic, written in a second, noted as they are done."""
+"""Sends letters on their way again: chosen in one reading, judged by their source, written, and noted as it is done."""
 
 import sys
 from collections import Counter
@@ -6,17 +6,25 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from connector.cli.dlq.listing import line, no_topic
+from connector.cli.dlq.source import Decode, Judged, SourceCheck
+from connector.cli.dlq.tally import Tally, sentence, table
+from connector.delivery.coalescer import Order
 from connector.delivery.letter import Stage
+from connector.errors import ConnectorError
 from connector.kafka.config import KafkaConfig
 from connector.kafka.letter_log import LetterLog, LetterReplay
-from connector.kafka.letters import Letter, Note, Place, Unfit, Wanted, unfit
+from connector.kafka.letters import Fate, Letter, Note, Place, Unfit, Wanted, unfit
 
 BATCH = 100
-"""Written, acknowledged and noted together: after a crash at most so many are replayed twice."""
+"""Judged, written, acknowledged and noted together: after a crash at most this number is replayed twice."""
 
-_OVERWRITES = (
-    "Each is written as the newest event of its visitor, and the newest wins: what was delivered since it was rejected "
-    "is overwritten in the attributes that both name."
+_FORCED = (
+    "--force: each is written whole, as the newest event of its visitor, and the newest wins: what was delivered since "
+    "it was rejected is overwritten in the attributes that both name."
+)
+_UNKNOWN = (
+    "could not be checked: the source topic no longer holds the event (by retention, compaction, or because the topic "
+    "was made again), so newer values may have been delivered since; --force replays them nevertheless"
 )
 
 
@@ -28,6 +36,15 @@ class Options:
     dry_run: bool
     from_beginning: bool
     yes: bool
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How the service reads events."""
+
+    decode: Decode
+    order: Order
 
 
 @dataclass(slots=True)
@@ -40,34 +57,36 @@ class Choice:
     left_out: Counter[Unfit] = field(default_factory=Counter)
 
 
-def replay(config: KafkaConfig, wanted: Wanted, options: Options) -> int:
-    """Replay what is wanted; returns the exit code. Raises LettersUnavailable."""
+def replay(config: KafkaConfig, wanted: Wanted, options: Options, rules: Rules) -> int:
+    """Replay what is wanted; returns the exit code. Raises KafkaUnavailable."""
     log = LetterLog(config)
     try:
         if log.missing:
             _say(no_topic(config), end="")
             return 0
         choice = choose(log, config, wanted, options)
-        _tell(choice, dry_run=options.dry_run)
-        if options.dry_run:
-            for letter in _chosen(log, choice):
-                sys.stdout.write(line(letter) + "\n")
+        _tell(choice, options)
+        if not choice.places:
             return 0
-        if not choice.places or not (options.yes or _agreed(len(choice.places))):
-            return 0
-        return _write(config, _chosen(log, choice), len(choice.places))
+        if options.force:
+            return _Replay(config, log, choice, options, None).run()
+        check = SourceCheck(config, rules.decode, rules.order)
+        try:
+            return _Replay(config, log, choice, options, check).run()
+        finally:
+            check.close()
     finally:
         log.close()
 
 
-def choose(log: LetterLog, config: KafkaConfig, wanted: Wanted, options: Options) -> Choice:
+def choose(log: Iterable[Letter | Note], config: KafkaConfig, wanted: Wanted, options: Options) -> Choice:
     """Read all once: a note of a replay comes after the letters that it names."""
     choice = Choice()
     fit: list[tuple[Place, str, str]] = []
-    replayed: set[Place] = set()
+    fates: dict[Place, Fate] = {}
     for found in log:
         if isinstance(found, Note):
-            replayed |= found.places
+            fates.update(dict.fromkeys(found.places, found.fate))
         elif found in wanted:
             why = unfit(found, wanted, config.topics)
             if why is None and found.source is not None:
@@ -75,8 +94,11 @@ def choose(log: LetterLog, config: KafkaConfig, wanted: Wanted, options: Options
             elif why is not None:
                 choice.left_out[why] += 1
     for place, topic, stage in fit:
-        if place in replayed and not options.from_beginning:
+        fate = None if options.from_beginning else fates.get(place)
+        if fate is Fate.REPLAYED:
             choice.left_out[Unfit.REPLAYED] += 1
+        elif fate is Fate.SUPERSEDED and not options.force:
+            choice.left_out[Unfit.SUPERSEDED] += 1
         elif options.limit is None or len(choice.places) < options.limit:
             choice.places.add(place)
             choice.topics[topic] += 1
@@ -84,19 +106,96 @@ def choose(log: LetterLog, config: KafkaConfig, wanted: Wanted, options: Options
     return choice
 
 
-def _write(config: KafkaConfig, letters: Iterator[Letter], total: int) -> int:
-    writing = LetterReplay(config)
-    written = 0
-    for batch in batches(letters):
-        done, wrong = writing.write(batch)
-        if done:
-            writing.note(done)
-        written += len(done)
+class _Replay:
+    """One run over the letters that were chosen."""
+
+    def __init__(
+        self, config: KafkaConfig, log: LetterLog, choice: Choice, options: Options, check: SourceCheck | None
+    ) -> None:
+        """Without a `check` all are sent as they are."""
+        self._config = config
+        self._log = log
+        self._choice = choice
+        self._options = options
+        self._check = check
+        self._tally = Tally()
+        self._shortened = self._unknown = 0
+
+    def run(self) -> int:
+        total = len(self._choice.places)
+        try:
+            if self._check is not None:
+                self._check.expect(self._letters(), self._choice.places.__contains__)
+                _say("reading what came after them in their source partitions …")
+                self._check.catch_up()
+            if self._options.dry_run:
+                self._preview()
+                return 0
+            if not (self._options.yes or _agreed(total)):
+                return 0
+            wrong = self._write()
+        except ConnectorError as error:
+            wrong = str(error)
         if wrong:
-            _say(f"{written} of {total} replayed, then: {wrong}. Run it again for the rest.")
+            done = self._tally.total[str(Fate.REPLAYED)]
+            _say(f"{done} of {total} replayed, then: {wrong}. Run it again for the rest.")
             return 1
-    _say(f"{written} of {total} replayed.")
-    return 0
+        self._sum_up()
+        return 0
+
+    def _letters(self) -> Iterator[Letter]:
+        return (found for found in self._log if isinstance(found, Letter))
+
+    def _chosen(self) -> Iterator[Letter]:
+        return (letter for letter in self._letters() if letter.place in self._choice.places)
+
+    def _preview(self) -> None:
+        for letter in self._chosen():
+            judged = self._judge([letter])
+            for one in judged.send:
+                sys.stdout.write(line(one) + "\n")
+            self._count(judged, {one.place for one in judged.send})
+        self._sum_up()
+
+    def _write(self) -> str:
+        """Returns what went wrong."""
+        writing = LetterReplay(self._config)
+        for batch in batches(self._chosen()):
+            if self._check is not None:
+                self._check.catch_up()  # Newer events may have come since, while a person read the question.
+            judged = self._judge(batch)
+            done, wrong = writing.write(judged.send)
+            self._count(judged, done)
+            writing.note(Fate.REPLAYED, done)
+            writing.note(Fate.SUPERSEDED, [letter.place for letter in judged.superseded])
+            if wrong:
+                return wrong
+        return ""
+
+    def _judge(self, letters: list[Letter]) -> Judged:
+        return Judged(send=letters) if self._check is None else self._check.judge(letters)
+
+    def _count(self, judged: Judged, done: set[Place]) -> None:
+        for letter in judged.send:
+            self._tally.count(letter, Fate.REPLAYED if letter.place in done else None)
+        for letter in judged.superseded:
+            self._tally.count(letter, Fate.SUPERSEDED)
+        for letter in judged.unknown:
+            self._tally.count(letter, None)
+        self._shortened += judged.shortened
+        self._unknown += len(judged.unknown)
+
+    def _sum_up(self) -> None:
+        total = self._tally.total
+        if self._shortened:
+            _say(f"{self._shortened} without the attributes that newer events of their visitors have set.")
+        if self._unknown:
+            _say(f"left: {self._unknown} {_UNKNOWN}.")
+        verb = "would be replayed" if self._options.dry_run else "replayed"
+        _say(f"{total[str(Fate.REPLAYED)]} of {len(self._choice.places)} {verb}.")
+        _say(sentence(total, self._config.dead_letter_topic) + (", if it were run" if self._options.dry_run else ""))
+        for row in table(self._tally):
+            _say(row)
 
 
 def batches(letters: Iterable[Letter]) -> Iterator[list[Letter]]:
@@ -117,30 +216,24 @@ def batches(letters: Iterable[Letter]) -> Iterator[list[Letter]]:
         yield batch
 
 
-def _chosen(log: LetterLog, choice: Choice) -> Iterator[Letter]:
-    return (found for found in log if isinstance(found, Letter) and found.place in choice.places)
-
-
-def _tell(choice: Choice, *, dry_run: bool) -> None:
+def _tell(choice: Choice, options: Options) -> None:
     """On stderr: stdout is for the letters."""
     for why, count in choice.left_out.items():
         _say(f"left out: {count} {why}")
     total = len(choice.places)
     topics = ", ".join(f"{count} to {topic}" for topic, count in sorted(choice.topics.items()))
-    _say(f"{'would replay' if dry_run else 'to replay'}: {total}" + (f" ({topics})" if total else ""))
+    _say(f"{'would replay' if options.dry_run else 'to replay'}: {total}" + (f" ({topics})" if total else ""))
     if choice.stages[Stage.DECODE]:
         _say(
             f"{choice.stages[Stage.DECODE]} of them were refused by the decoder: the same bytes are refused again, "
-            "unless the connector has been set or mended to take them since."
+            "unless the connector has been set or changed to take them since."
         )
-    if total:
-        _say(_OVERWRITES)
+    if total and options.force:
+        _say(_FORCED)
 
 
 def _agreed(total: int) -> bool:
-    """Ask the person, if there is one."""
-    if not sys.stdin.isatty():
-        return True
+    """Ask the person; off a terminal the command was refused before."""
     _say(f"Replay these {total}? [y/N] ", end="")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

@@ -72,7 +72,7 @@ function quotaBars(svg, quota) {
   return highest;
 }
 
-// How full the window will be: if nothing more were sent (certain), and at the present use (a forecast).
+// How full the window will be: if nothing more were sent (certain), and at the current rate and the pace (a forecast).
 function quotaForecastLines(svg, quota) {
   const y = (used) => HEIGHT - 2 - ((HEIGHT - 14) * Math.min(used, quota.limit)) / quota.limit;
   const step = WIDTH / quota.releases.length;
@@ -84,12 +84,12 @@ function quotaForecastLines(svg, quota) {
     line([[0, HEIGHT - 1], ...idle, [WIDTH, HEIGHT - 1]], { class: "area" }),
     line(idle, { class: "line" }),
   ];
-  if (quota.used_up_seconds !== null && quota.used < quota.limit) {
-    const reached = Math.min(1, quota.used_up_seconds / quota.window_seconds);
-    const level = quota.used + (quota.limit - quota.used) * Math.min(1, quota.window_seconds / quota.used_up_seconds);
-    drawn.push(line([[0, y(quota.used)], [WIDTH * reached, y(level)]], { class: "present" }));
-    if (quota.used_up_seconds < quota.window_seconds) {
-      drawn.push(line([[WIDTH * reached, y(quota.limit)], [WIDTH * reached, HEIGHT]], { class: "mark" }));
+  if (quota.rate_per_second && quota.used < quota.limit) {
+    const present = [quota.used, ...quota.used_forecast].map((used, index) => [index * step, y(used)]);
+    drawn.push(line(present, { class: "present" }));
+    if (quota.used_up_seconds !== null && quota.used_up_seconds < quota.window_seconds) {
+      const reached = (WIDTH * quota.used_up_seconds) / quota.window_seconds;
+      drawn.push(line([[reached, y(quota.limit)], [reached, HEIGHT]], { class: "mark" }));
     }
   }
   svg.replaceChildren(...drawn);

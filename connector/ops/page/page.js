@@ -133,6 +133,7 @@ function showQuota({ quota, time }) {
   put("quota-free", count(quota.free));
   put("quota-in-hand", count(quota.in_hand));
   put("quota-pace", quota.pace_per_second === null ? "no limit" : `${perSecond(quota.pace_per_second)}/s`);
+  put("quota-horizon", `QUOTA_HORIZON_SECONDS=${quota.horizon_seconds}`);
   put(
     "quota-next",
     quota.next_free_seconds === null ? "nothing is used" : `${count(quota.next_free_updates)} in ${span(quota.next_free_seconds)}`,

@@ -153,7 +153,7 @@ function bottleneck(status, sent) {
   const { quota, rate_per_second: limit } = status;
   const pace = quota?.pace_per_second ?? null;
   if (pace && sent >= 0.9 * pace && (limit === null || pace <= limit)) {
-    return `It sends at the pace of the quota, ${perSecond(pace)}/s.`;
+    return `It sends at the pace of the quota, ${perSecond(pace)}/s (QUOTA_HORIZON_SECONDS=${quota.horizon_seconds}).`;
   }
   if (limit && sent >= 0.9 * limit) return `It sends at its rate limit, ${perSecond(limit)}/s.`;
   if (status.updates.in_flight >= status.slots) return `All ${plural(status.slots, "slot is", "slots are")} in use: the endpoint is the limit.`;
@@ -178,7 +178,8 @@ function flowVerdict(status, samples) {
   const pace = status.quota?.pace_per_second ?? null;
   if (still >= STILL_SECONDS + linger && pace !== null && pace * still < 2) {
     const every = pace ? `it lets one go every ${span(1 / pace)}` : "none may go now";
-    return said("wait", "Slowed by the quota", `${count(status.quota.free)} are left of it, and ${every}. ${waiting(status)}.`);
+    const horizon = `QUOTA_HORIZON_SECONDS=${status.quota.horizon_seconds}`;
+    return said("wait", "Slowed by the quota", `${count(status.quota.free)} are left of it, and ${every} (${horizon}). ${waiting(status)}.`);
   }
   if (still >= STILL_SECONDS + linger) {
     return said("warn", "Not moving", `${waiting(status)}, and none was settled for ${span(still)}.`);
@@ -244,7 +245,11 @@ function quotaForecast(quota, now) {
       ? "It is used up."
       : `It is used up; something comes free at ${clock(now + quota.next_free_seconds, now)}.`;
   }
-  return quota.used_up_seconds === null
-    ? `At the present use it is not used up within ${span(quota.window_seconds)}.`
-    : `At the present use it is used up in ${span(quota.used_up_seconds)}, at ${clock(now + quota.used_up_seconds, now)}.`;
+  const at = (seconds) => `${span(seconds)}, at ${clock(now + seconds, now)}`;
+  const ends = quota.used_up_seconds === null
+    ? `it does not run out within ${span(quota.window_seconds)}`
+    : `it runs out in ${at(quota.used_up_seconds)}`;
+  if (quota.slowed_seconds === null) return `At the current rate ${ends}.`;
+  const slowed = quota.slowed_seconds ? `in ${at(quota.slowed_seconds)}` : "now";
+  return `At the current rate ${ends}. The pace slows updates ${slowed}.`;
 }

@@ -10,7 +10,7 @@ from multiprocessing import get_context
 
 from tests.simulation.__main__ import CHUNK, say
 from tests.simulation.quota.runs import kind_of, live
-from tests.simulation.quota.setting import DAYS, PROFILES
+from tests.simulation.quota.setting import DAYS, HUNTS, PROFILES
 from tests.simulation.quota.world import World
 
 SHOWN = ("records", "reserve", "return", "requests", "freezes", "crash", "start", "stop", "outage", "upgrades")
@@ -18,7 +18,7 @@ SHOWN = ("records", "reserve", "return", "requests", "freezes", "crash", "start"
 
 def show(profile: str, seed: int) -> int:
     """Replay one world, and print its trace."""
-    world = World(seed, {**PROFILES, **DAYS}[profile], trace=True)
+    world = World(seed, {**PROFILES, **HUNTS, **DAYS}[profile], trace=True)
     say(world.setting)
     failure: Exception | None = None
     try:
@@ -51,7 +51,7 @@ def main() -> int:
     asked = argparse.ArgumentParser(prog="python -m tests.simulation.quota", description=__doc__)
     asked.add_argument("--seeds", type=int, default=1000, help="how many worlds")
     asked.add_argument("--first-seed", type=int, default=0)
-    asked.add_argument("--profile", choices=[*PROFILES, *DAYS], help="one kind of worlds; else all in turn")
+    asked.add_argument("--profile", choices=[*PROFILES, *HUNTS, *DAYS], help="one kind of worlds; else all in turn")
     asked.add_argument("--seed", type=int, help="this world alone")
     asked.add_argument("--trace", action="store_true", help="with --seed: show all that happens")
     asked.add_argument("--days", action="store_true", help="days of a million instead: use and records")

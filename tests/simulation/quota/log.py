@@ -43,6 +43,7 @@ class Log:
         self._wrong = wrong
         self._oracle = oracle
         self._faults = setting.profile.append_faults
+        self._fates = setting.profile.fates
         terms = setting.terms
         self._spread = (min(terms.margin, setting.later.margin) - 2 * TICK) / 2
         self._give_up = min(DELIVERY_SECONDS, terms.window)
@@ -76,7 +77,7 @@ class Log:
         if rng.random() >= self._faults and wait < self._give_up:
             self._timeline.after(delay, self._land, value)
             return
-        fate = rng.choice(("lost", "late", "twice", "landed and failed", "late and failed", "much later and failed"))
+        fate = rng.choice(self._fates)
         late = rng.choice((0.5, 2.0, self._give_up)) * rng.random()
         if fate == "much later and failed":
             late = rng.uniform(1.0, 2.5) * self._give_up

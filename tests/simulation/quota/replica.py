@@ -245,6 +245,9 @@ class Replica:
         if self.traffic == "idle":
             self.waiting += 1
             self.later(self._rng.expovariate(1.0) * self.terms.counted / 2, self._arrive)
+        elif self.traffic == "drips":
+            self.waiting += 1
+            self.later(self._rng.expovariate(1.0) * self.terms.lease / 4, self._arrive)
         elif self.traffic == "steady":
             share = 0.7 * self.terms.limit / self.terms.window / max(1, self._world.setting.replicas)
             self.waiting += max(1, round(share))

@@ -2,7 +2,7 @@
 
 import time
 
-from tests.simulation.quota.setting import DAYS, PROFILES
+from tests.simulation.quota.setting import DAYS, HUNTS, PROFILES
 from tests.simulation.quota.world import World
 from tests.simulation.runs import Outcome
 
@@ -15,7 +15,7 @@ def kind_of(number: int) -> str:
 def live(profile: str, seed: int) -> Outcome:
     """One world, whole; whatever is raised in it is its failure."""
     began = time.perf_counter()
-    world = World(seed, {**PROFILES, **DAYS}[profile])
+    world = World(seed, {**PROFILES, **HUNTS, **DAYS}[profile])
     failure = ""
     try:
         world.run()

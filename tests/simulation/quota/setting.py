@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from connector.quota.terms import Terms
 
 DAY = 86_400.0
+FATES = ("lost", "late", "twice", "landed and failed", "late and failed", "much later and failed")
+TROUBLES = ("crash", "stop", "start", "freeze", "freeze", "weights", "wall", "endpoint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +21,21 @@ class Profile:
     lives: float = 6.0
     """How long the world lasts, in times that a lease counts."""
     traffic: tuple[str, ...] = ("flood", "bursts", "idle")
-    """Of a replica: always more than it can send; all at once now and then; nothing most of the time."""
+    """Of a replica: always more than it can send; all at once now and then; nothing most of the time; or, as "drips",
+    several in a lease's time, one after the other."""
     styles: tuple[str, ...] = ("eager", "late", "paced")
     """When a replica sends: at once, in the last moment of a lease, or at the pace and rate that the gate keeps."""
     freezes: float = 0.0
     """At each moment that hurts: between deciding and appending, appending and reading, looking and sending."""
     troubles: float = 0.0
     """A second, for the whole group: crashes, stops, starts, freezes of any length, other weights."""
+    kinds: tuple[str, ...] = TROUBLES
+    """Of the troubles, with equal chances."""
+    walls: tuple[float, ...] = (-3600.0, -5.0, 5.0, 3600.0)
+    """By how many seconds somebody sets the clock of a machine."""
     append_faults: float = 0.0
+    fates: tuple[str, ...] = FATES
+    """Of an append that does not go well."""
     clocks: float = 0.0
     """Changes of the ledger's leader, or of a broker's clock, in a lease's time."""
     outages: float = 0.0
@@ -96,6 +105,37 @@ DAYS = {
     ),
 }  # fmt: skip
 """The real window at its real size: slow, so only when asked for."""
+
+
+HUNTS = {
+    "drips": Profile(
+        lives=3.0, windows=(8.0, 12.0), limits=(20, 40), replicas=(3, 4), traffic=("drips", "flood", "drips"),
+        styles=("eager",), bad_answers=0.05,
+    ),
+    "doubled": Profile(
+        windows=(8.0, 12.0), limits=(20, 40), replicas=(3, 4), traffic=("drips", "flood"), styles=("eager",),
+        append_faults=0.6, fates=("twice",),
+    ),
+    "lost": Profile(
+        lives=3.0, windows=(8.0, 12.0), replicas=(1, 1), traffic=("flood",), append_faults=0.3, fates=("lost",),
+    ),
+    "set back": Profile(
+        windows=(8.0,), limits=(20, 40), replicas=(3, 4), traffic=("drips", "flood"), styles=("eager",), troubles=0.3,
+        kinds=("wall",), walls=(-5.0,),
+    ),
+    "late reads": Profile(
+        windows=(8.0,), timeouts=(0.5,), limits=(20, 60), replicas=(2, 4), traffic=("flood",), styles=("late", "eager"),
+        slow_reads=0.3, clocks=0.6, bad_answers=0.8,
+    ),
+    "edges": Profile(
+        windows=(8.0,), timeouts=(0.5,), limits=(20, 60), replicas=(2, 4), traffic=("flood",), styles=("late", "eager"),
+        clocks=0.4, bad_answers=0.9, lives=40.0,
+    ),
+    "long way": Profile(
+        windows=(8.0,), timeouts=(8.0,), limits=(20, 60), traffic=("flood",), styles=("eager",), bad_answers=0.3,
+    ),
+}  # fmt: skip
+"""Each full of the one chance that some planted bugs need: a bug that one world in fifty shows is found by luck."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ FROZEN = 4.1
 LEAST_USE = 0.96
 LEAST_SHARE = 0.6
 LEAST_CALM_USE = 0.5
-TROUBLES = ("crash", "stop", "start", "freeze", "freeze", "weights", "wall", "endpoint")
 
 
 class World:
@@ -124,7 +123,7 @@ class World:
             self.note("outage")
             self.log.down_until = self.timeline.now + rng.choice((terms.lease, terms.counted)) * rng.random()
         if rng.random() < profile.troubles * step:
-            self._trouble(rng.choice(TROUBLES))
+            self._trouble(rng.choice(profile.kinds))
         if profile.by_hand and rng.random() < step / terms.window:
             self._spend_by_hand()
         self.timeline.after(step, self._disturb)
@@ -152,7 +151,7 @@ class World:
         elif what == "weights":
             victim.partitions = rng.randint(1, 8)
         elif what == "wall":
-            victim.set_wall(rng.choice((-3600.0, -5.0, 5.0, 3600.0)))
+            victim.set_wall(rng.choice(self.setting.profile.walls))
 
     def _spend_by_hand(self) -> None:
         """Someone made calls, and says so: they count when there is room for them."""

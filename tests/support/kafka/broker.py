@@ -74,22 +74,25 @@ class KafkaBroker:
         *,
         properties: Mapping[str, str] | None = None,
         listeners: Mapping[str, str] | None = None,
+        advertised: Mapping[str, str] | None = None,
         jvm: Iterable[str] = (),
     ) -> None:
         """`folder` is new, or one that a broker left; `properties` are added to `PROPERTIES` or replace those.
 
-        `listeners` are further ones, by name to host:port.
+        `listeners` are further ones, by name to host:port; `advertised` says where else clients are sent for these.
         """
         self.folder = folder
         self.log = folder / "broker.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._port, controller = free_ports(2)
         further = "".join(f",{name}://{address}" for name, address in (listeners or {}).items())
+        named = {**(listeners or {}), **(advertised or {})}
+        elsewhere = "".join(f",{name}://{address}" for name, address in named.items())
         self._settings = {
             **PROPERTIES,
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
             "listeners": f"PLAINTEXT://127.0.0.1:{self._port},CONTROLLER://127.0.0.1:{controller}{further}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self._port}{further}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self._port}{elsewhere}",
             **(properties or {}),
         }
         archive = distribution.folder / "classes.jsa"

