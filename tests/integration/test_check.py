@@ -313,7 +313,8 @@ def test_events_behind_an_aborted_tail_and_behind_a_lone_marker_are_seen(
         for number in range(count):
             producer.produce(topic, EVENT if commit else REFUSED, key=str(number), partition=partition)
         producer.flush(30)
-        _ = producer.commit_transaction(30) if commit else producer.abort_transaction(30)
+        end = producer.commit_transaction if commit else producer.abort_transaction
+        end(30)
 
     plain = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap, "KAFKA_TOPICS": topic, "KAFKA_GROUP_ID": topic}
     plain |= {"TARGET_CLIENT_CODE": "demo", "TARGET_BASE_URL": target.url, "TARGET_TIMEOUT_SECONDS": "1"}
