@@ -180,7 +180,7 @@ def test_markers_and_aborted_records_at_the_end_are_committed_and_are_no_lag() -
             await bench.settle(10)
             source.listener.ends({P0: 27})
             source.listener.advanced({P0: 27})
-            assert bench.pipeline.assigned_partitions[P0].committable == 27
+            assert bench.pipeline.state.partitions[P0].committable == 27
             await asyncio.sleep(2)
             assert log.committed[P0] == 27
 
@@ -211,7 +211,7 @@ def test_an_older_end_and_a_partition_of_somebody_else_change_nothing() -> None:
         async with bench:
             await bench.settle(10)
             source.listener.advanced({P0: 1, TopicPartition("other", 3): 9})
-            assert bench.pipeline.assigned_partitions[P0].committable == 2
+            assert bench.pipeline.state.partitions[P0].committable == 2
 
     run(main())
 
@@ -227,7 +227,7 @@ def test_while_draining_the_clients_position_is_not_believed() -> None:
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert bench.pipeline.draining
+        assert bench.pipeline.state.draining
         source.listener.records([FakeRecord(event("late", a=2), 1)])
         source.listener.advanced({P0: 2})
         await stopping
@@ -251,7 +251,7 @@ def test_what_is_gone_is_told_and_counted_by_its_reason(reason: MissedReason) ->
         assert (told["offset"], told["until"], told["records"]) == (10, 60, 50)
         assert told["remedy"]
         expected = {each: 50 if each is reason else 0 for each in MissedReason}
-        assert bench.pipeline.tally.records_missed == expected
+        assert bench.pipeline.state.counters.records_missed == expected
 
     run(main())
 
@@ -268,6 +268,6 @@ def test_a_topic_that_was_made_again_is_told_with_its_remedy_and_counts_nothing_
             (told,) = [line for line in logs.lines if line["event"] == "topic_made_again"]
         assert (told["topic"], told["partition"], told["offset"]) == ("t", 0, 0)
         assert "who deleted" in told["remedy"]
-        assert sum(bench.pipeline.tally.records_missed.values()) == 0
+        assert sum(bench.pipeline.state.counters.records_missed.values()) == 0
 
     run(main())
