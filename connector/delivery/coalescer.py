@@ -240,6 +240,16 @@ class Coalescer:
         """Whether anything of these partitions is in flight."""
         return any(partition in update.parts for update in self._flying.values() for partition in partitions)
 
+    def oldest_ms(self, partition: PartitionOffsets) -> int | None:
+        """The timestamp of the partition's oldest record that is not done; None: all are, but for dead letters."""
+        visitor = partition.first_owed
+        if visitor is None:
+            return None
+        held = (self._flying.get(visitor), self._pending.get(visitor))
+        return next(
+            (update.parts[partition].oldest_ms for update in held if update and partition in update.parts), None
+        )
+
     def _park(self, now: float) -> None:
         """Set aside those in front that are held, or let them follow when the time is over."""
         if now >= self._hold_ends:

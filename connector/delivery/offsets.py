@@ -123,6 +123,11 @@ class PartitionOffsets:
         return next(iter(self._open), self.position)
 
     @property
+    def first_owed(self) -> Visitor | None:
+        """The visitor of the oldest record that waits to be sent; None: there is none."""
+        return next((visitor for visitor in self._open.values() if visitor is not None), None)
+
+    @property
     def recovering(self) -> Owed | None:
         """What an earlier owner settled beyond the offset at which we began, while we still read that stretch."""
         return self._earlier if self._earlier is not None and self.position < self._earlier.until else None

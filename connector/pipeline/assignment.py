@@ -8,6 +8,7 @@ import structlog
 from connector.delivery.lease import longest_request
 from connector.delivery.offsets import OffsetAndMetadata, PartitionOffsets, Start, TopicPartition
 from connector.delivery.start_position import Beginning
+from connector.pipeline import log_changes
 from connector.pipeline.committer import Committer
 from connector.pipeline.dead_letter_writer import DeadLetterWriter
 from connector.pipeline.ports import Sender
@@ -107,20 +108,7 @@ class Assignment:
 
     def log_changed(self, name: TopicPartition, beginning: Beginning) -> None:
         """Tell what is gone from the log, and count it."""
-        if beginning.is_another_log:
-            log.warning("topic_made_again", topic=name.topic, partition=name.partition, offset=beginning.start.offset)
-        if (missed := beginning.missed) is not None:
-            records = missed.end - missed.begin
-            self._state.counters.records_missed[missed.reason] += records
-            log.warning(
-                "records_missed",
-                topic=name.topic,
-                partition=name.partition,
-                reason=missed.reason.value,
-                offset=missed.begin,
-                until=missed.end,
-                records=records,
-            )
+        log_changes.tell(name, beginning, self._state.counters)
 
     def advanced(self, positions: Mapping[TopicPartition, int]) -> None:
         """The client has read on over what no batch shows."""

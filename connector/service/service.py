@@ -16,6 +16,7 @@ from connector.events import JsonDecoder, Nulls
 from connector.kafka.consumer import ConsumerThread
 from connector.kafka.dead_letters import KafkaDeadLetters
 from connector.kafka.ledger import KafkaLedger
+from connector.kafka.retention import TopicRetention
 from connector.ops.health import Beats, livez, readyz
 from connector.ops.logs import learn
 from connector.ops.metrics import Metrics, Snapshot
@@ -63,6 +64,7 @@ class Service:
             observers.append(self._spans)
         self._source = ConsumerThread(kafka)
         self._say = ThrottledLogger(time.monotonic)
+        self._retention = TopicRetention(kafka)
         self._dead_letters = KafkaDeadLetters(kafka, self._say_delayed)
         terms = quota_terms(settings)
         self._sender = HttpSender(
@@ -108,12 +110,16 @@ class Service:
         await self.ops.start()
         try:
             async with self._sender:
-                preparing = asyncio.create_task(self._prepare_dead_letters())
+                beside = [
+                    asyncio.create_task(self._prepare_dead_letters()),
+                    asyncio.create_task(self._retention.keep()),
+                ]
                 self._started = True
                 try:
                     await self.pipeline.run(stop)
                 finally:
-                    preparing.cancel()
+                    for task in beside:
+                        task.cancel()
         finally:
             await self._dead_letters.close()
             await self.ops.stop()
@@ -132,7 +138,7 @@ class Service:
 
     def snapshot(self) -> Snapshot:
         """What the metrics show."""
-        return snapshot(self.pipeline, self._settings, self._started_at)
+        return snapshot(self.pipeline, self._settings, self._started_at, self._retention.seconds)
 
     def status(self) -> Mapping[str, object]:
         """What the status page shows."""

@@ -5,7 +5,7 @@ import heapq
 import math
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 from connector import __version__
@@ -20,9 +20,12 @@ MOST_PARTITIONS = 200
 """Partitions that the status names: it is fetched every few seconds, and one replica may own thousands."""
 
 
-def snapshot(pipeline: Pipeline, settings: Settings, started_at: float) -> Snapshot:
+def snapshot(
+    pipeline: Pipeline, settings: Settings, started_at: float, retention: Mapping[str, float] | None = None
+) -> Snapshot:
     """What the metrics show, all of one moment."""
-    uptime = time.time() - started_at
+    now = time.time()
+    uptime = now - started_at
     lease = pipeline.state.gate.lease
     commit_age = lease.seconds - lease.left(awake()) if pipeline.state.partitions else 0.0
     lag = {
@@ -40,6 +43,8 @@ def snapshot(pipeline: Pipeline, settings: Settings, started_at: float) -> Snaps
         circuit_open=pipeline.state.gate.circuit.is_open,
         paused=pipeline.state.is_starved,
         consumer_lag=lag,
+        oldest_pending=_oldest(pipeline, settings.kafka_topics, now),
+        retention=retention or {},
         quota_limit=settings.quota_updates,
         quota_used=0 if pipeline.quota is None else pipeline.quota.known,
         quota_slowed_seconds=slowed,
@@ -52,6 +57,16 @@ def snapshot(pipeline: Pipeline, settings: Settings, started_at: float) -> Snaps
         start_time_seconds=started_at,
         version=__version__,
     )
+
+
+def _oldest(pipeline: Pipeline, topics: Iterable[str], now: float) -> Mapping[str, float]:
+    """By topic, the age of the oldest record that waits: one look a partition, and none at what waits behind it."""
+    ages = dict.fromkeys(topics, 0.0)
+    for name, tracker in pipeline.state.partitions.items():
+        written = pipeline.state.coalescer.oldest_ms(tracker)
+        if written is not None and written > 0:  # A record may have no timestamp.
+            ages[name.topic] = max(ages.get(name.topic, 0.0), now - written / 1_000)
+    return ages
 
 
 def status(pipeline: Pipeline, settings: Settings, now: Snapshot, beats: Beats) -> Mapping[str, object]:
@@ -70,6 +85,7 @@ def status(pipeline: Pipeline, settings: Settings, now: Snapshot, beats: Beats) 
             "pending": now.events_pending,
             **{done.value: count for done, count in tally.events_done.items()},
         },
+        "records_missed": {reason.value: count for reason, count in tally.records_missed.items()},
         "updates": {
             "accepted": tally.updates_accepted,
             "dead_lettered": tally.updates_dead_lettered,
