@@ -37,7 +37,7 @@ def logged() -> Iterator[tuple[str, str, str, ast.Call]]:
     for place, call, called in calls():
         receiver, _, method = called.rpartition(".")
         level = LEVELS.get(method) if receiver.rpartition(".")[2] in LOGGERS else None
-        if called == "self._say":
+        if called in SAYS:
             asked = next((word.value for word in call.keywords if word.arg == "level"), None)
             level = str(asked.value) if isinstance(asked, ast.Constant) else "warning"
         event = first_text(call)
@@ -57,6 +57,9 @@ def constants() -> dict[str, str]:
                 found[target.id] = value.value
     return found
 
+
+SAYS = frozenset({"self._say", "self._state.say", "state.say"})
+"""The calls of a throttled logger."""
 
 COMMANDS = ("cli/", "kafka/history.py")
 """What only commands reach: a person reads what they raise, and no log does."""
@@ -182,9 +185,9 @@ def test_only_these_places_say_an_event_that_is_not_written_in_the_call() -> Non
     for place, call, called in calls():
         receiver, _, method = called.rpartition(".")
         is_log = method in LEVELS and receiver.rpartition(".")[2] in LOGGERS
-        if (is_log or called in {"self._say", "getattr(log, level)"}) and first_text(call) is None:
+        if (is_log or called in {*SAYS, "getattr(log, level)"}) and first_text(call) is None:
             places.add(place.partition(":")[0])
-    assert places == {"pipeline/pipeline.py", "pipeline/say.py", "service/service.py"}
+    assert places == {"ops/throttled_log.py", "pipeline/pipeline.py", "service/service.py"}
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=lambda event: event.name)
