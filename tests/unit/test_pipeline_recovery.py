@@ -281,8 +281,8 @@ def test_a_minute_of_outage_under_load_loses_nothing_and_ends_at_full_speed(kind
         accepted: dict[int, int] = {}
         async with Bench(log, sender, linger=0.2, batch=1_000) as bench:
             for tick in range(900):
-                for number in range(200):
-                    log.append(event(f"v{(tick * 200 + number) % 20_000}", a=tick))
+                for number in range(50):
+                    log.append(event(f"v{(tick * 50 + number) % 20_000}", a=tick))
                 bench.source.feed()
                 accepted[tick] = bench.pipeline.tally.updates_accepted
                 await asyncio.sleep(0.1)
