@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,13 @@ LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "erro
 LOGGERS = {"log", "_log", "logger", "_logger"}
 
 
-def calls() -> Iterator[tuple[str, ast.Call, str]]:
+@cache
+def calls() -> list[tuple[str, ast.Call, str]]:
     """Each call in the source with its place and the name of what is called (`log.info`, `self._say`, `Fatal`)."""
+    return list(_calls())
+
+
+def _calls() -> Iterator[tuple[str, ast.Call, str]]:
     for path in sorted(ROOT.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):

@@ -22,6 +22,7 @@ from connector import __version__
 from connector.delivery.offsets import OffsetAndMetadata, Start, TopicPartition
 from connector.delivery.tally import Done
 from connector.errors import Fatal
+from connector.kafka import log_inspector, session
 from connector.sandbox.broker import EmbeddedBroker
 from connector.sandbox.fault_text import parse_fault
 from connector.sandbox.server import SandboxConfig, SandboxTarget
@@ -33,6 +34,13 @@ from tests.support.loopback import own_address
 from tests.support.process import request
 
 NOWHERE = "127.0.0.1:9"
+
+
+@pytest.fixture(autouse=True)
+def no_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The embedded broker never says a group's session or a topic's id: five seconds of each test went into that."""
+    monkeypatch.setattr(session, "ASK_SECONDS", 0.5)
+    monkeypatch.setattr(log_inspector, "ANSWER_SECONDS", 0.5)
 
 
 def settings(bootstrap: str = NOWHERE, target: str = f"http://{NOWHERE}", **others: str) -> Settings:
