@@ -20,12 +20,14 @@ from connector.delivery.gate import Gate
 from connector.delivery.offsets import PartitionOffsets
 from connector.delivery.owed import Owed
 from connector.delivery.update import Update
-from connector.kafka.assignment import Assignment
-from connector.pipeline.burial import Burial
+from connector.kafka import assignment as kafka_assignment
+from connector.pipeline.assignment import Assignment
+from connector.pipeline.back_pressure import BackPressure
 from connector.pipeline.committer import Committer
-from connector.pipeline.credit import Credit
+from connector.pipeline.dead_letter_writer import DeadLetterWriter
 from connector.pipeline.dispatch import Dispatch
 from connector.pipeline.pipeline import Pipeline
+from connector.pipeline.state import ReplicaState
 from tests.simulation.runs import Outcome
 
 DOCS = Path(__file__).parents[2] / "docs" / "simulation.md"
@@ -90,9 +92,9 @@ MUTANTS = (
         (1, 7),
         (
             Edit(
-                Pipeline,
+                Assignment,
                 "assigned",
-                "= PartitionOffsets(name, start, self._config.rules)",
+                "= PartitionOffsets(name, start, state.config.rules)",
                 '= vars(self).setdefault("kept", {}).setdefault(name, PartitionOffsets(name, start))\n'
                 "        tracker.detached = tracker.revoking = False",
             ),
@@ -129,7 +131,7 @@ MUTANTS = (
         (1, 5),
         (
             Edit(
-                Burial,
+                DeadLetterWriter,
                 "_write_update",
                 "await self._dead_letters.send(letter)",
                 "self._spawn(self._dead_letters.send(letter))",
@@ -143,7 +145,7 @@ MUTANTS = (
         (1, 7),
         (
             Edit(
-                Burial,
+                DeadLetterWriter,
                 "_write_record",
                 "await self._dead_letters.send(letter)",
                 "self._spawn(self._dead_letters.send(letter))",
@@ -155,7 +157,7 @@ MUTANTS = (
         "a rebalance forgets that it owes a batch, and consumption never goes on",
         "memory",
         (16, 18),
-        (Edit(Pipeline, "assigned", "self._share_rate()", "self._credit.due = 0\n    self._share_rate()"),),
+        (Edit(BackPressure, "taken", "self.due += 1", "self.due = min(self.due, 1)"),),
     ),
     Mutant(
         "until one too high",
@@ -212,7 +214,7 @@ MUTANTS = (
         "an answer that comes late says that the group knew us late",
         "zombies",
         (28, 41),
-        (Edit(Committer, "commit", "lease.renew(asked)", "lease.renew(self._awake())"),),
+        (Edit(Committer, "commit", "state.committed(asked)", "state.committed(state.boottime())"),),
     ),
     Mutant(
         "lease by a failed commit",
@@ -224,7 +226,7 @@ MUTANTS = (
                 Committer,
                 "commit",
                 "if failed.metadata_refused:",
-                "lease.renew(asked)\n        if failed.metadata_refused:",
+                "state.committed(asked)\n        if failed.metadata_refused:",
             ),
         ),
     ),
@@ -233,21 +235,21 @@ MUTANTS = (
         "a request is on the wire while the next owner sends a newer value",
         "rolling",
         (41, 45),
-        (Edit(Pipeline, "revoked", "deadline = self._now() + self._request_timeout", "deadline = self._now()"),),
+        (Edit(Assignment, "revoked", "deadline = state.now() + state.request_timeout", "deadline = state.now()"),),
     ),
     Mutant(
         "revoke stops nothing",
         "a retry begins while its partition is being taken away",
         "rebalances",
         (116, 124),
-        (Edit(Pipeline, "revoked", "tracker.revoking = True", "pass"),),
+        (Edit(Assignment, "revoked", "tracker.revoke()", "pass"),),
     ),
     Mutant(
         "lost is not heard",
         "what another member may own is sent and committed",
         "zombies",
         (0, 1),
-        (Edit(Pipeline, "lost", "self._detach(gone)", "pass"),),
+        (Edit(Assignment, "lost", "self._detach(gone)", "pass"),),
     ),
     Mutant(
         "split settled early",
@@ -261,7 +263,7 @@ MUTANTS = (
         "batches are taken on however much is pending",
         "memory",
         (0, 1),
-        (Edit(Credit, "_give", "full = many or self._burial.is_full", "full = self._burial.is_full"),),
+        (Edit(BackPressure, "_give", "full = many or", "full ="),),
     ),
     Mutant(
         "hung probe",
@@ -303,7 +305,7 @@ MUTANTS = (
         "it is back before the requests of its killed predecessor have landed",
         "restarts",
         (3, 8),
-        (Edit(Pipeline, "assigned", "if now < self._hold_ends and", "if False and"),),
+        (Edit(Assignment, "assigned", "if state.now() < self.hold_ends and", "if False and"),),
     ),
     Mutant(
         "another log not noticed",
@@ -324,35 +326,49 @@ MUTANTS = (
         "the end of a log is committed although the batches before it were not taken",
         "rebalances",
         (18, 32),
-        (Edit(Pipeline, "advanced", "if self.draining:", "if False:"),),
+        (Edit(Assignment, "advanced", "if self._state.draining:", "if False:"),),
     ),
     Mutant(
         "answer of before",
         "where to go on is decided by what the log was before it changed",
         "logs",
         (0, 1),
-        (Edit(Assignment, "position_is_invalid", "self._look, self._look_at = None, now", "self._look_at = now"),),
+        (
+            Edit(
+                kafka_assignment.Assignment,
+                "position_is_invalid",
+                "self._look, self._look_at = None, now",
+                "self._look_at = now",
+            ),
+        ),
     ),
     Mutant(
         "latest for each partition",
         "an added partition begins at its end, and what was written before is never read",
         "logs",
         (26, 52),
-        (Edit(Assignment, "_decide", "from_end=self._from_end and not is_known", "from_end=self._from_end"),),
+        (
+            Edit(
+                kafka_assignment.Assignment,
+                "_decide",
+                "from_end=self._from_end and not is_known",
+                "from_end=self._from_end",
+            ),
+        ),
     ),
     Mutant(
         "retired log not revoked",
         "what was read of a log that is another one now is sent after its partition was taken away",
         "logs",
         (26, 45),
-        (Edit(Pipeline, "revoked", "[*current, *self._retired_of(partitions)]", "current"),),
+        (Edit(Assignment, "revoked", "[*current, *self._retired_of(partitions)]", "current"),),
     ),
     Mutant(
         "handed over twice",
         "consumed is not done and pending",
         "rebalances",
         (8, 9),
-        (Edit(Pipeline, "_hand_over", "+= records", "+= 2 * records"),),
+        (Edit(ReplicaState, "hand_over", "+= records", "+= 2 * records"),),
     ),
 )
 
