@@ -191,7 +191,7 @@ class _Watched(Allowance):
 
     def current(self, awake: float) -> Grant | None:
         grant = super().current(awake)
-        due = self._service.pipeline.coalescer.due_in(asyncio.get_running_loop().time()) <= 0
+        due = self._service.pipeline.state.coalescer.due_in(asyncio.get_running_loop().time()) <= 0
         if grant is None and due and not self._since:
             self._since = awake
         elif grant is not None and self._since:
@@ -220,10 +220,10 @@ def waited(broker: KafkaBroker, url: str) -> Counter[float]:
     async def run() -> list[float]:
         configure("warning", "json", VisitorIds.HASH, sys.stderr, [])
         service = Service(settings)
-        watched = service.pipeline.gate.allowance = _Watched(service.pipeline.gate.allowance, service)
+        watched = service.pipeline.state.gate.allowance = _Watched(service.pipeline.state.gate.allowance, service)
         stop = asyncio.Event()
         running = asyncio.create_task(service.run(stop))
-        while service.pipeline.tally.updates_accepted < UPDATES:  # noqa: ASYNC110 - the service rings no bell for us
+        while service.pipeline.state.counters.updates_accepted < UPDATES:  # noqa: ASYNC110 - the service rings no bell for us
             await asyncio.sleep(0.05)
         stop.set()
         await running

@@ -26,6 +26,7 @@ from connector.events.change import Visitor
 from connector.kafka.config import KafkaConfig
 from connector.kafka.consumer import ConsumerThread
 from connector.pipeline import Pipeline, PipelineConfig
+from connector.pipeline.ports import Ports
 from connector.service import Service
 from connector.settings import load
 from connector.target.render import Method, Renderer, Request
@@ -95,19 +96,17 @@ async def intake(bootstrap: str, topic: str, events: int) -> int:
     source = ConsumerThread(KafkaConfig(bootstrap, (topic,), f"ours-{time.time_ns()}"))
     pipeline = Pipeline(
         PipelineConfig(RetryPolicy(0.5, 60.0, 10), linger=3_600.0, shutdown_grace=0.0),
+        Ports(source, _Nowhere(), _Nowhere()),
         decode=JsonDecoder(),
         render=Renderer("/m2/client/profile/update", Method.AUTO),
-        source=source,
-        sender=_Nowhere(),
-        dead_letters=_Nowhere(),
         rng=random.Random(1),
-        awake=time.monotonic,
+        boottime=time.monotonic,
     )
     stop = asyncio.Event()
     running = asyncio.create_task(pipeline.run(stop))
-    while pipeline.tally.events_consumed < events:  # noqa: ASYNC110 - an event would be a test-only part of the product
+    while pipeline.state.counters.events_consumed < events:  # noqa: ASYNC110 - an event would be a test-only part of the product
         await asyncio.sleep(0.02)
-    visitors = pipeline.coalescer.waiting
+    visitors = pipeline.state.coalescer.waiting
     stop.set()
     await running
     return visitors
@@ -158,11 +157,11 @@ async def wire(bootstrap: str, topic: str, endpoint: str, requests: int) -> int:
     service = Service(settings)
     stop = asyncio.Event()
     running = asyncio.create_task(service.run(stop))
-    while service.pipeline.tally.updates_accepted < requests:  # noqa: ASYNC110 - likewise
+    while service.pipeline.state.counters.updates_accepted < requests:  # noqa: ASYNC110 - likewise
         await asyncio.sleep(0.05)
     stop.set()
     await running
-    return sum(service.pipeline.tally.requests.values())
+    return sum(service.pipeline.state.counters.requests.values())
 
 
 _started = 0.0

@@ -1,12 +1,10 @@
 """The one place where a visitor's changes wait, meet and leave: at most one waiting and one in flight a visitor."""
 
 import enum
-import heapq
 import math
-from collections import deque
 from collections.abc import Collection
-from itertools import count
 
+from connector.delivery.due_queue import DueQueue
 from connector.delivery.offsets import PartitionOffsets
 from connector.delivery.ports import Record
 from connector.delivery.update import UPDATE_BYTES, Part, Update
@@ -26,63 +24,6 @@ class Order(enum.StrEnum):
 
     OFFSET = "offset"
     EVENT_TIME = "event_time"
-
-
-class _Lane:
-    """Updates by the time at which they may go, oldest due first.
-
-    Fresh ones come in the order of their due times, since the linger is the same for all: a queue, at constant cost.
-    Only what falls due before the last of it (a retry) goes through the heap.
-    """
-
-    __slots__ = ("_heap", "_queue", "_tie", "due")
-
-    def __init__(self) -> None:
-        self._queue: deque[Update] = deque()
-        self._heap: list[tuple[float, int, Update]] = []
-        self._tie = count()
-        self.due = math.inf
-        """When the first of it is due."""
-
-    def push(self, update: Update) -> None:
-        if not self._queue or update.due >= self._queue[-1].due:
-            self._queue.append(update)
-        else:
-            heapq.heappush(self._heap, (update.due, next(self._tie), update))
-        self.due = min(self.due, update.due)
-
-    def pop(self) -> Update:
-        if self._heap and (not self._queue or self._heap[0][0] < self._queue[0].due):
-            update = heapq.heappop(self._heap)[2]
-        else:
-            update = self._queue.popleft()
-        self._look()
-        return update
-
-    def first(self) -> Update:
-        """The one that `pop` would give."""
-        if self._heap and (not self._queue or self._heap[0][0] < self._queue[0].due):
-            return self._heap[0][2]
-        return self._queue[0]
-
-    def pop_at(self, share: float, now: float) -> Update:
-        """The update at this share of the queue's length if it is due, else the first."""
-        index = int(share * len(self._queue))
-        if index == 0 or self._queue[index].due > now:
-            return self.pop()
-        update = self._queue[index]
-        del self._queue[index]
-        return update
-
-    def keep(self, wanted: Collection[Update]) -> None:
-        self._queue = deque(update for update in self._queue if update in wanted)
-        self._heap = [entry for entry in self._heap if entry[2] in wanted]
-        heapq.heapify(self._heap)
-        self._look()
-
-    def _look(self) -> None:
-        queued = self._queue[0].due if self._queue else math.inf
-        self.due = min(queued, self._heap[0][0]) if self._heap else queued
 
 
 def linger_left(linger: float, age: float) -> float:
@@ -131,8 +72,8 @@ class Coalescer:
         self._suspect_slots = max(1, slots // SUSPECT_SLOTS)
         self._pending: dict[Visitor, Update] = {}
         self._flying: dict[Visitor, Update] = {}
-        self._ready = _Lane()
-        self._suspects = _Lane()
+        self._ready = DueQueue()
+        self._suspects = DueQueue()
         self._suspects_flying = 0
         self._held: set[Visitor] = set()
         self._hold_ends = -math.inf
@@ -299,6 +240,16 @@ class Coalescer:
         """Whether anything of these partitions is in flight."""
         return any(partition in update.parts for update in self._flying.values() for partition in partitions)
 
+    def oldest_ms(self, partition: PartitionOffsets) -> int | None:
+        """The timestamp of the partition's oldest record that is not done; None: all are, but for dead letters."""
+        visitor = partition.first_owed
+        if visitor is None:
+            return None
+        held = (self._flying.get(visitor), self._pending.get(visitor))
+        return next(
+            (update.parts[partition].oldest_ms for update in held if update and partition in update.parts), None
+        )
+
     def _park(self, now: float) -> None:
         """Set aside those in front that are held, or let them follow when the time is over."""
         if now >= self._hold_ends:
@@ -324,7 +275,7 @@ class Coalescer:
     def _queue(self, update: Update) -> None:
         (self._suspects if update.attempts >= SUSPECT_ATTEMPTS else self._ready).push(update)
 
-    def _lane(self, now: float) -> _Lane:
+    def _lane(self, now: float) -> DueQueue:
         suspects_may = self._suspects.due <= now and self._suspects_flying < self._suspect_slots
         self._turns += 1
         if suspects_may and (self._ready.due > now or self._turns >= SUSPECT_TURN):

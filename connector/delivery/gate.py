@@ -37,6 +37,10 @@ class Gate:
         self.closes_at = math.inf
         """Nothing goes after this."""
 
+    def close_at(self, when: float) -> None:
+        """Nothing goes after this moment, by the loop's clock."""
+        self.closes_at = when
+
     def wait(self, now: float, awake: float) -> float:
         """Seconds until an attempt may go; 0 or less: now; infinite: not before something changes.
 

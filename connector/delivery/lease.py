@@ -35,6 +35,10 @@ class Lease:
         self._asked = -math.inf
         self._expired_at = -math.inf
 
+    def bound(self, seconds: float) -> None:
+        """Each renewal is good for this time."""
+        self.seconds = seconds
+
     def renew(self, asked: float) -> None:
         """The group acknowledged what was asked at this moment; it knew us then or later."""
         if asked >= self._expired_at:

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-_FORM: Final = re.compile(r"log1:([A-Za-z0-9_-]{0,22}):([0-9]{0,10}):(c?);(.*)", re.ASCII | re.DOTALL)
+_FORM: Final = re.compile(r"log1:([A-Za-z0-9+/_-]{0,22}):([0-9]{0,10}):(c?);(.*)", re.ASCII | re.DOTALL)
 MARK_CHARACTERS: Final = 48
 """A mark has at most as many."""
 

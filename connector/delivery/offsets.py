@@ -75,6 +75,32 @@ class PartitionOffsets:
         """
         self._open[offset] = visitor
 
+    def open_letter(self, offset: int) -> None:
+        """Hold it for a record that waits for its own dead letter."""
+        self.open(offset, None)
+        self.letters += 1
+
+    def close_letter(self, offset: int) -> None:
+        """That dead letter is acknowledged."""
+        self.close(offset)
+        self.letters -= 1
+
+    def acknowledge(self, place: OffsetAndMetadata) -> None:
+        """The group coordinator holds this now."""
+        self.committed = place
+
+    def hold(self, below: int) -> None:
+        """Visitors of records below this offset may have a request of an earlier process on the wire."""
+        self.hold_below = below
+
+    def revoke(self) -> None:
+        """The group takes the partition away: nothing of it goes on the wire any more."""
+        self.revoking = True
+
+    def detach(self) -> None:
+        """The assignment is over: a receipt of it counts for nothing."""
+        self.detached = True
+
     def close(self, offset: int) -> None:
         """What `offset` stood for is done."""
         del self._open[offset]
@@ -95,6 +121,11 @@ class PartitionOffsets:
     def committable(self) -> int:
         """The offset below which every record is done; -1 when nothing was taken yet and none was committed."""
         return next(iter(self._open), self.position)
+
+    @property
+    def first_owed(self) -> Visitor | None:
+        """The visitor of the oldest record that waits to be sent; None: there is none."""
+        return next((visitor for visitor in self._open.values() if visitor is not None), None)
 
     @property
     def recovering(self) -> Owed | None:

@@ -5,7 +5,7 @@ the log does not continue at one (`auto.offset.reset=error`), it says so and sto
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from confluent_kafka import KafkaException
 from confluent_kafka import TopicPartition as KafkaTopicPartition
@@ -13,6 +13,7 @@ from confluent_kafka import TopicPartition as KafkaTopicPartition
 from connector.delivery import offset_mark
 from connector.delivery.offsets import NOTHING_COMMITTED, OffsetAndMetadata, TopicPartition
 from connector.delivery.start_position import Beginning, LogState, Start, decide, decide_again, is_another
+from connector.kafka.client import AssignmentClient
 from connector.kafka.commits import read
 from connector.kafka.errors import KafkaFailure
 from connector.kafka.log_inspector import Found, LogInspector, Look
@@ -23,33 +24,11 @@ ASSIGN_SECONDS: Final = 1.0
 """An assignment waits at most this long for where it begins; what is not known then is paused and asked for again."""
 INSPECT_SECONDS: Final = 5.0
 """How often the ends of the logs and the topics' ids are asked for."""
+LOST_SECONDS: Final = 15.0
+"""A question that is not answered by then is asked again; its answers are due long before."""
 START_AGAIN_SECONDS: Final = 1.0
 DELAYED_SECONDS: Final = 10.0
 """After this it is told that a partition has not begun."""
-
-
-class AssignmentClient(Protocol):
-    """The part of the consumer that assigns; librdkafka's, or a fake of it."""
-
-    def committed(self, partitions: list[KafkaTopicPartition], timeout: float) -> list[KafkaTopicPartition]:
-        """Where the group stands; raises KafkaException when the coordinator does not say in time."""
-        ...
-
-    def pause(self, partitions: list[KafkaTopicPartition]) -> None:
-        """Hand nothing on of these."""
-        ...
-
-    def resume(self, partitions: list[KafkaTopicPartition]) -> None:
-        """Hand on again."""
-        ...
-
-    def incremental_assign(self, partitions: list[KafkaTopicPartition]) -> None:
-        """Read these too, each from its offset."""
-        ...
-
-    def incremental_unassign(self, partitions: list[KafkaTopicPartition]) -> None:
-        """Do not read these any more."""
-        ...
 
 
 class _Owned:
@@ -97,10 +76,13 @@ class Assignment:
         self._fresh: dict[TopicPartition, Start] = {}
         self._look: Look | None = None
         self._look_at = 0.0
+        self._look_ends = 0.0
         self.is_paused = False
         """No partition is read."""
-        self.waiting = 0
-        """Partitions of which it is not known where to read."""
+        self._unknown: set[TopicPartition] = set()
+        """It is not known where to read these."""
+        self._unchecked: set[TopicPartition] = set()
+        """Whether the log of these continues at the committed offset is still to be asked of the client."""
 
     def __contains__(self, name: object) -> bool:
         return name in self._owned
@@ -110,8 +92,16 @@ class Assignment:
         """All that is owned."""
         return list(self._owned)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether no record of some partition may be handed on yet."""
+        return bool(self._unknown or self._unchecked)
+
     def is_read(self, name: TopicPartition) -> bool:
         """Whether records of it are handed on."""
+        return self._has_begun(name) and name not in self._unchecked
+
+    def _has_begun(self, name: TopicPartition) -> bool:
         owned = self._owned.get(name)
         return owned is not None and owned.start is not None
 
@@ -132,7 +122,7 @@ class Assignment:
         """
         for name in names:
             self._owned[name] = _Owned(now)
-            self.waiting += 1
+            self._unknown.add(name)
         found: Mapping[TopicPartition, Found] = {}
         if names:
             look = self._inspector.look(names)
@@ -140,8 +130,8 @@ class Assignment:
         self._begin_all(names, found)
         self._client.incremental_assign([self._place(name) for name in names])
         # A pause outlives a rebalance for some partitions and not for others: make it the same for all.
-        begun = [name for name in names if self.is_read(name)]
-        unknown = [name for name in names if not self.is_read(name)]
+        begun = [name for name in names if self._has_begun(name)]
+        unknown = [name for name in names if not self._has_begun(name)]
         if self.is_paused:
             self._client.pause(kafka(names))
         else:
@@ -153,8 +143,9 @@ class Assignment:
     def remove(self, names: Collection[TopicPartition]) -> None:
         """These are not owned any more."""
         for name in names:
-            owned = self._owned.pop(name)
-            self.waiting -= owned.start is None
+            del self._owned[name]
+            self._unknown.discard(name)
+            self._unchecked.discard(name)
 
     def pause(self) -> None:
         """Read nothing."""
@@ -164,7 +155,7 @@ class Assignment:
     def resume(self) -> None:
         """Read again what can be read."""
         self.is_paused = False
-        self._client.resume(kafka([name for name in self._owned if self.is_read(name)]))
+        self._client.resume(kafka([name for name in self._owned if self._has_begun(name)]))
 
     def acknowledged(
         self, starts: Mapping[TopicPartition, Start | None], offsets: Mapping[TopicPartition, OffsetAndMetadata]
@@ -182,18 +173,28 @@ class Assignment:
         if owned is not None and owned.start is not None:
             self.tell_new()
             owned.at, owned.start, owned.since = at, None, now
-            self.waiting += 1
+            self._unknown.add(name)
+            self._unchecked.discard(name)
             # What was asked before the log changed says nothing of what it is now.
             self._look, self._look_at = None, now
 
-    def inspect(self, now: float) -> None:
-        """Ask for ends and ids now and then, and at once where it is not known where to read."""
+    def inspect(self, now: float) -> list[TopicPartition]:
+        """Ask for ends and ids now and then, and at once where it is not known where to read.
+
+        Returns the partitions that are read anew from another place: what was fetched of them before is void.
+        """
+        if self._unchecked:
+            self._check()
+        anew: list[TopicPartition] = []
         if self._look is not None and self._look.wait(0):
             look, self._look = self._look, None
-            self._use(look, now)
+            anew = self._use(look, now)
+        elif self._look is not None and now >= self._look_ends:
+            self._look = None
         if self._look is None and now >= self._look_at and self._owned:
             self._look = self._inspector.look(list(self._owned))
-            self._look_at = now + INSPECT_SECONDS
+            self._look_at, self._look_ends = now + INSPECT_SECONDS, now + LOST_SECONDS
+        return anew
 
     def tell_new(self) -> None:
         """Tell the listener what began, before anything else is told of it."""
@@ -201,7 +202,7 @@ class Assignment:
             fresh, self._fresh = self._fresh, {}
             self._tell(self._listener.assigned, fresh)
 
-    def _use(self, look: Look, now: float) -> None:
+    def _use(self, look: Look, now: float) -> list[TopicPartition]:
         found = look.found()
         for name, owned in self._owned.items():
             if (it := found.get(name)) is None:
@@ -209,15 +210,17 @@ class Assignment:
             if owned.start is not None and is_another(owned.start.log, it.log):
                 # The client reads on in the middle of the new log; only its id tells.
                 self.position_is_invalid(name, None, now)
-        for name in self._begin_all([name for name, owned in self._owned.items() if owned.start is None], found):
+        anew = self._begin_all([name for name, owned in self._owned.items() if owned.start is None], found)
+        for name in anew:
             self._read_anew(name)
         self.tell_new()
         if ends := {name: it.log.high for name, it in found.items() if self.is_read(name)}:
             self._tell(self._listener.ends, ends)
-        if self.waiting:
+        if self._unknown:
             self._look_at = min(self._look_at, now + START_AGAIN_SECONDS)
             if any(owned.start is None and now - owned.since > DELAYED_SECONDS for owned in self._owned.values()):
                 self._tell(self._listener.trouble, look.trouble or _DELAYED)
+        return anew
 
     def _begin_all(
         self, names: Sequence[TopicPartition], found: Mapping[TopicPartition, Found]
@@ -257,7 +260,9 @@ class Assignment:
             self._tell(self._listener.log_changed, name, what)
         owned.acknowledged = what.start.committed
         owned.start = owned.began = what.start
-        self.waiting -= 1
+        self._unknown.discard(name)
+        if what.start.mark.epoch >= 0 and what.start.offset == what.start.committed.offset:
+            self._unchecked.add(name)
         if not what.goes_on:
             self._fresh[name] = what.start
         return True
@@ -277,6 +282,22 @@ class Assignment:
             self._begun[name] = what.start.offset
         return what
 
+    def _check(self) -> None:
+        """Have the client ask by the epoch whether the log continues at the committed offset.
+
+        The tail may have been cut below it and written again while nobody read. librdkafka asks at a seek; at an
+        assignment only where it did not know the leader's epoch before. What it fetched before the seek is dropped.
+        """
+        for name in sorted(self._unchecked):
+            start = self._owned[name].start
+            if start is None:
+                continue
+            try:
+                self._client.seek(KafkaTopicPartition(*name, start.offset, "", start.mark.epoch))
+            except KafkaException:
+                continue  # It is not being fetched yet: at the next turn.
+            self._unchecked.discard(name)
+
     def _read_anew(self, name: TopicPartition) -> None:
         """Move the client. A seek is refused after the client found a position invalid; an assignment is not."""
         self._client.incremental_unassign(kafka([name]))
@@ -288,12 +309,8 @@ class Assignment:
 
     def _place(self, name: TopicPartition) -> KafkaTopicPartition:
         start = self._owned[name].start
-        if start is None:
-            return KafkaTopicPartition(*name, 0)  # It is paused, and begins elsewhere.
-        if start.mark.epoch < 0 or start.offset != start.committed.offset:
-            return KafkaTopicPartition(*name, start.offset)
-        # With the epoch the client itself checks that the log continues at the committed offset.
-        return KafkaTopicPartition(*name, start.offset, "", start.mark.epoch)
+        # Where the beginning is not known the partition is paused, and begins elsewhere.
+        return KafkaTopicPartition(*name, 0 if start is None else start.offset)
 
 
 _DELAYED = KafkaFailure(

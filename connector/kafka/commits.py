@@ -4,7 +4,7 @@ import concurrent.futures
 from collections import deque
 from collections.abc import Mapping
 from itertools import count
-from typing import Final, Literal, Protocol
+from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaTopicPartition
@@ -12,20 +12,13 @@ from confluent_kafka import TopicPartition as KafkaTopicPartition
 from connector.delivery import offset_mark
 from connector.delivery.offsets import OffsetAndMetadata, Start, TopicPartition
 from connector.errors import CommitFailed
+from connector.kafka.client import CommitClient
 from connector.kafka.errors import FENCED
 
 Offsets = dict[TopicPartition, OffsetAndMetadata]
 
 _SERIALS: Final = 1 << 20
 """After so many commits their numbers begin again; five hexadecimal digits."""
-
-
-class CommitClient(Protocol):
-    """The part of the consumer that commits."""
-
-    def commit(self, *, offsets: list[KafkaTopicPartition], asynchronous: Literal[True]) -> None:
-        """Send a commit; its answer comes by `on_commit`."""
-        ...
 
 
 class Commit:

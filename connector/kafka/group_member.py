@@ -5,7 +5,7 @@ this very class. `connector.kafka.consumer` is the thread around it.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from confluent_kafka import KafkaError, Message
 from confluent_kafka import TopicPartition as KafkaTopicPartition
@@ -13,8 +13,9 @@ from confluent_kafka import TopicPartition as KafkaTopicPartition
 from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
 from connector.delivery.ports import Record
 from connector.errors import CommitFailed, Fatal
-from connector.kafka.assignment import Assignment, AssignmentClient
-from connector.kafka.commits import Commit, CommitClient, CommitQueue
+from connector.kafka.assignment import Assignment
+from connector.kafka.client import GroupClient
+from connector.kafka.commits import Commit, CommitQueue
 from connector.kafka.errors import classify
 from connector.kafka.inbox import Inbox
 from connector.kafka.log_inspector import LogInspector
@@ -24,18 +25,6 @@ BATCH: Final = 1_000
 POLL_SECONDS: Final = 0.1
 STALL_SECONDS: Final = 1.0
 """Without credit the thread first only holds back this long: a pause throws the prefetched records away."""
-
-
-class GroupClient(AssignmentClient, CommitClient, Protocol):
-    """The consumer; librdkafka's, or a fake of it."""
-
-    def poll(self, timeout: float) -> Message | None:
-        """One message or error, waiting at most this long; callbacks are made in here."""
-        ...
-
-    def consume(self, num_messages: int, timeout: float) -> list[Message]:
-        """Likewise several."""
-        ...
 
 
 class GroupMember:
@@ -82,7 +71,7 @@ class GroupMember:
         idle = self._poll(now)
         self._assignment.tell_new()
         self.send_commits()
-        self._assignment.inspect(now)
+        self._forget_held(self._assignment.inspect(now))
         return idle
 
     def send_commits(self) -> None:
@@ -123,7 +112,7 @@ class GroupMember:
                 return
             messages = [first, *self._client.consume(BATCH - 1, 0)]
         ends: dict[TopicPartition, int] = {}
-        if self._assignment.waiting or any(message.error() is not None for message in messages):
+        if self._assignment.is_waiting or any(message.error() is not None for message in messages):
             messages = [message for message in messages if self._is_record(message, ends, now)]
         self._assignment.tell_new()
         if messages:
@@ -211,4 +200,5 @@ class GroupMember:
 
     def _forget_held(self, names: Collection[TopicPartition]) -> None:
         """A record that came while paused goes with its partition."""
-        self._held = [m for m in self._held if (m.topic(), m.partition()) not in names]
+        if self._held and names:
+            self._held = [m for m in self._held if (m.topic(), m.partition()) not in names]

@@ -91,6 +91,26 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "over but those of visitors that are still owed.",
         ),
         LogEvent(
+            "topic_made_again",
+            _WARNING,
+            (*_RECORD, "remedy"),
+            "The topic was deleted and made again: its new log is read from its start, at this offset. Updates of the "
+            "old log that wait are still sent.",
+        ),
+        LogEvent(
+            "records_missed",
+            _WARNING,
+            (*_RECORD, "until", "records", "reason", "remedy"),
+            "The log no longer has the records from `offset` to `until`, and nobody can read them: by `retention` they "
+            "were deleted before they were read, by `truncation` the end of the log was cut.",
+        ),
+        LogEvent(
+            "partition_start_delayed",
+            _WARNING,
+            _KAFKA,
+            "For ten seconds nobody has said where reading of a partition begins; it waits, and is asked for again.",
+        ),
+        LogEvent(
             "request_timeout_reduced",
             _WARNING,
             ("seconds", "remedy"),
@@ -319,7 +339,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
 FIELDS: Final[Mapping[str, str]] = {
     "bytes": "memory that pending updates and dead letters take, about",
     "owed": "visitors whose records are still to be sent, by their fingerprints",
-    "until": "the offset up to which that holds",
+    "until": "the offset up to which that holds; the record at it is not meant",
     "accepted": "whether it counted as success (`TARGET_UNCONFIRMED_SUCCESS`)",
     "attempts": "how often it was sent so far",
     "code": "librdkafka's name of the error",
@@ -349,9 +369,9 @@ FIELDS: Final[Mapping[str, str]] = {
     "path": "of the request",
     "percent": "share of the limit",
     "port": "port that is listened on",
-    "reason": "one sentence, without payload",
+    "reason": "one sentence or word, without payload",
     "receipts": "list of `topic/partition@offset+n`: the first record of each partition, and how many are merged",
-    "records": "records that were read",
+    "records": "a number of records",
     "remedy": "what a person can do about it",
     "repeated": "how many such lines were left unsaid since the last one",
     "seconds": "a time span, in seconds",

@@ -33,6 +33,10 @@ class Snapshot:
     paused: bool
     consumer_lag: Mapping[tuple[str, int], int] = field(default_factory=dict)
     """By topic and partition, records behind the end of the log; only partitions whose end is known."""
+    oldest_pending: Mapping[str, float] = field(default_factory=dict)
+    """By topic, the age of the oldest record whose update waits; 0: none waits."""
+    retention: Mapping[str, float] = field(default_factory=dict)
+    """By topic, seconds for which it keeps a record; only where that is known and has an end."""
     quota_limit: int = 0
     """Updates in the window for the whole group; 0: no quota."""
     quota_used: int | None = 0
@@ -87,14 +91,21 @@ DEFINITIONS: Final = (
     ),
     Definition(
         "target_connector_events_done_total", "counter", ("outcome",), "records",
-        "Records that ended, each in exactly one outcome: accepted, dead_lettered, skipped, or handed_over "
-        "(given up at a revoke, the next owner reads it again).",
+        "Records that ended, each in exactly one outcome: accepted, dead_lettered, skipped, already_done "
+        "(settled before a restart, and read once more), or handed_over (given up at a revoke, the next owner reads it "
+        "again).",
         lambda now: [((done.value,), count) for done, count in now.tally.events_done.items()],
     ),
     Definition(
         "target_connector_events_pending", "gauge", (), "records",
         "Records whose update is not settled; consumed = done + pending, always.",
         lambda now: _plain(now.events_pending),
+    ),
+    Definition(
+        "target_connector_records_missed_total", "counter", ("reason",), "records",
+        "Records that were gone from the log before they could be read: by retention, or by truncation, where the end "
+        "of the log was cut (those may have been sent before).",
+        lambda now: [((reason.value,), count) for reason, count in now.tally.records_missed.items()],
     ),
     Definition(
         "target_connector_updates_total", "counter", ("outcome",), "updates",
@@ -153,8 +164,21 @@ DEFINITIONS: Final = (
     ),
     Definition(
         "target_connector_consumer_lag", "gauge", ("topic", "partition"), "records",
-        "Records behind the end of the log, for each partition that this replica owns.",
+        "Records behind the end of the log, for each partition that this replica owns; 0 when nothing is left to read, "
+        "transaction markers and aborted records included.",
         lambda now: [((topic, str(partition)), lag) for (topic, partition), lag in now.consumer_lag.items()],
+    ),
+    Definition(
+        "target_connector_oldest_pending_seconds", "gauge", ("topic",), "seconds",
+        "Age of the oldest record that this replica has read and not settled, by the record's timestamp; 0: there is "
+        "none. What it has not read yet of the same partition is younger.",
+        lambda now: [((topic,), age) for topic, age in now.oldest_pending.items()],
+    ),
+    Definition(
+        "target_connector_retention_seconds", "gauge", ("topic",), "seconds",
+        "How long the topic keeps a record (retention.ms), asked every ten minutes; absent without the right "
+        "DESCRIBE_CONFIGS on the topic, or where records are kept for ever.",
+        lambda now: [((topic,), seconds) for topic, seconds in now.retention.items()],
     ),
     Definition(
         "target_connector_partitions_assigned", "gauge", (), "partitions",

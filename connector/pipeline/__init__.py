@@ -3,8 +3,9 @@
     records ─▶ decode ─▶ coalesce ─▶ gate (circuit, lease, slots, rate) ─▶ render ─▶ send ─▶ settle ─▶ commit
                   └───────────────────────── dead letter ◀──────────────────────────┘
 
-`pipeline` is the group's side of it (records in, offsets out), `dispatch` the endpoint's (updates out, answers in),
-`burial` the dead letters'. All of it runs on one event loop, so a method without an `await` in it is atomic.
+`state` is what all parts know and change by verbs. `intake` takes records, `assignment` follows the group, `dispatch`
+sends updates and reads answers, `committer` commits, `dead_letter_writer` writes what can never be delivered,
+`quota_manager` keeps leases, `back_pressure` bounds what is pending, and `pipeline` is the life of it all.
 """
 
 from connector.pipeline.config import PipelineConfig

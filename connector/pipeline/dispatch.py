@@ -1,26 +1,19 @@
 """The wire: one update at a time a worker, one request at a time a visitor, every attempt through the gate."""
 
 import asyncio
-import math
-import random
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import structlog
 
-from connector.bell import Bell
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.circuit import Shift
-from connector.delivery.coalescer import Coalescer
-from connector.delivery.gate import Gate, Pass
-from connector.delivery.tally import Done, Tally
+from connector.delivery.gate import Pass
 from connector.delivery.update import Update
 from connector.events.change import Visitor
-from connector.pipeline.burial import Burial
-from connector.pipeline.config import PipelineConfig
-from connector.pipeline.edges import Observer, Sender
-from connector.pipeline.say import Say
+from connector.pipeline.dead_letter_writer import DeadLetterWriter
+from connector.pipeline.ports import Sender
+from connector.pipeline.state import ReplicaState
 from connector.target.render import Rendered, Request
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -36,50 +29,30 @@ _CUT = Answer(Verdict.TIMEOUT, "given up at the end of the process")
 class Dispatch:
     """Takes the update that is due longest, sends it when the gate lets it, and settles what came of it."""
 
-    def __init__(  # noqa: PLR0913 - every room that a delivery passes
+    def __init__(
         self,
-        config: PipelineConfig,
-        coalescer: Coalescer,
-        gate: Gate,
-        burial: Burial,
-        tally: Tally,
-        say: Say,
-        *,
-        render: Callable[[Visitor, Mapping[str, str]], Rendered],
+        state: ReplicaState,
         sender: Sender,
-        rng: random.Random,
-        now: Callable[[], float],
-        awake: Callable[[], float],
-        moved: Callable[[], None],
-        observers: Sequence[Observer] = (),
+        dead_letters: DeadLetterWriter,
+        render: Callable[[Visitor, Mapping[str, str]], Rendered],
     ) -> None:
-        """`now` is the loop's clock, `awake` the lease's; `moved` is called when an update is settled."""
-        self._config = config
-        self._coalescer = coalescer
-        self._gate = gate
-        self._burial = burial
-        self._tally = tally
-        self._say = say
-        self._render = render
+        self._state = state
+        self._coalescer = state.coalescer
+        self._gate = state.gate
+        self._observers = state.observers
         self._sender = sender
-        self._rng = rng
-        self._now = now
-        self._awake = awake
-        self._moved = moved
-        self._observers = observers
+        self._dead_letters = dead_letters
+        self._render = render
+        self._now = state.now
+        self._boottime = state.boottime
         self._turn = asyncio.Lock()
-        self._bell = Bell()
-
-    def wake(self) -> None:
-        """Something changed that decides whether an update may go."""
-        self._bell.ring()
 
     async def work(self) -> None:
         """Deliver one update after the other, for ever; `max_in_flight` of these run side by side."""
         while True:
-            now, awake = self._now(), self._awake()
-            if self._coalescer.due_in(now) <= 0 and self._gate.wait(now, awake) <= 0:
-                update, passed = self._take(now, awake)
+            now, boottime = self._now(), self._boottime()
+            if self._coalescer.due_in(now) <= 0 and self._gate.wait(now, boottime) <= 0:
+                update, passed = self._take(now, boottime)
             else:
                 update, passed = await self._next()
             await self._deliver(update, passed)
@@ -90,19 +63,19 @@ class Dispatch:
         One worker waits for its turn at the gate, the others queue behind it: no thundering herd at each ring. Whoever
         ends a delivery looks for the next one himself, so the one at the gate is called only when that finds nothing.
         """
-        self._bell.ring()
+        self._state.may_send()
         async with self._turn:
             while True:
-                now, awake = self._now(), self._awake()
-                wait = max(self._coalescer.due_in(now), self._gate.wait(now, awake))
+                now, boottime = self._now(), self._boottime()
+                wait = max(self._coalescer.due_in(now), self._gate.wait(now, boottime))
                 if wait <= 0:
-                    return self._take(now, awake)
-                await self._bell.wait(wait)
+                    return self._take(now, boottime)
+                await self._state.sending.wait(wait)
 
-    def _take(self, now: float, awake: float) -> tuple[Update, Pass]:
+    def _take(self, now: float, boottime: float) -> tuple[Update, Pass]:
         """The update that is due longest; for a probe one from anywhere, since those in front may all be bad."""
         take = self._coalescer.take_anywhere if self._gate.circuit.is_open else self._coalescer.take
-        return take(now), self._gate.enter(now, awake)
+        return take(now), self._gate.enter(now, boottime)
 
     async def _deliver(self, update: Update, passed: Pass) -> None:
         """One update's time in flight: its requests, mostly one, and then its end."""
@@ -127,21 +100,21 @@ class Dispatch:
         if not rendered.requests:
             self._gate.spare(passed)
         if rejected:
-            self._bury(update, "Rejected", "; ".join(sorted(set(rejected.values()))))
+            self._dead_letter(update, "Rejected", "; ".join(sorted(set(rejected.values()))))
         else:
-            self._accepted(update)
+            self._state.accept(update)
 
     async def _pass_again(self, update: Update, request: Request) -> Pass | None:
         """Between two requests of one update: not at an open circuit or a drain's end, nor with what is not ours."""
         while True:
-            now, awake = self._now(), self._awake()
+            now, boottime = self._now(), self._boottime()
             ours = not any(partition.revoking for partition in update.parts)
             shut = self._gate.circuit.wait(now) > 0 or now >= self._gate.closes_at
             if shut or not ours or not update.attributes.keys() >= {*request.names}:
                 return None
-            if (wait := self._gate.wait(now, awake)) <= 0:
-                return self._gate.enter(now, awake)
-            await self._bell.wait(wait)
+            if (wait := self._gate.wait(now, boottime)) <= 0:
+                return self._gate.enter(now, boottime)
+            await self._state.sending.wait(wait)
 
     async def _attempt(self, update: Update, request: Request, passed: Pass) -> Answer:
         """One request: counted, timed, and told to the gate."""
@@ -151,14 +124,14 @@ class Dispatch:
         try:
             answer = await self._sender.send(request)
         except asyncio.CancelledError:
-            self._tally.requests[Verdict.TIMEOUT] += 1  # It left the process and may have been applied.
+            self._state.counters.requests[Verdict.TIMEOUT] += 1  # It left the process and may have been applied.
             self._gate.abandon(passed)
             for observer in self._observers:
                 observer.answered(update, _CUT)
             raise
         now = self._now()
-        self._tally.requests[answer.verdict] += 1
-        self._tally.request_seconds.observe(now - began)
+        self._state.counters.requests[answer.verdict] += 1
+        self._state.counters.request_seconds.observe(now - began)
         failed = answer.verdict is not Verdict.ACCEPTED
         if failed:
             answer = self._read(answer)
@@ -168,10 +141,9 @@ class Dispatch:
         if failed:
             self._after_failure(answer, began, now)
         if shift is not None:
-            self._say_shift(shift, answer)
-            self._bell.ring()
-        elif self._gate.has_spare:
-            self._bell.ring()
+            self._tell_shift(shift, answer)
+        if shift is not None or self._gate.has_spare:
+            self._state.may_send()
         return answer
 
     def _after_failure(self, answer: Answer, began: float, now: float) -> None:
@@ -181,80 +153,56 @@ class Dispatch:
         if answer.local:
             # What could begin goes on, with fewer at once, on the connections that there are.
             self._gate.concurrency.overloaded(began, now)
-            self._say("open_files_used_up", reason=answer.reason)
+            self._state.say("open_files_used_up", reason=answer.reason)
 
     def _read(self, answer: Answer) -> Answer:
         """Read an answer as the settings want it read."""
         if answer.verdict is Verdict.UNCONFIRMED:
-            self._say("target_unconfirmed", reason=answer.reason, accepted=self._config.accept_unconfirmed)
-            if self._config.accept_unconfirmed:
+            self._state.say("target_unconfirmed", reason=answer.reason, accepted=self._state.config.accept_unconfirmed)
+            if self._state.config.accept_unconfirmed:
                 return Answer(Verdict.ACCEPTED, answer.reason)
-        longest = self._config.retry.maximum
+        longest = self._state.config.retry.maximum
         if answer.retry_after is not None and answer.retry_after > longest:
             return replace(answer, retry_after=longest)
         return answer
 
-    def _accepted(self, update: Update) -> None:
-        tally = self._tally
-        records, oldest_ms = 0, math.inf
-        for part in update.parts.values():
-            records += part.records
-            oldest_ms = min(oldest_ms, part.oldest_ms)
-        if records:
-            tally.events_done[Done.ACCEPTED] += records
-            tally.updates_accepted += 1
-            if oldest_ms >= 0:  # A topic of the oldest message format has no timestamps.
-                tally.event_age_seconds.observe(max(0.0, time.time() - oldest_ms / 1000))
-            self._burial.accepted()
-        self._settle(update, Done.ACCEPTED)
-
     def _retry(self, update: Update, answer: Answer) -> None:
         """It goes again with the newest values, or is a dead letter when it failed too often by its own fault."""
         now = self._now()
-        policy = self._config.retry
+        policy = self._state.config.retry
         circuit = self._gate.circuit
         attempts = update.attempts + circuit.blames(update, answer, now)
         update.tries += 1
         update.seen = circuit.successes
         # A token is never the update's fault, however long it takes to mend.
         if attempts >= policy.max_attempts and answer.verdict is not Verdict.UNAUTHORIZED:
-            self._bury(update, "RetriesExhausted", f"failed {attempts} times, at last: {answer.reason}")
+            self._dead_letter(update, "RetriesExhausted", f"failed {attempts} times, at last: {answer.reason}")
             return
         asked = answer.retry_after or 0.0
-        delay = asked if circuit.is_open else policy.delay(update.tries, answer.retry_after, self._rng)
+        delay = asked if circuit.is_open else policy.delay(update.tries, answer.retry_after, self._state.rng)
         log.debug("update_retried", visitor=update.visitor, attempts=update.tries, seconds=delay, reason=answer.reason)
         self._give_back(update, now + delay, attempts)
 
     def _give_back(self, update: Update, due: float, attempts: int) -> None:
-        self._tally.events_done[Done.HANDED_OVER] += self._coalescer.give_back(update, due, attempts)
-        self._bell.ring()
-        self._moved()
+        state = self._state
+        state.hand_over(self._coalescer.give_back(update, due, attempts))
+        state.may_send()
+        state.settled()
 
-    def _bury(self, update: Update, error: str, reason: str) -> None:
+    def _dead_letter(self, update: Update, error: str, reason: str) -> None:
         if update.attributes:
-            self._coalescer.bury(update)
-            self._burial.bury(update, error, reason, self._buried)
+            self._dead_letters.update(update, error, reason)
         else:
-            self._accepted(update)
+            self._state.accept(update)
 
-    def _buried(self, update: Update) -> None:
-        self._settle(update, Done.DEAD_LETTERED)
-        self._bell.ring()  # No worker ends with this, and what gathered behind it may be due.
-
-    def _settle(self, update: Update, how: Done) -> None:
-        for observer in self._observers:
-            observer.settled(update, how)
-        self._coalescer.settle(update, is_accepted=how is Done.ACCEPTED)
-        self._moved()
-
-    def _say_shift(self, shift: Shift, answer: Answer) -> None:
+    def _tell_shift(self, shift: Shift, answer: Answer) -> None:
         if shift is Shift.CLOSED:
-            self._say("circuit_closed", level="info")
+            self._state.say("circuit_closed", level="info")
         elif answer.verdict is Verdict.UNAUTHORIZED:
             remedy = "renew TARGET_AUTH_TOKEN or its file; nothing is lost meanwhile"
-            self._say("target_unauthorized", level="error", reason=answer.reason, remedy=remedy)
+            self._state.say("target_unauthorized", level="error", reason=answer.reason, remedy=remedy)
         else:
-            self._say("circuit_opened", reason=answer.reason, verdict=answer.verdict.value)
+            self._state.say("circuit_opened", reason=answer.reason, verdict=answer.verdict.value)
 
 
 def _too_large(rendered: Rendered) -> str:

@@ -16,15 +16,16 @@ from connector.events import JsonDecoder, Nulls
 from connector.kafka.consumer import ConsumerThread
 from connector.kafka.dead_letter_producer import DeadLetterProducer
 from connector.kafka.quota_log import KafkaQuotaLog
+from connector.kafka.retention import TopicRetention
 from connector.ops.health import Beats, livez, readyz
 from connector.ops.logs import learn
 from connector.ops.metrics import Metrics, Snapshot
 from connector.ops.server import OpsServer
+from connector.ops.throttled_log import ThrottledLogger
 from connector.ops.tracing import tracing
+from connector.ops.update_log import UpdateLog
 from connector.pipeline import Pipeline
-from connector.pipeline.edges import Observer
-from connector.pipeline.life import Life
-from connector.pipeline.say import Say
+from connector.pipeline.ports import Observer, Ports
 from connector.service.parts import awake, kafka_config, ledger_topic, pipeline_config, quota_terms, token_source
 from connector.service.status import snapshot, status
 from connector.settings import BadSettings, Settings, masked
@@ -58,11 +59,12 @@ class Service:
         if proxy is not None and (password := urlsplit(proxy).password):
             learn(unquote(password), lasting=True)
         self._spans = tracing(os.environ, __version__)
-        observers: list[Observer] = [Life()] if settings.log_level == "debug" else []
+        observers: list[Observer] = [UpdateLog()] if settings.log_level == "debug" else []
         if self._spans is not None:
             observers.append(self._spans)
         self._source = ConsumerThread(kafka)
-        self._say = Say(time.monotonic)
+        self._say = ThrottledLogger(time.monotonic)
+        self._retention = TopicRetention(kafka)
         self._dead_letters = DeadLetterProducer(kafka, self._say_delayed)
         terms = quota_terms(settings)
         self._sender = HttpSender(
@@ -77,14 +79,16 @@ class Service:
         )
         self.pipeline = Pipeline(
             pipeline_config(settings),
+            Ports(
+                self._source,
+                self._sender,
+                self._dead_letters,
+                None if terms is None else KafkaQuotaLog(kafka, ledger_topic(settings.ledger_topic, terms)),
+            ),
             decode=JsonDecoder(Nulls(settings.event_nulls)),
             render=Renderer(where.path, Method(settings.target_method)),
-            source=self._source,
-            sender=self._sender,
-            dead_letters=self._dead_letters,
             rng=random.Random(),
-            awake=awake,
-            ledger=None if terms is None else KafkaQuotaLog(kafka, ledger_topic(settings.ledger_topic, terms)),
+            boottime=awake,
             observers=observers,
         )
         self.ops = OpsServer(
@@ -106,12 +110,16 @@ class Service:
         await self.ops.start()
         try:
             async with self._sender:
-                preparing = asyncio.create_task(self._prepare_dead_letters())
+                beside = [
+                    asyncio.create_task(self._prepare_dead_letters()),
+                    asyncio.create_task(self._retention.keep()),
+                ]
                 self._started = True
                 try:
                     await self.pipeline.run(stop)
                 finally:
-                    preparing.cancel()
+                    for task in beside:
+                        task.cancel()
         finally:
             await self._dead_letters.close()
             await self.ops.stop()
@@ -130,7 +138,7 @@ class Service:
 
     def snapshot(self) -> Snapshot:
         """What the metrics show."""
-        return snapshot(self.pipeline, self._settings, self._started_at)
+        return snapshot(self.pipeline, self._settings, self._started_at, self._retention.seconds)
 
     def status(self) -> Mapping[str, object]:
         """What the status page shows."""
@@ -146,7 +154,7 @@ class Service:
             thread=self._source.last_beat,
             loop=self._loop_beat,
             kafka_reached=self._source.reached,
-            draining=self.pipeline.draining,
+            draining=self.pipeline.state.draining,
             started=self._started,
         )
 

@@ -5,7 +5,7 @@ import heapq
 import math
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 from connector import __version__
@@ -20,56 +20,72 @@ MOST_PARTITIONS = 200
 """Partitions that the status names: it is fetched every few seconds, and one replica may own thousands."""
 
 
-def snapshot(pipeline: Pipeline, settings: Settings, started_at: float) -> Snapshot:
+def snapshot(
+    pipeline: Pipeline, settings: Settings, started_at: float, retention: Mapping[str, float] | None = None
+) -> Snapshot:
     """What the metrics show, all of one moment."""
-    uptime = time.time() - started_at
-    lease = pipeline.gate.lease
-    commit_age = lease.seconds - lease.left(awake()) if pipeline.assigned_partitions else 0.0
+    now = time.time()
+    uptime = now - started_at
+    lease = pipeline.state.gate.lease
+    commit_age = lease.seconds - lease.left(awake()) if pipeline.state.partitions else 0.0
     lag = {
         (name.topic, name.partition): max(0, end - tracker.committable)
-        for name, end in pipeline.log_ends.items()
-        if (tracker := pipeline.assigned_partitions.get(name)) is not None and tracker.committable >= 0
+        for name, end in pipeline.state.log_ends.items()
+        if (tracker := pipeline.state.partitions.get(name)) is not None and tracker.committable >= 0
     }
     slowed, used_up = (pipeline.quota and pipeline.quota.forecast) or (None, None)
     return Snapshot(
-        tally=pipeline.tally,
-        events_pending=pipeline.events_pending,
-        updates_pending=pipeline.coalescer.waiting,
-        updates_in_flight=pipeline.gate.in_flight,
-        partitions_assigned=len(pipeline.assigned_partitions),
-        circuit_open=pipeline.circuit.is_open,
-        paused=pipeline.starved,
+        tally=pipeline.state.counters,
+        events_pending=pipeline.state.events_pending,
+        updates_pending=pipeline.state.coalescer.waiting,
+        updates_in_flight=pipeline.state.gate.in_flight,
+        partitions_assigned=len(pipeline.state.partitions),
+        circuit_open=pipeline.state.gate.circuit.is_open,
+        paused=pipeline.state.is_starved,
         consumer_lag=lag,
+        oldest_pending=_oldest(pipeline, settings.kafka_topics, now),
+        retention=retention or {},
         quota_limit=settings.quota_updates,
         quota_used=0 if pipeline.quota is None else pipeline.quota.known,
         quota_slowed_seconds=slowed,
         quota_used_up_seconds=used_up,
-        slots=pipeline.gate.concurrency.slots,
-        bytes_pending=pipeline.coalescer.size + pipeline.burial.size,
-        letters_pending=pipeline.burial.letters,
-        overdue_seconds=max(0.0, -pipeline.coalescer.due_in(asyncio.get_running_loop().time())),
+        slots=pipeline.state.gate.concurrency.slots,
+        bytes_pending=pipeline.state.coalescer.size + pipeline.state.letter_bytes,
+        letters_pending=pipeline.state.letters,
+        overdue_seconds=max(0.0, -pipeline.state.coalescer.due_in(asyncio.get_running_loop().time())),
         commit_age_seconds=min(commit_age, uptime),
         start_time_seconds=started_at,
         version=__version__,
     )
 
 
+def _oldest(pipeline: Pipeline, topics: Iterable[str], now: float) -> Mapping[str, float]:
+    """By topic, the age of the oldest record that waits: one look a partition, and none at what waits behind it."""
+    ages = dict.fromkeys(topics, 0.0)
+    for name, tracker in pipeline.state.partitions.items():
+        written = pipeline.state.coalescer.oldest_ms(tracker)
+        if written is not None and written > 0:  # A record may have no timestamp.
+            ages[name.topic] = max(ages.get(name.topic, 0.0), now - written / 1_000)
+    return ages
+
+
 def status(pipeline: Pipeline, settings: Settings, now: Snapshot, beats: Beats) -> Mapping[str, object]:
     """What it does now, for a person: the same numbers as the metrics, in words."""
     tally = now.tally
-    circuit, gate = pipeline.circuit, pipeline.gate
+    circuit, gate = pipeline.state.gate.circuit, pipeline.state.gate
     return {
         "version": __version__,
         "replica": socket.gethostname(),
         "time": round(time.time(), 3),
         "uptime_seconds": round(time.time() - now.start_time_seconds),
         "health": {"livez": livez(beats, time.monotonic()).reasons, "readyz": readyz(beats).reasons},
-        "draining": pipeline.draining,
+        "draining": pipeline.state.draining,
         "events": {
             "consumed": tally.events_consumed,
             "pending": now.events_pending,
             **{done.value: count for done, count in tally.events_done.items()},
         },
+        "records_missed": {reason.value: count for reason, count in tally.records_missed.items()},
         "updates": {
             "accepted": tally.updates_accepted,
             "dead_lettered": tally.updates_dead_lettered,
@@ -102,7 +118,7 @@ def status(pipeline: Pipeline, settings: Settings, now: Snapshot, beats: Beats) 
 
 def _partitions(pipeline: Pipeline, lag: Mapping[tuple[str, int], int]) -> list[Mapping[str, object]]:
     """By name; those that are furthest behind, when there are too many to name."""
-    owned = pipeline.assigned_partitions
+    owned = pipeline.state.partitions
     names = heapq.nlargest(MOST_PARTITIONS, owned, key=lambda name: lag.get(name, math.inf))
     return [
         {

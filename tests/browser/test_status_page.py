@@ -83,8 +83,10 @@ def test_every_number_is_that_of_the_status(page: Browser, served: Served) -> No
     }  # fmt: skip
     assert {name: page.text(name) for name in texts} == texts
     assert page.rows("records") == [
-        ["accepted", "999,000"], ["dead letters", "900"], ["skipped", "100"], ["handed over", "0"], ["pending", "0"]
+        ["accepted", "999,000"], ["dead letters", "900"], ["skipped", "100"], ["already done", "0"],
+        ["handed over", "0"], ["pending", "0"],
     ]  # fmt: skip
+    assert page.text("records-missed") == "", "it is hidden as long as nothing was missed"
     assert [row[:2] for row in page.rows("requests")] == [
         ["accepted", "333,000"], ["rejected", "7"], ["unauthorized", "0"], ["throttled", "12"], ["unavailable", "3"],
         ["timeout", "1"], ["unconfirmed", "0"],
@@ -99,6 +101,21 @@ def test_counts_that_do_not_reconcile_are_said(page: Browser, served: Served) ->
     """Consumed = done + pending is the promise; a page that hides its breach hides a loss."""
     show(page, served, status(events={"consumed": 1_000_001}))
     assert page.text("records-even") == "It does not add up: the lines make 1,000,000."
+
+
+def test_records_that_are_gone_from_the_log_are_said(page: Browser, served: Served) -> None:
+    """Nobody can read them again: who looks at the page after an outage must not have to search the log for it."""
+    show(page, served, status(records_missed={"retention": 1_500, "truncation": 1}))
+    assert page.text("records-missed") == (
+        "1,500 records were deleted from Kafka before they could be read. 1 record was cut off from the end of the log."
+    )
+
+
+def test_what_was_settled_before_a_restart_adds_up_too(page: Browser, served: Served) -> None:
+    """A restart that reads again what was settled is no loss, and no skip by rule."""
+    show(page, served, status(events={"consumed": 1_000_250, "already_done": 250}))
+    assert ["already done", "250"] in page.rows("records")
+    assert page.text("records-even") == "It adds up."
 
 
 def test_rates_come_from_successive_answers(page: Browser, served: Served) -> None:

@@ -168,7 +168,7 @@ def test_an_address_that_moves_in_an_outage_is_followed_by_the_next_probe(
                     log.append(event(f"w{number}", a=number))
                 bench.source.feed()
                 await http.given_up.wait()
-                assert bench.pipeline.circuit.is_open
+                assert bench.pipeline.state.gate.circuit.is_open
                 names.address = new.address
                 asked = names.asked
                 await bench.settle(20)

@@ -21,7 +21,7 @@ from connector.kafka.errors import KafkaFailure
 from connector.kafka.group_member import STALL_SECONDS
 from connector.kafka.inbox import CREDITS
 from connector.kafka.ports import Listener
-from connector.pipeline.edges import Source
+from connector.pipeline.ports import Source
 from tests.support.fakes import FakeLog, FakeSource
 from tests.support.kafka.broker import KafkaBroker, free_ports
 

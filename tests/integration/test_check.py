@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.admin._resource import ResourceType
 
+from connector.delivery.offset_mark import OffsetMark, encode
 from tests.support.kafka.broker import KafkaBroker, free_ports
 from tests.support.kafka.fetch import Distribution
 from tests.support.kafka.secure import PASSWORD, USER, SecureBroker
@@ -296,6 +298,63 @@ def test_an_advertised_address_that_cannot_be_reached_is_told_as_such(
         assert "did you mean fresh?" in meant.line["topic frsh"]
     finally:
         broker.stop()
+
+
+def test_events_behind_an_aborted_tail_and_behind_a_lone_marker_are_seen(
+    kafka: KafkaBroker, target: Sandbox, tmp_path: Path
+) -> None:
+    """A transaction's marker takes an offset and is never handed out; "none yet" would be said of a topic in use."""
+    topic = kafka.unique_topic("transactions", 3)
+    producer = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": topic})
+    producer.init_transactions(30)
+
+    def transaction(count: int, partition: int, *, commit: bool) -> None:
+        producer.begin_transaction()
+        for number in range(count):
+            producer.produce(topic, EVENT if commit else REFUSED, key=str(number), partition=partition)
+        producer.flush(30)
+        end = producer.commit_transaction if commit else producer.abort_transaction
+        end(30)
+
+    plain = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap, "KAFKA_TOPICS": topic, "KAFKA_GROUP_ID": topic}
+    plain |= {"TARGET_CLIENT_CODE": "demo", "TARGET_BASE_URL": target.url, "TARGET_TIMEOUT_SECONDS": "1"}
+    transaction(30, 2, commit=False)
+    said = checked(tmp_path, plain)
+    assert said.state[f"events of {topic}"] == "ok"
+    assert "aborted transactions or their markers" in said.line[f"events of {topic}"]
+    transaction(2, 0, commit=True)
+    transaction(500, 0, commit=False)
+    transaction(1, 1, commit=True)
+    said = checked(tmp_path, plain)
+    assert said.line[f"events of {topic}"].startswith("the last 3 are in the right form")
+
+
+def test_a_committed_offset_that_the_log_does_not_have_any_more_is_named(
+    kafka: KafkaBroker, target: Sandbox, tmp_path: Path
+) -> None:
+    """Said before `connector run` goes on there: after it there is only a counter, and the producer is to be asked."""
+    topic = kafka.unique_topic("gone", 3)
+    kafka.produce(topic, [(None, EVENT, number % 3) for number in range(60)])
+    other = encode(OffsetMark("AAAAAAAAAAAAAAAAAAAAAQ", 0), "")
+    client = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": topic})
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    try:
+        places = [(0, 5, ""), (1, 500, ""), (2, 7, other)]
+        client.commit(offsets=[TopicPartition(topic, *place) for place in places], asynchronous=False)
+        for future in admin.delete_records([TopicPartition(topic, 0, 15)]).values():
+            future.result(30)
+    finally:
+        client.close()
+    plain = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap, "KAFKA_TOPICS": topic, "KAFKA_GROUP_ID": topic}
+    said = checked(tmp_path, {**plain, "TARGET_CLIENT_CODE": "demo", "TARGET_BASE_URL": target.url})
+    line = said.line[f"committed offsets of {topic}"]
+    assert said.state[f"committed offsets of {topic}"] == "warning"
+    assert "partition 0: committed is 5, and the log begins at 15: 10 records are gone" in line
+    assert "partition 1: committed is 500, and the log ends at 20: 480 records are gone" in line
+    assert "partition 2: the topic was made again since offset 7 was committed" in line
+    assert "retention.ms" in line
+    assert "unclean.leader.election.enable=false" in line
+    assert "who deleted" in line
 
 
 def test_another_program_in_the_group_is_found(kafka: KafkaBroker, target: Sandbox, tmp_path: Path) -> None:

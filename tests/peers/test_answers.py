@@ -211,7 +211,7 @@ def test_adobe_62_a_2xx_with_an_unknown_body_is_said_and_counted(*, accept: bool
         async with Bench(log, sender, letters, retry=policy, accept_unconfirmed=accept) as bench:
             await bench.settle(120)
         tries = sum(visitor == "bad" for _, visitor, _ in sender.sent)
-        assert tries == bench.pipeline.tally.requests[Verdict.UNCONFIRMED] == (1 if accept else 5)
+        assert tries == bench.pipeline.state.counters.requests[Verdict.UNCONFIRMED] == (1 if accept else 5)
         assert bench.done(Done.ACCEPTED) == (3 if accept else 2)
         assert [letter.error for letter in letters.letters] == ([] if accept else ["RetriesExhausted"])
 

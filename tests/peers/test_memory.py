@@ -61,7 +61,7 @@ def test_vector_17276_memory_is_flat_however_long_the_throttling(status: int) ->
                     log.append(event(f"v{minute}.{number}", a=number))
                 bench.source.feed()
                 await asyncio.sleep(60)
-                assert len(bench.pipeline.coalescer) <= 500 + 2 * BATCH
+                assert len(bench.pipeline.state.coalescer) <= 500 + 2 * BATCH
                 assert bench.pending <= 500 + 2 * BATCH
                 assert bench.source.credits == 0, "nobody asks for more"
                 if minute in (3, 19):
@@ -103,7 +103,7 @@ def test_vector_17276_a_visitor_who_changes_all_day_is_one_update_and_no_queue()
                 if number in (1_999, 15_999):
                     held.append(_held())
             assert bench.pending == 16_000
-            assert len(bench.pipeline.coalescer) == 40
+            assert len(bench.pipeline.state.coalescer) == 40
             assert held[1] <= held[0] + 20_000
             throttled = False
             await bench.settle(120)
@@ -135,9 +135,9 @@ def test_vector_25212_what_waits_for_a_retry_does_not_make_room_for_more() -> No
         async with Bench(log, sender, batch=BATCH, max_visitors=500, max_in_flight=4, linger=0.0) as bench:
             for _ in range(720):
                 await asyncio.sleep(5)
-                assert bench.pipeline.gate.in_flight <= 4
+                assert bench.pipeline.state.gate.in_flight <= 4
                 assert len(asyncio.all_tasks()) <= before + 4 + 10
-                assert len(bench.pipeline.coalescer) <= 500 + 2 * BATCH
+                assert len(bench.pipeline.state.coalescer) <= 500 + 2 * BATCH
                 assert bench.source.credits == 0
             assert len(sender.sent) <= 3_600 / 2 + 4 * 20, "nothing but probes is spent"
             broken = False

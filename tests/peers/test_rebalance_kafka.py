@@ -18,6 +18,7 @@ from connector.events import JsonDecoder
 from connector.kafka.config import KafkaConfig
 from connector.kafka.consumer import ConsumerThread
 from connector.pipeline import Pipeline, PipelineConfig
+from connector.pipeline.ports import Ports
 from connector.target.render import Renderer, Request
 from tests.support.bench import quiet
 from tests.support.fakes import FakeDeadLetters, FakeSender, event, parse
@@ -64,15 +65,17 @@ class Member:
                 commit_interval=0.05,
                 request_timeout=1.0,
             ),
+            Ports(
+                ConsumerThread(
+                    KafkaConfig(kafka.bootstrap, (topic,), topic, protocol, properties=quick, request_timeout=1.0)
+                ),
+                self.sender,
+                FakeDeadLetters(),
+            ),
             decode=JsonDecoder(),
             render=Renderer("/u"),
-            source=ConsumerThread(
-                KafkaConfig(kafka.bootstrap, (topic,), topic, protocol, properties=quick, request_timeout=1.0)
-            ),
-            sender=self.sender,
-            dead_letters=FakeDeadLetters(),
             rng=random.Random(0),
-            awake=time.monotonic,
+            boottime=time.monotonic,
         )
         self._stop = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self.pipeline.run(self._stop))
@@ -80,7 +83,7 @@ class Member:
     @property
     def owned(self) -> set[int]:
         """The numbers of its partitions."""
-        return {name.partition for name in self.pipeline.assigned_partitions}
+        return {name.partition for name in self.pipeline.state.partitions}
 
     async def __aenter__(self) -> Self:
         return self

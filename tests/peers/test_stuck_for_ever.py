@@ -39,8 +39,8 @@ def test_parallel_consumer_857_a_memory_full_of_failing_records_lets_new_ones_in
             shutdown_grace=0.0,
         ) as bench:
             before = -1
-            while bench.pipeline.assigned_partitions[P0].position < 2_000:
-                taken = bench.pipeline.tally.events_consumed
+            while bench.pipeline.state.partitions[P0].position < 2_000:
+                taken = bench.pipeline.state.counters.events_consumed
                 assert taken > before, f"nothing was taken in an hour, at {taken} of 2,000"
                 before = taken
                 await asyncio.sleep(3_600)

@@ -43,14 +43,14 @@ def test_parallel_consumer_857_records_that_fail_for_ever_do_not_freeze_the_inta
             log, sender, letters, batch=10, retry=policy, linger=0.1, max_visitors=50, max_in_flight=16
         ) as bench:
             for second in range(3_600):
-                taken = bench.pipeline.tally.events_consumed
+                taken = bench.pipeline.state.counters.events_consumed
                 for number in range(second * 2, second * 2 + 2):
                     fails = number % one_in == 7
                     bad += fails
                     log.append(event(f"{'bad' if fails else 'good'}{number}", a=number))
                 bench.source.feed()
                 await asyncio.sleep(1)
-                assert second % 60 or bench.pipeline.tally.events_consumed > taken, "nothing is taken any more"
+                assert second % 60 or bench.pipeline.state.counters.events_consumed > taken, "nothing is taken any more"
             while bench.pending:
                 log.append(event("good", a=len(log.records[P0])))
                 bench.source.feed()

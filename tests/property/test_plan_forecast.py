@@ -12,7 +12,7 @@ from connector.delivery.coalescer import Order
 from connector.delivery.offsets import TopicPartition
 from connector.delivery.tally import Histogram
 from connector.events import JsonDecoder
-from connector.pipeline import credit
+from connector.pipeline import back_pressure
 from connector.plan import Assumptions, Merge, Outlook, Quota, Survey, forecast
 from tests.support.bench import Bench, quiet
 from tests.support.fakes import FakeLog, FakeRecord, FakeSender, event, event_at
@@ -152,4 +152,4 @@ def test_the_forecast_is_what_the_service_does(history: list[Came], linger: floa
 
 def test_the_forecast_pauses_and_goes_on_where_the_service_does() -> None:
     """The share is written in two rooms, of which the inner cannot see the outer."""
-    assert forecast.LOW_WATER == credit.LOW_WATER
+    assert forecast.LOW_WATER == back_pressure.LOW_WATER

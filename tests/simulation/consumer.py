@@ -106,7 +106,15 @@ class FakeConsumer:
         for p in partitions:
             name = TopicPartition(p.topic, p.partition)
             assert name not in self._places, "assigned twice"
-            self._places[name] = _Place(p.offset, p.leader_epoch, self._logs[name].generation)
+            self._places[name] = _Place(p.offset, None, self._logs[name].generation)
+
+    def seek(self, partition: KafkaTopicPartition) -> None:
+        """Here, and not at the assignment, the client asks whether the log continues there."""
+        name = TopicPartition(partition.topic, partition.partition)
+        if self._client.cut_off:
+            raise KafkaException(KafkaError(KafkaError._STATE))  # noqa: SLF001
+        self._places[name] = _Place(partition.offset, partition.leader_epoch, self._logs[name].generation)
+        self._forget({name})
 
     def incremental_unassign(self, partitions: list[KafkaTopicPartition]) -> None:
         names = _names(partitions)

@@ -11,6 +11,7 @@ from connector.delivery.tally import Tally
 from connector.errors import Fatal
 from connector.events import JsonDecoder
 from connector.pipeline import Pipeline, PipelineConfig
+from connector.pipeline.ports import Ports
 from connector.target.render import Renderer
 from tests.simulation.client import CommitFaults
 from tests.simulation.coordinator import Coordinator
@@ -120,15 +121,13 @@ class Fleet:
         process, profile = replica.process, self._setting.profile
         replica.pipeline = Pipeline(
             config,
+            Ports(replica.source, replica.sender, Letters(process, self.box, self._oracle, rng, replica.name)),
             decode=JsonDecoder(),
             render=Renderer("/u"),
-            source=replica.source,
-            sender=replica.sender,
-            dead_letters=Letters(process, self.box, self._oracle, rng, replica.name),
             rng=random.Random(rng.getrandbits(32)),
-            awake=lambda: self._timeline.now,
+            boottime=lambda: self._timeline.now,
         )
-        self.tallies.append(replica.pipeline.tally)
+        self.tallies.append(replica.pipeline.state.counters)
         batch_bytes = batch * (200_000 if profile.big else 3_000 + profile.padding * 4)
         self._oracle.members[replica.name] = Member(process, replica.pipeline, config, batch, batch_bytes)
         process.loop.after_turn = partial(self._oracle.after_turn, replica.name)

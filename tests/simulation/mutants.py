@@ -1,397 +1,434 @@
 """Bugs that we plant on purpose: a simulator is worth what it finds, and this is how we know.
 
-Each is a few words of our own code changed into what a colleague, or a peer of this connector, has written in good
-faith. The one place where code of ours is patched in a test: here the simulation is what is tested.
+Each does what a colleague, or a peer of this connector, has written in good faith. The one place where code of ours is
+patched in a test: here the simulation is what is tested. A bug is planted at a public method wherever it can be.
 """
 
-import inspect
-import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
+import asyncio
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from msgspec import structs
+
 from connector.delivery import owed, start_position
+from connector.delivery.answer import Answer
 from connector.delivery.circuit import Circuit
 from connector.delivery.coalescer import Coalescer
 from connector.delivery.gate import Gate
-from connector.delivery.offsets import PartitionOffsets
+from connector.delivery.lease import Lease
+from connector.delivery.letter import DeadLetter, Stage
+from connector.delivery.offsets import OffsetAndMetadata, PartitionOffsets
 from connector.delivery.owed import Owed
 from connector.delivery.update import Update
+from connector.errors import CommitFailed
 from connector.kafka.assignment import Assignment
-from connector.pipeline.burial import Burial
-from connector.pipeline.committer import Committer
-from connector.pipeline.credit import Credit
-from connector.pipeline.dispatch import Dispatch
+from connector.pipeline import assignment as group_assignment
+from connector.pipeline.back_pressure import BackPressure
 from connector.pipeline.pipeline import Pipeline
-from tests.simulation.runs import Outcome
+from connector.pipeline.state import ReplicaState
+from connector.target.render import Renderer
+from tests.simulation.letters import Letters
+from tests.simulation.planting import Mutants, Patches
+from tests.simulation.source import Source
 
-DOCS = Path(__file__).parents[2] / "docs" / "simulation.md"
+ENDLESS = 1 << 62
+IGNORED = property(lambda _: False, lambda *_: None)
+"""In place of a flag: it is never set."""
 
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """These words of a function become others."""
-
-    owner: type | ModuleType
-    function: str
-    old: str
-    new: str
-
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """A planted bug, and where it shows."""
-
-    name: str
-    breaks: str
-    """What goes wrong, in the words of the oracle."""
-    profile: str
-    seeds: tuple[int, ...]
-    """Known to find it."""
-    edits: tuple[Edit, ...]
+mutant = Mutants()
+MUTANTS = mutant.all
 
 
-MUTANTS = (
-    Mutant(
-        "commit past a gap",
-        "the highest record taken is committed, whatever is still open below it",
-        "calm",
-        (0, 1),
-        (
-            Edit(
-                PartitionOffsets,
-                "to_commit",
-                "mark = replace",
-                "return OffsetAndMetadata(self.position)\n    mark = replace",
-            ),
-        ),
-    ),
-    Mutant(
-        "handed over is done",
-        "what is dropped at a revoke closes its receipt, and the offset of what nobody sent is committed",
-        "rebalances",
-        (1, 8),
-        (
-            Edit(
-                Coalescer,
-                "_strip",
-                "gone = [",
-                "[p.close(update.parts[p].first) for p in partitions if p in update.parts]\n    gone = [",
-            ),
-        ),
-    ),
-    Mutant(
-        "tracker reused",
-        "a partition that comes back goes on with the receipts of its earlier assignment",
-        "rebalances",
-        (1, 7),
-        (
-            Edit(
-                Pipeline,
-                "assigned",
-                "= PartitionOffsets(name, start, self._config.rules)",
-                '= vars(self).setdefault("kept", {}).setdefault(name, PartitionOffsets(name, start))\n'
-                "        tracker.detached = tracker.revoking = False",
-            ),
-        ),
-    ),
-    Mutant(
-        "older over newer",
-        "an update that comes back for a retry writes its old values over those that came meanwhile",
-        "calm",
-        (1, 2),
-        (
-            Edit(
-                Update,
-                "absorb",
-                "self.write(mine, theirs.attributes)",
-                "self.write(mine, {**theirs.attributes, **mine.attributes})",
-            ),
-        ),
-    ),
-    Mutant(
-        "two in flight",
-        "a change that comes while its visitor's update is on the wire goes too",
-        "calm",
-        (1, 2),
-        (
-            Edit(Coalescer, "add", "if visitor not in self._flying:", "if True:"),
-            Edit(Coalescer, "settle", "self._queue(follower)", "pass"),
-        ),
-    ),
-    Mutant(
-        "letter not awaited",
-        "the offset of a rejected update counts as done before its dead letter is written",
-        "poison",
-        (1, 5),
-        (
-            Edit(
-                Burial,
-                "_write_update",
-                "await self._dead_letters.send(letter)",
-                "self._spawn(self._dead_letters.send(letter))",
-            ),
-        ),
-    ),
-    Mutant(
-        "letter of a record not awaited",
-        "likewise a record that cannot be read",
-        "poison",
-        (1, 7),
-        (
-            Edit(
-                Burial,
-                "_write_record",
-                "await self._dead_letters.send(letter)",
-                "self._spawn(self._dead_letters.send(letter))",
-            ),
-        ),
-    ),
-    Mutant(
-        "credit lost",
-        "a rebalance forgets that it owes a batch, and consumption never goes on",
-        "memory",
-        (16, 18),
-        (Edit(Pipeline, "assigned", "self._share_rate()", "self._credit.due = 0\n    self._share_rate()"),),
-    ),
-    Mutant(
-        "until one too high",
-        "a commit calls the record done that was not taken yet",
-        "stuck",
-        (0, 1),
-        (Edit(owed, "encode", "_number(until - offset)", "_number(until - offset + 1)"),),
-    ),
-    Mutant(
-        "first one too high",
-        "a commit owes a visitor from the record after its first",
-        "stuck",
-        (0, 1),
-        (Edit(PartitionOffsets, "_owed", "(visitor), first)", "(visitor), first + 1)"),),
-    ),
-    Mutant(
-        "owed are forgotten",
-        "a second restart does not know any more whom the first one owed",
-        "stuck",
-        (0, 2),
-        (Edit(owed, "carried", "if who not in waiting", "if False"),),
-    ),
-    Mutant(
-        "owed are passed over",
-        "a restart takes all that a commit speaks of as done",
-        "stuck",
-        (0, 1),
-        (Edit(Owed, "is_done", "return first is None or offset < first", "return True"),),
-    ),
-    Mutant(
-        "old body",
-        "a retry sends what was rendered for the first attempt",
-        "calm",
-        (1, 2),
-        (
-            Edit(
-                Dispatch,
-                "_deliver",
-                "rendered = self._render(update.visitor, update.attributes)",
-                'rendered = vars(self).setdefault("kept", {}).setdefault(\n'
-                "        update, self._render(update.visitor, dict(update.attributes)))",
-            ),
-        ),
-    ),
-    Mutant(
-        "lease not checked",
-        "whoever was frozen past its session writes over its successor's values",
-        "zombies",
-        (1, 14),
-        (Edit(Gate, "wait", "self.lease.left(awake) <= 0 or ", ""),),
-    ),
-    Mutant(
-        "lease from the answer",
-        "an answer that comes late says that the group knew us late",
-        "zombies",
-        (28, 41),
-        (Edit(Committer, "commit", "lease.renew(asked)", "lease.renew(self._awake())"),),
-    ),
-    Mutant(
-        "lease by a failed commit",
-        "whoever cannot reach the group believes that it is a member",
-        "zombies",
-        (21, 57),
-        (
-            Edit(
-                Committer,
-                "commit",
-                "if failed.metadata_refused:",
-                "lease.renew(asked)\n        if failed.metadata_refused:",
-            ),
-        ),
-    ),
-    Mutant(
-        "revoke does not wait",
-        "a request is on the wire while the next owner sends a newer value",
-        "rolling",
-        (41, 45),
-        (Edit(Pipeline, "revoked", "deadline = self._now() + self._request_timeout", "deadline = self._now()"),),
-    ),
-    Mutant(
-        "revoke stops nothing",
-        "a retry begins while its partition is being taken away",
-        "rebalances",
-        (116, 124),
-        (Edit(Pipeline, "revoked", "tracker.revoking = True", "pass"),),
-    ),
-    Mutant(
-        "lost is not heard",
-        "what another member may own is sent and committed",
-        "zombies",
-        (0, 1),
-        (Edit(Pipeline, "lost", "self._detach(gone)", "pass"),),
-    ),
-    Mutant(
-        "split settled early",
-        "an update of several requests counts as done after its first",
-        "rebalances",
-        (1, 3),
-        (Edit(Dispatch, "_deliver", "enumerate(rendered.requests)", "enumerate(rendered.requests[:1])"),),
-    ),
-    Mutant(
-        "memory unbounded",
-        "batches are taken on however much is pending",
-        "memory",
-        (0, 1),
-        (Edit(Credit, "_give", "full = many or self._burial.is_full", "full = self._burial.is_full"),),
-    ),
-    Mutant(
-        "hung probe",
-        "a probe that is swallowed hides the recovery for a whole request timeout",
-        "outages",
-        (4, 11),
-        (Edit(Circuit, "started", "now + self._longest_pause()", "math.inf"),),
-    ),
-    Mutant(
-        "retry-after ignored",
-        "a probe goes before the endpoint wants to be asked",
-        "outages",
-        (2, 21),
-        (Edit(Circuit, "_schedule_probe", "max(since + delay, now + (answer.retry_after or 0.0))", "since + delay"),),
-    ),
-    Mutant(
-        "outage blamed on updates",
-        "an outage makes dead letters of healthy visitors",
-        "outages",
-        (29, 75),
-        (
-            Edit(
-                Circuit,
-                "blames",
-                "if self.reason or not answer.reached:",
-                "if self.reason != 'never':\n        return True\n    if False:",
-            ),
-        ),
-    ),
-    Mutant(
-        "drain cuts and leaves",
-        "what a shutdown cut may land after the next owner's newer value",
-        "rolling",
-        (1, 19),
-        (Edit(Pipeline, "run", "leave=landed", "leave=True"),),
-    ),
-    Mutant(
-        "static member does not wait",
-        "it is back before the requests of its killed predecessor have landed",
-        "restarts",
-        (3, 8),
-        (Edit(Pipeline, "assigned", "if now < self._hold_ends and", "if False and"),),
-    ),
-    Mutant(
-        "another log not noticed",
-        "a topic that was made again is read from where the old one stood",
-        "logs",
-        (26, 45),
-        (Edit(start_position, "is_another", "return bool(", "return False and bool("),),
-    ),
-    Mutant(
-        "later epochs not looked at",
-        "records that replaced what was cut off are taken for done",
-        "logs",
-        (5, 9),
-        (Edit(Owed, "is_done", "if epoch is not None and epoch > self.epoch >= 0:", "if False:"),),
-    ),
-    Mutant(
-        "position moves in a drain",
-        "the end of a log is committed although the batches before it were not taken",
-        "rebalances",
-        (18, 32),
-        (Edit(Pipeline, "advanced", "if self.draining:", "if False:"),),
-    ),
-    Mutant(
-        "answer of before",
-        "where to go on is decided by what the log was before it changed",
-        "logs",
-        (0, 1),
-        (Edit(Assignment, "position_is_invalid", "self._look, self._look_at = None, now", "self._look_at = now"),),
-    ),
-    Mutant(
-        "latest for each partition",
-        "an added partition begins at its end, and what was written before is never read",
-        "logs",
-        (26, 52),
-        (Edit(Assignment, "_decide", "from_end=self._from_end and not is_known", "from_end=self._from_end"),),
-    ),
-    Mutant(
-        "retired log not revoked",
-        "what was read of a log that is another one now is sent after its partition was taken away",
-        "logs",
-        (26, 45),
-        (Edit(Pipeline, "revoked", "[*current, *self._retired_of(partitions)]", "current"),),
-    ),
-    Mutant(
-        "handed over twice",
-        "consumed is not done and pending",
-        "rebalances",
-        (8, 9),
-        (Edit(Pipeline, "_hand_over", "+= records", "+= 2 * records"),),
-    ),
+@mutant("commit past a gap", "the highest record taken is committed, whatever is still open below it", "calm", 0, 1)
+def commit_past_a_gap(patch: Patches) -> None:
+    """The position is committed."""
+    patch.replace(PartitionOffsets, "to_commit", lambda tracker, *_, **__: OffsetAndMetadata(tracker.position))
+
+
+@mutant(
+    "handed over is done",
+    "what is dropped at a revoke closes its receipt, and the offset of what nobody sent is committed",
+    "rebalances",
+    *(1, 8),
 )
+def handed_over_is_done(patch: Patches) -> None:
+    """Nothing is open of a partition that is being taken away."""
+
+    def to_commit(original: Any, tracker: Any, *limit: Any, **how: Any) -> OffsetAndMetadata:
+        return OffsetAndMetadata(tracker.position) if tracker.revoking else original(tracker, *limit, **how)
+
+    patch.wrap(PartitionOffsets, "to_commit", to_commit)
 
 
-@contextmanager
-def planted(mutant: Mutant) -> Iterator[None]:
-    """The bug is in our code for as long as this lasts."""
-    kept: list[tuple[type | ModuleType, str, Any]] = []
-    try:
-        for edit in mutant.edits:
-            before = vars(edit.owner)[edit.function]
-            kept.append((edit.owner, edit.function, before))
-            setattr(edit.owner, edit.function, _edited(edit, before))
-        yield
-    finally:
-        for owner, name, before in reversed(kept):
-            setattr(owner, name, before)
+@mutant(
+    "tracker reused",
+    "a partition that comes back goes on with the receipts of its earlier assignment",
+    "rebalances",
+    *(1, 7),
+)
+def tracker_reused(patch: Patches) -> None:
+    """One tracker a partition and pipeline, for ever."""
+    kept: dict[group_assignment.Assignment, dict[Any, PartitionOffsets]] = {}
+    current: dict[Any, PartitionOffsets] = {}
+
+    def assigned(original: Any, assignment: group_assignment.Assignment, partitions: Any) -> None:
+        nonlocal current
+        current = kept.setdefault(assignment, {})
+        original(assignment, partitions)
+
+    def tracker(name: Any, start: Any, *_: str) -> PartitionOffsets:
+        again = current.setdefault(name, PartitionOffsets(name, start))
+        again.detached = again.revoking = False
+        return again
+
+    patch.wrap(group_assignment.Assignment, "assigned", assigned)
+    patch.replace(group_assignment, "PartitionOffsets", tracker)
 
 
-def _edited(edit: Edit, before: Any) -> Any:
-    """The same function with other words; an assertion when those are not there any more, or not once."""
-    before = before.fget if isinstance(before, property) else before
-    source = textwrap.dedent(inspect.getsource(before))
-    assert source.count(edit.old) == 1, f"{edit.function} has not {edit.old!r} once"
-    made: dict[str, Any] = {}
-    exec(source.replace(edit.old, edit.new), before.__globals__, made)  # noqa: S102 - our own words
-    return made[edit.function]
+@mutant(
+    "older over newer",
+    "an update that comes back for a retry writes its old values over those that came meanwhile",
+    "calm",
+    *(1, 2),
+)
+def older_over_newer(patch: Patches) -> None:
+    """What comes back wins."""
+
+    def absorb(original: Any, update: Update, newer: Update, **how: Any) -> None:
+        for partition, theirs in newer.parts.items():
+            if (mine := update.parts.get(partition)) is not None:
+                theirs.attributes.update(mine.attributes)
+        original(update, newer, **how)
+
+    patch.wrap(Update, "absorb", absorb)
 
 
-def hunt(mutant: Mutant, live: Callable[[str, int], Outcome], fallback: int) -> Outcome | None:
-    """The first world that shows it: the known seeds first, then a range, since any change may move it."""
-    with planted(mutant):
-        for seed in (*mutant.seeds, *range(fallback)):
-            if (outcome := live(mutant.profile, seed)).failure:
-                return outcome
-    return None
+@mutant("two in flight", "a change that comes while its visitor's update is on the wire goes too", "calm", 1, 2)
+def two_in_flight(patch: Patches) -> None:
+    """Whoever adds does not see what is in flight, and whoever settles does not see what followed."""
+
+    def blind(hidden: str) -> Callable[..., None]:
+        def call(original: Any, coalescer: Coalescer, *about: Any, **how: Any) -> None:
+            seen = getattr(coalescer, hidden)
+            setattr(coalescer, hidden, {})
+            try:
+                original(coalescer, *about, **how)
+            finally:
+                setattr(coalescer, hidden, seen)
+
+        return call
+
+    def settle(original: Any, coalescer: Coalescer, update: Update, **how: Any) -> None:
+        coalescer._flying.setdefault(update.visitor, update)  # The other one has left already.
+        blind("_pending")(original, coalescer, update, **how)
+
+    patch.wrap(Coalescer, "add", blind("_flying"))
+    patch.wrap(Coalescer, "settle", settle)
 
 
-def documented() -> set[tuple[str, ...]]:
-    """The rows of three in the documentation: a bug, what it breaks, and in which worlds."""
-    rows = [line.split(" | ") for line in DOCS.read_text().splitlines() if line.startswith("| ")]
-    return {(row[0].removeprefix("| "), row[1], row[2].removesuffix(" |")) for row in rows if len(row) == 3}
+def _not_awaited(patch: Patches, stage: Stage) -> None:
+    """A dead letter of this stage counts as written when it was handed over."""
+    sent: set[asyncio.Task[None]] = set()
+
+    async def send(original: Any, letters: Letters, letter: DeadLetter) -> None:
+        if letter.stage is stage:
+            sent.add(asyncio.get_running_loop().create_task(original(letters, letter)))
+        else:
+            await original(letters, letter)
+
+    patch.wrap(Letters, "send", send)
+
+
+@mutant(
+    "letter not awaited",
+    "the offset of a rejected update counts as done before its dead letter is written",
+    "poison",
+    *(1, 5),
+)
+def letter_not_awaited(patch: Patches) -> None:
+    """Of an update."""
+    _not_awaited(patch, Stage.TARGET)
+
+
+@mutant("letter of a record not awaited", "likewise a record that cannot be read", "poison", 1, 7)
+def letter_of_a_record_not_awaited(patch: Patches) -> None:
+    """Of a record."""
+    _not_awaited(patch, Stage.DECODE)
+
+
+@mutant("credit lost", "a batch that was taken in is forgotten, and consumption never goes on", "memory", 16, 18)
+def credit_lost(patch: Patches) -> None:
+    """What was due before is forgotten."""
+
+    def taken(original: Any, back_pressure: BackPressure) -> None:
+        back_pressure.due = 0
+        original(back_pressure)
+
+    patch.wrap(BackPressure, "taken", taken)
+
+
+@mutant("until one too high", "a commit calls the record done that was not taken yet", "stuck", 0, 1)
+def until_one_too_high(patch: Patches) -> None:
+    """An off-by-one in what is said of a whole stretch."""
+    patch.wrap(
+        *(owed, "encode"),
+        lambda original, offset, until, *about: original(offset, until + 1 if until > offset else until, *about),
+    )
+
+
+@mutant("first one too high", "a commit owes a visitor from the record after its first", "stuck", 0, 1)
+def first_one_too_high(patch: Patches) -> None:
+    """An off-by-one in what is said of a visitor."""
+
+    def encode(original: Any, offset: int, until: int, waiting: Mapping[int, int], *about: Any) -> str:
+        said: str = original(offset, until, {who: first + 1 for who, first in waiting.items()}, *about)
+        return said
+
+    patch.wrap(owed, "encode", encode)
+
+
+@mutant("owed are forgotten", "a second restart does not know any more whom the first one owed", "stuck", 0, 2)
+def owed_are_forgotten(patch: Patches) -> None:
+    """Nothing is carried on."""
+    patch.replace(owed, "carried", lambda *_: {})
+
+
+@mutant("owed are passed over", "a restart takes all that a commit speaks of as done", "stuck", 0, 1)
+def owed_are_passed_over(patch: Patches) -> None:
+    """Nobody is owed."""
+    patch.wrap(Owed, "is_done", lambda original, said, *record: original(replace(said, firsts={}), *record))
+
+
+@mutant("old body", "a retry sends what was rendered for the first attempt", "calm", 1, 2)
+def old_body(patch: Patches) -> None:
+    """An update's values are those that were looked at first."""
+    kept: dict[Update, dict[str, str]] = {}
+    patch.wrap(
+        *(Update, "attributes"),
+        lambda original, update: kept.setdefault(update, dict(original(update))),
+    )
+
+
+@mutant("lease not checked", "whoever was frozen past its session writes over its successor's values", "zombies", 1, 14)
+def lease_not_checked(patch: Patches) -> None:
+    """The lease's clock has not begun."""
+    patch.wrap(Gate, "wait", lambda original, gate, now, _: original(gate, now, -math.inf))
+
+
+def _leases(patch: Patches) -> dict[Source, tuple[Lease, Callable[[], float]]]:
+    """The lease of each pipeline with its clock, by its source."""
+    known: dict[Source, tuple[Lease, Callable[[], float]]] = {}
+
+    def init(original: Any, pipeline: Pipeline, config: Any, ports: Any, **how: Any) -> None:
+        original(pipeline, config, ports, **how)
+        known[ports.source] = pipeline.state.gate.lease, how["boottime"]
+
+    patch.wrap(Pipeline, "__init__", init)
+    return known
+
+
+@mutant("lease from the answer", "an answer that comes late says that the group knew us late", "zombies", 28, 41)
+def lease_from_the_answer(patch: Patches) -> None:
+    """It is renewed from now on."""
+    known = _leases(patch)
+
+    def renew(original: Any, lease: Lease, _: float) -> None:
+        original(lease, next(awake() for other, awake in known.values() if other is lease))
+
+    patch.wrap(Lease, "renew", renew)
+
+
+@mutant("lease by a failed commit", "whoever cannot reach the group believes that it is a member", "zombies", *(21, 57))
+def lease_by_a_failed_commit(patch: Patches) -> None:
+    """It is renewed by an answer that is none."""
+    known = _leases(patch)
+
+    async def commit(original: Any, source: Source, offsets: Any) -> bool:
+        lease, awake = known[source]
+        asked = awake()
+        try:
+            answered: bool = await original(source, offsets)
+        except CommitFailed:
+            lease.renew(asked)
+            raise
+        return answered
+
+    patch.wrap(Source, "commit", commit)
+
+
+@mutant(
+    "revoke does not wait", "a request is on the wire while the next owner sends a newer value", "rolling", *(41, 45)
+)
+def revoke_does_not_wait(patch: Patches) -> None:
+    """It does not see what is in flight."""
+    patch.replace(Coalescer, "is_flying", lambda *_: False)
+
+
+@mutant("revoke stops nothing", "a retry begins while its partition is being taken away", "rebalances", 116, 124)
+def revoke_stops_nothing(patch: Patches) -> None:
+    """No partition is ever marked."""
+    patch.replace(PartitionOffsets, "revoking", IGNORED)
+
+
+@mutant("lost is not heard", "what another member may own is sent and committed", "zombies", 0, 1)
+def lost_is_not_heard(patch: Patches) -> None:
+    """The pipeline goes on as if all were its own."""
+    patch.wrap(group_assignment.Assignment, "lost", lambda *_: None)
+
+
+@mutant("split settled early", "an update of several requests counts as done after its first", "rebalances", 1, 3)
+def split_settled_early(patch: Patches) -> None:
+    """Nobody looks at the others."""
+
+    def render(original: Any, *about: Any) -> Any:
+        rendered = original(*about)
+        return structs.replace(rendered, requests=rendered.requests[:1])
+
+    patch.wrap(Renderer, "__call__", render)
+
+
+@mutant("memory unbounded", "batches are taken on however much is pending", "memory", 0, 1)
+def memory_unbounded(patch: Patches) -> None:
+    """The bounds are out of reach."""
+
+    def init(original: Any, state: ReplicaState, config: Any, *how: Any) -> None:
+        original(state, replace(config, max_visitors=ENDLESS, max_bytes=ENDLESS), *how)
+
+    patch.wrap(ReplicaState, "__init__", init)
+
+
+@mutant("hung probe", "a probe that is swallowed hides the recovery for a whole request timeout", "outages", 4, 11)
+def hung_probe(patch: Patches) -> None:
+    """The next one waits for its answer."""
+
+    def started(original: Any, circuit: Circuit, now: float) -> int:
+        probe: int = original(circuit, now)
+        if probe:
+            circuit._probe_at = math.inf
+        return probe
+
+    patch.wrap(Circuit, "started", started)
+
+
+@mutant("retry-after ignored", "a probe goes before the endpoint wants to be asked", "outages", 2, 21)
+def retry_after_ignored(patch: Patches) -> None:
+    """The circuit does not read it."""
+
+    def settled(original: Any, circuit: Circuit, visitor: Any, answer: Answer, now: float, **how: Any) -> Any:
+        return original(circuit, visitor, replace(answer, retry_after=None), now, **how)
+
+    patch.wrap(Circuit, "settled", settled)
+
+
+@mutant("outage blamed on updates", "an outage makes dead letters of healthy visitors", "outages", 29, 75)
+def outage_blamed_on_updates(patch: Patches) -> None:
+    """Each failure is the update's own."""
+    patch.replace(Circuit, "blames", lambda *_: True)
+
+
+@mutant("drain cuts and leaves", "what a shutdown cut may land after the next owner's newer value", "rolling", 1, 19)
+def drain_cuts_and_leaves(patch: Patches) -> None:
+    """It leaves the group in any case."""
+    patch.wrap(Source, "close", lambda original, source, seconds, **_: original(source, seconds, leave=True))
+
+
+@mutant(
+    "static member does not wait",
+    "it is back before the requests of its killed predecessor have landed",
+    "restarts",
+    *(3, 8),
+)
+def static_member_does_not_wait(patch: Patches) -> None:
+    """No record is held."""
+    patch.replace(PartitionOffsets, "hold_below", property(lambda _: -1, lambda *_: None))
+
+
+@mutant("another log not noticed", "a topic that was made again is read from where the old one stood", "logs", 26, 45)
+def another_log_not_noticed(patch: Patches) -> None:
+    """A name is a name."""
+    patch.replace(start_position, "is_another", lambda *_: False)
+
+
+@mutant("later epochs not looked at", "records that replaced what was cut off are taken for done", "logs", 5, 9)
+def later_epochs_not_looked_at(patch: Patches) -> None:
+    """An offset is an offset."""
+    patch.wrap(Owed, "is_done", lambda original, said, offset, visitor, *_: original(said, offset, visitor))
+
+
+@mutant(
+    "position moves in a drain",
+    "the end of a log is committed although the batches before it were not taken",
+    "rebalances",
+    *(18, 32),
+)
+def position_moves_in_a_drain(patch: Patches) -> None:
+    """The client's word counts although its batches do not."""
+
+    def advanced(original: Any, assignment: group_assignment.Assignment, positions: Any) -> None:
+        state = assignment._state
+        draining, state.draining = state.draining, False
+        original(assignment, positions)
+        state.draining = draining
+
+    patch.wrap(group_assignment.Assignment, "advanced", advanced)
+
+
+@mutant("answer of before", "where to go on is decided by what the log was before it changed", "logs", 0, 1)
+def answer_of_before(patch: Patches) -> None:
+    """What was asked before is still used."""
+
+    def position_is_invalid(original: Any, assignment: Assignment, *about: Any) -> None:
+        look = assignment._look
+        original(assignment, *about)
+        assignment._look = look
+
+    patch.wrap(Assignment, "position_is_invalid", position_is_invalid)
+
+
+@mutant(
+    "latest for each partition",
+    "an added partition begins at its end, and what was written before is never read",
+    "logs",
+    *(26, 52),
+)
+def latest_for_each_partition(patch: Patches) -> None:
+    """Whether the group knows the topic by other partitions does not count."""
+
+    def decide(original: Any, assignment: Assignment, name: Any, log: Any, committed: Mapping[Any, Any]) -> Any:
+        return original(assignment, name, log, {name: committed[name]} if name in committed else {})
+
+    patch.wrap(Assignment, "_decide", decide)
+
+
+@mutant(
+    "retired log not revoked",
+    "what was read of a log that is another one now is sent after its partition was taken away",
+    "logs",
+    *(26, 45),
+)
+def retired_log_not_revoked(patch: Patches) -> None:
+    """They are forgotten."""
+    patch.replace(group_assignment.Assignment, "_retired_of", lambda *_: [])
+
+
+@mutant(
+    "cut log not checked",
+    "records that replaced what was cut off below the committed offset are never read",
+    "logs",
+    *(123,),
+)
+def cut_log_not_checked(patch: Patches) -> None:
+    """The client is not asked whether the log continues at the committed offset."""
+
+    def check(_original: Any, assignment: Assignment) -> None:
+        assignment._unchecked.clear()
+
+    patch.wrap(Assignment, "_check", check)
+
+
+@mutant("handed over twice", "consumed is not done and pending", "rebalances", 8, 9)
+def handed_over_twice(patch: Patches) -> None:
+    """The count of what was dropped is doubled."""
+    patch.wrap(Coalescer, "drop_waiting", lambda original, *about: 2 * original(*about))

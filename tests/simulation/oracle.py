@@ -105,7 +105,7 @@ class Oracle:
             self._trace("assigned", member, name.partition, start.offset, word.until)
 
     def before_records(self, member: str, batch: Sequence[FakeRecord]) -> None:
-        if self.members[member].pipeline.draining:
+        if self.members[member].pipeline.state.draining:
             return
         self._trace("records", member, len(batch))
         for record in batch:
@@ -127,7 +127,7 @@ class Oracle:
 
     def after_records(self, member: str, _batch: object) -> None:
         it = self.members[member]
-        coalescer, config = it.pipeline.coalescer, it.config
+        coalescer, config = it.pipeline.state.coalescer, it.config
         if len(coalescer) > RESERVE * config.max_visitors + CREDITS * it.batch:
             self.wrong(f"{member} holds {len(coalescer)} visitors, its bound is {config.max_visitors}")
         if coalescer.size > RESERVE * config.max_bytes + CREDITS * it.batch_bytes:
@@ -327,10 +327,10 @@ class Oracle:
         it = self.members.get(member)
         if it is None:
             return
-        pipeline, tally = it.pipeline, it.pipeline.tally
-        if tally.events_consumed != sum(tally.events_done.values()) + pipeline.events_pending:
+        pipeline, tally = it.pipeline, it.pipeline.state.counters
+        if tally.events_consumed != sum(tally.events_done.values()) + pipeline.state.events_pending:
             self.wrong(f"{member} consumed {tally.events_consumed}, done and pending are another number")
-        if not pipeline.circuit.is_open:
+        if not pipeline.state.gate.circuit.is_open:
             it.open_since = None
             it.asked_to_wait = None
             it.wait_until = 0.0
@@ -348,7 +348,7 @@ class Oracle:
         """The endpoint works again: whoever holds it to be down must ask it soon."""
         now = self._timeline.now
         for name, it in self.members.items():
-            gate = it.pipeline.gate
+            gate = it.pipeline.state.gate
             if gate.circuit.is_open and gate.rate.wait(now) <= 0 and gate.in_flight < it.config.max_in_flight:
                 self._timeline.after(PROBE_SECONDS + SLACK_SECONDS, self._has_probed, name, now)
 
@@ -359,14 +359,18 @@ class Oracle:
         pipeline, now = it.pipeline, self._timeline.now
         # A probe that was on its way when the endpoint recovered may fail: the pause begins with its answer. And
         # whatever Retry-After said may still hold.
-        unauthorized = pipeline.circuit.reason == Verdict.UNAUTHORIZED.value
+        unauthorized = pipeline.state.gate.circuit.reason == Verdict.UNAUTHORIZED.value
         pause = UNAUTHORIZED_PROBE_SECONDS if unauthorized else PROBE_SECONDS
         until = max(healed, it.heard_at, it.longest_wait) + pause + SLACK_SECONDS
         if now < until - 1e-6:
             self._timeline.at(until, self._has_probed, member, healed)
             return
-        may = pipeline.gate.lease.left(now) > 0 and now < pipeline.gate.closes_at and not pipeline.draining
-        due = pipeline.coalescer.due_in(healed) <= 0
+        may = (
+            pipeline.state.gate.lease.left(now) > 0
+            and now < pipeline.state.gate.closes_at
+            and not pipeline.state.draining
+        )
+        due = pipeline.state.coalescer.due_in(healed) <= 0
         if may and due and it.open_since is not None and it.open_since <= healed and it.sent_at < healed:
             self.wrong(f"{member} does not ask the endpoint, which works since {healed - 1_000:.3f} s")
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.simulation.mutants import MUTANTS, Mutant, documented, hunt
+from tests.simulation.mutants import MUTANTS
+from tests.simulation.planting import Mutant, documented, hunt
 from tests.simulation.runs import live
 
 FALLBACK = 100

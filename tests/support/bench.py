@@ -14,7 +14,7 @@ from connector.delivery.retry import RetryPolicy
 from connector.delivery.tally import Done
 from connector.events import JsonDecoder
 from connector.pipeline import Pipeline, PipelineConfig
-from connector.pipeline.edges import Observer
+from connector.pipeline.ports import Observer, Ports
 from connector.quota.ports import LedgerLog
 from connector.target.render import Renderer
 from tests.support.fakes import FakeDeadLetters, FakeLog, FakeSender, FakeSource
@@ -68,15 +68,12 @@ class Bench:
         self.decode = JsonDecoder()
         self.pipeline = Pipeline(
             PipelineConfig(**{"retry": RETRY, "updates_per_second": 0.0, **config}),
+            Ports(self.source, self.sender, self.letters, ledger),
             decode=self.decode,
             render=Renderer("/u"),
-            source=self.source,
-            sender=self.sender,
-            dead_letters=self.letters,
             rng=random.Random(seed),
-            awake=asyncio.get_running_loop().time,
+            boottime=asyncio.get_running_loop().time,
             observers=observers,
-            ledger=ledger,
         )
         self._assign = assign
         self._stop = asyncio.Event()
@@ -141,21 +138,21 @@ class Bench:
         return self.pending == 0 and all(
             (tracker.position if tracker.position >= 0 else self.log.committed.get(name, 0))
             == len(self.log.records[name])
-            for name, tracker in self.pipeline.assigned_partitions.items()
+            for name, tracker in self.pipeline.state.partitions.items()
         )
 
     @property
     def pending(self) -> int:
         """Records taken and not done, by what the pipeline holds."""
-        return self.pipeline.events_pending
+        return self.pipeline.state.events_pending
 
     def done(self, how: Done) -> int:
         """Records that ended so."""
-        return self.pipeline.tally.events_done[how]
+        return self.pipeline.state.counters.events_done[how]
 
     def reconcile(self) -> None:
         """Invariant 6, now."""
-        tally = self.pipeline.tally
+        tally = self.pipeline.state.counters
         assert tally.events_consumed == sum(tally.events_done.values()) + self.pending
 
     async def _reconcile_always(self) -> None:

@@ -34,6 +34,7 @@ def partitions(
     monkeypatch.setattr(cluster, "topics", lambda _config, _names: topics)
     monkeypatch.setattr(cluster, "group", lambda _config: group)
     monkeypatch.setattr(kafka, "last_records", no_records)
+    monkeypatch.setattr(kafka, "standing", lambda _config, _partitions: {})
     checks = kafka.KafkaChecks(KafkaConfig("kafka:9092", tuple(topics), "g"), JsonDecoder())
     (found,) = [finding for finding in asyncio.run(checks.topics()) if finding.what == "partitions"]
     return found

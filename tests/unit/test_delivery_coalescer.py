@@ -2,7 +2,9 @@
 
 import math
 
-from connector.delivery.coalescer import SUSPECT_ATTEMPTS, Coalescer, Order
+import pytest
+
+from connector.delivery.coalescer import GATHER_SECONDS, SUSPECT_ATTEMPTS, Coalescer, Order, linger_left
 from connector.delivery.offsets import PartitionOffsets, Start, TopicPartition
 from connector.events.change import Change, Visitor
 from tests.support.fakes import FakeRecord
@@ -44,3 +46,86 @@ def test_a_probe_comes_from_anywhere() -> None:
     probed = [int(coalescer.take_anywhere(0.0).visitor.id) for _ in range(10)]
     assert sum(number < 500 for number in probed) in range(3, 8)
     assert len(set(probed)) == 10
+
+
+def _add(coalescer: Coalescer, visitor: str, offset: int, now: float = 0.0) -> None:
+    change = Change(Visitor("pcId", visitor), {"a": str(offset)})
+    coalescer.add(change, PARTITION, FakeRecord(b"", offset), now, 10)
+    coalescer.added(1, 10)
+
+
+def test_only_who_is_held_waits() -> None:
+    """Wrong design: after a crash all visitors wait for the time of a request, not those who may be on the wire."""
+    coalescer = Coalescer(0.0, Order.OFFSET, 4)
+    coalescer.hold(Visitor("pcId", "held"), 10.0)
+    for offset, visitor in enumerate(("held", "other", "third"), start=5_000):
+        _add(coalescer, visitor, offset)
+    assert coalescer.due_in(0.0) <= 0
+    assert coalescer.take(0.0).visitor.id == "other"
+    assert coalescer.due_in(0.0) <= 0
+    assert coalescer.take_anywhere(0.0).visitor.id == "third", "a probe must not take the one that is held either"
+    assert coalescer.due_in(0.0) == 10.0, "whoever sleeps until the next is due must wake when the hold ends"
+
+
+def test_what_was_held_goes_when_the_time_is_over_with_all_that_came_meanwhile() -> None:
+    """Wrong design: what is set aside is forgotten, or a record that comes meanwhile makes a second update."""
+    coalescer = Coalescer(0.0, Order.OFFSET, 4)
+    coalescer.hold(Visitor("pcId", "held"), 10.0)
+    _add(coalescer, "held", 5_100)
+    assert coalescer.due_in(5.0) == 5.0
+    _add(coalescer, "held", 5_101, 5.0)
+    assert coalescer.due_in(9.5) == 0.5
+    assert coalescer.due_in(10.0) <= 0
+    taken = coalescer.take(10.0)
+    assert (taken.records, dict(taken.attributes)) == (2, {"a": "5101"})
+    assert coalescer.due_in(10.0) == math.inf
+
+
+def test_what_is_held_is_dropped_with_its_partition() -> None:
+    """Wrong design: an update that is set aside outlives a revoke, and is sent beside the next owner's."""
+    coalescer = Coalescer(0.0, Order.OFFSET, 4)
+    coalescer.hold(Visitor("pcId", "held"), 10.0)
+    _add(coalescer, "held", 5_200)
+    assert coalescer.due_in(0.0) > 0
+    assert coalescer.drop_waiting([PARTITION]) == 1
+    assert coalescer.due_in(20.0) == math.inf
+    assert (len(coalescer), coalescer.records) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("linger", "age", "left"),
+    [
+        (1.0, 0.0, 1.0),
+        (1.0, 3_600.0, 1.0),  # A short linger is the same for a backlog: its records merge as those that are new.
+        (GATHER_SECONDS, 5.0, GATHER_SECONDS),
+        (3_600.0, 0.0, 3_600.0),
+        (3_600.0, 1_800.0, 1_800.0),  # Wrong design: it begins anew with each restart, and nothing is ever sent.
+        (3_600.0, 7_200.0, GATHER_SECONDS),  # Wrong design: a backlog goes out record by record, with nothing merged.
+        (3_600.0, -50.0, 3_600.0),  # Wrong design: a producer whose clock is ahead makes a visitor wait for longer.
+    ],
+)
+def test_a_linger_counts_from_when_a_record_was_written(linger: float, age: float, left: float) -> None:
+    """With a linger of an hour and a restart each half hour, one that counts from the reading never ends."""
+    assert linger_left(linger, age) == left
+
+
+def test_the_oldest_of_a_partition_is_that_of_its_first_open_record() -> None:
+    """Wrong design: the age is of what waits for its turn, and forgets what is on the wire, or was merged."""
+    partition = PartitionOffsets(TopicPartition("t", 1), Start(0))
+    coalescer = Coalescer(0.0, Order.OFFSET, 4)
+
+    def add(visitor: str, offset: int) -> None:
+        change = Change(Visitor("pcId", visitor), {"a": "1"})
+        coalescer.add(change, partition, FakeRecord(b"", offset, timestamp_ms=1_000 * offset), 0.0, 10)
+
+    assert coalescer.oldest_ms(partition) is None
+    partition.open(0, None)
+    assert coalescer.oldest_ms(partition) is None, "a dead letter has no update"
+    for offset, visitor in enumerate("aba", start=1):
+        add(visitor, offset)
+    assert coalescer.oldest_ms(partition) == 1_000
+    first = coalescer.take(0.0)
+    add("a", 4)
+    assert coalescer.oldest_ms(partition) == 1_000, "it is on the wire, and what follows it is younger"
+    coalescer.settle(first)
+    assert coalescer.oldest_ms(partition) == 2_000

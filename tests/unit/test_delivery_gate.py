@@ -87,3 +87,16 @@ def test_only_first_attempts_speak_of_overload() -> None:
     assert gate.concurrency.slots == FIRST
     gate.leave(_update(), BUSY, 60.0, 60.5, gate.enter(60.0, 60.0))
     assert gate.concurrency.slots == FIRST / 2
+
+
+def test_an_expired_lease_is_renewed_only_by_what_was_asked_after_it() -> None:
+    """Wrong design: a commit that was asked before, and still says that nothing is on the wire, lets a request go."""
+    lease = Lease()
+    lease.seconds = 30.0
+    lease.renew(100.0)
+    lease.expire(110.0)
+    assert lease.left(110.0) <= 0
+    lease.renew(109.0)
+    assert lease.left(110.0) <= 0, "its answer came late; it was asked before"
+    lease.renew(110.0)
+    assert lease.left(111.0) == 29.0

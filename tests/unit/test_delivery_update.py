@@ -128,7 +128,7 @@ def test_what_was_accepted_is_forgotten_and_its_receipts_stay() -> None:
 
 
 def test_nothing_yields_to_a_value_that_only_its_dead_letter_has() -> None:
-    """Else the newest value is a dead letter, the one before it is thrown away, and Target keeps one older than both."""
+    """Else the newest value is a dead letter, the one before it is dropped, and Target keeps one older than both."""
     refused, (sent,), _ = _update(0)
     refused.write_at(sent, {"a": "new"}, {"a": 10.0})
     follower, (part,), _ = _update(1)

@@ -3,8 +3,6 @@
 import argparse
 import io
 import json
-import socketserver
-import threading
 from dataclasses import replace
 
 import pytest
@@ -28,7 +26,6 @@ from connector.kafka.inspect.dead_letter_format import (
     marker_value,
     read_letter,
 )
-from connector.sandbox.broker import EmbeddedBroker
 
 # As connector/kafka/dead_letter_producer.py writes them; Kafka Connect's own names.
 HEADERS: dict[str, bytes | None] = {
@@ -277,46 +274,3 @@ def test_a_class_that_no_letter_has_is_bad_usage(capsys: pytest.CaptureFixture[s
     add_parser(parser.add_subparsers())
     for error in ("Refused", "Rejected", "RetriesExhausted"):
         assert parser.parse_args(["dlq", "list", "--error", error]).error == error
-
-
-@pytest.mark.parametrize("command", ["list", "replay"])
-def test_a_topic_that_is_not_there_is_said(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
-) -> None:
-    """With a misspelt name "0 dead letters" would be believed."""
-    with EmbeddedBroker() as broker:
-        for name, value in {**GOOD, "KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap}.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("KAFKA_DEAD_LETTER_TOPIC", "typo")
-        assert main(["dlq", command, *(["--yes"] if command == "replay" else [])]) == 0
-    said = capsys.readouterr()
-    assert (said.out, "the topic typo does not exist" in said.err) == ("", True)
-
-
-@pytest.mark.parametrize("words", [["dlq", "list"], ["dlq", "replay", "--yes"], ["plan"]], ids=" ".join)
-def test_why_no_broker_answers_is_said_and_not_only_that_none_does(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
-) -> None:
-    """The call says "broker transport failure", for which its reader would look at the network in vain."""
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), NoTls) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        for name, value in GOOD.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", f"127.0.0.1:{server.server_address[1]}")
-        monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "ssl")
-        assert main(words) == 1
-        server.shutdown()
-    said = capsys.readouterr()
-    assert "KAFKA_SECURITY_PROTOCOL" in said.err
-    assert "KAFKA_BOOTSTRAP_SERVERS" not in said.err
-    assert len(said.err.splitlines()) == 1
-
-
-class NoTls(socketserver.BaseRequestHandler):
-    """A server that speaks something else than TLS."""
-
-    def handle(self) -> None:
-        """Answer whatever comes, all of it read: what is left unread would make the goodbye a reset."""
-        self.request.recv(65_536)
-        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")

@@ -8,6 +8,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from connector.delivery.answer import Verdict
+from connector.delivery.start_position import MissedReason
 from connector.delivery.tally import Done, Tally
 from connector.ops.metrics import DEFINITIONS, Metrics, Snapshot
 
@@ -16,8 +17,9 @@ Series = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
 CONTRACT: dict[str, list[dict[str, str]]] = {
     "target_connector_events_consumed_total": [{}],
     "target_connector_events_done_total": [
-        {"outcome": outcome} for outcome in ("accepted", "dead_lettered", "skipped", "handed_over")
+        {"outcome": outcome} for outcome in ("accepted", "dead_lettered", "skipped", "already_done", "handed_over")
     ],
+    "target_connector_records_missed_total": [{"reason": reason} for reason in ("retention", "truncation")],
     "target_connector_events_pending": [{}],
     "target_connector_updates_total": [{"outcome": outcome} for outcome in ("accepted", "dead_lettered")],
     "target_connector_updates_pending": [{}],
@@ -98,6 +100,7 @@ def test_numbers_are_read_at_the_scrape_and_reconcile() -> None:
     tally = Tally(events_consumed=10, updates_accepted=2, updates_dead_lettered=1)
     tally.events_done.update({Done.ACCEPTED: 4, Done.DEAD_LETTERED: 1, Done.SKIPPED: 1, Done.HANDED_OVER: 1})
     tally.requests[Verdict.THROTTLED] = 5
+    tally.records_missed[MissedReason.RETENTION] = 40
     snapshot = replace(
         AT_START, tally=tally, events_pending=3, updates_pending=2, updates_in_flight=1, partitions_assigned=4,
         circuit_open=True, paused=True, quota_limit=1_000_000, quota_used=17, slots=8, bytes_pending=4_000,
@@ -107,6 +110,8 @@ def test_numbers_are_read_at_the_scrape_and_reconcile() -> None:
     done = sum(value for (name, _), value in scraped.items() if name == "target_connector_events_done_total")
     pending = scraped[series("target_connector_events_pending")]
     assert scraped[series("target_connector_events_consumed_total")] == done + pending == 10
+    assert scraped[series("target_connector_records_missed_total", reason="retention")] == 40
+    assert scraped[series("target_connector_records_missed_total", reason="truncation")] == 0
     assert scraped[series("target_connector_updates_total", outcome="accepted")] == 2
     assert scraped[series("target_connector_updates_total", outcome="dead_lettered")] == 1
     assert scraped[series("target_connector_requests_total", outcome="throttled")] == 5
@@ -131,6 +136,15 @@ def test_lag_has_a_series_a_partition_with_any_topic_name() -> None:
     scraped = scrape(replace(AT_START, consumer_lag={("a.b-c_d", 0): 7, ("a.b-c_d", 11): 0}))
     assert scraped[series("target_connector_consumer_lag", topic="a.b-c_d", partition="0")] == 7
     assert scraped[series("target_connector_consumer_lag", topic="a.b-c_d", partition="11")] == 0
+
+
+def test_the_age_of_what_waits_and_the_retention_have_a_series_a_topic() -> None:
+    """The alert before a loss divides one by the other: their labels must be the same."""
+    scraped = scrape(replace(AT_START, oldest_pending={"a.b": 0.0, "c": 7.5}, retention={"c": 604_800.0}))
+    ages = [value for (name, _), value in scraped.items() if name == "target_connector_oldest_pending_seconds"]
+    assert ages == [0.0, 7.5]
+    assert scraped[series("target_connector_retention_seconds", topic="c")] == 604_800
+    assert series("target_connector_retention_seconds", topic="a.b") not in scraped, "0 would be a false statement"
 
 
 def test_histograms_are_cumulative_and_in_seconds() -> None:
@@ -191,5 +205,5 @@ def test_definitions_follow_the_naming_rules() -> None:
         assert each.name.endswith("_total") == (each.kind == "counter")
         assert each.name.endswith("_seconds") == (each.unit == "seconds")
         assert each.help.endswith(".")
-        assert set(each.labels) <= {"outcome", "topic", "partition", "version"}
+        assert set(each.labels) <= {"outcome", "reason", "topic", "partition", "version"}
     assert len({each.name for each in DEFINITIONS}) == len(DEFINITIONS)

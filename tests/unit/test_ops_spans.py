@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-import socket
 import sys
-import time
 from collections.abc import Sequence
 
 import pytest
@@ -19,7 +17,7 @@ from connector.delivery.answer import Answer, Verdict
 from connector.delivery.ports import Headers
 from connector.errors import Fatal
 from connector.events.change import Visitor
-from connector.ops.spans import CLOSE_SECONDS, MAX_LINKS, MAX_VISITORS, Spans, exporting
+from connector.ops.spans import MAX_LINKS, MAX_VISITORS, Spans
 from connector.ops.tracing import tracing, wanted
 from tests.support.bench import Bench
 from tests.support.captured_logs import captured_logs
@@ -254,18 +252,3 @@ def test_a_collectors_key_is_in_no_line() -> None:
         logging.getLogger("lib").error("sent very hush")
         assert logs.lines[-1]["message"] == "sent [secret]"
         spans.close()
-
-
-def test_a_collector_that_hangs_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kubernetes kills what outlives its grace time, and the connector has offsets to commit before."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        monkeypatch.setenv(COLLECTOR, f"http://127.0.0.1:{server.getsockname()[1]}")
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "6")
-        with captured_logs():
-            spans = exporting("1")
-            provider = spans._provider  # noqa: SLF001 - a span to export, without a pipeline
-            assert isinstance(provider, TracerProvider)
-            provider.get_tracer("x").start_span("y").end()
-            began = time.monotonic()
-            spans.close()
-            assert time.monotonic() - began < CLOSE_SECONDS + 3

@@ -5,7 +5,7 @@ from typing import Any
 
 from connector.delivery.answer import Answer, Verdict
 from connector.ops.events import EVENTS
-from connector.pipeline.life import Life
+from connector.ops.update_log import UpdateLog
 from tests.support.bench import Bench
 from tests.support.captured_logs import captured_logs
 from tests.support.fakes import FakeLog, FakeSender, event
@@ -23,7 +23,7 @@ def follow(sender: FakeSender, *values: bytes, watched: bool = True) -> list[dic
         log = FakeLog()
         for value in values:
             log.append(value)
-        async with Bench(log, sender, observers=[Life()] if watched else []) as bench:
+        async with Bench(log, sender, observers=[UpdateLog()] if watched else []) as bench:
             await bench.settle(600)
 
     with captured_logs() as logs:
@@ -76,7 +76,7 @@ def test_a_request_that_is_cut_at_the_end_is_told() -> None:
         log = FakeLog()
         log.append(event(VISITOR, a=1))
         sender = FakeSender(lambda _visitor, _attributes, _number: (Answer(Verdict.ACCEPTED), 3_600.0))
-        async with Bench(log, sender, observers=[Life()], shutdown_grace=1.0):
+        async with Bench(log, sender, observers=[UpdateLog()], shutdown_grace=1.0):
             await asyncio.sleep(5)
 
     with captured_logs() as logs:

@@ -45,11 +45,11 @@ def test_a_refused_token_for_a_minute_costs_few_calls_and_no_update() -> None:
         async with Bench(_log(500), FakeSender(behave), updates_per_second=200.0) as bench:
             await bench.settle(120)
             assert asyncio.get_running_loop().time() < end() + 10 + 5
-        tally = bench.pipeline.tally
+        tally = bench.pipeline.state.counters
         assert tally.requests[Verdict.UNAUTHORIZED] <= 25
         assert tally.requests[Verdict.ACCEPTED] == bench.done(Done.ACCEPTED) == 500
         assert bench.letters.letters == []
-        assert not bench.pipeline.circuit.is_open
+        assert not bench.pipeline.state.gate.circuit.is_open
 
     run(main())
 
@@ -124,7 +124,7 @@ def test_an_update_that_fails_alone_becomes_a_dead_letter_after_its_attempts() -
         assert (letter.error, letter.source, letter.offset) == ("RetriesExhausted", P0, 5)
         assert sum(visitor == "bad" for _, visitor, _ in bench.sender.sent) == 10
         assert bench.done(Done.DEAD_LETTERED) == 2
-        assert bench.pipeline.tally.updates_dead_lettered == 1
+        assert bench.pipeline.state.counters.updates_dead_lettered == 1
         assert log.committed == {P0: len(log.records[P0])}
 
     run(main())
@@ -145,7 +145,7 @@ def test_a_limit_of_open_files_slows_down_and_is_no_outage(files: int) -> None:
         sender.behaviour = lambda *_: (FINE, 0.3) if sender.on_the_wire <= files else (LOCAL, 0.0)
         async with Bench(_log(600), sender, linger=0.0, max_in_flight=64) as bench:
             while not bench.is_settled():
-                assert not bench.pipeline.circuit.is_open
+                assert not bench.pipeline.state.gate.circuit.is_open
                 await asyncio.sleep(0.01)
             wasted = len(sender.sent) - 600
         assert bench.letters.letters == []
@@ -165,7 +165,7 @@ def test_without_any_open_file_it_waits_as_in_an_outage_and_names_the_cause() ->
         behave, end = _failing_until(LOCAL, 120, latency=0.0)
         async with Bench(_log(200), FakeSender(behave), updates_per_second=200.0) as bench:
             await asyncio.sleep(110)
-            assert bench.pipeline.circuit.is_open
+            assert bench.pipeline.state.gate.circuit.is_open
             assert len(bench.sender.sent) < 300
             await bench.settle(60)
             assert asyncio.get_running_loop().time() < end() + 15
@@ -262,12 +262,12 @@ def test_a_probe_that_renders_to_nothing_does_not_block_the_circuit() -> None:
         log = _log(8)
         async with Bench(log, FakeSender(behave), linger=0.0, max_in_flight=8) as bench:
             await asyncio.sleep(5)
-            opened = bench.pipeline.circuit.is_open
+            opened = bench.pipeline.state.gate.circuit.is_open
             for number in range(10):
                 log.append(event(f"unfit{number}", a="x" * 70_000))
             bench.source.feed()
             await bench.settle(60)
-            assert (opened, bench.pipeline.circuit.is_open) == (True, False)
+            assert (opened, bench.pipeline.state.gate.circuit.is_open) == (True, False)
         assert {letter.error for letter in bench.letters.letters} == {"Rejected"}
         assert bench.done(Done.DEAD_LETTERED) == 10
         assert bench.done(Done.ACCEPTED) == 8
@@ -295,7 +295,7 @@ def test_a_split_update_as_a_probe_waits_with_the_rest_of_itself() -> None:
                 log.append(event(f"v{number}", a=number))
             bench.source.feed()
             await asyncio.sleep(1)
-            assert bench.pipeline.circuit.is_open
+            assert bench.pipeline.state.gate.circuit.is_open
             trouble = False
             await bench.settle(60)
         assert bench.sender.profiles["big"] == {"a": "x" * 40_000, "b": "y" * 40_000}

@@ -127,7 +127,7 @@ def test_every_attempt_spends() -> None:
             await bench.settle()
         sent = len(bench.sender.sent)
         assert sent > 75
-        assert bench.pipeline.tally.updates_accepted == 31
+        assert bench.pipeline.state.counters.updates_accepted == 31
         assert topic.ledger.used == sent
 
     run(main())

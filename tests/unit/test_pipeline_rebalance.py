@@ -131,7 +131,7 @@ def test_a_dead_letter_acknowledged_after_its_partition_went_settles_nothing() -
             assert (bench.done(Done.HANDED_OVER), bench.pending) == (1, 1)
             letters.hold.set()
             await bench.settle(5)
-            assert (bench.done(Done.DEAD_LETTERED), bench.pipeline.tally.events_consumed) == (1, 2)
+            assert (bench.done(Done.DEAD_LETTERED), bench.pipeline.state.counters.events_consumed) == (1, 2)
         assert log.committed == {P0: 1}
 
     run(main())
@@ -149,7 +149,7 @@ def test_a_partition_lost_in_flight_settles_nothing(answer: Answer) -> None:
             bench.source.lose(P0)
             assert bench.done(Done.HANDED_OVER) == 1
             await asyncio.sleep(100)
-            tally = bench.pipeline.tally
+            tally = bench.pipeline.state.counters
             assert (bench.done(Done.ACCEPTED), bench.done(Done.DEAD_LETTERED)) == (1, 0)
             assert (tally.updates_accepted, tally.updates_dead_lettered) == (1, 0)
             assert bench.letters.letters == []
@@ -283,7 +283,7 @@ def test_records_of_a_partition_that_is_not_owned_are_left_to_its_owner() -> Non
             bench.source.assign(P0)
             bench.pipeline.records(log.records[P1])
             await bench.settle(10)
-            assert bench.pipeline.tally.events_consumed == 1
+            assert bench.pipeline.state.counters.events_consumed == 1
         assert bench.sender.profiles == {"zero": {"a": "0"}}
 
     run(main())
@@ -317,9 +317,10 @@ def test_back_pressure_ends_when_what_fills_the_memory_is_taken_away() -> None:
         async with Bench(log, sender, batch=10, max_visitors=20, assign=False) as bench:
             bench.source.assign(P0)
             await asyncio.sleep(5)
-            before = bench.pipeline.starved
+            before = bench.pipeline.state.is_starved
             await bench.source.revoke(P0)
-            assert (before, bench.pipeline.starved) == (True, False)
+            await asyncio.sleep(0.001)
+            assert (before, bench.pipeline.state.is_starved) == (True, False)
             bench.source.assign(P1)
             await bench.settle(30)
         assert bench.sender.profiles == {"one": {"a": "1"}}
@@ -335,6 +336,6 @@ def test_the_ends_of_the_log_are_kept_for_what_is_owned() -> None:
         async with Bench(log) as bench:
             bench.pipeline.ends({P0: 7, P1: 9})
             bench.source.lose(P0)
-            assert bench.pipeline.log_ends == {P1: 9}
+            assert bench.pipeline.state.log_ends == {P1: 9}
 
     run(main())

@@ -115,7 +115,7 @@ def test_a_drain_takes_no_new_records() -> None:
             log.append(event("late", a=1))
             bench.source.feed()
             await stopping
-            assert bench.pipeline.tally.events_consumed == 1
+            assert bench.pipeline.state.counters.events_consumed == 1
         assert log.committed == {P0: 1}
 
     run(main())
@@ -134,7 +134,7 @@ def test_a_drain_with_a_hanging_endpoint_ends_at_its_deadline() -> None:
             assert _took(began) == pytest.approx(20.0, abs=0.5)
             assert (bench.done(Done.ACCEPTED), bench.pending) == (5, 5)
             assert not bench.source.left, "what was cut may still land: the group must not give it to others at once"
-            assert bench.pipeline.tally.requests[Verdict.TIMEOUT] == 5
+            assert bench.pipeline.state.counters.requests[Verdict.TIMEOUT] == 5
         assert log.committed == {P0: 5}
 
     run(main())

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from connector.cli.check import offsets
 from connector.cli.check.findings import Finding, State, Wrong, in_turn
 from connector.cli.check.network import TLS_SECONDS, Way, certified
 from connector.delivery.lease import longest_request
@@ -16,8 +17,9 @@ from connector.kafka.config import KafkaConfig
 from connector.kafka.errors import OTHER_ASSIGNOR, OTHER_PROTOCOL, KafkaFailure, KafkaUnavailable, nearest
 from connector.kafka.inspect import cluster
 from connector.kafka.inspect.cluster import Cluster, Group, Topic
-from connector.kafka.inspect.tail_reader import Sample, Sampled, last_records
+from connector.kafka.inspect.tail_reader import DEEPEST, Sample, Sampled, last_records
 from connector.kafka.quota_topic import MISSING, QuotaTopic, prepare
+from connector.kafka.standing import standing
 from connector.threads import in_thread
 
 LOGIN_SECONDS = 6.0
@@ -116,7 +118,13 @@ class KafkaChecks:
             findings.append(_shared(total, members=seen))
         readable = [name for name in names if name in sound and not _missing(sound[name].rights, READS)]
         if readable:
-            findings += self._samples(readable, await in_thread(lambda: last_records(self._config, readable)))
+            parts = {name: sound[name].partitions for name in readable}
+            sample, places = await asyncio.gather(
+                in_thread(lambda: last_records(self._config, readable)),
+                in_thread(lambda: standing(self._config, parts)),
+            )
+            findings += self._samples(readable, sample)
+            findings += offsets.findings(readable, places)
         return findings
 
     def _source(self, name: str, topic: Topic | KafkaFailure, existing: Sequence[str]) -> Iterable[Finding]:
@@ -210,6 +218,11 @@ class KafkaChecks:
             if not records and sample.trouble is not None:
                 why = sample.trouble.detail
                 yield Finding(State.WARNING, what, f"none could be read: {why}", "look at the lines above")
+            elif not records and name in sample.hidden:
+                detail = (
+                    f"none among the last {DEEPEST:,} offsets: what is there are aborted transactions or their markers"
+                )
+                yield Finding(State.OK, what, detail)
             elif not records:
                 yield Finding(State.OK, what, "none yet")
             else:

@@ -177,12 +177,13 @@ function within(seconds) {
   return seconds === null ? "–" : `within ${span(seconds)}`;
 }
 
-function showRecords({ events, updates, event_age_seconds: age, paused }) {
-  const done = events.accepted + events.dead_lettered + events.skipped + events.handed_over;
+function showRecords({ events, updates, event_age_seconds: age, paused, records_missed: missed }) {
+  const done = events.accepted + events.dead_lettered + events.skipped + events.already_done + events.handed_over;
   fill("records", [
     ["accepted", count(events.accepted)],
     ["dead letters", [count(events.dead_lettered), events.dead_lettered ? "alarming" : ""]],
     ["skipped", count(events.skipped)],
+    ["already done", count(events.already_done)],
     ["handed over", count(events.handed_over)],
     ["pending", count(events.pending)],
   ]);
@@ -190,6 +191,8 @@ function showRecords({ events, updates, event_age_seconds: age, paused }) {
   const even = done + events.pending === events.consumed;
   put("records-even", even ? "It adds up." : `It does not add up: the lines make ${count(done + events.pending)}.`);
   find("records-even").className = even ? "quiet" : "alarming";
+  find("records-missed").hidden = !missedWords(missed);
+  put("records-missed", missedWords(missed));
   put("updates-pending", count(updates.pending));
   put("updates-in-flight", count(updates.in_flight));
   put("paused", paused ? "paused: too much is pending" : "goes on");

@@ -92,6 +92,19 @@ function stillFor(samples) {
   return newest.time - since;
 }
 
+const MISSED = {
+  retention: "deleted from Kafka before they could be read",
+  truncation: "cut off from the end of the log",
+};
+
+// What is gone from the log since the start; empty when nothing is.
+function missedWords(missed) {
+  return Object.entries(missed)
+    .filter(([, records]) => records > 0)
+    .map(([reason, records]) => `${plural(records, "record was", "records were")} ${MISSED[reason] ?? reason}.`)
+    .join(" ");
+}
+
 function waiting(status) {
   return status.updates.pending === 1 ? "1 update waits" : `${count(status.updates.pending)} updates wait`;
 }

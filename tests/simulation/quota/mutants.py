@@ -1,248 +1,346 @@
-"""Bugs planted in the quota's protocol: what the argument for it forbids, one sentence of it after the other."""
+"""Bugs planted in the quota's protocol: what the argument for it forbids, one sentence of it after the other.
 
-from connector.delivery.allowance import Allowance
-from connector.delivery.gate import Gate
-from connector.quota.holder import Holder
+No seeds: each bug shows in a good part of the worlds of its profile, so that no change of the dice makes one stale.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from msgspec import structs
+
+from connector.delivery.allowance import Allowance, Grant
+from connector.delivery.answer import Answer, Verdict
+from connector.delivery.gate import Gate, Pass
+from connector.delivery.update import Update
+from connector.quota.holder import Holder, Need
 from connector.quota.ledger import Ledger
+from connector.quota.records import Record, Reserve, Return, Spend
 from connector.quota.terms import Terms
-from tests.simulation.mutants import Edit, Mutant
+from tests.simulation.planting import Mutants, Patches
 from tests.simulation.quota.replica import Replica
 
-_ASKED = "Grant(number, granted, asked + self.terms.lease)"
-_COUNTED = "self.lease + self.request_timeout + self.settled"
-_AWAKE = "self._world.timeline.now + self._boot"
-_ANSWERED = "not grant.flying and not grant.lost"
+DONE = (Verdict.ACCEPTED, Verdict.REJECTED)
 
-# No seeds: each bug shows in a good part of the worlds of its profile, so that no change of the dice makes one stale.
-MUTANTS = (
-    Mutant(
-        "spent past the end",
-        "whoever was frozen past a lease's end spends it when others have had it since",
-        "freezes",
-        (),
-        (Edit(Allowance, "current", " and awake < grant.ends", ""),),
-    ),
-    Mutant(
-        "end by the wall clock",
-        "a clock that is set back makes a lease last",
-        "set back",
-        (),
-        (Edit(Replica, "awake", _AWAKE, "self._world.timeline.now + self._wall"),),
-    ),
-    Mutant(
-        "end by a clock that sleeps",
-        "a machine that slept believes that its lease is young",
-        "freezes",
-        (),
-        (Edit(Replica, "awake", _AWAKE, f"{_AWAKE} - self._stood"),),
-    ),
-    Mutant(
-        "asked at reading",
-        "a lease lasts from when its record was read, and counts from when it was written",
-        "late reads",
-        (),
-        (Edit(Holder, "read", _ASKED, "Grant(number, granted, awake + self.terms.lease)"),),
-    ),
-    Mutant(
-        "granted before it is read",
-        "what was asked for is spent, whatever the fold grants",
-        "calm",
-        (),
-        (
-            Edit(
-                Holder,
-                "_ask",
-                "self._asked = (self._number, awake, size)",
-                "self._asked = (self._number, awake, size)\n"
-                "    grants.append(Grant(self._number, size, awake + terms.lease))",
-            ),
-            Edit(Holder, "read", f"self.allowance.grants.append({_ASKED})", "pass"),
-        ),
-    ),
-    Mutant(
-        "late grants kept",
-        "a lease that nobody waits for any more is spent from when it is found",
-        "appends",
-        (),
-        (
-            Edit(
-                Holder,
-                "read",
-                "self._late.append((record.lease, granted))",
-                "self.allowance.grants.append(Grant(record.lease, granted, awake + self.terms.lease))",
-            ),
-        ),
-    ),
-    Mutant(
-        "granted twice",
-        "a reserve that is written twice gives its holder two leases",
-        "appends",
-        (),
-        (
-            Edit(Ledger, "_reserve", "key in self.leases or not granted", "not granted"),
-            Edit(Holder, "read", "self._asked = None", "pass"),
-        ),
-    ),
-    Mutant(
-        "returned twice",
-        "a return that is written twice takes off twice",
-        "doubled",
-        (),
-        (Edit(Ledger, "_return", "lease.granted - record.unused", "lease.updates - record.unused"),),
-    ),
-    Mutant(
-        "returned after it ceased to count",
-        "a return takes off what nobody counts any more",
-        "freezes",
-        (),
-        (
-            Edit(
-                Ledger,
-                "_return",
-                "if lease is None:",
-                "if lease is None:\n        self.used = max(0, self.used - record.unused)",
-            ),
-        ),
-    ),
-    Mutant(
-        "returned and spent",
-        "a replica that has sent all gives its lease back, and spends it when something comes",
-        "drips",
-        (),
-        (
-            Edit(Holder, "_end", "unused, grant.left = grant.left, 0", "unused = grant.left"),
-            Edit(
-                Holder,
-                "_give_back",
-                "awake < grant.ends and not idle:\n            grants.append(grant)",
-                "awake < grant.ends and (need.waiting or need.in_flight):\n"
-                "            grants.append(grant)\n"
-                "        elif awake < grant.ends:\n"
-                "            records += self._end(grant, awake)\n"
-                "            grants.append(grant)",
-            ),
-        ),
-    ),
-    Mutant(
-        "answered with one on the wire",
-        "a lease is settled while a request of it has not arrived",
-        "long way",
-        (),
-        (Edit(Holder, "_end", _ANSWERED, "not grant.lost"),),
-    ),
-    Mutant(
-        "answered without an answer",
-        "a lease is settled although a request that timed out may still arrive",
-        "long way",
-        (),
-        (
-            Edit(Holder, "_end", _ANSWERED, "not grant.flying"),
-            Edit(Holder, "_give_back", "not grant.lost and ", ""),
-        ),
-    ),
-    Mutant(
-        "failed calls are free",
-        "a request that failed is not counted, and the endpoint counts it",
-        "answers",
-        (),
-        (
-            Edit(
-                Gate,
-                "leave",
-                "grant.flying -= 1",
-                "grant.flying -= 1\n    grant.left += verdict not in _DONE",
-            ),
-        ),
-    ),
-    Mutant(
-        "counted for the window only",
-        "a lease ceases to count a window after it was asked for",
-        "answers",
-        (),
-        (Edit(Terms, "counted", _COUNTED, "self.window"),),
-    ),
-    Mutant(
-        "the lease's time left out",
-        "what is sent at a lease's end is counted too short",
-        "edges",
-        (),
-        (Edit(Terms, "counted", _COUNTED, "self.request_timeout + self.settled"),),
-    ),
-    Mutant(
-        "the timeout left out",
-        "what arrives at its timeout is counted too short",
-        "answers",
-        (),
-        (Edit(Terms, "counted", _COUNTED, "self.lease + self.settled"),),
-    ),
-    Mutant(
-        "the margin left out",
-        "a broker whose clock is ahead lets a lease go before it is time",
-        "edges",
-        (),
-        (Edit(Terms, "settled", "self.margin + self.window", "self.window"),),
-    ),
-    Mutant(
-        "the margin left out of a lease",
-        "likewise for what was never answered",
-        "edges",
-        (),
-        (Edit(Terms, "counted", _COUNTED, "self.lease + self.request_timeout + self.window"),),
-    ),
-    Mutant(
-        "folded by one's own clock",
-        "replicas see different states at the same record",
-        "calm",
-        (),
-        (Edit(Holder, "read", "self.ledger.apply(record, appended)", "self.ledger.apply(record, awake)"),),
-    ),
-    Mutant(
-        "settings instead of the record",
-        "in a rolling upgrade replicas fold the same record by other limits and windows",
-        "upgrade",
-        (),
-        (
-            Edit(
-                Holder,
-                "read",
-                "granted = self.ledger.apply(record, appended)",
-                "terms = self.terms\n"
-                "    if isinstance(record, Reserve):\n"
-                "        asks = record.holder, record.lease, record.updates\n"
-                "        record = Reserve(*asks, terms.limit, terms.counted, 1.0)\n"
-                "    granted = self.ledger.apply(record, appended)",
-            ),
-        ),
-    ),
-    Mutant(
-        "spent elsewhere is not counted",
-        "calls that someone told of do not count",
-        "by hand",
-        (),
-        (Edit(Ledger, "apply", "record.updates, 0.0, record.counted", "record.updates, 0.0, record.counted / 2"),),
-    ),
-    Mutant(
-        "asks for nothing",
-        "a replica with nothing to send holds leases",
-        "calm",
-        (),
-        (Edit(Holder, "_ask", "idle or ", ""),),
-    ),
-    Mutant(
-        "unused is not returned",
-        "what was not sent counts as if it were, and the quota is not used",
-        "calm",
-        (),
-        (Edit(Holder, "_end", "grant.number, unused,", "grant.number, 0,"),),
-    ),
-    Mutant(
-        "waits for what was lost",
-        "a replica whose record was lost never asks again",
-        "lost",
-        (),
-        (
-            Edit(Holder, "_ask", "awake - self._asked[1] > terms.lease", "False"),
-            Edit(Holder, "failed", "self._asked = None", "pass"),
-        ),
-    ),
+mutant = Mutants()
+MUTANTS = mutant.all
+
+
+@mutant(
+    "spent past the end",
+    "whoever was frozen past a lease's end spends it when others have had it since",
+    "freezes",
 )
+def spent_past_the_end(patch: Patches) -> None:
+    """Nobody looks at the clock."""
+    patch.wrap(Allowance, "current", lambda original, allowance, _: original(allowance, -math.inf))
+
+
+@mutant("end by the wall clock", "a clock that is set back makes a lease last", "set back")
+def end_by_the_wall_clock(patch: Patches) -> None:
+    """Somebody sets it."""
+    patch.replace(Replica, "awake", lambda replica: replica.wall())
+
+
+@mutant("end by a clock that sleeps", "a machine that slept believes that its lease is young", "freezes")
+def end_by_a_clock_that_sleeps(patch: Patches) -> None:
+    """It stands still while the machine does."""
+    patch.replace(Replica, "awake", lambda replica: replica.monotonic())
+
+
+def _after_read(patch: Patches, what: Callable[[Holder, list[Grant], float], None]) -> None:
+    """Do something with the grants that a record brought: `what(holder, new, awake)`."""
+
+    def read(original: Any, holder: Holder, record: Record | None, appended: float, awake: float) -> None:
+        had = len(holder.allowance.grants)
+        original(holder, record, appended, awake)
+        what(holder, list(holder.allowance.grants)[had:], awake)
+
+    patch.wrap(Holder, "read", read)
+
+
+@mutant(
+    "asked at reading",
+    "a lease lasts from when its record was read, and counts from when it was written",
+    "late reads",
+)
+def asked_at_reading(patch: Patches) -> None:
+    """Its end is reckoned from now."""
+
+    def lengthen(holder: Holder, new: list[Grant], awake: float) -> None:
+        for grant in new:
+            grant.ends = awake + holder.terms.lease
+
+    _after_read(patch, lengthen)
+
+
+@mutant("granted before it is read", "what was asked for is spent, whatever the fold grants", "calm")
+def granted_before_it_is_read(patch: Patches) -> None:
+    """A wish is a grant."""
+
+    def decide(original: Any, holder: Holder, awake: float, need: Need) -> list[Record]:
+        records: list[Record] = original(holder, awake, need)
+        for record in records:
+            if isinstance(record, Reserve):
+                grant = Grant(record.lease, record.updates, awake + holder.terms.lease)
+                holder.allowance.grants.append(grant)
+        return records
+
+    def forget(holder: Holder, new: list[Grant], _: float) -> None:
+        for _grant in new:
+            holder.allowance.grants.pop()
+
+    patch.wrap(Holder, "decide", decide)
+    _after_read(patch, forget)
+
+
+@mutant("late grants kept", "a lease that nobody waits for any more is spent from when it is found", "appends")
+def late_grants_kept(patch: Patches) -> None:
+    """It is not given back."""
+
+    def keep(holder: Holder, _: list[Grant], awake: float) -> None:
+        while holder._late:
+            holder.allowance.grants.append(Grant(*holder._late.pop(), awake + holder.terms.lease))
+
+    _after_read(patch, keep)
+
+
+@mutant("granted twice", "a reserve that is written twice gives its holder two leases", "appends")
+def granted_twice(patch: Patches) -> None:
+    """Neither the ledger nor the holder knows that it was granted before."""
+
+    def apply(original: Any, ledger: Ledger, record: Record, appended: float) -> int:
+        key = (record.holder, record.lease) if isinstance(record, Reserve) else ("", 0)
+        earlier = ledger.leases.pop(key, None) if isinstance(record, Reserve) else None
+        granted: int = original(ledger, record, appended)
+        if earlier is not None:
+            ledger.leases.setdefault(key, earlier)
+        return granted
+
+    def read(original: Any, holder: Holder, *about: Any) -> None:
+        asked = holder._asked
+        original(holder, *about)
+        holder._asked = asked
+
+    patch.wrap(Ledger, "apply", apply)
+    patch.wrap(Holder, "read", read)
+
+
+def _before_return(patch: Patches, what: Callable[[Ledger, Return, float], None]) -> None:
+    """Do something with the ledger before it folds a return."""
+
+    def apply(original: Any, ledger: Ledger, record: Record, appended: float) -> int:
+        if isinstance(record, Return):
+            what(ledger, record, appended)
+        granted: int = original(ledger, record, appended)
+        return granted
+
+    patch.wrap(Ledger, "apply", apply)
+
+
+@mutant("returned twice", "a return that is written twice takes off twice", "doubled")
+def returned_twice(patch: Patches) -> None:
+    """It takes off what is left, not what was granted."""
+
+    def shrink(ledger: Ledger, record: Return, _: float) -> None:
+        if (lease := ledger.leases.get((record.holder, record.lease))) is not None:
+            lease.granted = lease.updates
+
+    _before_return(patch, shrink)
+
+
+@mutant("returned after it ceased to count", "a return takes off what nobody counts any more", "freezes")
+def returned_after_it_ceased_to_count(patch: Patches) -> None:
+    """It takes off whatever it says."""
+
+    def take_off(ledger: Ledger, record: Return, appended: float) -> None:
+        lease = ledger.leases.get((record.holder, record.lease))
+        if lease is None or lease.expires <= appended:
+            ledger.used = max(0, ledger.used - record.unused)
+
+    _before_return(patch, take_off)
+
+
+@mutant(
+    "returned and spent",
+    "a replica that has sent all gives its lease back, and spends it when something comes",
+    "drips",
+)
+def returned_and_spent(patch: Patches) -> None:
+    """What is given back stays in hand."""
+
+    def decide(original: Any, holder: Holder, awake: float, need: Need) -> list[Record]:
+        records: list[Record] = original(holder, awake, need)
+        if not need.waiting and not need.in_flight:
+            for grant in holder.allowance.grants:
+                if grant.left and awake < grant.ends:
+                    settled = None if grant.flying or grant.lost else holder.terms.settled
+                    records.append(Return(holder.who, grant.number, grant.left, settled))
+        return records
+
+    patch.wrap(Holder, "decide", decide)
+
+
+@mutant(
+    "answered with one on the wire",
+    "a lease is settled while a request of it has not arrived",
+    "long way",
+)
+def answered_with_one_on_the_wire(patch: Patches) -> None:
+    """Whoever gives back does not see what is on the wire."""
+
+    def blind(original: Any, holder: Holder, *about: Any) -> Any:
+        flying = [(grant, grant.flying) for grant in holder.allowance.grants]
+        for grant, _ in flying:
+            grant.flying = 0
+        try:
+            return original(holder, *about)
+        finally:
+            for grant, count in flying:
+                grant.flying = count
+
+    patch.wrap(Holder, "decide", blind)
+    patch.wrap(Holder, "close", blind)
+
+
+@mutant(
+    "answered without an answer",
+    "a lease is settled although a request that timed out may still arrive",
+    "long way",
+)
+def answered_without_an_answer(patch: Patches) -> None:
+    """Nothing is ever lost."""
+    patch.replace(Grant, "lost", property(lambda _: False, lambda *_: None))
+
+
+@mutant("failed calls are free", "a request that failed is not counted, and the endpoint counts it", "answers")
+def failed_calls_are_free(patch: Patches) -> None:
+    """It may go again."""
+
+    def leave(original: Any, gate: Gate, update: Update, answer: Answer, began: float, now: float, passed: Pass) -> Any:
+        shift = original(gate, update, answer, began, now, passed)
+        passed[1].left += answer.verdict not in DONE
+        return shift
+
+    patch.wrap(Gate, "leave", leave)
+
+
+def _counted(patch: Patches, seconds: Callable[[Terms], float]) -> None:
+    """For how long a lease counts."""
+    patch.replace(Terms, "counted", property(seconds))
+
+
+@mutant("counted for the window only", "a lease ceases to count a window after it was asked for", "answers")
+def counted_for_the_window_only(patch: Patches) -> None:
+    """Nothing is added."""
+    _counted(patch, lambda terms: terms.window)
+
+
+@mutant("the lease's time left out", "what is sent at a lease's end is counted too short", "edges")
+def the_leases_time_left_out(patch: Patches) -> None:
+    """As if all were sent at once."""
+    _counted(patch, lambda terms: terms.request_timeout + terms.settled)
+
+
+@mutant("the timeout left out", "what arrives at its timeout is counted too short", "answers")
+def the_timeout_left_out(patch: Patches) -> None:
+    """As if all arrived at once."""
+    _counted(patch, lambda terms: terms.lease + terms.settled)
+
+
+@mutant("the margin left out", "a broker whose clock is ahead lets a lease go before it is time", "edges")
+def the_margin_left_out(patch: Patches) -> None:
+    """As if there were one clock."""
+    patch.replace(Terms, "settled", property(lambda terms: terms.window))
+
+
+@mutant("the margin left out of a lease", "likewise for what was never answered", "edges")
+def the_margin_left_out_of_a_lease(patch: Patches) -> None:
+    """As if there were one clock."""
+    _counted(patch, lambda terms: terms.lease + terms.request_timeout + terms.window)
+
+
+@mutant("folded by one's own clock", "replicas see different states at the same record", "calm")
+def folded_by_ones_own_clock(patch: Patches) -> None:
+    """Each by its own."""
+    clocks: dict[Ledger, float] = {}
+
+    def read(original: Any, holder: Holder, record: Record | None, appended: float, awake: float) -> None:
+        clocks[holder.ledger] = awake
+        original(holder, record, appended, awake)
+
+    def apply(original: Any, ledger: Ledger, record: Record, appended: float) -> int:
+        granted: int = original(ledger, record, clocks.get(ledger, appended))  # The oracle's own has no replica.
+        return granted
+
+    patch.wrap(Holder, "read", read)
+    patch.wrap(Ledger, "apply", apply)
+
+
+@mutant(
+    "settings instead of the record",
+    "in a rolling upgrade replicas fold the same record by other limits and windows",
+    "upgrade",
+)
+def settings_instead_of_the_record(patch: Patches) -> None:
+    """Each by its own."""
+
+    def read(original: Any, holder: Holder, record: Record | None, *about: float) -> None:
+        if isinstance(record, Reserve):
+            terms = holder.terms
+            record = Reserve(record.holder, record.lease, record.updates, terms.limit, terms.counted, 1.0)
+        original(holder, record, *about)
+
+    patch.wrap(Holder, "read", read)
+
+
+@mutant("spent elsewhere is not counted", "calls that someone told of do not count", "by hand")
+def spent_elsewhere_is_not_counted(patch: Patches) -> None:
+    """Not for as long as they should."""
+
+    def apply(original: Any, ledger: Ledger, record: Record, appended: float) -> int:
+        if isinstance(record, Spend):
+            record = structs.replace(record, counted=record.counted / 2)
+        granted: int = original(ledger, record, appended)
+        return granted
+
+    patch.wrap(Ledger, "apply", apply)
+
+
+@mutant("asks for nothing", "a replica with nothing to send holds leases", "calm")
+def asks_for_nothing(patch: Patches) -> None:
+    """It believes that there is always something."""
+
+    def decide(original: Any, holder: Holder, awake: float, need: Need) -> Any:
+        return original(holder, awake, replace(need, waiting=max(1, need.waiting)))
+
+    patch.wrap(Holder, "decide", decide)
+
+
+@mutant(
+    "unused is not returned",
+    "what was not sent counts as if it were, and the quota is not used",
+    "calm",
+)
+def unused_is_not_returned(patch: Patches) -> None:
+    """Each return says that nothing was left."""
+
+    def decide(original: Any, *about: Any) -> list[Record]:
+        return [
+            structs.replace(record, unused=0) if isinstance(record, Return) else record for record in original(*about)
+        ]
+
+    patch.wrap(Holder, "decide", decide)
+
+
+@mutant("waits for what was lost", "a replica whose record was lost never asks again", "lost")
+def waits_for_what_was_lost(patch: Patches) -> None:
+    """It asks only when what it asked for was read."""
+
+    def decide(original: Any, holder: Holder, *about: Any) -> list[Record]:
+        waits = holder.asking
+        return [record for record in original(holder, *about) if not (waits and isinstance(record, Reserve))]
+
+    patch.wrap(Holder, "decide", decide)
+    patch.replace(Holder, "failed", lambda *_: None)

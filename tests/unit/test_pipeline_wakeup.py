@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from connector.bell import Bell
+from connector.pipeline.wakeup import WakeUp
 from tests.support.virtual_time import run
 
 
@@ -12,10 +12,10 @@ def test_a_ring_wakes_everyone_who_waits() -> None:
     """A ring wakes all waiters; a bell that wakes one would leave the drain asleep while a worker was served."""
 
     async def main() -> None:
-        bell = Bell()
+        bell = WakeUp()
         waiters = [asyncio.create_task(bell.wait()) for _ in range(5)]
         await asyncio.sleep(0)
-        bell.ring()
+        bell.wake()
         await asyncio.wait_for(asyncio.gather(*waiters), 1)
 
     run(main())
@@ -27,7 +27,7 @@ def test_a_wait_ends_at_its_deadline() -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        await Bell().wait(5.0)
+        await WakeUp().wait(5.0)
         assert loop.time() - began == pytest.approx(5.0)
 
     run(main())
@@ -38,8 +38,8 @@ def test_a_ring_does_not_reach_those_who_come_later() -> None:
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        bell = Bell()
-        bell.ring()
+        bell = WakeUp()
+        bell.wake()
         began = loop.time()
         await bell.wait(2.0)
         assert loop.time() - began == pytest.approx(2.0)
@@ -51,7 +51,7 @@ def test_a_waiter_that_rings_and_waits_again_is_not_woken_by_its_own_ring() -> N
     """A ring serves those who waited at that moment; one that iterates over a growing set would never end."""
 
     async def main() -> None:
-        bell = Bell()
+        bell = WakeUp()
         turns = 0
 
         async def worker() -> None:
@@ -63,7 +63,7 @@ def test_a_waiter_that_rings_and_waits_again_is_not_woken_by_its_own_ring() -> N
         task = asyncio.create_task(worker())
         await asyncio.sleep(0)
         for _ in range(3):
-            bell.ring()
+            bell.wake()
             await asyncio.sleep(1)
         task.cancel()
         assert turns == 3
@@ -75,18 +75,18 @@ def test_a_cancelled_waiter_and_a_late_timer_leave_the_bell_whole() -> None:
     """A waiter that was cancelled, or rung before its timer fired, breaks no later ring (InvalidStateError)."""
 
     async def main() -> None:
-        bell = Bell()
+        bell = WakeUp()
         cancelled = asyncio.create_task(bell.wait(1.0))
         rung = asyncio.create_task(bell.wait(1.0))
         await asyncio.sleep(0)
         cancelled.cancel()
-        bell.ring()
+        bell.wake()
         await rung
         assert (await asyncio.gather(cancelled, return_exceptions=True))[0].__class__ is asyncio.CancelledError
         await asyncio.sleep(2)
         again = asyncio.create_task(bell.wait())
         await asyncio.sleep(0)
-        bell.ring()
+        bell.wake()
         await asyncio.wait_for(again, 1)
 
     run(main())

@@ -62,9 +62,8 @@ def test_a_log_that_nobody_reads_does_not_stop_the_delivery(tmp_path: Path, *, r
     events = 3_000
     with EmbeddedBroker() as broker, Sandbox(tmp_path) as sandbox:
         _fill(broker, events)
-        settings = environment(
-            broker.bootstrap, "events", sandbox.url, KAFKA_GROUP_PROTOCOL="consumer", LOG_LEVEL="debug"
-        )
+        quick = {"KAFKA_GROUP_PROTOCOL": "consumer", "TARGET_MAX_UPDATES_PER_SECOND": "2000", "LOG_LEVEL": "debug"}
+        settings = environment(broker.bootstrap, "events", sandbox.url, **quick)
         with subprocess.Popen(
             [sys.executable, "-m", "connector", "run"], env={**os.environ, **settings}, stdout=subprocess.PIPE
         ) as process:

@@ -41,7 +41,7 @@ HOSTILE = {
 """What a developer, a CI job or a Pod may have set."""
 
 AFFECTED = (
-    "tests/contract/test_readme.py",
+    "tests/repository/test_readme.py",
     "tests/unit/test_cli_quota.py",
     "tests/unit/test_settings_describe.py",
     "tests/unit/test_settings_load.py",

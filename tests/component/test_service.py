@@ -22,16 +22,25 @@ from connector import __version__
 from connector.delivery.offsets import OffsetAndMetadata, Start, TopicPartition
 from connector.delivery.tally import Done
 from connector.errors import Fatal
+from connector.kafka import admin, log_inspector
 from connector.sandbox.broker import EmbeddedBroker
 from connector.sandbox.fault_text import parse_fault
 from connector.sandbox.server import SandboxConfig, SandboxTarget
 from connector.service import MOST_PARTITIONS, Service, serve
 from connector.settings import Settings, load
 from tests.support.captured_logs import captured_logs
+from tests.support.fakes import FakeRecord, event
 from tests.support.loopback import own_address
 from tests.support.process import request
 
 NOWHERE = "127.0.0.1:9"
+
+
+@pytest.fixture(autouse=True)
+def no_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The embedded broker never says a group's session or a topic's id: five seconds of each test went into that."""
+    monkeypatch.setattr(admin, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(log_inspector, "ANSWER_SECONDS", 0.5)
 
 
 def settings(bootstrap: str = NOWHERE, target: str = f"http://{NOWHERE}", **others: str) -> Settings:
@@ -120,8 +129,10 @@ def test_the_numbers_add_up_at_every_moment_and_at_the_end() -> None:
             code, told = await asyncio.to_thread(ask, service, "/status")
             assert code == 200
             assert told["events"] == {
-                "consumed": 502, "pending": 0, "accepted": 500, "dead_lettered": 1, "skipped": 1, "handed_over": 0
+                "consumed": 502, "pending": 0, "accepted": 500, "dead_lettered": 1, "skipped": 1, "already_done": 0,
+                "handed_over": 0,
             }  # fmt: skip
+            assert told["records_missed"] == {"retention": 0, "truncation": 0}
             assert told["updates"]["accepted"] == told["requests"]["accepted"] == target.endpoint.stats()["applied"]
             assert 50 <= told["updates"]["accepted"] < 500
             assert told["updates"]["pending"] == told["updates"]["in_flight"] == 0
@@ -203,6 +214,35 @@ def test_the_status_stays_small_with_many_partitions() -> None:
         # What is not known may be the worst.
         assert sorted(behind) == list(range(5_000 - MOST_PARTITIONS + 1, 5_000))
         assert len(msgspec.json.encode(told)) < 128 * 1024
+
+    asyncio.run(scenario())
+
+
+def test_behind_markers_there_is_no_lag_and_what_waits_has_an_age() -> None:
+    """Lag by the last record never becomes 0 behind an aborted tail; an age of what is done is an alert for nothing."""
+
+    async def scenario() -> None:
+        service = Service(settings(KAFKA_TOPICS="events,others"))
+        name = TopicPartition("events", 0)
+        with captured_logs(level="warning"):
+            service.pipeline.assigned({name: Start.at(OffsetAndMetadata(10))})
+            service.pipeline.ends({name: 27})
+            assert service.snapshot().consumer_lag == {("events", 0): 17}
+            service.pipeline.advanced({name: 27})
+            assert service.snapshot().consumer_lag == {("events", 0): 0}
+            assert service.snapshot().oldest_pending == {"events": 0.0, "others": 0.0}
+            old = round((time.time() - 3_600) * 1_000)
+            written = (old, old + 60_000, -1)
+            service.pipeline.records(
+                [
+                    FakeRecord(event(f"v{at}", a=1), 27 + at, topic="events", timestamp_ms=ms)
+                    for at, ms in enumerate(written)
+                ]
+            )
+            age = service.snapshot().oldest_pending
+        assert 3_600 <= age["events"] < 3_660
+        assert age["others"] == 0.0
+        assert service.snapshot().consumer_lag == {("events", 0): 0}
 
     asyncio.run(scenario())
 

@@ -1,14 +1,13 @@
-"""Keeps leases in hand: asks the ledger ahead of need, gives back what is not needed, and says how the window fills."""
+"""Keeps leases in hand: asks the ledger ahead of need, returns what is not needed, and tells how the window fills."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import structlog
 
-from connector.bell import Bell
 from connector.errors import Fatal
-from connector.pipeline.say import Say
+from connector.pipeline.state import ReplicaState
 from connector.quota.holder import Holder, Need
 from connector.quota.ports import Appended, LedgerLog
 from connector.quota.records import NewerLedger, Record, Reserve, decode, encode
@@ -28,38 +27,24 @@ DRY = 0.25
 """Of a lease, for which updates wait before it is said: at the limit each lease that comes free is gone soon."""
 
 
-class QuotaKeeper:
+class QuotaManager:
     """The holder of leases, joined to the ledger's log; every decision is the holder's."""
 
-    def __init__(
-        self,
-        holder: Holder,
-        ledger: LedgerLog,
-        say: Say,
-        *,
-        need: Callable[[], Need],
-        awake: Callable[[], float],
-        changed: Callable[[], None],
-        fail: Callable[[BaseException], None],
-    ) -> None:
-        """`changed` is called when there is a new grant or another pace; `fail` when nothing may be sent any more."""
+    def __init__(self, state: ReplicaState, holder: Holder, ledger: LedgerLog) -> None:
         self.holder = holder
+        self._state = state
         self._log = ledger
-        self._say = say
-        self._need = need
-        self._awake = awake
-        self._changed = changed
-        self._fail = fail
-        self._bell = Bell()
+        self._awake = state.boottime
         self._level = 0.0
         self._dry_at: float | None = None
         """Since when updates wait for what is not free."""
         self._stopped = False
         self._records = 0
-        self._began = awake()
+        self._began = self._awake()
         self._seen: View | None = None
         self._seen_at = -math.inf
-        holder.allowance.wanted = self._bell.ring
+        holder.allowance.wanted = state.leasing.wake
+        state.paced(holder.per_second)
 
     async def keep(self) -> None:
         """Work for ever."""
@@ -67,7 +52,7 @@ class QuotaKeeper:
         look = min(self.holder.terms.lease / LOOKS, MOST_LOOK_SECONDS)
         while True:
             self._decide()
-            await self._bell.wait(look)
+            await self._state.leasing.wait(look)
 
     async def close(self, seconds: float) -> None:
         """Give back what is in hand, within so many seconds."""
@@ -75,22 +60,29 @@ class QuotaKeeper:
             self._append(record)
         await self._log.close(max(0.0, seconds))
 
-    def wake(self) -> None:
-        """What this replica needs may have changed."""
-        self._bell.ring()
-
     def _decide(self) -> None:
         before = self.holder.per_second
         need = self._need()
         for record in self.holder.decide(self._awake(), need):
             self._append(record)
         if self.holder.per_second != before:
-            self._changed()
+            self._state.paced(self.holder.per_second)
         if self.holder.blind:
             self.delayed("what was appended is not read back")
         self._say_level()
         self._say_dry(need)
         self._say_differences()
+
+    def _need(self) -> Need:
+        """What the quota is asked for."""
+        state = self._state
+        return Need(
+            waiting=state.coalescer.waiting,
+            in_flight=state.gate.in_flight,
+            partitions=len(state.partitions),
+            per_second=state.rate,
+            circuit_open=state.gate.circuit.is_open,
+        )
 
     def _append(self, record: Record) -> None:
         number = record.lease if isinstance(record, Reserve) else 0
@@ -112,20 +104,20 @@ class QuotaKeeper:
         if len(holder.allowance.grants) > had:
             if self._stopped:
                 self._stopped = False
-                self._say("quota_resumed", level="info", used=self.used, limit=holder.terms.limit)
-            self._changed()
-        self._bell.ring()
+                self._state.say("quota_resumed", level="info", used=self.used, limit=holder.terms.limit)
+            self._state.paced(self.holder.per_second)
+        self._state.leasing.wake()
 
     def caught_up(self) -> None:
         """From now on it is known what is free."""
         self.holder.caught_up = True
         seconds = round(self._awake() - self._began, 2)
         log.info("quota_ledger_read", records=self._records, seconds=seconds, used=self.used)
-        self._bell.ring()
+        self._state.leasing.wake()
 
     def delayed(self, reason: str) -> None:
         """Say it, once and then with backoff."""
-        self._say("quota_ledger_delayed", about=reason, reason=reason, in_hand=self.holder.in_hand)
+        self._state.say("quota_ledger_delayed", about=reason, reason=reason, in_hand=self.holder.in_hand)
 
     def shortened(self) -> None:
         """Go on, since what was read is still known here, and say it until somebody has heard."""
@@ -133,11 +125,11 @@ class QuotaKeeper:
             "a replica that starts now takes the window for emptier than it is: book what is missing with `connector "
             "quota spend`, and find out who deletes from the topic"
         )
-        self._say("quota_ledger_shortened", level="error", used=self.used, remedy=remedy)
+        self._state.say("quota_ledger_shortened", level="error", used=self.used, remedy=remedy)
 
     def failed(self, error: Exception) -> None:
         """Without the ledger nobody knows what may be sent."""
-        self._fail(error)
+        self._state.fail(error)
 
     # What people see.
 
@@ -186,7 +178,9 @@ class QuotaKeeper:
         if reached <= self._level:
             return
         self._level = reached
-        self._say("quota_nearly_used", about=f"{reached}", used=self.used, limit=limit, percent=round(100 * share))
+        self._state.say(
+            "quota_nearly_used", about=f"{reached}", used=self.used, limit=limit, percent=round(100 * share)
+        )
 
     def _say_dry(self, need: Need) -> None:
         holder, limit = self.holder, self.holder.terms.limit
@@ -200,12 +194,12 @@ class QuotaKeeper:
         self._stopped = True
         release = holder.ledger.next_release()
         seconds = None if release is None else round(max(0.0, release[0] - holder.now(awake)), 1)
-        self._say("quota_used_up", used=self.used, limit=limit, next_free_seconds=seconds)
+        self._state.say("quota_used_up", used=self.used, limit=limit, next_free_seconds=seconds)
 
     def _say_differences(self) -> None:
         holder, terms = self.holder, self.holder.terms
         for asker in holder.ledger.differing(terms, holder.now(self._awake()), holder.who):
-            self._say(
+            self._state.say(
                 "quota_settings_differ",
                 about=f"{asker.name} {asker.limit} {asker.window}",
                 holder=asker.name,

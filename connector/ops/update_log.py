@@ -15,7 +15,7 @@ from connector.target.render import Request
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
-class Life:
+class UpdateLog:
     """An observer of the pipeline; the visitor is hashed by the redaction, as everywhere."""
 
     def taken(self, record: Record, visitor: Visitor, *, merged: bool) -> None:

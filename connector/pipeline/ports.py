@@ -1,6 +1,7 @@
 """The outside as the pipeline sees it: Protocols that the real edges and the fakes of the tests both fit."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from connector.delivery.answer import Answer
@@ -11,6 +12,7 @@ from connector.delivery.tally import Done
 from connector.delivery.update import Update
 from connector.events.change import Visitor
 from connector.kafka.ports import Listener
+from connector.quota.ports import LedgerLog
 from connector.target.render import Request
 
 
@@ -62,6 +64,16 @@ class DeadLetters(Protocol):
     async def send(self, letter: DeadLetter) -> None:
         """Return when all in-sync replicas have it; raises Fatal when it can never be written."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Every edge of the pipeline; the ledger is there when the configuration has a quota."""
+
+    source: Source
+    sender: Sender
+    dead_letters: DeadLetters
+    ledger: LedgerLog | None = None
 
 
 class Observer(Protocol):

@@ -111,6 +111,12 @@ def test_the_readme_has_the_commands_that_it_is_about() -> None:
     assert any("run" in words for words in OURS)
 
 
+def test_the_readme_is_read_in_a_few_minutes() -> None:
+    """At most 900 words, tables and commands included; the rest is a link away."""
+    assert len(README.read_text().split()) <= 900
+    assert set(_LINK.findall(README.read_text())) >= {"docs/try-it.md", "docs/releasing.md", "CONTRIBUTING.md"}
+
+
 @pytest.mark.parametrize("words", MAKE, ids=" ".join)
 def test_every_make_command_has_a_target_and_options_that_exist(words: list[str]) -> None:
     """Make itself says what it would run; the parser takes the options; tests/e2e/test_demo.py runs the demo."""

@@ -14,8 +14,8 @@ _DIGITS = re.compile(r"\d+")
 """A place in a record or a process number makes no new kind of trouble."""
 
 
-class Say:
-    """`say("circuit_opened", reason=…)`; `about` keeps apart what should not silence each other."""
+class ThrottledLogger:
+    """Called as `say("circuit_opened", reason=…)`; `about` keeps apart what should not silence each other."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now

@@ -1,7 +1,9 @@
 """Names in the log are an interface: these tests hold source, list and documentation to each other."""
 
 import ast
+import itertools
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,8 +20,13 @@ LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "erro
 LOGGERS = {"log", "_log", "logger", "_logger"}
 
 
-def calls() -> Iterator[tuple[str, ast.Call, str]]:
+@cache
+def calls() -> list[tuple[str, ast.Call, str]]:
     """Each call in the source with its place and the name of what is called (`log.info`, `self._say`, `Fatal`)."""
+    return list(_calls())
+
+
+def _calls() -> Iterator[tuple[str, ast.Call, str]]:
     for path in sorted(ROOT.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
@@ -37,7 +44,7 @@ def logged() -> Iterator[tuple[str, str, str, ast.Call]]:
     for place, call, called in calls():
         receiver, _, method = called.rpartition(".")
         level = LEVELS.get(method) if receiver.rpartition(".")[2] in LOGGERS else None
-        if called == "self._say":
+        if called in SAYS:
             asked = next((word.value for word in call.keywords if word.arg == "level"), None)
             level = str(asked.value) if isinstance(asked, ast.Constant) else "warning"
         event = first_text(call)
@@ -57,6 +64,9 @@ def constants() -> dict[str, str]:
                 found[target.id] = value.value
     return found
 
+
+SAYS = frozenset({"self._say", "self._state.say", "state.say"})
+"""The calls of a throttled logger."""
 
 COMMANDS = ("cli/", "kafka/inspect/")
 """What only commands reach: a person reads what they raise, and no log does."""
@@ -79,10 +89,12 @@ def fatals() -> Iterator[tuple[str, str]]:
 
 
 def troubles() -> set[str]:
-    """The events in the table of librdkafka's errors."""
+    """The events of the table of librdkafka's errors, and of each `KafkaFailure` that is made elsewhere."""
     tree = ast.parse((ROOT / "kafka" / "errors.py").read_text(encoding="utf-8"))
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    return {text for text in texts if text.startswith("kafka_") and text.isidentifier()}
+    made = {call.args[1] for _, call, called in calls() if called == "KafkaFailure" and len(call.args) > 1}
+    said = {node.value for node in made if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {text for text in texts if text.startswith("kafka_") and text.isidentifier()} | said
 
 
 def test_the_source_is_scanned_at_all() -> None:
@@ -146,7 +158,7 @@ def test_a_standing_remedy_is_in_the_line_of_a_warning_and_in_no_other() -> None
 def test_every_trouble_of_kafka_names_an_event_of_the_list_with_the_fields_of_a_trouble() -> None:
     """The table of librdkafka's errors carries names of log events as plain texts."""
     named = troubles() - {"kafka_fatal"}
-    assert "kafka_unreachable" in named
+    assert {"kafka_unreachable", "partition_start_delayed"} <= named
     assert named <= set(EVENTS)
     for name in named:
         assert EVENTS[name].levels == ("warning",)
@@ -175,14 +187,14 @@ def test_the_list_holds_no_level_and_no_field_that_nothing_says() -> None:
 
 
 def test_only_these_places_say_an_event_that_is_not_written_in_the_call() -> None:
-    """Each is held to the list by a test of its own: what a `Fatal`, a `Trouble` or a caller of `Say` names."""
+    """Each is held to the list by a test of its own: what a `Fatal`, a `KafkaFailure` or a throttled logger names."""
     places = set()
     for place, call, called in calls():
         receiver, _, method = called.rpartition(".")
         is_log = method in LEVELS and receiver.rpartition(".")[2] in LOGGERS
-        if (is_log or called in {"self._say", "getattr(log, level)"}) and first_text(call) is None:
+        if (is_log or called in {*SAYS, "getattr(log, level)"}) and first_text(call) is None:
             places.add(place.partition(":")[0])
-    assert places == {"pipeline/pipeline.py", "pipeline/say.py", "service/service.py"}
+    assert places == {"ops/throttled_log.py", "pipeline/pipeline.py", "service/service.py"}
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=lambda event: event.name)
@@ -257,4 +269,5 @@ def test_the_documentation_is_made_from_the_list(page: str, table: str, make: st
     remedy = f'paste what python -c "from {make} import markdown; print(markdown())" prints into docs/{page}'
     text = (DOCS / page).read_text(encoding="utf-8")
     assert table in text, remedy
-    assert text.count(table.partition("\n")[0]) == 1, "an older table is left in it"
+    heads = [line for line, rule in itertools.pairwise(table.splitlines()) if rule.startswith("|---")]
+    assert [text.count(f"{head}\n") for head in heads] == [1] * len(heads), "an older table is left in it"

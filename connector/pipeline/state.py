@@ -1,0 +1,233 @@
+"""All that one replica knows and decides by. Each part of the pipeline is handed this, and its own edge.
+
+A part changes the state by a verb, and the verb wakes the tasks that wait for that change. All of it runs on one event
+loop, so a verb is atomic.
+"""
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+
+from connector.delivery.allowance import Allowance
+from connector.delivery.coalescer import Coalescer
+from connector.delivery.gate import Gate
+from connector.delivery.guard import DeadLetterGuard
+from connector.delivery.lease import lease_seconds
+from connector.delivery.offsets import PartitionOffsets, TopicPartition
+from connector.delivery.tally import Done, Tally
+from connector.delivery.update import Update
+from connector.kafka.causes import Causes
+from connector.ops.throttled_log import ThrottledLogger
+from connector.pipeline.config import PipelineConfig
+from connector.pipeline.ports import Observer
+from connector.pipeline.wakeup import WakeUp
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+COMMIT_UPDATES = 1_000
+"""After this number of accepted updates a commit is due, so that a crash at full speed repeats no whole interval."""
+
+
+class ReplicaState:
+    """What is owned, pending, counted and allowed now."""
+
+    def __init__(
+        self,
+        config: PipelineConfig,
+        rng: random.Random,
+        boottime: Callable[[], float],
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        """Make it on the loop that runs it. `boottime` is the lease's clock: it runs on while the machine sleeps."""
+        self.config = config
+        self.rng = rng
+        self.boottime = boottime
+        # One clock for timers and decisions, so that a test's virtual one drives both.
+        self.now = asyncio.get_running_loop().time
+        self.observers = observers
+        self.say = ThrottledLogger(self.now)
+        self.causes = Causes()
+        self.counters = Tally()
+        self.coalescer = Coalescer(config.linger, config.order, config.max_in_flight)
+        self.gate = Gate(config.max_in_flight, Allowance(unlimited=config.quota is None))
+        self.partitions: dict[TopicPartition, PartitionOffsets] = {}
+        """What is assigned."""
+        self.log_ends: dict[TopicPartition, int] = {}
+        self.letters = 0
+        """Records that wait for the acknowledgement of their own dead letter."""
+        self.letter_bytes = 0
+        limits = config.max_dead_letters_in_a_row, config.max_dead_letter_ratio
+        self.refused_limit = DeadLetterGuard(*limits)
+        """Of records that cannot be decoded."""
+        self.rejected_limit = DeadLetterGuard(*limits)
+        """Of updates that Target never takes."""
+        self.request_timeout = config.request_timeout
+        self.is_starved = False
+        """No batch is let in because too much is pending."""
+        self.draining = False
+        """Nothing new is taken."""
+        self.failure: BaseException | None = None
+        """What ends the process."""
+        self.pace = math.inf
+        """Updates a second that the quota allows this replica."""
+        self._totals: Mapping[str, int] = {}
+        self._uncommitted = 0
+        self.wants_commit = False
+        """A commit is due now, also if one is on its way."""
+        self.sending = WakeUp()
+        """Waited for by the worker whose turn it is."""
+        self.committing = WakeUp()
+        self.leasing = WakeUp()
+        """Waited for by the manager of the quota."""
+        self.reading = WakeUp()
+        """Waited for by the back-pressure."""
+        self.ending = WakeUp()
+        """Waited for by what ends a drain, a revoke or the process."""
+
+    @property
+    def events_pending(self) -> int:
+        """Records taken and not done."""
+        return self.coalescer.records + self.letters
+
+    @property
+    def rate(self) -> float:
+        """Updates a second: of the group's rate, the share that this replica has of the partitions."""
+        total = sum(self._totals.values())
+        share = min(1.0, len(self.partitions) / total) if total else 0.0
+        return share * (self.config.updates_per_second or math.inf) if share else 0.0
+
+    # What happened.
+
+    def fail(self, error: BaseException) -> None:
+        """The process must end; the first reason counts."""
+        self.failure = self.failure or error
+        self.draining = True
+        self.ending.wake()
+
+    def drain(self) -> None:
+        """Take nothing new."""
+        self.draining = True
+
+    def may_send(self) -> None:
+        """Something changed that decides whether an update may go."""
+        self.sending.wake()
+
+    def counted(self, totals: Mapping[str, int]) -> None:
+        """The subscribed topics have these numbers of partitions."""
+        self._totals = totals
+        self.share_rate()
+
+    def paced(self, per_second: float) -> None:
+        """The quota allows this replica another pace."""
+        self.pace = per_second
+        self.share_rate()
+
+    def share_rate(self) -> None:
+        """Send as fast as the rate, and the pace of the quota, let this replica; ask the quota for that."""
+        self.gate.rate.limit(min(self.rate, self.pace))
+        self.may_send()
+        self.leasing.wake()
+
+    def bound_session(self, session: float, request_timeout: float) -> None:
+        """The group keeps a silent member for `session` seconds; a request lasts at most `request_timeout`."""
+        self.request_timeout = request_timeout
+        self.gate.lease.bound(lease_seconds(session, request_timeout))
+        self.may_send()
+        self.want_commit()
+
+    def committed(self, asked: float) -> None:
+        """The group acknowledged a commit that was asked for at this moment, by `boottime`."""
+        self.gate.lease.renew(asked)
+        self.kafka_answered()
+        self.may_send()
+
+    def want_commit(self) -> None:
+        """A commit is due: of what was settled, or to learn whether the group knows this replica."""
+        self.wants_commit = True
+        self.committing.wake()
+
+    def commit_begins(self) -> None:
+        """What was accepted up to now is in the commit."""
+        self.wants_commit = False
+        self._uncommitted = self.counters.updates_accepted
+
+    def kafka_answered(self) -> None:
+        """A broker answered; tell it once when none did before."""
+        seconds = self.causes.answered(self.now())
+        if seconds is not None:
+            log.info("kafka_reached", seconds=round(seconds, 1))
+
+    def starve(self, *, is_starved: bool) -> None:
+        """No batch may be let in, or one may again."""
+        self.is_starved = is_starved
+
+    # The ends of records and updates.
+
+    def hand_over(self, records: int) -> None:
+        """These records are given up: the next owner of their partitions reads them again."""
+        self.counters.events_done[Done.HANDED_OVER] += records
+
+    def accept(self, update: Update) -> None:
+        """Target has the update."""
+        counters = self.counters
+        records, oldest_ms = 0, math.inf
+        for part in update.parts.values():
+            records += part.records
+            oldest_ms = min(oldest_ms, part.oldest_ms)
+        if records:
+            counters.events_done[Done.ACCEPTED] += records
+            counters.updates_accepted += 1
+            if oldest_ms >= 0:  # A topic of the oldest message format has no timestamps.
+                counters.event_age_seconds.observe(max(0.0, time.time() - oldest_ms / 1000))
+            self.rejected_limit.passed(1)
+        self._settle(update, Done.ACCEPTED)
+
+    def dead_letter(self, update: Update) -> None:
+        """The dead letter of the update is acknowledged."""
+        records = update.records
+        self.counters.events_done[Done.DEAD_LETTERED] += records
+        self.counters.updates_dead_lettered += bool(records)
+        self._settle(update, Done.DEAD_LETTERED)
+        self.may_send()  # No worker ends with this, and what gathered behind it may be due.
+
+    def refuse(self, tracker: PartitionOffsets, offset: int, size: int) -> None:
+        """A record waits for its own dead letter."""
+        tracker.open_letter(offset)
+        self.letters += 1
+        self.letter_bytes += size
+
+    def letter_ended(self, size: int) -> None:
+        """The dead letter of a record is not on its way any more."""
+        self.letter_bytes -= size
+
+    def dead_letter_record(self, tracker: PartitionOffsets, offset: int) -> None:
+        """The dead letter of one record is acknowledged; of an assignment that is over it settles nothing."""
+        if not tracker.detached:
+            tracker.close_letter(offset)
+            self.letters -= 1
+            self.counters.events_done[Done.DEAD_LETTERED] += 1
+        self.settled()
+
+    def detach(self, tracker: PartitionOffsets) -> None:
+        """The assignment is over: what still refers to it settles nothing."""
+        self.letters -= tracker.letters
+        self.hand_over(tracker.letters)
+        tracker.detach()
+
+    def settled(self) -> None:
+        """There may be room for more records, a commit may be due, and a drain or a revoke may be over."""
+        if self.is_starved:
+            self.reading.wake()
+        if self.counters.updates_accepted - self._uncommitted >= COMMIT_UPDATES:
+            self.want_commit()
+        self.ending.wake()
+
+    def _settle(self, update: Update, how: Done) -> None:
+        for observer in self.observers:
+            observer.settled(update, how)
+        self.coalescer.settle(update, is_accepted=how is Done.ACCEPTED)
+        self.settled()

@@ -1,0 +1,109 @@
+"""What happens to a topic's log behind a reader's back: it is made again, loses its tail or its beginning, or grows."""
+
+import struct
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions, NewTopic  # the stubs of `admin` do not export them
+
+from tests.support.kafka.broker import ANSWER_SECONDS, KafkaBroker
+
+_BATCH_HEAD = struct.Struct(">qi")
+"""Base offset of a record batch, and how many bytes follow these twelve."""
+
+
+def _admin(broker: KafkaBroker) -> AdminClient:
+    return AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 0, "allow.auto.create.topics": False})
+
+
+def make_again(broker: KafkaBroker, topic: str, partitions: int = 1) -> None:
+    """Delete a topic and make it again under its name."""
+    admin = _admin(broker)
+    admin.delete_topics([topic])[topic].result(ANSWER_SECONDS)
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            made = admin.create_topics([NewTopic(topic, num_partitions=partitions, replication_factor=1)])
+            made[topic].result(ANSWER_SECONDS)
+            break
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS or time.monotonic() > deadline:
+                raise
+        time.sleep(0.02)
+    _await_partitions(admin, topic, partitions)
+
+
+def _await_partitions(admin: AdminClient, topic: str, count: int) -> None:
+    """The controller answers before the broker knows."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while len(admin.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic].partitions) != count:
+        assert time.monotonic() < deadline, f"{topic} does not have {count} partitions"
+        time.sleep(0.02)
+
+
+def add_partitions(broker: KafkaBroker, topic: str, total: int) -> None:
+    """Give a topic more partitions."""
+    admin = _admin(broker)
+    admin.create_partitions([NewPartitions(topic, total)])[topic].result(ANSWER_SECONDS)
+    _await_partitions(admin, topic, total)
+
+
+def delete_before(broker: KafkaBroker, topic: str, offset: int, partition: int = 0) -> None:
+    """Let the log of a partition begin at an offset, as retention does."""
+    admin = _admin(broker)
+    for done in admin.delete_records([TopicPartition(topic, partition, offset)]).values():
+        done.result(ANSWER_SECONDS)
+
+
+def cut(broker: KafkaBroker, topic: str, offset: int, partition: int = 0) -> None:
+    """Take what is at an offset and beyond away, as an unclean leader election does.
+
+    The broker must be stopped, and a batch must begin at the offset: `produce` up to it and from it on by two calls.
+    """
+    data = broker.folder / "data"
+    folder = data / f"{topic}-{partition}"
+    (segment,) = folder.glob("*.log")
+    content = segment.read_bytes()
+    at = 0
+    while at < len(content):
+        base, size = _BATCH_HEAD.unpack_from(content, at)
+        if base >= offset:
+            break
+        at += _BATCH_HEAD.size + size
+    assert at < len(content), f"the log ends before {offset}"
+    assert base == offset, f"no batch begins at {offset}"
+    segment.write_bytes(content[:at])
+    # What the broker derives from segments, it derives again; and without its mark it looks at each segment.
+    derived = [*folder.glob("*.index"), *folder.glob("*.timeindex"), *folder.glob("*.snapshot")]
+    for file in (*derived, data / ".kafka_cleanshutdown", data / "recovery-point-offset-checkpoint"):
+        with suppress(FileNotFoundError):
+            file.unlink()
+
+
+def produce_transaction(
+    broker: KafkaBroker, topic: str, records: Iterable[tuple[bytes, bytes]], *, commit: bool, partition: int = 0
+) -> None:
+    """Append (key, value) in one transaction, and commit or abort it; its marker takes an offset too."""
+    producer = Producer(
+        {"bootstrap.servers": broker.bootstrap, "log_level": 0, "transactional.id": f"{topic}-{time.monotonic_ns()}"}
+    )
+    producer.init_transactions(ANSWER_SECONDS)
+    producer.begin_transaction()
+    for key, value in records:
+        producer.produce(topic, value, key, partition)
+    producer.flush(ANSWER_SECONDS)  # Else an abort drops what was not sent.
+    if commit:
+        producer.commit_transaction(ANSWER_SECONDS)
+    else:
+        producer.abort_transaction(ANSWER_SECONDS)
+
+
+def create_on(through: KafkaBroker, topic: str, partitions: int, *, number: int) -> None:
+    """Make a topic whose partitions all lie on the broker of this number."""
+    admin = _admin(through)
+    made = NewTopic(topic, num_partitions=partitions, replica_assignment=[[number]] * partitions)
+    admin.create_topics([made])[topic].result(ANSWER_SECONDS)
+    _await_partitions(admin, topic, partitions)
