@@ -158,15 +158,21 @@ def letter_of_a_record_not_awaited(patch: Patches) -> None:
     _not_awaited(patch, Stage.DECODE)
 
 
-@mutant("credit lost", "a batch that was taken in is forgotten, and consumption never goes on", "memory", 16, 18)
+@mutant("credit lost", "a rebalance forgets that it owes a batch, and consumption never goes on", "memory", 16, 18)
 def credit_lost(patch: Patches) -> None:
-    """What was due before is forgotten."""
+    """All begins anew at an assignment."""
+    known: dict[ReplicaState, BackPressure] = {}
 
-    def taken(original: Any, back_pressure: BackPressure) -> None:
-        back_pressure.due = 0
-        original(back_pressure)
+    def init(original: Any, back_pressure: BackPressure, state: ReplicaState, more: Any) -> None:
+        original(back_pressure, state, more)
+        known[state] = back_pressure
 
-    patch.wrap(BackPressure, "taken", taken)
+    def assigned(original: Any, assignment: group_assignment.Assignment, partitions: Any) -> None:
+        original(assignment, partitions)
+        known[assignment._state].due = 0
+
+    patch.wrap(BackPressure, "__init__", init)
+    patch.wrap(group_assignment.Assignment, "assigned", assigned)
 
 
 @mutant("until one too high", "a commit calls the record done that was not taken yet", "stuck", 0, 1)
