@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connector.delivery.letter import Stage
-from connector.delivery.offsets import TopicPartition
+from connector.delivery.dead_letter import Stage
+from connector.delivery.offset_tracker import TopicPartition
 from connector.kafka.dead_letters import CUT_HEADER, PREFIX
 
 NOTE_HEADER = "target_connector.replayed"

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from connector.cli.dlq.listing import line, no_topic
 from connector.cli.dlq.source import Decode, Judged, SourceCheck
-from connector.cli.dlq.tally import Tally, sentence, table
+from connector.cli.dlq.tally import Counters, sentence, table
 from connector.delivery.coalescer import Order
-from connector.delivery.letter import Stage
+from connector.delivery.dead_letter import Stage
 from connector.errors import ConnectorError
 from connector.kafka.config import KafkaConfig
 from connector.kafka.letter_log import LetterLog, LetterReplay
@@ -118,7 +118,7 @@ class _Replay:
         self._choice = choice
         self._options = options
         self._check = check
-        self._tally = Tally()
+        self._tally = Counters()
         self._shortened = self._unknown = 0
 
     def run(self) -> int:
