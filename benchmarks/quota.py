@@ -20,7 +20,7 @@ from rich.table import Table
 
 from benchmarks.events import TOPIC_PARTITIONS, one_each
 from benchmarks.nginx import endpoint
-from connector.delivery.allowance import Allowance, Grant
+from connector.admission.quota_budget import QuotaBudget, QuotaGrant
 from connector.kafka.config import KafkaConfig
 from connector.kafka.quota_log import KafkaQuotaLog
 from connector.kafka.quota_topic import QuotaTopic, prepare
@@ -75,7 +75,7 @@ def main() -> int:
 
 def lease_cpu() -> float:
     """The share of a core that an hour at full rate takes, with the ledger of a day of sixteen replicas in memory."""
-    holder = Holder(DAY, Allowance(unlimited=False), random.Random(1), who="me", name="me", offset=0.0)
+    holder = Holder(DAY, QuotaBudget(unlimited=False), random.Random(1), who="me", name="me", offset=0.0)
     for value, appended in day():
         holder.read(decode(value), appended, appended)
     holder.caught_up = True
@@ -177,10 +177,10 @@ def start(broker: KafkaBroker) -> tuple[float, float]:
     return min(uvloop.run(ours()) for _ in range(3)), min(bare() for _ in range(3))
 
 
-class _Watched(Allowance):
+class _Watched(QuotaBudget):
     """Notes for how long there was nothing in hand while something was due."""
 
-    def __init__(self, real: Allowance, service: Service) -> None:
+    def __init__(self, real: QuotaBudget, service: Service) -> None:
         super().__init__(unlimited=False)
         self.grants = real.grants
         self.wanted = real.wanted
@@ -189,7 +189,7 @@ class _Watched(Allowance):
         self._since = 0.0
         self._first = True
 
-    def current(self, awake: float) -> Grant | None:
+    def current(self, awake: float) -> QuotaGrant | None:
         grant = super().current(awake)
         due = self._service.pipeline.state.coalescer.due_in(asyncio.get_running_loop().time()) <= 0
         if grant is None and due and not self._since:

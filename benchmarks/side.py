@@ -19,7 +19,7 @@ from yarl import URL
 
 from benchmarks.events import one_each
 from connector.delivery.answer import Answer, Verdict
-from connector.delivery.letter import DeadLetter
+from connector.delivery.dead_letter import DeadLetter
 from connector.delivery.retry import RetryPolicy
 from connector.events import JsonDecoder
 from connector.events.change import Visitor

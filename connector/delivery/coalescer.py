@@ -5,7 +5,7 @@ import math
 from collections.abc import Collection
 
 from connector.delivery.due_queue import DueQueue
-from connector.delivery.offsets import PartitionOffsets
+from connector.delivery.offset_tracker import OffsetTracker
 from connector.delivery.ports import Record
 from connector.delivery.update import UPDATE_BYTES, Part, Update
 from connector.events.change import Change, Visitor
@@ -60,9 +60,9 @@ class Coalescer:
         "_suspects",
         "_suspects_flying",
         "_turns",
+        "never_sent",
         "records",
         "size",
-        "untried",
     )
 
     def __init__(self, linger: float, order: Order, slots: int) -> None:
@@ -84,7 +84,7 @@ class Coalescer:
         """Records whose update is not settled yet, waiting or in flight."""
         self.size = 0
         """Bytes of memory that all of it takes, about; see `Update.size`."""
-        self.untried = 0
+        self.never_sent = 0
         """Waiting updates that never were on the wire."""
 
     def __len__(self) -> int:
@@ -101,7 +101,7 @@ class Coalescer:
         """Visitors whose update is on the wire, or whose dead letter is."""
         return len(self._flying)
 
-    def add(self, change: Change, partition: PartitionOffsets, record: Record, now: float, size: int) -> None:
+    def add(self, change: Change, partition: OffsetTracker, record: Record, now: float, size: int) -> None:
         """Merge one record's change into its visitor's pending update; `size` is the record's length in bytes.
 
         `now` is the moment from which a new update lingers.
@@ -112,10 +112,10 @@ class Coalescer:
         if update is None:
             update = self._pending[visitor] = Update(visitor, now + self._linger)
             self.size += UPDATE_BYTES + update.keep(record)
-            self.untried += 1
+            self.never_sent += 1
             if visitor not in self._flying:
                 self._ready.push(update)
-        elif update.sole is not None:
+        elif update.single_record is not None:
             self.size -= update.merge()
         part = update.parts.get(partition)
         if part is None:
@@ -168,8 +168,8 @@ class Coalescer:
     def _fly(self, update: Update) -> Update:
         del self._pending[update.visitor]
         self._flying[update.visitor] = update
-        self.untried -= update.untried
-        update.untried = False
+        self.never_sent -= update.never_sent
+        update.never_sent = False
         if update.attempts >= SUSPECT_ATTEMPTS:
             self._suspects_flying += 1
         return update
@@ -204,7 +204,7 @@ class Coalescer:
         self._land(update)
         newer = self._pending.pop(update.visitor, None)
         if newer is not None:
-            self.untried -= 1
+            self.never_sent -= 1
             update.absorb(newer, by_time=self._by_time)
             self.size += update.weigh()
         update.due = due
@@ -217,7 +217,7 @@ class Coalescer:
             self.size -= update.size
         return dropped
 
-    def drop_waiting(self, partitions: Collection[PartitionOffsets]) -> int:
+    def drop_waiting(self, partitions: Collection[OffsetTracker]) -> int:
         """What waits for these partitions goes; returns the records handed over. Their receipts stay open."""
         dropped = 0
         for visitor, update in list(self._pending.items()):
@@ -225,22 +225,22 @@ class Coalescer:
             if not update.parts:
                 del self._pending[visitor]
                 self.size -= update.size
-                self.untried -= update.untried
+                self.never_sent -= update.never_sent
         left = set(self._pending.values()) - {u for v, u in self._pending.items() if v in self._flying}
         self._ready.keep(left)
         self._suspects.keep(left)
         self._parked = [update for update in self._parked if update in left]
         return dropped
 
-    def drop_flying(self, partitions: Collection[PartitionOffsets]) -> int:
+    def drop_flying(self, partitions: Collection[OffsetTracker]) -> int:
         """What is still on the wire settles nothing of these partitions; returns the records handed over."""
         return sum(self._strip(update, partitions) for update in self._flying.values())
 
-    def is_flying(self, partitions: Collection[PartitionOffsets]) -> bool:
+    def is_flying(self, partitions: Collection[OffsetTracker]) -> bool:
         """Whether anything of these partitions is in flight."""
         return any(partition in update.parts for update in self._flying.values() for partition in partitions)
 
-    def oldest_ms(self, partition: PartitionOffsets) -> int | None:
+    def oldest_ms(self, partition: OffsetTracker) -> int | None:
         """The timestamp of the partition's oldest record that is not done; None: all are, but for dead letters."""
         visitor = partition.first_owed
         if visitor is None:
@@ -262,7 +262,7 @@ class Coalescer:
             while lane.due <= now and lane.first().visitor in self._held:
                 self._parked.append(lane.pop())
 
-    def _strip(self, update: Update, partitions: Collection[PartitionOffsets]) -> int:
+    def _strip(self, update: Update, partitions: Collection[OffsetTracker]) -> int:
         gone = [update.parts.pop(partition).records for partition in partitions if partition in update.parts]
         self.records -= sum(gone)
         return sum(gone)

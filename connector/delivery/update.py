@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Mapping
 
-from connector.delivery.offsets import PartitionOffsets
+from connector.delivery.offset_tracker import OffsetTracker
 from connector.delivery.ports import Record
 from connector.events.change import Visitor
 
@@ -11,7 +11,7 @@ UPDATE_BYTES = 1_000
 """What an update takes beside its values: its objects, its visitor and its places in the maps (measured)."""
 ATTRIBUTE_BYTES = 50
 """What a value takes beside its text (measured)."""
-SOLE_BYTES = 120
+SINGLE_RECORD_BYTES = 120
 """What a record that is kept takes beside its key and value (measured)."""
 SHARED_NAME = 32
 """Characters up to which the decoder gives the same name to all events."""
@@ -20,7 +20,7 @@ TIME_BYTES = 100
 WEIGH_AGAIN_BYTES = 2_048
 """Weighing a small update at each doubling would cost more than it is worth."""
 
-_Sole = tuple[bytes | None, bytes | None] | None
+_SingleRecord = tuple[bytes | None, bytes | None] | None
 
 
 class Part:
@@ -49,7 +49,18 @@ class Update:
     Merging events merges their receipts: however many records coalesce, a partition has one entry here, its first.
     """
 
-    __slots__ = ("attempts", "due", "parts", "seen", "size", "sole", "tries", "untried", "visitor", "weigh_at")
+    __slots__ = (
+        "attempts",
+        "due",
+        "never_sent",
+        "parts",
+        "seen",
+        "single_record",
+        "size",
+        "tries",
+        "visitor",
+        "weigh_at",
+    )
 
     def __init__(self, visitor: Visitor, due: float) -> None:
         self.visitor = visitor
@@ -59,12 +70,12 @@ class Update:
         """Attempts that failed while the endpoint was otherwise healthy: what may end it as a dead letter."""
         self.tries = 0
         """All attempts that failed: what makes the pauses between them longer."""
-        self.untried = True
+        self.never_sent = True
         """It never was on the wire."""
         self.seen = -1
         """How many answers of a healthy endpoint there had been when it failed last."""
-        self.parts: dict[PartitionOffsets, Part] = {}
-        self.sole: _Sole = None
+        self.parts: dict[OffsetTracker, Part] = {}
+        self.single_record: _SingleRecord = None
         """Key and value of the one record that this is all of, as they came: what its dead letter would have."""
         self.size = UPDATE_BYTES
         """Bytes of memory, about: each record adds its length, and weighing sets it to what is held."""
@@ -72,7 +83,7 @@ class Update:
 
     def weigh(self) -> int:
         """Set the size to what is held now; returns the change. Only after doubling, so it costs an event little."""
-        size = UPDATE_BYTES + _kept(self.sole)
+        size = UPDATE_BYTES + _kept(self.single_record)
         for part in self.parts.values():
             attributes = part.attributes
             count = len(attributes)
@@ -86,13 +97,13 @@ class Update:
 
     def keep(self, record: Record) -> int:
         """All of it is this record so far; returns what keeping that as it came adds to the size."""
-        self.sole = (record.key(), record.value())
-        self.size += (kept := _kept(self.sole))
+        self.single_record = (record.key(), record.value())
+        self.size += (kept := _kept(self.single_record))
         return kept
 
     def merge(self) -> int:
         """Another record comes in; returns what that takes off the size."""
-        freed, self.sole = _kept(self.sole), None
+        freed, self.single_record = _kept(self.single_record), None
         self.size -= freed
         return freed
 
@@ -111,7 +122,7 @@ class Update:
     def forget(self, names: Iterable[str]) -> None:
         """These values were accepted: a retry sends only the rest. Receipts and times stay until all are."""
         gone = list(names)
-        self.sole = None
+        self.single_record = None
         for part in self.parts.values():
             for name in gone:
                 part.attributes.pop(name, None)
@@ -129,7 +140,7 @@ class Update:
         for name, when in accepted:
             for part in self.parts.values():
                 if part.times.get(name, when) < when:
-                    self.sole = None
+                    self.single_record = None
                     del part.attributes[name], part.times[name]
 
     def write(self, part: Part, attributes: Mapping[str, str]) -> None:
@@ -156,7 +167,7 @@ class Update:
     def absorb(self, newer: "Update", *, by_time: bool) -> None:
         """Take over what came while this one was on the wire: its values win, its receipts merge into these."""
         self.size += newer.size
-        self.sole = None
+        self.single_record = None
         for partition, theirs in newer.parts.items():
             mine = self.parts.get(partition)
             if mine is None:
@@ -172,9 +183,9 @@ class Update:
                 self.write(mine, theirs.attributes)
 
 
-def _kept(sole: _Sole) -> int:
+def _kept(sole: _SingleRecord) -> int:
     """Bytes that a record takes while it is kept as it came."""
     if sole is None:
         return 0
     key, value = sole
-    return SOLE_BYTES + len(key or b"") + len(value or b"")
+    return SINGLE_RECORD_BYTES + len(key or b"") + len(value or b"")

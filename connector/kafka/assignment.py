@@ -11,7 +11,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
 from connector.delivery import offset_mark
-from connector.delivery.offsets import NOTHING_COMMITTED, OffsetAndMetadata, TopicPartition
+from connector.delivery.offset_tracker import NOTHING_COMMITTED, OffsetAndMetadata, TopicPartition
 from connector.delivery.start_position import Beginning, LogState, Start, decide, decide_again, is_another
 from connector.kafka.client import AssignmentClient
 from connector.kafka.commits import read

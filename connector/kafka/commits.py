@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
 from connector.delivery import offset_mark
-from connector.delivery.offsets import OffsetAndMetadata, Start, TopicPartition
+from connector.delivery.offset_tracker import OffsetAndMetadata, Start, TopicPartition
 from connector.errors import CommitFailed
 from connector.kafka.client import CommitClient
 from connector.kafka.errors import FENCED

@@ -12,7 +12,7 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
-from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
+from connector.delivery.offset_tracker import OffsetAndMetadata, TopicPartition
 from connector.errors import CommitFailed, Fatal
 from connector.kafka.admin import group_session
 from connector.kafka.commits import Commit, Offsets

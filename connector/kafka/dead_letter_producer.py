@@ -8,7 +8,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.cimpl import NewTopic
 
-from connector.delivery.letter import DeadLetter
+from connector.delivery.dead_letter import DeadLetter
 from connector.errors import Fatal
 from connector.kafka.admin import asking, ensure_topic
 from connector.kafka.backoff import pauses

@@ -10,7 +10,7 @@ from typing import Final, cast
 from confluent_kafka import KafkaError, Message
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
-from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
+from connector.delivery.offset_tracker import OffsetAndMetadata, TopicPartition
 from connector.delivery.ports import Record
 from connector.errors import CommitFailed, Fatal
 from connector.kafka.assignment import Assignment

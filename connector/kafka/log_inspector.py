@@ -19,7 +19,7 @@ from confluent_kafka import TopicPartition as KafkaTopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec  # the stubs of `admin` do not export it
 
-from connector.delivery.offsets import TopicPartition
+from connector.delivery.offset_tracker import TopicPartition
 from connector.delivery.start_position import LogState
 from connector.kafka.config import LIBRDKAFKA, KafkaConfig, admin
 from connector.kafka.errors import KafkaFailure, classify

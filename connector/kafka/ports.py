@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from connector.delivery.offsets import OffsetAndMetadata, Start, TopicPartition
+from connector.delivery.offset_tracker import OffsetAndMetadata, Start, TopicPartition
 from connector.delivery.ports import Record
 from connector.delivery.start_position import Beginning
 from connector.kafka.errors import KafkaFailure

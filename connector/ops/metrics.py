@@ -14,14 +14,14 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from connector.delivery.tally import Histogram, Tally
+from connector.delivery.counters import Counters, Histogram
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """All that a scrape shows, read at one moment so that it reconciles: consumed = done + pending."""
 
-    tally: Tally
+    tally: Counters
     events_pending: int
     """Records whose update is not settled."""
     updates_pending: int

@@ -19,8 +19,8 @@ from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, g
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from connector.delivery.answer import Answer, Verdict
+from connector.delivery.counters import Done
 from connector.delivery.ports import Record
-from connector.delivery.tally import Done
 from connector.delivery.update import Update
 from connector.events.change import Visitor
 from connector.target.render import Request

@@ -6,8 +6,8 @@ The pipeline has this observer only where LOG_LEVEL is debug: at any other level
 import structlog
 
 from connector.delivery.answer import Answer
+from connector.delivery.counters import Done
 from connector.delivery.ports import Record
-from connector.delivery.tally import Done
 from connector.delivery.update import Update
 from connector.events.change import Visitor
 from connector.target.render import Request

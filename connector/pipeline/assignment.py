@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
 
-from connector.delivery.lease import longest_request
-from connector.delivery.offsets import OffsetAndMetadata, PartitionOffsets, Start, TopicPartition
+from connector.admission.membership_lease import longest_request
+from connector.delivery.offset_tracker import OffsetAndMetadata, OffsetTracker, Start, TopicPartition
 from connector.delivery.start_position import Beginning
 from connector.pipeline import log_changes
 from connector.pipeline.committer import Committer
@@ -27,11 +27,11 @@ class Assignment:
         self._committer = committer
         self._sender = sender
         self._dead_letters = dead_letters
-        self.by_topic: dict[str, dict[int, PartitionOffsets]] = {}
+        self.by_topic: dict[str, dict[int, OffsetTracker]] = {}
         """The same as the state's partitions, as the intake looks them up."""
         self.hold_ends = -math.inf
         """Until then requests of an earlier process of this name may still land."""
-        self._retired: list[PartitionOffsets] = []
+        self._retired: list[OffsetTracker] = []
         """Trackers of logs that are others now, while updates of theirs may still wait."""
 
     def begin(self) -> None:
@@ -47,7 +47,7 @@ class Assignment:
             if (before := state.partitions.get(name)) is not None:
                 # Its log is another one. What was read of the old one is still sent: it cannot be read again.
                 self._retired = [*(tracker for tracker in self._retired if tracker.is_open), before]
-            tracker = state.partitions[name] = PartitionOffsets(name, start, state.config.rules)
+            tracker = state.partitions[name] = OffsetTracker(name, start, state.config.rules)
             self.by_topic.setdefault(name.topic, {})[name.partition] = tracker
             if state.now() < self.hold_ends and not (start.is_first or start.mark.is_clean):
                 tracker.hold(start.log.high)
@@ -90,7 +90,7 @@ class Assignment:
             if not state.coalescer.is_flying(going) and not any(tracker.letters for tracker in going):
                 break
             await state.ending.wait(left)
-        standing = {tracker.name: self._committer.place(tracker) for tracker in current if tracker.committable >= 0}
+        standing = {tracker.name: self._committer.place(tracker) for tracker in current if tracker.watermark >= 0}
         self._detach(going)
         log.info("partitions_revoked", partitions=_names(partitions), owned=len(state.partitions))
         return standing
@@ -123,7 +123,7 @@ class Assignment:
         state = self._state
         state.log_ends.update({name: end for name, end in ends.items() if name in state.partitions})
 
-    def _detach(self, trackers: Sequence[PartitionOffsets]) -> None:
+    def _detach(self, trackers: Sequence[OffsetTracker]) -> None:
         """The assignment is over: what still refers to it settles nothing."""
         state = self._state
         state.hand_over(state.coalescer.drop_flying(trackers))
@@ -140,7 +140,7 @@ class Assignment:
         state.share_rate()
         state.settled()
 
-    def _retired_of(self, partitions: Sequence[TopicPartition]) -> list[PartitionOffsets]:
+    def _retired_of(self, partitions: Sequence[TopicPartition]) -> list[OffsetTracker]:
         return [tracker for tracker in self._retired if tracker.name in partitions]
 
     def _tasks_are_over(self) -> bool:

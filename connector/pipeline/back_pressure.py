@@ -68,7 +68,7 @@ class BackPressure:
         would end the intake for ever.
         """
         state, config = self._state, self._state.config
-        if state.coalescer.untried or state.letters >= MAX_LETTERS or not state.gate.circuit.is_doubtful:
+        if state.coalescer.never_sent or state.letters >= MAX_LETTERS or not state.gate.circuit.is_doubtful:
             return False
         room = pending < RESERVE_SHARE * config.max_visitors and size < RESERVE_SHARE * config.max_bytes
         return room and state.now() >= self._reserve_at

@@ -2,8 +2,8 @@
 
 from connector.delivery.coalescer import Order
 from connector.delivery.offset_mark import MARK_CHARACTERS
-from connector.delivery.offsets import OffsetAndMetadata, PartitionOffsets
-from connector.delivery.owed import MAX_CHARACTERS
+from connector.delivery.offset_metadata import MAX_CHARACTERS
+from connector.delivery.offset_tracker import OffsetAndMetadata, OffsetTracker
 from connector.errors import CommitFailed
 from connector.pipeline.ports import Source
 from connector.pipeline.state import ReplicaState
@@ -37,7 +37,7 @@ class Committer:
             if not state.wants_commit and (left := next_at - state.now()) > 0:
                 await state.committing.wait(left)
 
-    def place(self, tracker: PartitionOffsets) -> OffsetAndMetadata:
+    def place(self, tracker: OffsetTracker) -> OffsetAndMetadata:
         """What there is to commit of a partition now."""
         return tracker.to_commit(self._metadata_characters, is_clean=self._is_clean)
 
@@ -77,6 +77,6 @@ class Committer:
             state.committed(asked)
         return acknowledged
 
-    def _standing(self) -> dict[PartitionOffsets, OffsetAndMetadata]:
+    def _standing(self) -> dict[OffsetTracker, OffsetAndMetadata]:
         partitions = self._state.partitions.values()
-        return {tracker: self.place(tracker) for tracker in partitions if tracker.committable >= 0}
+        return {tracker: self.place(tracker) for tracker in partitions if tracker.watermark >= 0}

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from connector.delivery.guard import DeadLetterGuard
-from connector.delivery.letter import DeadLetter, Stage
-from connector.delivery.offsets import PartitionOffsets
+from connector.delivery.dead_letter import DeadLetter, Stage
+from connector.delivery.dead_letter_limit import DeadLetterLimit
+from connector.delivery.offset_tracker import OffsetTracker
 from connector.delivery.ports import Record
 from connector.delivery.update import Update
 from connector.errors import Fatal
@@ -25,7 +25,7 @@ class DeadLetterWriter:
         self.tasks: set[asyncio.Task[None]] = set()
         """Dead letters on their way."""
 
-    def record(self, record: Record, tracker: PartitionOffsets, refused: Refused) -> bool:
+    def record(self, record: Record, tracker: OffsetTracker, refused: Refused) -> bool:
         """Hold the record's offset until its letter is acknowledged; False when the process must end instead."""
         offset, value = record.offset(), record.value()
         size = len(value or b"")
@@ -61,11 +61,12 @@ class DeadLetterWriter:
             reason=reason,
         )
         # As it came, with its event id and its time, unless it is of several records, or a part of one.
-        key, value = update.sole or (update.visitor.id.encode(), encode_event(update.visitor, update.attributes))
+        made = update.visitor.id.encode(), encode_event(update.visitor, update.attributes)
+        key, value = update.single_record or made
         letter = DeadLetter(tracker.name, part.first, Stage.TARGET, error, reason, key, value)
         self._spawn(self._write_update(letter, update))
 
-    async def _write_record(self, letter: DeadLetter, tracker: PartitionOffsets, size: int) -> None:
+    async def _write_record(self, letter: DeadLetter, tracker: OffsetTracker, size: int) -> None:
         try:
             await self._dead_letters.send(letter)
         finally:
@@ -76,7 +77,7 @@ class DeadLetterWriter:
         await self._dead_letters.send(letter)
         self._state.dead_letter(update)
 
-    def _is_too_many(self, limit: DeadLetterGuard, reason: str) -> bool:
+    def _is_too_many(self, limit: DeadLetterLimit, reason: str) -> bool:
         tripped = limit.failed()
         if tripped is None:
             return False

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import structlog
 
+from connector.admission.circuit_breaker import Transition
+from connector.admission.gate import Permit
 from connector.delivery.answer import Answer, Verdict
-from connector.delivery.circuit import Shift
-from connector.delivery.gate import Pass
 from connector.delivery.update import Update
 from connector.events.change import Visitor
 from connector.pipeline.dead_letter_writer import DeadLetterWriter
@@ -57,7 +57,7 @@ class Dispatch:
                 update, passed = await self._next()
             await self._deliver(update, passed)
 
-    async def _next(self) -> tuple[Update, Pass]:
+    async def _next(self) -> tuple[Update, Permit]:
         """Wait for an update that is due and may go, and take it; until then it is open for newer values.
 
         One worker waits for its turn at the gate, the others queue behind it: no thundering herd at each ring. Whoever
@@ -72,12 +72,12 @@ class Dispatch:
                     return self._take(now, boottime)
                 await self._state.sending.wait(wait)
 
-    def _take(self, now: float, boottime: float) -> tuple[Update, Pass]:
+    def _take(self, now: float, boottime: float) -> tuple[Update, Permit]:
         """The update that is due longest; for a probe one from anywhere, since those in front may all be bad."""
         take = self._coalescer.take_anywhere if self._gate.circuit.is_open else self._coalescer.take
         return take(now), self._gate.enter(now, boottime)
 
-    async def _deliver(self, update: Update, passed: Pass) -> None:
+    async def _deliver(self, update: Update, passed: Permit) -> None:
         """One update's time in flight: its requests, mostly one, and then its end."""
         rendered = self._render(update.visitor, update.attributes)
         rejected = dict.fromkeys(rendered.unfit, _too_large(rendered)) if rendered.unfit else {}
@@ -104,7 +104,7 @@ class Dispatch:
         else:
             self._state.accept(update)
 
-    async def _pass_again(self, update: Update, request: Request) -> Pass | None:
+    async def _pass_again(self, update: Update, request: Request) -> Permit | None:
         """Between two requests of one update: not at an open circuit or a drain's end, nor with what is not ours."""
         while True:
             now, boottime = self._now(), self._boottime()
@@ -116,7 +116,7 @@ class Dispatch:
                 return self._gate.enter(now, boottime)
             await self._state.sending.wait(wait)
 
-    async def _attempt(self, update: Update, request: Request, passed: Pass) -> Answer:
+    async def _attempt(self, update: Update, request: Request, passed: Permit) -> Answer:
         """One request: counted, timed, and told to the gate."""
         for observer in self._observers:
             observer.sent(update, request)
@@ -195,8 +195,8 @@ class Dispatch:
         else:
             self._state.accept(update)
 
-    def _tell_shift(self, shift: Shift, answer: Answer) -> None:
-        if shift is Shift.CLOSED:
+    def _tell_shift(self, shift: Transition, answer: Answer) -> None:
+        if shift is Transition.CLOSED:
             self._state.say("circuit_closed", level="info")
         elif answer.verdict is Verdict.UNAUTHORIZED:
             remedy = "renew TARGET_AUTH_TOKEN or its file; nothing is lost meanwhile"

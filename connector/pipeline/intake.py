@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from connector.delivery.coalescer import GATHER_SECONDS, linger_left
-from connector.delivery.offsets import PartitionOffsets
+from connector.delivery.counters import Done
+from connector.delivery.offset_tracker import OffsetTracker
 from connector.delivery.ports import Record
-from connector.delivery.tally import Done
 from connector.events.change import Change, Refused, Visitor
 from connector.pipeline.assignment import Assignment
 from connector.pipeline.back_pressure import BackPressure
@@ -94,7 +94,7 @@ class Intake:
         self._back_pressure.taken()
         self._state.may_send()
 
-    def _is_settled(self, partition: PartitionOffsets, record: Record, visitor: Visitor, now: float) -> bool:
+    def _is_settled(self, partition: OffsetTracker, record: Record, visitor: Visitor, now: float) -> bool:
         """Whether an earlier owner settled this record; one that it may have had on the wire is held for a while."""
         if _is_done(partition, record, visitor):
             return True
@@ -109,7 +109,7 @@ class Intake:
         written = record.timestamp()[1]
         return now if written < 0 else now + linger_left(linger, time.time() - written / 1_000) - linger
 
-    def _add_and_tell(self, change: Change, partition: PartitionOffsets, record: Record, now: float, size: int) -> None:
+    def _add_and_tell(self, change: Change, partition: OffsetTracker, record: Record, now: float, size: int) -> None:
         """Stands for the coalescer's `add` where there are observers."""
         coalescer = self._state.coalescer
         waiting = coalescer.waiting
@@ -118,16 +118,16 @@ class Intake:
             observer.taken(record, change.visitor, merged=coalescer.waiting == waiting)
 
 
-_NONE: dict[int, PartitionOffsets] = {}
+_NONE: dict[int, OffsetTracker] = {}
 
 
-def _move(partition: PartitionOffsets | None, last: Record | None) -> None:
+def _move(partition: OffsetTracker | None, last: Record | None) -> None:
     """All of the partition's records up to this one were taken."""
     if partition is not None and last is not None:
         partition.taken(last.offset(), last.leader_epoch())
 
 
-def _is_done(partition: PartitionOffsets, record: Record, visitor: Visitor | None) -> bool:
+def _is_done(partition: OffsetTracker, record: Record, visitor: Visitor | None) -> bool:
     """Whether an earlier owner settled this record, by what the group's commit says."""
     earlier = partition.recovering
     return earlier is not None and earlier.is_done(record.offset(), visitor, record.leader_epoch())

@@ -2,15 +2,15 @@
 
 import structlog
 
-from connector.delivery.offsets import TopicPartition
+from connector.delivery.counters import Counters
+from connector.delivery.offset_tracker import TopicPartition
 from connector.delivery.start_position import Beginning
-from connector.delivery.tally import Tally
 from connector.kafka import remedies
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
-def tell(name: TopicPartition, beginning: Beginning, tally: Tally) -> None:
+def tell(name: TopicPartition, beginning: Beginning, tally: Counters) -> None:
     """Say it to a person, with what to do about it, and count the records that are gone."""
     topic, partition = name
     if beginning.is_another_log:

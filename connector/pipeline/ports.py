@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from connector.delivery.answer import Answer
-from connector.delivery.letter import DeadLetter
-from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
+from connector.delivery.counters import Done
+from connector.delivery.dead_letter import DeadLetter
+from connector.delivery.offset_tracker import OffsetAndMetadata, TopicPartition
 from connector.delivery.ports import Record
-from connector.delivery.tally import Done
 from connector.delivery.update import Update
 from connector.events.change import Visitor
 from connector.kafka.ports import Listener

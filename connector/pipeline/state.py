@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from connector.delivery.allowance import Allowance
+from connector.admission.gate import Gate
+from connector.admission.membership_lease import lease_seconds
+from connector.admission.quota_budget import QuotaBudget
 from connector.delivery.coalescer import Coalescer
-from connector.delivery.gate import Gate
-from connector.delivery.guard import DeadLetterGuard
-from connector.delivery.lease import lease_seconds
-from connector.delivery.offsets import PartitionOffsets, TopicPartition
-from connector.delivery.tally import Done, Tally
+from connector.delivery.counters import Counters, Done
+from connector.delivery.dead_letter_limit import DeadLetterLimit
+from connector.delivery.offset_tracker import OffsetTracker, TopicPartition
 from connector.delivery.update import Update
 from connector.kafka.causes import Causes
 from connector.ops.throttled_log import ThrottledLogger
@@ -51,19 +51,19 @@ class ReplicaState:
         self.observers = observers
         self.say = ThrottledLogger(self.now)
         self.causes = Causes()
-        self.counters = Tally()
+        self.counters = Counters()
         self.coalescer = Coalescer(config.linger, config.order, config.max_in_flight)
-        self.gate = Gate(config.max_in_flight, Allowance(unlimited=config.quota is None))
-        self.partitions: dict[TopicPartition, PartitionOffsets] = {}
+        self.gate = Gate(config.max_in_flight, QuotaBudget(unlimited=config.quota is None))
+        self.partitions: dict[TopicPartition, OffsetTracker] = {}
         """What is assigned."""
         self.log_ends: dict[TopicPartition, int] = {}
         self.letters = 0
         """Records that wait for the acknowledgement of their own dead letter."""
         self.letter_bytes = 0
         limits = config.max_dead_letters_in_a_row, config.max_dead_letter_ratio
-        self.refused_limit = DeadLetterGuard(*limits)
+        self.refused_limit = DeadLetterLimit(*limits)
         """Of records that cannot be decoded."""
-        self.rejected_limit = DeadLetterGuard(*limits)
+        self.rejected_limit = DeadLetterLimit(*limits)
         """Of updates that Target never takes."""
         self.request_timeout = config.request_timeout
         self.is_starved = False
@@ -194,7 +194,7 @@ class ReplicaState:
         self._settle(update, Done.DEAD_LETTERED)
         self.may_send()  # No worker ends with this, and what gathered behind it may be due.
 
-    def refuse(self, tracker: PartitionOffsets, offset: int, size: int) -> None:
+    def refuse(self, tracker: OffsetTracker, offset: int, size: int) -> None:
         """A record waits for its own dead letter."""
         tracker.open_letter(offset)
         self.letters += 1
@@ -204,7 +204,7 @@ class ReplicaState:
         """The dead letter of a record is not on its way any more."""
         self.letter_bytes -= size
 
-    def dead_letter_record(self, tracker: PartitionOffsets, offset: int) -> None:
+    def dead_letter_record(self, tracker: OffsetTracker, offset: int) -> None:
         """The dead letter of one record is acknowledged; of an assignment that is over it settles nothing."""
         if not tracker.detached:
             tracker.close_letter(offset)
@@ -212,7 +212,7 @@ class ReplicaState:
             self.counters.events_done[Done.DEAD_LETTERED] += 1
         self.settled()
 
-    def detach(self, tracker: PartitionOffsets) -> None:
+    def detach(self, tracker: OffsetTracker) -> None:
         """The assignment is over: what still refers to it settles nothing."""
         self.letters -= tracker.letters
         self.hand_over(tracker.letters)

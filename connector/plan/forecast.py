@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 
+from connector.admission.rate_limiter import RateLimiter
 from connector.delivery.coalescer import Coalescer, Order
-from connector.delivery.offsets import PartitionOffsets, TopicPartition
-from connector.delivery.rate import Rate
-from connector.delivery.tally import Histogram
+from connector.delivery.counters import Histogram
+from connector.delivery.offset_tracker import OffsetTracker, TopicPartition
 from connector.delivery.update import UPDATE_BYTES, Update
 from connector.events.change import Change
 from connector.plan.merge import Dated
@@ -100,8 +100,8 @@ class Forecast:
         self._by_time = assumed.order is Order.EVENT_TIME
         self._look_at = min(assumed.max_bytes, assumed.max_visitors * UPDATE_BYTES)
         """Below this size neither bound can be reached."""
-        self._rate = Rate(assumed.updates_per_second or math.inf)
-        self._trackers: dict[TopicPartition, PartitionOffsets] = {}
+        self._rate = RateLimiter(assumed.updates_per_second or math.inf)
+        self._trackers: dict[TopicPartition, OffsetTracker] = {}
         self._flying: deque[tuple[float, Update]] = deque()
         self._now = -math.inf
         self._next = math.inf
@@ -134,7 +134,7 @@ class Forecast:
                 now = self._now = at
             tracker = trackers.get(record.name)
             if tracker is None:
-                tracker = trackers[record.name] = PartitionOffsets(record.name)
+                tracker = trackers[record.name] = OffsetTracker(record.name)
             add(change, tracker, record, now, size)
             added(1, size)
             due = now + linger

@@ -4,7 +4,7 @@ import heapq
 from collections import deque
 from collections.abc import Collection, Iterator
 
-from connector.delivery.offsets import TopicPartition
+from connector.delivery.offset_tracker import TopicPartition
 from connector.delivery.ports import Headers, Record
 
 WAITING_RECORDS = 100_000

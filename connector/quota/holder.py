@@ -9,7 +9,7 @@ import random
 from collections import deque
 from dataclasses import dataclass
 
-from connector.delivery.allowance import Allowance, Grant
+from connector.admission.quota_budget import QuotaBudget, QuotaGrant
 from connector.quota.ledger import Ledger
 from connector.quota.records import Record, Reserve, Return
 from connector.quota.terms import Terms
@@ -52,7 +52,7 @@ class Holder:
     )
 
     def __init__(
-        self, terms: Terms, allowance: Allowance, rng: random.Random, *, who: str, name: str, offset: float
+        self, terms: Terms, allowance: QuotaBudget, rng: random.Random, *, who: str, name: str, offset: float
     ) -> None:
         """`who` is unlike that of any other process, before or after; `name` is for people.
 
@@ -75,7 +75,7 @@ class Holder:
         """The lease that was asked for and not read yet: its number, when, how many."""
         self._late: list[tuple[int, int]] = []
         """Leases that were granted when nobody waited for them any more: number and size."""
-        self._closing: deque[Grant] = deque()
+        self._closing: deque[QuotaGrant] = deque()
         self._size = FIRST_UPDATES
         self._again_at = -math.inf
         self._busy_at = -math.inf
@@ -106,7 +106,7 @@ class Holder:
         number, asked, updates = self._asked
         self._asked = None
         if granted:
-            self.allowance.grants.append(Grant(number, granted, asked + self.terms.lease))
+            self.allowance.grants.append(QuotaGrant(number, granted, asked + self.terms.lease))
         if granted < updates:
             self._again_at = awake + self.terms.lease * AGAIN * self._rng.uniform(0.8, 1.2)
 
@@ -174,7 +174,7 @@ class Holder:
                 records.append(Return(self.who, grant.number, 0, terms.settled))
         return records
 
-    def _end(self, grant: Grant, awake: float) -> list[Record]:
+    def _end(self, grant: QuotaGrant, awake: float) -> list[Record]:
         """Spend no more of it, and say what was not spent."""
         unused, grant.left = grant.left, 0
         if not unused:

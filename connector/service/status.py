@@ -29,9 +29,9 @@ def snapshot(
     lease = pipeline.state.gate.lease
     commit_age = lease.seconds - lease.left(awake()) if pipeline.state.partitions else 0.0
     lag = {
-        (name.topic, name.partition): max(0, end - tracker.committable)
+        (name.topic, name.partition): max(0, end - tracker.watermark)
         for name, end in pipeline.state.log_ends.items()
-        if (tracker := pipeline.state.partitions.get(name)) is not None and tracker.committable >= 0
+        if (tracker := pipeline.state.partitions.get(name)) is not None and tracker.watermark >= 0
     }
     slowed, used_up = (pipeline.quota and pipeline.quota.forecast) or (None, None)
     return Snapshot(
@@ -125,7 +125,7 @@ def _partitions(pipeline: Pipeline, lag: Mapping[tuple[str, int], int]) -> list[
             "topic": name.topic,
             "partition": name.partition,
             "position": owned[name].position,
-            "committable": owned[name].committable,
+            "committable": owned[name].watermark,
             "committed": owned[name].committed.offset,
             "lag": lag.get(name),
         }

@@ -19,8 +19,8 @@ from confluent_kafka import Producer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from connector import __version__
-from connector.delivery.offsets import OffsetAndMetadata, Start, TopicPartition
-from connector.delivery.tally import Done
+from connector.delivery.counters import Done
+from connector.delivery.offset_tracker import OffsetAndMetadata, Start, TopicPartition
 from connector.errors import Fatal
 from connector.kafka import admin, log_inspector
 from connector.sandbox.broker import EmbeddedBroker

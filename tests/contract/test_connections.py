@@ -17,9 +17,9 @@ import pytest
 import uvloop
 
 from connector.delivery.answer import Answer, Verdict
-from connector.delivery.offsets import TopicPartition
+from connector.delivery.counters import Done
+from connector.delivery.offset_tracker import TopicPartition
 from connector.delivery.retry import RetryPolicy
-from connector.delivery.tally import Done
 from connector.target.connections import AGE_SECONDS, NAME_SECONDS
 from connector.target.render import Request
 from connector.target.sender import HttpSender, SenderConfig

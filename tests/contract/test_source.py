@@ -10,8 +10,8 @@ from typing import Protocol
 
 import pytest
 
-from connector.delivery.offsets import OffsetAndMetadata, Start, TopicPartition
-from connector.delivery.owed import MAX_CHARACTERS
+from connector.delivery.offset_metadata import MAX_CHARACTERS
+from connector.delivery.offset_tracker import OffsetAndMetadata, Start, TopicPartition
 from connector.delivery.ports import Record
 from connector.delivery.start_position import Beginning
 from connector.errors import CommitFailed, Fatal

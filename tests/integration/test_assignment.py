@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
-from connector.delivery.offsets import OffsetAndMetadata, Start, TopicPartition
+from connector.delivery.offset_tracker import OffsetAndMetadata, Start, TopicPartition
 from connector.delivery.ports import Record
 from connector.delivery.start_position import Beginning
 from connector.kafka.config import KafkaConfig

@@ -11,8 +11,8 @@ from confluent_kafka import Producer
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 from confluent_kafka.admin import AdminClient
 
-from connector.delivery.letter import DeadLetter, Stage
-from connector.delivery.offsets import TopicPartition
+from connector.delivery.dead_letter import DeadLetter, Stage
+from connector.delivery.offset_tracker import TopicPartition
 from connector.kafka.config import KafkaConfig
 from connector.kafka.dead_letter_producer import DeadLetterProducer
 from tests.support.kafka.broker import KafkaBroker, Record, free_ports

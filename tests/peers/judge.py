@@ -2,8 +2,8 @@
 
 import json
 
-from connector.delivery.letter import Stage
-from connector.delivery.offsets import TopicPartition
+from connector.delivery.dead_letter import Stage
+from connector.delivery.offset_tracker import TopicPartition
 from tests.support.fakes import FakeDeadLetters, FakeLog, FakeSender
 
 P0 = TopicPartition("t", 0)

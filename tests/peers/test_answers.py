@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from connector.delivery.answer import Answer, Verdict
+from connector.delivery.counters import Done
 from connector.delivery.retry import RetryPolicy
-from connector.delivery.tally import Done
 from connector.target.classify import classify
 from connector.target.render import Request
 from connector.target.sender import HttpSender, SenderConfig

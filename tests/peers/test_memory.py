@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from connector.delivery.answer import Answer, Verdict
-from connector.delivery.tally import Done
+from connector.delivery.counters import Done
 from connector.target.classify import classify
 from tests.peers.judge import P0, Judge
 from tests.support.bench import Bench, quiet

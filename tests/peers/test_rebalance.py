@@ -9,8 +9,8 @@ import itertools
 import pytest
 
 from connector.delivery.answer import Answer, Verdict
+from connector.delivery.counters import Done
 from connector.delivery.retry import RetryPolicy
-from connector.delivery.tally import Done
 from connector.target.classify import classify
 from tests.peers.judge import P0, P1, Judge
 from tests.support.bench import Bench, quiet

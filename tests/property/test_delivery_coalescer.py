@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from connector.delivery.coalescer import SUSPECT_ATTEMPTS, SUSPECT_SLOTS, Coalescer, Order
-from connector.delivery.offsets import PartitionOffsets, TopicPartition
+from connector.delivery.offset_tracker import OffsetTracker, TopicPartition
 from connector.delivery.update import UPDATE_BYTES, WEIGH_AGAIN_BYTES, Update
 from connector.events.change import Change, Visitor
 from tests.support.fakes import FakeRecord
@@ -28,7 +28,7 @@ SLOTS = 8
 class Taken:
     """One record as the model remembers it."""
 
-    tracker: PartitionOffsets
+    tracker: OffsetTracker
     offset: int
     attributes: dict[str, str]
     when: float
@@ -36,13 +36,13 @@ class Taken:
 
 
 @dataclass(eq=False)
-class Owed:
+class OffsetMetadata:
     """A visitor's update as the model sees it: its records, in the order in which they came."""
 
     due: float
     attempts: int = 0
     records: list[Taken] = field(default_factory=list)
-    values: dict[str, tuple[str, float, PartitionOffsets]] = field(default_factory=dict)
+    values: dict[str, tuple[str, float, OffsetTracker]] = field(default_factory=dict)
     """Written one by one, and cut with the partition that wrote them."""
     whole: bool = True
     """No partition was cut out of it, so folding its records must give its values."""
@@ -54,7 +54,7 @@ class Owed:
                 continue
             self.values[name] = (value, record.when, record.tracker)
 
-    def cut(self, trackers: list[PartitionOffsets]) -> int:
+    def cut(self, trackers: list[OffsetTracker]) -> int:
         """Partitions go, with their records and the values that they wrote last."""
         kept = [record for record in self.records if record.tracker not in trackers]
         gone = len(self.records) - len(kept)
@@ -85,22 +85,22 @@ class CoalescerMachine(RuleBasedStateMachine):
         self.coalescer = Coalescer(LINGER, self.order, SLOTS)
         self.now = 0.0
         self.serial = 0
-        self.trackers: dict[TopicPartition, PartitionOffsets] = {name: PartitionOffsets(name) for name in NAMES}
+        self.trackers: dict[TopicPartition, OffsetTracker] = {name: OffsetTracker(name) for name in NAMES}
         self.next_offset = dict.fromkeys(NAMES, 0)
-        self.records: dict[PartitionOffsets, list[Taken]] = {tracker: [] for tracker in self.trackers.values()}
+        self.records: dict[OffsetTracker, list[Taken]] = {tracker: [] for tracker in self.trackers.values()}
         self.letters: list[Taken] = []
-        self.pending: dict[Visitor, Owed] = {}
-        self.flying: dict[Visitor, tuple[Update, Owed]] = {}
-        self.detached: dict[PartitionOffsets, int] = {}
+        self.pending: dict[Visitor, OffsetMetadata] = {}
+        self.flying: dict[Visitor, tuple[Update, OffsetMetadata]] = {}
+        self.detached: dict[OffsetTracker, int] = {}
 
     # What comes in.
 
-    def _open(self, draw: int) -> PartitionOffsets | None:
+    def _open(self, draw: int) -> OffsetTracker | None:
         """Pick a partition that takes records."""
         trackers = [tracker for tracker in self.trackers.values() if not tracker.revoking]
         return trackers[draw % len(trackers)] if trackers else None
 
-    def _take_record(self, tracker: PartitionOffsets, attributes: dict[str, str], when: float, gap: int) -> Taken:
+    def _take_record(self, tracker: OffsetTracker, attributes: dict[str, str], when: float, gap: int) -> Taken:
         """Read the next record; offsets have gaps, as in a compacted topic."""
         record = Taken(tracker, self.next_offset[tracker.name] + gap, attributes, when)
         self.next_offset[tracker.name] = record.offset + 1
@@ -145,7 +145,7 @@ class CoalescerMachine(RuleBasedStateMachine):
         self.coalescer.add(change, tracker, raw, self.now, 50)
         self.coalescer.added(1, 50)
         tracker.position = record.offset + 1
-        owed = self.pending.setdefault(visitor, Owed(self.now + LINGER))
+        owed = self.pending.setdefault(visitor, OffsetMetadata(self.now + LINGER))
         owed.records.append(record)
         owed.write(record, by_time=self.by_time)
 
@@ -251,7 +251,7 @@ class CoalescerMachine(RuleBasedStateMachine):
 
     # What the group does.
 
-    def _cut_waiting(self, going: list[PartitionOffsets]) -> int:
+    def _cut_waiting(self, going: list[OffsetTracker]) -> int:
         gone = 0
         for visitor, owed in list(self.pending.items()):
             gone += owed.cut(going)
@@ -268,14 +268,14 @@ class CoalescerMachine(RuleBasedStateMachine):
             tracker.revoking = True
         assert self.coalescer.drop_waiting(going) == self._cut_waiting(going)
 
-    def _detach(self, going: list[PartitionOffsets]) -> None:
+    def _detach(self, going: list[OffsetTracker]) -> None:
         assert self.coalescer.drop_flying(going) == sum(owed.cut(going) for _, owed in self.flying.values())
         for tracker in going:
             tracker.detached = True
-            self.detached[tracker] = tracker.committable
+            self.detached[tracker] = tracker.watermark
             del self.trackers[tracker.name]
-            if tracker.committable >= 0:
-                self.next_offset[tracker.name] = tracker.committable
+            if tracker.watermark >= 0:
+                self.next_offset[tracker.name] = tracker.watermark
 
     @precondition(lambda self: any(tracker.revoking for tracker in self.trackers.values()))
     @rule()
@@ -297,7 +297,7 @@ class CoalescerMachine(RuleBasedStateMachine):
     def reassign(self, name: TopicPartition) -> None:
         """A partition comes (back), as a fresh assignment from the committed offset on."""
         if name not in self.trackers:
-            tracker = self.trackers[name] = PartitionOffsets(name)
+            tracker = self.trackers[name] = OffsetTracker(name)
             self.records[tracker] = []
 
     # What must always hold.
@@ -307,13 +307,13 @@ class CoalescerMachine(RuleBasedStateMachine):
         """Committable is the first record that is not done, or the position: lower repeats, higher loses."""
         for tracker in self.trackers.values():
             open_offsets = [record.offset for record in self.records[tracker] if not record.done]
-            assert tracker.committable == min(open_offsets, default=tracker.position)
+            assert tracker.watermark == min(open_offsets, default=tracker.position)
 
     @invariant()
     def receipts_of_a_detached_assignment_change_nothing(self) -> None:
         """What was committable when the assignment ended stays so, whatever settles later."""
         for tracker, committable in self.detached.items():
-            assert tracker.committable == committable
+            assert tracker.watermark == committable
 
     @invariant()
     def counts_agree(self) -> None:
@@ -337,9 +337,9 @@ class CoalescerMachine(RuleBasedStateMachine):
         waiting = self.coalescer._pending  # noqa: SLF001 - nobody else has what waits
         held += [(waiting[visitor], owed.records) for visitor, owed in self.pending.items()]
         for update, records in held:
-            if update.sole is not None and records:
+            if update.single_record is not None and records:
                 (record,) = records
-                said = {name: f"{name}{(update.sole[1] or b'').decode()}" for name in record.attributes}
+                said = {name: f"{name}{(update.single_record[1] or b'').decode()}" for name in record.attributes}
                 assert update.attributes == said == record.attributes
 
     @invariant()

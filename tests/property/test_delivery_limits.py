@@ -3,8 +3,8 @@
 import hypothesis.strategies as st
 from hypothesis import example, given
 
-from connector.delivery.guard import RECENT, DeadLetterGuard
-from connector.delivery.rate import BURST_SECONDS, Rate
+from connector.admission.rate_limiter import BURST_SECONDS, RateLimiter
+from connector.delivery.dead_letter_limit import RECENT, DeadLetterLimit
 
 
 @given(
@@ -17,7 +17,7 @@ def test_the_guard_says_what_a_list_of_all_that_settled_says(
     steps: list[tuple[bool, int]], max_in_a_row: int, max_ratio: float
 ) -> None:
     """Row and share are exact; a running sum that drifts at the window's edge stops a good process."""
-    guard = DeadLetterGuard(max_in_a_row, max_ratio)
+    guard = DeadLetterLimit(max_in_a_row, max_ratio)
     settled: list[bool] = []
     in_a_row = 0
     for failed, count in steps:
@@ -38,7 +38,7 @@ def test_the_guard_says_what_a_list_of_all_that_settled_says(
 @given(st.sampled_from([0.5, 20.0, 200.0, 2_000.0]), st.lists(st.floats(0, 0.3), min_size=1, max_size=60))
 def test_no_timing_of_attempts_gets_more_than_the_rate(per_second: float, gaps: list[float]) -> None:
     """Whenever senders come, no window holds more than its bound; a limiter that trusts regular callers would leak."""
-    rate, now = Rate(per_second), 100.0
+    rate, now = RateLimiter(per_second), 100.0
     sent: list[float] = []
     for gap in gaps:
         now += gap

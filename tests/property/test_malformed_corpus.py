@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.delivery.letter import Stage
-from connector.delivery.tally import Done
+from connector.delivery.counters import Done
+from connector.delivery.dead_letter import Stage
 from connector.events import JsonDecoder, Refused
 from tests.peers.judge import P0
 from tests.support.bench import Bench

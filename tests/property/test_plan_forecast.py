@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.coalescer import Order
-from connector.delivery.offsets import TopicPartition
-from connector.delivery.tally import Histogram
+from connector.delivery.counters import Histogram
+from connector.delivery.offset_tracker import TopicPartition
 from connector.events import JsonDecoder
 from connector.pipeline import back_pressure
 from connector.plan import Assumptions, Merge, Outlook, Quota, Survey, forecast

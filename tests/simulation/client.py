@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Protocol
 
-from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
+from connector.delivery.offset_tracker import OffsetAndMetadata, TopicPartition
 from tests.simulation.coordinator import Coordinator, Refusal
 from tests.simulation.timeline import Lane, Process
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from connector.delivery.tally import Tally
+from connector.delivery.counters import Counters
 from connector.errors import Fatal
 from connector.events import JsonDecoder
 from connector.pipeline import Pipeline, PipelineConfig
@@ -69,7 +69,7 @@ class Fleet:
         self.faults = CommitFaults()
         self.box = LetterBox()
         self.replicas: list[Replica] = []
-        self.tallies: list[Tally] = []
+        self.tallies: list[Counters] = []
         """What each of them counted, dead or alive."""
         self.is_over = False
         """No new ones from now on."""

@@ -3,7 +3,7 @@
 import asyncio
 import random
 
-from connector.delivery.letter import DeadLetter
+from connector.delivery.dead_letter import DeadLetter
 from connector.errors import Fatal
 from tests.simulation.oracle import Oracle
 from tests.simulation.timeline import Lane, Process

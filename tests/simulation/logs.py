@@ -1,6 +1,6 @@
 """The logs of the partitions, and what may happen to them: made again, cut at the tail, with gaps of markers."""
 
-from connector.delivery.offsets import TopicPartition
+from connector.delivery.offset_tracker import TopicPartition
 from connector.delivery.start_position import LogState
 from tests.support.fakes import FakeRecord
 

@@ -12,15 +12,15 @@ from typing import Any
 
 from msgspec import structs
 
-from connector.delivery import owed, start_position
+from connector.admission.circuit_breaker import CircuitBreaker
+from connector.admission.gate import Gate
+from connector.admission.membership_lease import MembershipLease
+from connector.delivery import offset_metadata, start_position
 from connector.delivery.answer import Answer
-from connector.delivery.circuit import Circuit
 from connector.delivery.coalescer import Coalescer
-from connector.delivery.gate import Gate
-from connector.delivery.lease import Lease
-from connector.delivery.letter import DeadLetter, Stage
-from connector.delivery.offsets import OffsetAndMetadata, PartitionOffsets
-from connector.delivery.owed import Owed
+from connector.delivery.dead_letter import DeadLetter, Stage
+from connector.delivery.offset_metadata import OffsetMetadata
+from connector.delivery.offset_tracker import OffsetAndMetadata, OffsetTracker
 from connector.delivery.update import Update
 from connector.errors import CommitFailed
 from connector.kafka.assignment import Assignment
@@ -44,7 +44,7 @@ MUTANTS = mutant.all
 @mutant("commit past a gap", "the highest record taken is committed, whatever is still open below it", "calm", 0, 1)
 def commit_past_a_gap(patch: Patches) -> None:
     """The position is committed."""
-    patch.replace(PartitionOffsets, "to_commit", lambda tracker, *_, **__: OffsetAndMetadata(tracker.position))
+    patch.replace(OffsetTracker, "to_commit", lambda tracker, *_, **__: OffsetAndMetadata(tracker.position))
 
 
 @mutant(
@@ -59,7 +59,7 @@ def handed_over_is_done(patch: Patches) -> None:
     def to_commit(original: Any, tracker: Any, *limit: Any, **how: Any) -> OffsetAndMetadata:
         return OffsetAndMetadata(tracker.position) if tracker.revoking else original(tracker, *limit, **how)
 
-    patch.wrap(PartitionOffsets, "to_commit", to_commit)
+    patch.wrap(OffsetTracker, "to_commit", to_commit)
 
 
 @mutant(
@@ -70,21 +70,21 @@ def handed_over_is_done(patch: Patches) -> None:
 )
 def tracker_reused(patch: Patches) -> None:
     """One tracker a partition and pipeline, for ever."""
-    kept: dict[group_assignment.Assignment, dict[Any, PartitionOffsets]] = {}
-    current: dict[Any, PartitionOffsets] = {}
+    kept: dict[group_assignment.Assignment, dict[Any, OffsetTracker]] = {}
+    current: dict[Any, OffsetTracker] = {}
 
     def assigned(original: Any, assignment: group_assignment.Assignment, partitions: Any) -> None:
         nonlocal current
         current = kept.setdefault(assignment, {})
         original(assignment, partitions)
 
-    def tracker(name: Any, start: Any, *_: str) -> PartitionOffsets:
-        again = current.setdefault(name, PartitionOffsets(name, start))
+    def tracker(name: Any, start: Any, *_: str) -> OffsetTracker:
+        again = current.setdefault(name, OffsetTracker(name, start))
         again.detached = again.revoking = False
         return again
 
     patch.wrap(group_assignment.Assignment, "assigned", assigned)
-    patch.replace(group_assignment, "PartitionOffsets", tracker)
+    patch.replace(group_assignment, "OffsetTracker", tracker)
 
 
 @mutant(
@@ -158,22 +158,28 @@ def letter_of_a_record_not_awaited(patch: Patches) -> None:
     _not_awaited(patch, Stage.DECODE)
 
 
-@mutant("credit lost", "a batch that was taken in is forgotten, and consumption never goes on", "memory", 16, 18)
+@mutant("credit lost", "a rebalance forgets that it owes a batch, and consumption never goes on", "memory", 16, 18)
 def credit_lost(patch: Patches) -> None:
-    """What was due before is forgotten."""
+    """All begins anew at an assignment."""
+    known: dict[ReplicaState, BackPressure] = {}
 
-    def taken(original: Any, back_pressure: BackPressure) -> None:
-        back_pressure.due = 0
-        original(back_pressure)
+    def init(original: Any, back_pressure: BackPressure, state: ReplicaState, more: Any) -> None:
+        original(back_pressure, state, more)
+        known[state] = back_pressure
 
-    patch.wrap(BackPressure, "taken", taken)
+    def assigned(original: Any, assignment: group_assignment.Assignment, partitions: Any) -> None:
+        original(assignment, partitions)
+        known[assignment._state].due = 0
+
+    patch.wrap(BackPressure, "__init__", init)
+    patch.wrap(group_assignment.Assignment, "assigned", assigned)
 
 
 @mutant("until one too high", "a commit calls the record done that was not taken yet", "stuck", 0, 1)
 def until_one_too_high(patch: Patches) -> None:
     """An off-by-one in what is said of a whole stretch."""
     patch.wrap(
-        *(owed, "encode"),
+        *(offset_metadata, "encode"),
         lambda original, offset, until, *about: original(offset, until + 1 if until > offset else until, *about),
     )
 
@@ -186,19 +192,19 @@ def first_one_too_high(patch: Patches) -> None:
         said: str = original(offset, until, {who: first + 1 for who, first in waiting.items()}, *about)
         return said
 
-    patch.wrap(owed, "encode", encode)
+    patch.wrap(offset_metadata, "encode", encode)
 
 
 @mutant("owed are forgotten", "a second restart does not know any more whom the first one owed", "stuck", 0, 2)
 def owed_are_forgotten(patch: Patches) -> None:
     """Nothing is carried on."""
-    patch.replace(owed, "carried", lambda *_: {})
+    patch.replace(offset_metadata, "carried", lambda *_: {})
 
 
 @mutant("owed are passed over", "a restart takes all that a commit speaks of as done", "stuck", 0, 1)
 def owed_are_passed_over(patch: Patches) -> None:
     """Nobody is owed."""
-    patch.wrap(Owed, "is_done", lambda original, said, *record: original(replace(said, firsts={}), *record))
+    patch.wrap(OffsetMetadata, "is_done", lambda original, said, *record: original(replace(said, firsts={}), *record))
 
 
 @mutant("old body", "a retry sends what was rendered for the first attempt", "calm", 1, 2)
@@ -217,9 +223,9 @@ def lease_not_checked(patch: Patches) -> None:
     patch.wrap(Gate, "wait", lambda original, gate, now, _: original(gate, now, -math.inf))
 
 
-def _leases(patch: Patches) -> dict[Source, tuple[Lease, Callable[[], float]]]:
+def _leases(patch: Patches) -> dict[Source, tuple[MembershipLease, Callable[[], float]]]:
     """The lease of each pipeline with its clock, by its source."""
-    known: dict[Source, tuple[Lease, Callable[[], float]]] = {}
+    known: dict[Source, tuple[MembershipLease, Callable[[], float]]] = {}
 
     def init(original: Any, pipeline: Pipeline, config: Any, ports: Any, **how: Any) -> None:
         original(pipeline, config, ports, **how)
@@ -234,10 +240,10 @@ def lease_from_the_answer(patch: Patches) -> None:
     """It is renewed from now on."""
     known = _leases(patch)
 
-    def renew(original: Any, lease: Lease, _: float) -> None:
+    def renew(original: Any, lease: MembershipLease, _: float) -> None:
         original(lease, next(awake() for other, awake in known.values() if other is lease))
 
-    patch.wrap(Lease, "renew", renew)
+    patch.wrap(MembershipLease, "renew", renew)
 
 
 @mutant("lease by a failed commit", "whoever cannot reach the group believes that it is a member", "zombies", *(21, 57))
@@ -269,7 +275,7 @@ def revoke_does_not_wait(patch: Patches) -> None:
 @mutant("revoke stops nothing", "a retry begins while its partition is being taken away", "rebalances", 116, 124)
 def revoke_stops_nothing(patch: Patches) -> None:
     """No partition is ever marked."""
-    patch.replace(PartitionOffsets, "revoking", IGNORED)
+    patch.replace(OffsetTracker, "revoking", IGNORED)
 
 
 @mutant("lost is not heard", "what another member may own is sent and committed", "zombies", 0, 1)
@@ -303,29 +309,29 @@ def memory_unbounded(patch: Patches) -> None:
 def hung_probe(patch: Patches) -> None:
     """The next one waits for its answer."""
 
-    def started(original: Any, circuit: Circuit, now: float) -> int:
+    def started(original: Any, circuit: CircuitBreaker, now: float) -> int:
         probe: int = original(circuit, now)
         if probe:
             circuit._probe_at = math.inf
         return probe
 
-    patch.wrap(Circuit, "started", started)
+    patch.wrap(CircuitBreaker, "started", started)
 
 
 @mutant("retry-after ignored", "a probe goes before the endpoint wants to be asked", "outages", 2, 21)
 def retry_after_ignored(patch: Patches) -> None:
     """The circuit does not read it."""
 
-    def settled(original: Any, circuit: Circuit, visitor: Any, answer: Answer, now: float, **how: Any) -> Any:
+    def settled(original: Any, circuit: CircuitBreaker, visitor: Any, answer: Answer, now: float, **how: Any) -> Any:
         return original(circuit, visitor, replace(answer, retry_after=None), now, **how)
 
-    patch.wrap(Circuit, "settled", settled)
+    patch.wrap(CircuitBreaker, "settled", settled)
 
 
 @mutant("outage blamed on updates", "an outage makes dead letters of healthy visitors", "outages", 29, 75)
 def outage_blamed_on_updates(patch: Patches) -> None:
     """Each failure is the update's own."""
-    patch.replace(Circuit, "blames", lambda *_: True)
+    patch.replace(CircuitBreaker, "blames", lambda *_: True)
 
 
 @mutant("drain cuts and leaves", "what a shutdown cut may land after the next owner's newer value", "rolling", 1, 19)
@@ -342,7 +348,7 @@ def drain_cuts_and_leaves(patch: Patches) -> None:
 )
 def static_member_does_not_wait(patch: Patches) -> None:
     """No record is held."""
-    patch.replace(PartitionOffsets, "hold_below", property(lambda _: -1, lambda *_: None))
+    patch.replace(OffsetTracker, "hold_below", property(lambda _: -1, lambda *_: None))
 
 
 @mutant("another log not noticed", "a topic that was made again is read from where the old one stood", "logs", 26, 45)
@@ -354,7 +360,7 @@ def another_log_not_noticed(patch: Patches) -> None:
 @mutant("later epochs not looked at", "records that replaced what was cut off are taken for done", "logs", 5, 9)
 def later_epochs_not_looked_at(patch: Patches) -> None:
     """An offset is an offset."""
-    patch.wrap(Owed, "is_done", lambda original, said, offset, visitor, *_: original(said, offset, visitor))
+    patch.wrap(OffsetMetadata, "is_done", lambda original, said, offset, visitor, *_: original(said, offset, visitor))
 
 
 @mutant(

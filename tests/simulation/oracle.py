@@ -34,8 +34,8 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from connector.delivery.answer import Answer, Verdict
-from connector.delivery.letter import DeadLetter, Stage
-from connector.delivery.offsets import OffsetAndMetadata, Start, TopicPartition
+from connector.delivery.dead_letter import DeadLetter, Stage
+from connector.delivery.offset_tracker import OffsetAndMetadata, Start, TopicPartition
 from tests.simulation.logs import Logs, SimulatedState
 from tests.simulation.timeline import Timeline
 from tests.simulation.truth import Key, Member, Sent, Stay, Truth, Word, Wrong, serial_of

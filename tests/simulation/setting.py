@@ -4,8 +4,8 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from connector.delivery.offsets import TopicPartition
-from connector.delivery.owed import MAX_CHARACTERS
+from connector.delivery.offset_metadata import MAX_CHARACTERS
+from connector.delivery.offset_tracker import TopicPartition
 from connector.delivery.retry import RetryPolicy
 from tests.simulation.profiles import Profile
 

@@ -14,7 +14,7 @@ from typing import Any
 from confluent_kafka import KafkaError
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
-from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
+from connector.delivery.offset_tracker import OffsetAndMetadata, TopicPartition
 from connector.errors import CommitFailed
 from connector.kafka.commits import Commit
 from connector.kafka.group_member import POLL_SECONDS, GroupMember

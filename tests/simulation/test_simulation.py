@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from connector.delivery.tally import Done
+from connector.delivery.counters import Done
 from tests.simulation.profiles import PROFILES, Profile
 from tests.simulation.runs import live
 from tests.simulation.world import World

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 
-from connector.delivery.offsets import TopicPartition
+from connector.delivery.offset_tracker import TopicPartition
 from tests.simulation.logs import Logs
 from tests.simulation.profiles import Profile
 from tests.simulation.setting import PARTITIONS

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from functools import partial
 
-from connector.delivery.offsets import TopicPartition
+from connector.delivery.offset_tracker import TopicPartition
 from tests.simulation.coordinator import Coordinator
 from tests.simulation.endpoint import OUTAGES, Health
 from tests.simulation.fleet import Fleet, Replica

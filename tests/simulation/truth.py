@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from connector.delivery.offsets import OffsetAndMetadata, PartitionOffsets, Start, TopicPartition, owed_in
-from connector.delivery.owed import Owed
+from connector.delivery.offset_metadata import OffsetMetadata
+from connector.delivery.offset_tracker import OffsetAndMetadata, OffsetTracker, Start, TopicPartition, owed_in
 from connector.pipeline import Pipeline, PipelineConfig
 from tests.simulation.logs import Logs
 from tests.simulation.timeline import Process
@@ -35,7 +35,7 @@ class Word:
 
     __slots__ = ("_owed", "offset", "until")
 
-    def __init__(self, offset: int, owed: Owed | None) -> None:
+    def __init__(self, offset: int, owed: OffsetMetadata | None) -> None:
         self.offset = max(0, offset)
         self._owed = owed
         self.until = owed.until if owed is not None else self.offset
@@ -48,7 +48,7 @@ class Word:
     @classmethod
     def at(cls, name: TopicPartition, start: Start) -> "Word":
         """Of a beginning."""
-        return cls(start.offset, PartitionOffsets(name, start).recovering)
+        return cls(start.offset, OffsetTracker(name, start).recovering)
 
     def calls_done(self, offset: int, print_: int, epoch: int) -> bool:
         """Whether the record of the visitor with this fingerprint is done, by this word; 0: malformed."""

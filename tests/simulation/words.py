@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from connector.delivery.offsets import OffsetAndMetadata
+from connector.delivery.offset_tracker import OffsetAndMetadata
 from tests.simulation.timeline import Timeline
 from tests.simulation.truth import Fact, Stay, Truth, Word
 

@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from connector.delivery.owed import MAX_CHARACTERS
+from connector.delivery.offset_metadata import MAX_CHARACTERS
 from tests.simulation.coordinator import Coordinator
 from tests.simulation.endpoint import FAILING_PREFIX, REJECTED_PREFIX, STUCK_PREFIX, Endpoint, Health
 from tests.simulation.fleet import Fleet

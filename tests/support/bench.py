@@ -10,8 +10,8 @@ from typing import Any, Self
 
 import structlog
 
+from connector.delivery.counters import Done
 from connector.delivery.retry import RetryPolicy
-from connector.delivery.tally import Done
 from connector.events import JsonDecoder
 from connector.pipeline import Pipeline, PipelineConfig
 from connector.pipeline.ports import Observer, Ports

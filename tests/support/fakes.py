@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from connector.delivery.answer import Answer, Verdict
-from connector.delivery.letter import DeadLetter
-from connector.delivery.offsets import OffsetAndMetadata, Start, TopicPartition
+from connector.delivery.dead_letter import DeadLetter
+from connector.delivery.offset_tracker import OffsetAndMetadata, Start, TopicPartition
 from connector.delivery.ports import Headers
 from connector.delivery.start_position import LogState
 from connector.errors import CommitFailed

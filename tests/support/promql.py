@@ -10,7 +10,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from connector.delivery.tally import Tally
+from connector.delivery.counters import Counters
 from connector.ops.metrics import DEFINITIONS, Metrics, Snapshot
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +41,7 @@ _NAME = re.compile(r"(?<![\w.$])[a-zA-Z_:][\w:]*")
 def exported() -> Mapping[str, Mapping[str, set[str]]]:
     """Each sample name as scraped, with its labels and the values that are there from the start (if any)."""
     snapshot = Snapshot(
-        tally=Tally(), events_pending=0, updates_pending=0, updates_in_flight=0, partitions_assigned=0,
+        tally=Counters(), events_pending=0, updates_pending=0, updates_in_flight=0, partitions_assigned=0,
         circuit_open=False, paused=False, version="1",
     )  # fmt: skip
     body, _ = Metrics(lambda: snapshot).render("")

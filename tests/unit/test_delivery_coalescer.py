@@ -5,11 +5,11 @@ import math
 import pytest
 
 from connector.delivery.coalescer import GATHER_SECONDS, SUSPECT_ATTEMPTS, Coalescer, Order, linger_left
-from connector.delivery.offsets import PartitionOffsets, Start, TopicPartition
+from connector.delivery.offset_tracker import OffsetTracker, Start, TopicPartition
 from connector.events.change import Change, Visitor
 from tests.support.fakes import FakeRecord
 
-PARTITION = PartitionOffsets(TopicPartition("t", 0), Start(0))
+PARTITION = OffsetTracker(TopicPartition("t", 0), Start(0))
 
 
 def _suspects(count: int, slots: int) -> Coalescer:
@@ -34,7 +34,7 @@ def test_a_waiting_dead_letter_takes_no_slot_of_others_that_failed() -> None:
     coalescer.settle(first)
     assert coalescer.due_in(0.0) == math.inf
     coalescer.settle(second)
-    assert (len(coalescer), coalescer.records, coalescer.size, coalescer.untried) == (0, 0, 0, 0)
+    assert (len(coalescer), coalescer.records, coalescer.size, coalescer.never_sent) == (0, 0, 0, 0)
 
 
 def test_a_probe_comes_from_anywhere() -> None:
@@ -111,7 +111,7 @@ def test_a_linger_counts_from_when_a_record_was_written(linger: float, age: floa
 
 def test_the_oldest_of_a_partition_is_that_of_its_first_open_record() -> None:
     """Wrong design: the age is of what waits for its turn, and forgets what is on the wire, or was merged."""
-    partition = PartitionOffsets(TopicPartition("t", 1), Start(0))
+    partition = OffsetTracker(TopicPartition("t", 1), Start(0))
     coalescer = Coalescer(0.0, Order.OFFSET, 4)
 
     def add(visitor: str, offset: int) -> None:

@@ -1,16 +1,16 @@
 """One visitor's pending update: which value wins, where it stands, and what merging does to the receipts."""
 
-from connector.delivery.offsets import PartitionOffsets, TopicPartition
+from connector.delivery.offset_tracker import OffsetTracker, TopicPartition
 from connector.delivery.update import Part, Update
 from connector.events.change import Visitor
 
 VISITOR = Visitor("mbox3rdPartyId", "1")
 
 
-def _update(*firsts: int) -> tuple[Update, list[Part], list[PartitionOffsets]]:
+def _update(*firsts: int) -> tuple[Update, list[Part], list[OffsetTracker]]:
     """An update with one open receipt in as many partitions as offsets are given."""
     update = Update(VISITOR, 0.0)
-    trackers = [PartitionOffsets(TopicPartition("t", number)) for number in range(len(firsts))]
+    trackers = [OffsetTracker(TopicPartition("t", number)) for number in range(len(firsts))]
     for tracker, first in zip(trackers, firsts, strict=True):
         tracker.open(first, None)
         tracker.position = first + 1
@@ -81,16 +81,16 @@ def test_absorbing_merges_values_and_receipts() -> None:
     update.absorb(newer, by_time=False)
     assert update.attributes == {"a": "2", "b": "1", "c": "2"}
     assert (update.records, part.oldest_ms, part.first) == (5, 3_000, 3)
-    assert tracker.committable == 3
+    assert tracker.watermark == 3
     tracker.close(3)
-    assert tracker.committable == 8
+    assert tracker.watermark == 8
 
 
 def test_absorbing_takes_over_another_partition_with_its_receipt() -> None:
     """A partition that only the newer one knew comes along, still open at its own first offset."""
     update, (part,), _ = _update(3)
     update.write(part, {"a": "1"})
-    other = PartitionOffsets(TopicPartition("t", 9))
+    other = OffsetTracker(TopicPartition("t", 9))
     other.open(50, None)
     other.position = 51
     newer = Update(VISITOR, 0.0)
@@ -100,7 +100,7 @@ def test_absorbing_takes_over_another_partition_with_its_receipt() -> None:
     assert update.attributes == {"a": "2"}
     assert _in_one_part_each(update)
     assert update.records == 2
-    assert other.committable == 50
+    assert other.watermark == 50
 
 
 def test_absorbing_by_event_time_keeps_the_newer_truth_that_waited_longer() -> None:
@@ -124,7 +124,7 @@ def test_what_was_accepted_is_forgotten_and_its_receipts_stay() -> None:
     assert update.attributes == {"b": "1"}
     assert (one.times, two.times) == ({"a": 1.0, "b": 1.0}, {"c": 1.0}), "what is older still must not follow"
     assert update.records == 2
-    assert tracker.committable == 3
+    assert tracker.watermark == 3
 
 
 def test_nothing_yields_to_a_value_that_only_its_dead_letter_has() -> None:

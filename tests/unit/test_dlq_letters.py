@@ -14,10 +14,10 @@ from connector.cli.dlq import add_parser
 from connector.cli.dlq.listing import fields, line, shown_values
 from connector.cli.dlq.replay import batches
 from connector.cli.dlq.selection import Exclusion, Selection, exclusion
-from connector.cli.dlq.tally import Tally, sentence, table
+from connector.cli.dlq.tally import Counters, sentence, table
 from connector.cli.moments import local_text
-from connector.delivery.letter import Stage
-from connector.delivery.offsets import TopicPartition
+from connector.delivery.dead_letter import Stage
+from connector.delivery.offset_tracker import TopicPartition
 from connector.kafka.inspect.dead_letter_format import (
     MARKER_HEADER,
     Fate,
@@ -168,7 +168,7 @@ def test_a_moment_of_the_quota_beyond_the_calendar_is_shown() -> None:
 
 def test_letters_are_counted_by_reason_within_bounds() -> None:
     """A reason may name a field, and a producer chooses its fields' names."""
-    tally = Tally()
+    tally = Counters()
     tally.count(LETTER, Fate.REPLAYED, 3)
     for number in range(2_000):
         tally.count(replace(LETTER, reason=f"profile.{number} \x1b must be a string"), None)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from connector.cli.dlq.newest import Judgement, Newest
 from connector.delivery.coalescer import Order
-from connector.delivery.offsets import TopicPartition
+from connector.delivery.offset_tracker import TopicPartition
 from connector.events import Change, Visitor
 
 SOURCE = TopicPartition("changes", 0)

@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
 from connector.delivery.offset_mark import OffsetMark, encode
-from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
+from connector.delivery.offset_tracker import OffsetAndMetadata, TopicPartition
 from connector.errors import CommitFailed
 from connector.kafka.commits import Commit, CommitQueue, read, serial_of
 from connector.kafka.errors import FENCED

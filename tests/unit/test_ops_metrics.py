@@ -8,8 +8,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from connector.delivery.answer import Verdict
+from connector.delivery.counters import Counters, Done
 from connector.delivery.start_position import MissedReason
-from connector.delivery.tally import Done, Tally
 from connector.ops.metrics import DEFINITIONS, Metrics, Snapshot
 
 Series = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -49,7 +49,7 @@ CONTRACT: dict[str, list[dict[str, str]]] = {
 """Written out, not taken from the code: what is there at the first scrape. The contract's names, then our own."""
 
 AT_START = Snapshot(
-    tally=Tally(),
+    tally=Counters(),
     events_pending=0,
     updates_pending=0,
     updates_in_flight=0,
@@ -97,7 +97,7 @@ def test_a_use_that_is_not_known_is_no_sample() -> None:
 
 def test_numbers_are_read_at_the_scrape_and_reconcile() -> None:
     """Consumed = done + pending, in what a reader sees."""
-    tally = Tally(events_consumed=10, updates_accepted=2, updates_dead_lettered=1)
+    tally = Counters(events_consumed=10, updates_accepted=2, updates_dead_lettered=1)
     tally.events_done.update({Done.ACCEPTED: 4, Done.DEAD_LETTERED: 1, Done.SKIPPED: 1, Done.HANDED_OVER: 1})
     tally.requests[Verdict.THROTTLED] = 5
     tally.records_missed[MissedReason.RETENTION] = 40
@@ -149,7 +149,7 @@ def test_the_age_of_what_waits_and_the_retention_have_a_series_a_topic() -> None
 
 def test_histograms_are_cumulative_and_in_seconds() -> None:
     """Quantiles are computed from cumulative buckets; a wrong one is wrong without an error."""
-    tally = Tally()
+    tally = Counters()
     for seconds in (0.001, 0.005, 0.03, 99.0):
         tally.request_seconds.observe(seconds)
     for _ in range(3):

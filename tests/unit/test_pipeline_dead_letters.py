@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from connector.delivery.answer import Answer, Verdict
-from connector.delivery.letter import Stage
-from connector.delivery.tally import Done
+from connector.delivery.counters import Done
+from connector.delivery.dead_letter import Stage
 from connector.errors import Fatal
 from tests.support.bench import Bench, quiet
 from tests.support.fakes import Behaviour, FakeDeadLetters, FakeLog, FakeSender, event, names

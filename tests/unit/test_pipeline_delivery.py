@@ -7,7 +7,7 @@ import pytest
 
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.coalescer import Order
-from connector.delivery.tally import Done
+from connector.delivery.counters import Done
 from tests.support.bench import Bench, quiet
 from tests.support.fakes import Applied, Behaviour, FakeLog, FakeSender, event, event_at, names
 from tests.support.virtual_time import run

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from connector.delivery.answer import Answer, Verdict
+from connector.delivery.counters import Done
 from connector.delivery.offset_mark import decode
-from connector.delivery.offsets import OffsetAndMetadata, Start, TopicPartition
+from connector.delivery.offset_tracker import OffsetAndMetadata, Start, TopicPartition
 from connector.delivery.start_position import Beginning, LogState, Missed, MissedReason, decide
-from connector.delivery.tally import Done
 from tests.support.bench import Bench
 from tests.support.captured_logs import captured_logs
 from tests.support.fakes import FakeLog, FakeRecord, FakeSender, FakeSource, event, names
@@ -180,7 +180,7 @@ def test_markers_and_aborted_records_at_the_end_are_committed_and_are_no_lag() -
             await bench.settle(10)
             source.listener.ends({P0: 27})
             source.listener.advanced({P0: 27})
-            assert bench.pipeline.state.partitions[P0].committable == 27
+            assert bench.pipeline.state.partitions[P0].watermark == 27
             await asyncio.sleep(2)
             assert log.committed[P0] == 27
 
@@ -211,7 +211,7 @@ def test_an_older_end_and_a_partition_of_somebody_else_change_nothing() -> None:
         async with bench:
             await bench.settle(10)
             source.listener.advanced({P0: 1, TopicPartition("other", 3): 9})
-            assert bench.pipeline.state.partitions[P0].committable == 2
+            assert bench.pipeline.state.partitions[P0].watermark == 2
 
     run(main())
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from connector.delivery.answer import Answer, Verdict
+from connector.delivery.counters import Done
 from connector.delivery.retry import RetryPolicy
-from connector.delivery.tally import Done
 from tests.support.bench import Bench, quiet
 from tests.support.captured_logs import captured_logs
 from tests.support.fakes import Behaviour, FakeLog, FakeSender, event, names

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from connector.delivery.answer import Answer, Verdict
-from connector.delivery.tally import Done
+from connector.delivery.counters import Done
 from connector.errors import Fatal
 from connector.quota.records import Reserve, Return, Spend, encode
 from connector.quota.terms import Terms

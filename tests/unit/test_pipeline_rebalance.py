@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from connector.delivery.answer import Answer, Verdict
-from connector.delivery.tally import Done
+from connector.delivery.counters import Done
 from tests.support.bench import Bench, unwritten_letter
 from tests.support.fakes import FakeLog, FakeSender, event, names
 from tests.support.virtual_time import run

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 import pytest
 
 from connector.delivery.answer import Answer, Verdict
+from connector.delivery.counters import Done
 from connector.delivery.offset_mark import rest_of
-from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
+from connector.delivery.offset_tracker import OffsetAndMetadata, TopicPartition
 from connector.delivery.retry import RetryPolicy
-from connector.delivery.tally import Done
 from connector.errors import CommitFailed
 from connector.pipeline.state import COMMIT_UPDATES
 from tests.support.bench import Bench, quiet

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import pytest
 
 from connector.delivery.answer import Answer, Verdict
-from connector.delivery.offsets import OffsetAndMetadata, TopicPartition
-from connector.delivery.tally import Done
+from connector.delivery.counters import Done
+from connector.delivery.offset_tracker import OffsetAndMetadata, TopicPartition
 from connector.errors import Fatal
 from connector.kafka.errors import KafkaFailure
 from tests.support.bench import Bench, unwritten_letter

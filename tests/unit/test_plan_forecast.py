@@ -2,7 +2,7 @@
 
 import pytest
 
-from connector.delivery.offsets import TopicPartition
+from connector.delivery.offset_tracker import TopicPartition
 from connector.events import JsonDecoder
 from connector.plan import Assumptions, Dated, Found, Merge, Quota, Survey
 from connector.plan.forecast import Forecast

@@ -1,6 +1,6 @@
 """Partitions are read each at its own pace; the forecast needs them by time."""
 
-from connector.delivery.offsets import TopicPartition
+from connector.delivery.offset_tracker import TopicPartition
 from connector.plan import merge as room
 from connector.plan.merge import Merge
 from tests.support.fakes import FakeRecord

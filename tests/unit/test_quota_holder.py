@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from connector.delivery.allowance import Allowance, Grant
+from connector.admission.quota_budget import QuotaBudget, QuotaGrant
 from connector.quota.holder import AGAIN, FIRST_UPDATES, IDLE, PROBES, RETRY_SECONDS, Holder, Need
 from connector.quota.records import Record, Reserve, Return
 from connector.quota.terms import Terms
@@ -23,7 +23,7 @@ class Desk:
 
     def __init__(self, terms: Terms = TERMS, *, caught_up: bool = True) -> None:
         self.holder = Holder(
-            terms, Allowance(unlimited=False), random.Random(1), who="me", name="host", offset=-math.inf
+            terms, QuotaBudget(unlimited=False), random.Random(1), who="me", name="host", offset=-math.inf
         )
         self.holder.caught_up = caught_up
         self.terms = terms
@@ -44,11 +44,11 @@ class Desk:
         self.read([Reserve("other", int(at), updates, self.terms.limit, self.terms.counted, 1.0)], at)
 
     @property
-    def grants(self) -> list[Grant]:
+    def grants(self) -> list[QuotaGrant]:
         """What is in hand."""
         return list(self.holder.allowance.grants)
 
-    def spend(self, count: int, at: float) -> Grant:
+    def spend(self, count: int, at: float) -> QuotaGrant:
         """Requests go and are answered."""
         for _ in range(count):
             grant = self.holder.allowance.spend(at)
@@ -349,7 +349,7 @@ def test_a_machine_with_a_wrong_clock_asks_once_and_knows_the_time(wrong: float)
     desk = Desk()
     desk.fill(TERMS.limit)
     desk.holder = Holder(
-        TERMS, Allowance(unlimited=False), random.Random(1), who="me", name="host", offset=EPOCH + wrong
+        TERMS, QuotaBudget(unlimited=False), random.Random(1), who="me", name="host", offset=EPOCH + wrong
     )
     desk.fill(TERMS.limit)
     desk.holder.caught_up = True

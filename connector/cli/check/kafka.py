@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from connector.admission.membership_lease import longest_request
 from connector.cli.check import offsets
 from connector.cli.check.findings import Finding, State, Wrong, in_turn
 from connector.cli.check.network import TLS_SECONDS, Way, certified
-from connector.delivery.lease import longest_request
 from connector.events import JsonDecoder, Refused
 from connector.kafka.admin import group_session
 from connector.kafka.config import KafkaConfig

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TextIO
 
 from connector.cli.settings import print_mistakes
-from connector.delivery.letter import Stage
+from connector.delivery.dead_letter import Stage
 from connector.settings import BadSettings, Settings, load
 
 if TYPE_CHECKING:

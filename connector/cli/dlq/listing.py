@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from connector.cli.dlq.selection import Selection
-from connector.cli.dlq.tally import LEFT, Tally, sentence, table
+from connector.cli.dlq.tally import LEFT, Counters, sentence, table
 from connector.cli.moments import utc_text
 from connector.cli.terminal import printable
 from connector.kafka.config import KafkaConfig
@@ -32,7 +32,7 @@ def list_letters(config: KafkaConfig, wanted: Selection, shown: Shown) -> int:
     log = DeadLetterReader(config)
     try:
         fates = _fates(log)
-        tally, lines = Tally(), 0
+        tally, lines = Counters(), 0
         for found in log:
             if isinstance(found, Letter) and found in wanted:
                 fate = fates.get(found.place)
@@ -73,7 +73,7 @@ def no_topic(config: KafkaConfig) -> str:
     )
 
 
-def _print_reasons(config: KafkaConfig, tally: Tally, shown: Shown) -> None:
+def _print_reasons(config: KafkaConfig, tally: Counters, shown: Shown) -> None:
     if not shown.as_json:
         for row in table(tally, most=shown.limit):
             sys.stdout.write(row + "\n")

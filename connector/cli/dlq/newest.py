@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from connector.delivery.coalescer import Order
-from connector.delivery.offsets import TopicPartition
+from connector.delivery.offset_tracker import TopicPartition
 from connector.events.change import Change, Visitor
 
 

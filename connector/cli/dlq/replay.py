@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from connector.cli.dlq.listing import line, no_topic
 from connector.cli.dlq.selection import Exclusion, Selection, exclusion
 from connector.cli.dlq.source import Decode, Judged, SourceCheck
-from connector.cli.dlq.tally import Tally, sentence, table
+from connector.cli.dlq.tally import Counters, sentence, table
 from connector.delivery.coalescer import Order
-from connector.delivery.letter import Stage
+from connector.delivery.dead_letter import Stage
 from connector.errors import ConnectorError
 from connector.kafka.config import KafkaConfig
 from connector.kafka.inspect.dead_letter_format import Fate, Letter, Place, ReplayMarker
@@ -119,7 +119,7 @@ class _Replay:
         self._choice = choice
         self._options = options
         self._check = check
-        self._tally = Tally()
+        self._tally = Counters()
         self._shortened = self._unknown = 0
 
     def run(self) -> int:

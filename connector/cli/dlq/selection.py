@@ -4,7 +4,7 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from connector.delivery.letter import Stage
+from connector.delivery.dead_letter import Stage
 from connector.kafka.inspect.dead_letter_format import Letter
 
 

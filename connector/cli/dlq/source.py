@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from connector.cli.dlq.newest import Newest
 from connector.delivery.coalescer import Order
-from connector.delivery.letter import Stage
-from connector.delivery.offsets import TopicPartition
+from connector.delivery.dead_letter import Stage
+from connector.delivery.offset_tracker import TopicPartition
 from connector.events import Change, Refused, encode_event
 from connector.kafka.config import KafkaConfig
 from connector.kafka.errors import KafkaFailure, KafkaUnavailable

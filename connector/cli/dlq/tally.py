@@ -18,7 +18,7 @@ Reason = tuple[str, str]
 """The class of the error and its message."""
 
 
-class Tally:
+class Counters:
     """Counts by reason; bounded, whatever the letters hold."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ def sentence(total: Counter[str], topic: str) -> str:
     return f"{total.total()} dead letters of {topic}: {parts}"
 
 
-def table(tally: Tally, most: int | None = SHOWN_REASONS) -> Iterator[str]:
+def table(tally: Counters, most: int | None = SHOWN_REASONS) -> Iterator[str]:
     """A header, and a line for each reason."""
     rows = tally.rows()
     if not rows:

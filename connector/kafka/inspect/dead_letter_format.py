@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connector.delivery.offsets import TopicPartition
+from connector.delivery.offset_tracker import TopicPartition
 from connector.kafka.dead_letter_producer import CUT_HEADER, PREFIX
 
 MARKER_HEADER = "target_connector.replayed"

@@ -9,7 +9,7 @@ from typing import Self, cast
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
-from connector.delivery.offsets import TopicPartition
+from connector.delivery.offset_tracker import TopicPartition
 from connector.delivery.ports import Record
 from connector.errors import Fatal
 from connector.kafka.admin import interruptible

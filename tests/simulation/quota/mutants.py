@@ -10,9 +10,9 @@ from typing import Any
 
 from msgspec import structs
 
-from connector.delivery.allowance import Allowance, Grant
+from connector.admission.gate import Gate, Permit
+from connector.admission.quota_budget import QuotaBudget, QuotaGrant
 from connector.delivery.answer import Answer, Verdict
-from connector.delivery.gate import Gate, Pass
 from connector.delivery.update import Update
 from connector.quota.holder import Holder, Need
 from connector.quota.ledger import Ledger
@@ -34,7 +34,7 @@ MUTANTS = mutant.all
 )
 def spent_past_the_end(patch: Patches) -> None:
     """Nobody looks at the clock."""
-    patch.wrap(Allowance, "current", lambda original, allowance, _: original(allowance, -math.inf))
+    patch.wrap(QuotaBudget, "current", lambda original, allowance, _: original(allowance, -math.inf))
 
 
 @mutant("end by the wall clock", "a clock that is set back makes a lease last", "set back")
@@ -49,7 +49,7 @@ def end_by_a_clock_that_sleeps(patch: Patches) -> None:
     patch.replace(Replica, "awake", lambda replica: replica.monotonic())
 
 
-def _after_read(patch: Patches, what: Callable[[Holder, list[Grant], float], None]) -> None:
+def _after_read(patch: Patches, what: Callable[[Holder, list[QuotaGrant], float], None]) -> None:
     """Do something with the grants that a record brought: `what(holder, new, awake)`."""
 
     def read(original: Any, holder: Holder, record: Record | None, appended: float, awake: float) -> None:
@@ -68,7 +68,7 @@ def _after_read(patch: Patches, what: Callable[[Holder, list[Grant], float], Non
 def asked_at_reading(patch: Patches) -> None:
     """Its end is reckoned from now."""
 
-    def lengthen(holder: Holder, new: list[Grant], awake: float) -> None:
+    def lengthen(holder: Holder, new: list[QuotaGrant], awake: float) -> None:
         for grant in new:
             grant.ends = awake + holder.terms.lease
 
@@ -83,11 +83,11 @@ def granted_before_it_is_read(patch: Patches) -> None:
         records: list[Record] = original(holder, awake, need)
         for record in records:
             if isinstance(record, Reserve):
-                grant = Grant(record.lease, record.updates, awake + holder.terms.lease)
+                grant = QuotaGrant(record.lease, record.updates, awake + holder.terms.lease)
                 holder.allowance.grants.append(grant)
         return records
 
-    def forget(holder: Holder, new: list[Grant], _: float) -> None:
+    def forget(holder: Holder, new: list[QuotaGrant], _: float) -> None:
         for _grant in new:
             holder.allowance.grants.pop()
 
@@ -99,9 +99,9 @@ def granted_before_it_is_read(patch: Patches) -> None:
 def late_grants_kept(patch: Patches) -> None:
     """It is not given back."""
 
-    def keep(holder: Holder, _: list[Grant], awake: float) -> None:
+    def keep(holder: Holder, _: list[QuotaGrant], awake: float) -> None:
         while holder._late:
-            holder.allowance.grants.append(Grant(*holder._late.pop(), awake + holder.terms.lease))
+            holder.allowance.grants.append(QuotaGrant(*holder._late.pop(), awake + holder.terms.lease))
 
     _after_read(patch, keep)
 
@@ -211,14 +211,16 @@ def answered_with_one_on_the_wire(patch: Patches) -> None:
 )
 def answered_without_an_answer(patch: Patches) -> None:
     """Nothing is ever lost."""
-    patch.replace(Grant, "lost", property(lambda _: False, lambda *_: None))
+    patch.replace(QuotaGrant, "lost", property(lambda _: False, lambda *_: None))
 
 
 @mutant("failed calls are free", "a request that failed is not counted, and the endpoint counts it", "answers")
 def failed_calls_are_free(patch: Patches) -> None:
     """It may go again."""
 
-    def leave(original: Any, gate: Gate, update: Update, answer: Answer, began: float, now: float, passed: Pass) -> Any:
+    def leave(
+        original: Any, gate: Gate, update: Update, answer: Answer, began: float, now: float, passed: Permit
+    ) -> Any:
         shift = original(gate, update, answer, began, now, passed)
         passed[1].left += answer.verdict not in DONE
         return shift

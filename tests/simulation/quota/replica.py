@@ -5,9 +5,9 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from connector.delivery.allowance import Allowance
+from connector.admission.gate import Gate, Permit
+from connector.admission.quota_budget import QuotaBudget
 from connector.delivery.answer import Answer, Verdict
-from connector.delivery.gate import Gate, Pass
 from connector.delivery.update import Update
 from connector.events.change import Visitor
 from connector.quota.holder import Holder, Need
@@ -41,7 +41,7 @@ class Replica:
         self._wall = rng.uniform(-500.0, 500.0)
         self._stood = 0.0
         self._held: list[tuple[Callable[..., object], tuple[Any, ...]]] | None = None
-        self.gate = Gate(MANY, Allowance(unlimited=False))
+        self.gate = Gate(MANY, QuotaBudget(unlimited=False))
         self.gate.lease.seconds = math.inf
         self.gate.lease.renew(0.0)
         self.gate.allowance.wanted = self._ring
@@ -60,7 +60,7 @@ class Replica:
         self._pumped = self.awake()
         self._owed = 0.0
         self._idle_since = math.inf
-        self._flying: dict[int, tuple[Update, float, Pass]] = {}
+        self._flying: dict[int, tuple[Update, float, Permit]] = {}
         self._serial = 0
         self._look = terms.lease / (6 if profile.bulk else 5)
         self._backlog(start=True)
@@ -296,7 +296,7 @@ class Replica:
             self.waiting -= 0 if self.traffic == "flood" else count
             self._world.arrived(self, grant.number, count)
 
-    def _send(self, passed: Pass, awake: float) -> None:
+    def _send(self, passed: Permit, awake: float) -> None:
         """One request. It arrives within its timeout after the gate was asked, or never: its deadline sees to that."""
         world, rng, timeout = self._world, self._rng, self.terms.request_timeout
         self.sent += 1

@@ -1,9 +1,9 @@
 """How many at once: too few wastes a fast endpoint, too many hurts a slow one and makes every request wait."""
 
-from connector.delivery.concurrency import EASE_FLOOR, FIRST, FORGET_SECONDS, WINDOW, Concurrency
+from connector.admission.concurrency_limiter import EASE_FLOOR, FIRST, FORGET_SECONDS, WINDOW, ConcurrencyLimiter
 
 
-def _rounds(slots: Concurrency, count: int, seconds: float, now: float = 0.0) -> float:
+def _rounds(slots: ConcurrencyLimiter, count: int, seconds: float, now: float = 0.0) -> float:
     """So many rounds with every slot in use; returns the time after them."""
     for _ in range(count):
         in_use = slots.slots
@@ -15,7 +15,7 @@ def _rounds(slots: Concurrency, count: int, seconds: float, now: float = 0.0) ->
 
 def test_it_starts_small_and_is_at_full_speed_after_a_few_rounds() -> None:
     """64 at once at the first moment hit a cold endpoint; adding one a round would take a minute."""
-    slots = Concurrency(64)
+    slots = ConcurrencyLimiter(64)
     assert slots.slots == FIRST
     _rounds(slots, 4, 0.05)
     assert slots.slots == 64
@@ -24,14 +24,14 @@ def test_it_starts_small_and_is_at_full_speed_after_a_few_rounds() -> None:
 def test_the_maximum_is_never_passed() -> None:
     """It is the user's word."""
     for maximum in (1, 3, 8, 64):
-        slots = Concurrency(maximum)
+        slots = ConcurrencyLimiter(maximum)
         _rounds(slots, 200, 0.05)
         assert slots.slots == maximum
 
 
 def test_slots_that_are_not_used_do_not_grow() -> None:
     """An idle night would end in the maximum, and the morning's first burst would hit with all of it."""
-    slots = Concurrency(64)
+    slots = ConcurrencyLimiter(64)
     for turn in range(1_000):
         slots.answered(0.05, turn, 1)
     assert slots.slots == FIRST
@@ -39,7 +39,7 @@ def test_slots_that_are_not_used_do_not_grow() -> None:
 
 def test_one_round_of_overload_cuts_once() -> None:
     """Sixty-four 503s to requests of one round are one message; halving for each would end at one slot."""
-    slots = Concurrency(64)
+    slots = ConcurrencyLimiter(64)
     now = _rounds(slots, 10, 0.05)
     for _ in range(64):
         slots.overloaded(now - 0.05, now)
@@ -50,7 +50,7 @@ def test_one_round_of_overload_cuts_once() -> None:
 
 def test_it_never_ends() -> None:
     """One request at a time is the least: none would never hear of the recovery."""
-    slots = Concurrency(64)
+    slots = ConcurrencyLimiter(64)
     for turn in range(100):
         slots.overloaded(turn, turn)
     assert slots.slots == 1
@@ -58,7 +58,7 @@ def test_it_never_ends() -> None:
 
 def test_after_a_cut_it_feels_its_way_up_by_one_a_round() -> None:
     """What was too much a moment ago is too much still: doubling would be a sawtooth at the endpoint's cost."""
-    slots = Concurrency(64)
+    slots = ConcurrencyLimiter(64)
     now = _rounds(slots, 10, 0.05)
     slots.overloaded(now, now)
     _rounds(slots, 10, 0.05, now)
@@ -67,7 +67,7 @@ def test_after_a_cut_it_feels_its_way_up_by_one_a_round() -> None:
 
 def test_after_an_outage_it_is_back_within_a_few_rounds() -> None:
     """What an outage teaches is about the outage."""
-    slots = Concurrency(64)
+    slots = ConcurrencyLimiter(64)
     now = _rounds(slots, 10, 0.05)
     for turn in range(10):
         slots.overloaded(now + turn, now + turn)
@@ -79,7 +79,7 @@ def test_after_an_outage_it_is_back_within_a_few_rounds() -> None:
 
 def test_rising_latency_takes_slots_away_but_not_the_last() -> None:
     """An endpoint that queues answers late long before it answers 503; but latency alone proves no overload."""
-    slots = Concurrency(64)
+    slots = ConcurrencyLimiter(64)
     now = _rounds(slots, 20, 0.05)
     for _ in range(40):
         now = _rounds(slots, 1, 0.2, now)
@@ -91,7 +91,7 @@ def test_rising_latency_takes_slots_away_but_not_the_last() -> None:
 
 def test_latency_that_stays_is_the_new_normal() -> None:
     """A slower endpoint is not an overloaded one: what is lowest of late is what counts, not the best of all days."""
-    slots = Concurrency(64)
+    slots = ConcurrencyLimiter(64)
     now = _rounds(slots, 20, 0.05)
     _rounds(slots, 400, 0.2, now)
     assert slots.slots == 64
@@ -99,7 +99,7 @@ def test_latency_that_stays_is_the_new_normal() -> None:
 
 def test_a_few_slow_answers_take_nothing() -> None:
     """A window's median: an endpoint's slowest percent is no news."""
-    slots = Concurrency(64)
+    slots = ConcurrencyLimiter(64)
     now = _rounds(slots, 20, 0.05)
     for turn in range(100 * WINDOW):
         slots.answered(5.0 if turn % 10 == 0 else 0.05, now, 64)

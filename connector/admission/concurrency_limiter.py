@@ -18,7 +18,7 @@ FORGET_SECONDS = 5.0
 """The lowest latency is that of the current and the last stretch of so many seconds; a cut is forgotten after them."""
 
 
-class Concurrency:
+class ConcurrencyLimiter:
     """Additive increase, multiplicative decrease, as TCP does it with a slow start.
 
     More requests at once than rate times latency gain nothing: they wait at the endpoint, or in our own process, and

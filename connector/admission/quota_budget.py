@@ -6,7 +6,7 @@ from collections.abc import Callable
 UNLIMITED = 1 << 62
 
 
-class Grant:
+class QuotaGrant:
     """So many requests may begin before `ends`, by the clock that runs on while the machine sleeps."""
 
     __slots__ = ("ends", "flying", "left", "lost", "low", "number", "size")
@@ -25,20 +25,20 @@ class Grant:
         """A request of it ended without an answer: it may reach the endpoint later."""
 
 
-class Allowance:
+class QuotaBudget:
     """The grants in hand, spent in the order in which they came; without a quota there is one that never ends."""
 
     __slots__ = ("grants", "wanted")
 
     def __init__(self, *, unlimited: bool = True) -> None:
         """`unlimited`: there is no quota, so nobody has to ask."""
-        self.grants: deque[Grant] = deque()
+        self.grants: deque[QuotaGrant] = deque()
         self.wanted: Callable[[], None] = _nobody
         """Called when a grant runs low, or when there is none."""
         if unlimited:
-            self.grants.append(Grant(0, UNLIMITED, float("inf")))
+            self.grants.append(QuotaGrant(0, UNLIMITED, float("inf")))
 
-    def current(self, awake: float) -> Grant | None:
+    def current(self, awake: float) -> QuotaGrant | None:
         """The grant that the next request spends of; None: it has to wait."""
         for grant in self.grants:
             if grant.left > 0 and awake < grant.ends:
@@ -46,9 +46,9 @@ class Allowance:
         self.wanted()
         return None
 
-    def spend(self, awake: float) -> Grant:
+    def spend(self, awake: float) -> QuotaGrant:
         """One request goes now; `current` was asked at the same moment."""
-        grant: Grant | None = self.grants[0] if self.grants else None
+        grant: QuotaGrant | None = self.grants[0] if self.grants else None
         if grant is None or grant.left <= 0 or awake >= grant.ends:
             grant = self.current(awake)  # Not the first: it is used up or over, and not given back yet.
         if grant is None:

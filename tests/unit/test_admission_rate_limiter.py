@@ -5,11 +5,11 @@ import random
 
 import pytest
 
-from connector.delivery.rate import BURST_SECONDS, Rate
+from connector.admission.rate_limiter import BURST_SECONDS, RateLimiter
 
 
 def _sends(
-    rate: Rate, start: float, end: float, lateness: random.Random | None = None, late: float = 0.0
+    rate: RateLimiter, start: float, end: float, lateness: random.Random | None = None, late: float = 0.0
 ) -> list[float]:
     """Send as a worker does: look, sleep as long as told (and a little longer), look again."""
     now, sent = start, []
@@ -27,7 +27,7 @@ def _sends(
 @pytest.mark.parametrize("late", [0.0, 0.004, 0.5])
 def test_no_window_holds_more_than_its_share(per_second: float, late: float) -> None:
     """In any w seconds at most 1 + rate * (w + burst); a token bucket of a second's burst doubles the first second."""
-    sent = _sends(Rate(per_second), 1_000.0, 1_000.0 + 600 / per_second, random.Random(1), late)
+    sent = _sends(RateLimiter(per_second), 1_000.0, 1_000.0 + 600 / per_second, random.Random(1), late)
     for first in range(len(sent)):
         for last in range(first, min(first + 50, len(sent))):
             window = sent[last] - sent[first]
@@ -37,27 +37,27 @@ def test_no_window_holds_more_than_its_share(per_second: float, late: float) -> 
 @pytest.mark.parametrize("per_second", [10.0, 200.0, 2_000.0])
 def test_timers_that_fire_late_lose_nothing(per_second: float) -> None:
     """With timers up to 8 ms late, 10 s carry 99 % of their sends; plain gaps would lose each lateness."""
-    sent = _sends(Rate(per_second), 0.0, 10.0, random.Random(2), 0.008)
+    sent = _sends(RateLimiter(per_second), 0.0, 10.0, random.Random(2), 0.008)
     assert len(sent) >= per_second * 10 * 0.99
     assert len(sent) <= per_second * 10 * 1.01 + 1 + per_second * BURST_SECONDS
 
 
 def test_it_says_its_rate() -> None:
     """A replica's share of the group's rate, with its two ends: no limit, and nothing may go."""
-    assert [Rate(each).per_second for each in (0.25, 200.0, math.inf)] == [0.25, 200.0, math.inf]
-    assert Rate(0.0).per_second == 0.0
+    assert [RateLimiter(each).per_second for each in (0.25, 200.0, math.inf)] == [0.25, 200.0, math.inf]
+    assert RateLimiter(0.0).per_second == 0.0
 
 
 def test_an_idle_hour_saves_nothing_up() -> None:
     """After idleness the burst is 10 ms' worth and no more; a bucket that fills would flood the endpoint."""
-    rate = Rate(200.0)
+    rate = RateLimiter(200.0)
     rate.spend(0.0)
     assert len(_sends(rate, 3_600.0, 3_600.0 + 1e-6)) <= 1 + 200 * BURST_SECONDS
 
 
 def test_a_new_rate_counts_from_the_last_send_and_forgives_nothing() -> None:
     """A limiter that starts anew would give a burst at each change; one that keeps the old wait would sleep an hour."""
-    rate = Rate(1.0)
+    rate = RateLimiter(1.0)
     rate.spend(0.0)
     for _ in range(50):
         rate.limit(1.0)
@@ -72,7 +72,7 @@ def test_a_new_rate_counts_from_the_last_send_and_forgives_nothing() -> None:
 
 def test_no_limit_never_waits() -> None:
     """An infinite rate lets all through at once; 1/inf must not become a wait or a NaN."""
-    rate = Rate(math.inf)
+    rate = RateLimiter(math.inf)
     for _ in range(1_000):
         assert rate.wait(5.0) <= 0
         rate.spend(5.0)
@@ -80,7 +80,7 @@ def test_no_limit_never_waits() -> None:
 
 def test_zero_lets_nothing_through_until_it_is_raised() -> None:
     """At 0 (no partition is owned) nothing goes, and the next assignment frees it, which a stuck state would not."""
-    rate = Rate(0.0)
+    rate = RateLimiter(0.0)
     assert rate.wait(1e9) == math.inf
     rate.limit(100.0)
     assert rate.wait(1e9) <= 0

@@ -2,11 +2,11 @@
 
 import math
 
+from connector.admission.circuit_breaker import PROBE_SECONDS
+from connector.admission.concurrency_limiter import FIRST
+from connector.admission.gate import Gate
+from connector.admission.membership_lease import MembershipLease
 from connector.delivery.answer import Answer, Verdict
-from connector.delivery.circuit import PROBE_SECONDS
-from connector.delivery.concurrency import FIRST
-from connector.delivery.gate import Gate
-from connector.delivery.lease import Lease
 from connector.delivery.update import Update
 from connector.events.change import Visitor
 
@@ -30,7 +30,7 @@ def _gate(slots: int = 64) -> Gate:
 
 def test_a_lease_counts_from_the_moment_of_asking() -> None:
     """The group may have answered long before we read it; from the answer on it would outlive the session."""
-    lease = Lease()
+    lease = MembershipLease()
     lease.seconds = 30.0
     assert lease.left(0.0) <= 0, "nobody has said yet that it is ours"
     lease.renew(100.0)
@@ -91,7 +91,7 @@ def test_only_first_attempts_speak_of_overload() -> None:
 
 def test_an_expired_lease_is_renewed_only_by_what_was_asked_after_it() -> None:
     """Wrong design: a commit that was asked before, and still says that nothing is on the wire, lets a request go."""
-    lease = Lease()
+    lease = MembershipLease()
     lease.seconds = 30.0
     lease.renew(100.0)
     lease.expire(110.0)

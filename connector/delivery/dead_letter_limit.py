@@ -5,7 +5,7 @@ from collections import deque
 RECENT = 1_000
 
 
-class DeadLetterGuard:
+class DeadLetterLimit:
     """Watches one stage (decoding, or Target's verdict) for too many dead letters, in a row or among the last 1,000.
 
     A stage of its own each, because they settle at different times: records that cannot be decoded are known at once,

@@ -18,7 +18,7 @@ def lease_seconds(session: float, request_timeout: float) -> float:
     return session * (1 - MARGIN) - request_timeout
 
 
-class Lease:
+class MembershipLease:
     """Sending is allowed for so long after a moment at which the group knew us.
 
     The group gives a member's partitions away when it has not heard of it for the session timeout. A request may be on

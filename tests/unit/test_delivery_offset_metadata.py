@@ -2,8 +2,15 @@
 
 import pytest
 
-from connector.delivery.offsets import MOST_OWED, OffsetAndMetadata, PartitionOffsets, Start, TopicPartition, owed_in
-from connector.delivery.owed import MAX_CHARACTERS, Owed, decode, encode, fingerprint
+from connector.delivery.offset_metadata import MAX_CHARACTERS, OffsetMetadata, decode, encode, fingerprint
+from connector.delivery.offset_tracker import (
+    MOST_OWED,
+    OffsetAndMetadata,
+    OffsetTracker,
+    Start,
+    TopicPartition,
+    owed_in,
+)
 from connector.events.change import Visitor
 
 NAME = TopicPartition("t", 0)
@@ -20,7 +27,7 @@ def _word(offset: int, until: int, *owed: tuple[int, int]) -> str:
 def test_it_comes_back_as_it_was_said() -> None:
     """What a restart reads is what the last owner knew; one offset more would lose an event."""
     word = _word(1_000, 90_000, (1_000, 7), (1_000, 2**32 - 1), (70_000, 0))
-    assert decode(1_000, word) == Owed(1_000, 90_000, {7: 1_000, 2**32 - 1: 1_000, 0: 70_000})
+    assert decode(1_000, word) == OffsetMetadata(1_000, 90_000, {7: 1_000, 2**32 - 1: 1_000, 0: 70_000})
 
 
 def test_a_fingerprint_is_the_same_in_every_process() -> None:
@@ -76,7 +83,7 @@ def test_a_word_that_ends_within_a_number_means_nothing() -> None:
 
 def test_done_is_what_lies_between_and_is_not_owed() -> None:
     """Before the offset nothing is said, at `until` nothing more, and a visitor is owed from its first record on."""
-    owed = Owed(10, 20, {fingerprint(_visitor(1)): 14})
+    owed = OffsetMetadata(10, 20, {fingerprint(_visitor(1)): 14})
     assert not owed.is_done(9, _visitor(2))
     assert owed.is_done(10, _visitor(2))
     assert owed.is_done(19, _visitor(2))
@@ -88,7 +95,7 @@ def test_done_is_what_lies_between_and_is_not_owed() -> None:
 
 def test_too_many_make_it_reach_less_far() -> None:
     """4,095 characters are all there is; naming fewer visitors over the whole stretch would skip those left out."""
-    tracker = PartitionOffsets(NAME, Start(0))
+    tracker = OffsetTracker(NAME, Start(0))
     for offset in range(5_000):
         tracker.open(offset, _visitor(offset))
     tracker.position = 1_000_000
@@ -110,7 +117,7 @@ def test_a_short_limit_is_kept(limit: int) -> None:
 
 def test_waiting_dead_letters_are_owed_to_nobody_by_name() -> None:
     """A record that cannot be decoded has no visitor; one mark stands for all such from the first that waits."""
-    tracker = PartitionOffsets(NAME, Start(0))
+    tracker = OffsetTracker(NAME, Start(0))
     tracker.open(0, _visitor(1))
     tracker.open(5, None)
     tracker.open(7, None)
@@ -122,19 +129,19 @@ def test_waiting_dead_letters_are_owed_to_nobody_by_name() -> None:
     tracker.close(5)
     tracker.close(7)
     owed = owed_in(tracker.to_commit())
-    assert owed == Owed(0, 50, {fingerprint(_visitor(1)): 0})
+    assert owed == OffsetMetadata(0, 50, {fingerprint(_visitor(1)): 0})
 
 
 def test_a_second_crash_forgets_nothing_of_the_first() -> None:
     """While the stretch is read again its word must live on, or a crash in the middle repeats the rest of it."""
     start = OffsetAndMetadata(10, _word(10, 100, (10, fingerprint(_visitor(1))), (60, fingerprint(_visitor(2)))))
-    tracker = PartitionOffsets(NAME, Start.at(start))
+    tracker = OffsetTracker(NAME, Start.at(start))
     assert tracker.to_commit() == start
     tracker.open(10, _visitor(1))
     tracker.position = 30
     tracker.close(10)
     owed = owed_in(tracker.to_commit())
-    assert owed == Owed(30, 100, {fingerprint(_visitor(1)): 30, fingerprint(_visitor(2)): 60})
+    assert owed == OffsetMetadata(30, 100, {fingerprint(_visitor(1)): 30, fingerprint(_visitor(2)): 60})
     tracker.position = 100
     assert tracker.recovering is None
     assert tracker.to_commit() == OffsetAndMetadata(100, "")

@@ -27,7 +27,7 @@ _MORE = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Owed:
+class OffsetMetadata:
     """From `offset` up to `until` everything is done, except what the visitors of these fingerprints are owed.
 
     `firsts` maps a fingerprint to the offset from which on its visitor is owed. `epoch` is the highest leader epoch of
@@ -83,7 +83,7 @@ def encode(offset: int, until: int, owed: Mapping[int, int], limit: int = MAX_CH
     return VERSION + urlsafe_b64encode(_checksum(offset, rules, said) + said).decode().rstrip("=")
 
 
-def decode(offset: int, text: str, rules: str = "") -> Owed | None:
+def decode(offset: int, text: str, rules: str = "") -> OffsetMetadata | None:
     """Read what `encode` wrote for this very offset and these rules; None for anything else, which means nothing."""
     if not text.startswith(VERSION) or not text.isascii():
         return None
@@ -107,10 +107,10 @@ def decode(offset: int, text: str, rules: str = "") -> Owed | None:
             firsts.setdefault(print_, first)
     except IndexError:
         return None
-    return Owed(offset, offset + reach, firsts)
+    return OffsetMetadata(offset, offset + reach, firsts)
 
 
-def carried(waiting: Mapping[int, int], earlier: Owed, position: int) -> dict[int, int]:
+def carried(waiting: Mapping[int, int], earlier: OffsetMetadata, position: int) -> dict[int, int]:
     """What an earlier word still says beyond `position`, where reading stands: fingerprint to first offset.
 
     Below the position only what is `waiting` counts. Above it the earlier word holds, also for a visitor whose records

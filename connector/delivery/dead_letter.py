@@ -3,7 +3,7 @@
 import enum
 from dataclasses import dataclass
 
-from connector.delivery.offsets import TopicPartition
+from connector.delivery.offset_tracker import TopicPartition
 
 
 class Stage(enum.StrEnum):

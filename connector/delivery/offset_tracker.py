@@ -2,19 +2,19 @@
 
 from dataclasses import replace
 
-from connector.delivery import offset_mark, owed
+from connector.delivery import offset_mark, offset_metadata
 from connector.delivery.offset_mark import OffsetMark
-from connector.delivery.owed import Owed
+from connector.delivery.offset_metadata import OffsetMetadata
 from connector.delivery.start_position import NOTHING_COMMITTED, OffsetAndMetadata, Start, TopicPartition
 from connector.events.change import Visitor
 
-__all__ = ["NOTHING_COMMITTED", "OffsetAndMetadata", "PartitionOffsets", "Start", "TopicPartition"]
+__all__ = ["NOTHING_COMMITTED", "OffsetAndMetadata", "OffsetTracker", "Start", "TopicPartition"]
 
 MOST_OWED = 612
 """More visitors than a commit's metadata can name."""
 
 
-class PartitionOffsets:
+class OffsetTracker:
     """One assignment of one partition: what was taken from it and what of that is still open.
 
     An assignment that ends takes its object with it. A reference to it that is left settles nothing: a partition that
@@ -118,7 +118,7 @@ class PartitionOffsets:
         self.position = max(self.position, position)
 
     @property
-    def committable(self) -> int:
+    def watermark(self) -> int:
         """The offset below which every record is done; -1 when nothing was taken yet and none was committed."""
         return next(iter(self._open), self.position)
 
@@ -128,7 +128,7 @@ class PartitionOffsets:
         return next((visitor for visitor in self._open.values() if visitor is not None), None)
 
     @property
-    def recovering(self) -> Owed | None:
+    def recovering(self) -> OffsetMetadata | None:
         """What an earlier owner settled beyond the offset at which we began, while we still read that stretch."""
         return self._earlier if self._earlier is not None and self.position < self._earlier.until else None
 
@@ -142,7 +142,7 @@ class PartitionOffsets:
         """Whether the records that come now need a look at what an earlier owner did."""
         return self.recovering is not None or self.position < self.hold_below
 
-    def to_commit(self, limit: int = owed.MAX_CHARACTERS, *, is_clean: bool = False) -> OffsetAndMetadata:
+    def to_commit(self, limit: int = offset_metadata.MAX_CHARACTERS, *, is_clean: bool = False) -> OffsetAndMetadata:
         """The committable offset, and in at most `limit` characters its log and who is owed beyond it.
 
         `is_clean`: this member ends, and nothing of it is on the wire.
@@ -150,11 +150,11 @@ class PartitionOffsets:
         mark = replace(self._mark, is_clean=True) if is_clean else self._mark
         room = limit - len(offset_mark.encode(mark, ""))
         if room < 0:
-            return OffsetAndMetadata(self.committable)
-        return OffsetAndMetadata(self.committable, offset_mark.encode(mark, self._owed(room)))
+            return OffsetAndMetadata(self.watermark)
+        return OffsetAndMetadata(self.watermark, offset_mark.encode(mark, self._owed(room)))
 
     def _owed(self, limit: int) -> str:
-        offset, until = self.committable, self.position
+        offset, until = self.watermark, self.position
         waiting: dict[int, int] = {}
         earlier = self.recovering
         left = len(self._open)
@@ -164,15 +164,15 @@ class PartitionOffsets:
                 until, earlier = first, None
                 break
             left -= 1
-            waiting.setdefault(owed.fingerprint(visitor), first)
+            waiting.setdefault(offset_metadata.fingerprint(visitor), first)
         rules = _bound(self._rules, self._mark)
         if earlier is None:
-            return owed.encode(offset, until, waiting, limit, rules)
-        waiting |= owed.carried(waiting, earlier, self.position)
-        return owed.encode(offset, earlier.until, waiting, limit, rules)
+            return offset_metadata.encode(offset, until, waiting, limit, rules)
+        waiting |= offset_metadata.carried(waiting, earlier, self.position)
+        return offset_metadata.encode(offset, earlier.until, waiting, limit, rules)
 
 
-def _earlier(start: Start, rules: str) -> Owed | None:
+def _earlier(start: Start, rules: str) -> OffsetMetadata | None:
     """What an earlier owner settled at and beyond the offset where reading begins."""
     committed, mark = start.committed, start.mark
     if committed.offset < 0:
@@ -182,14 +182,14 @@ def _earlier(start: Start, rules: str) -> Owed | None:
         said = None  # It speaks of records that are not there, and nothing tells those that replace them.
     if start.is_reread:
         until, firsts = (said.until, said.firsts) if said is not None else (committed.offset, {})
-        return Owed(start.offset, until, firsts, mark.epoch)
+        return OffsetMetadata(start.offset, until, firsts, mark.epoch)
     return said
 
 
-def owed_in(committed: OffsetAndMetadata, rules: str = "") -> Owed | None:
+def owed_in(committed: OffsetAndMetadata, rules: str = "") -> OffsetMetadata | None:
     """Who is owed at and beyond a committed offset, by its metadata; None where it says nothing under these rules."""
     mark = offset_mark.decode(committed.metadata)
-    said = owed.decode(committed.offset, offset_mark.rest_of(committed.metadata), _bound(rules, mark))
+    said = offset_metadata.decode(committed.offset, offset_mark.rest_of(committed.metadata), _bound(rules, mark))
     return None if said is None else replace(said, epoch=mark.epoch)
 
 

@@ -49,7 +49,7 @@ class Histogram:
 
 
 @dataclass(slots=True)
-class Tally:
+class Counters:
     """Counters since the start of the process. What is pending is not here: it is counted where it is held."""
 
     events_consumed: int = 0

@@ -1,17 +1,17 @@
 """The brake on dead letters, at its limits: a wrong one empties a topic, an eager one stops a good process."""
 
-from connector.delivery.guard import RECENT, DeadLetterGuard
+from connector.delivery.dead_letter_limit import RECENT, DeadLetterLimit
 
 
 def test_more_in_a_row_than_allowed_stop() -> None:
     """The limit itself is allowed and one more is not; off by one would contradict the setting's words."""
-    guard = DeadLetterGuard(5, 0)
+    guard = DeadLetterLimit(5, 0)
     assert [guard.failed() is None for _ in range(6)] == [True] * 5 + [False]
 
 
 def test_a_success_ends_the_row() -> None:
     """Only an unbroken row counts; a plain counter would stop every long-running process in the end."""
-    guard = DeadLetterGuard(5, 0)
+    guard = DeadLetterLimit(5, 0)
     for _ in range(100):
         for _ in range(5):
             assert guard.failed() is None
@@ -20,7 +20,7 @@ def test_a_success_ends_the_row() -> None:
 
 def test_nothing_that_passed_ends_no_row() -> None:
     """Zero records got through is no success; ending the row for it turns the brake off without a word."""
-    guard = DeadLetterGuard(5, 0)
+    guard = DeadLetterLimit(5, 0)
     verdicts = []
     for _ in range(6):
         guard.passed(0)
@@ -30,14 +30,14 @@ def test_nothing_that_passed_ends_no_row() -> None:
 
 def test_a_share_is_judged_only_after_a_thousand_records() -> None:
     """Ten bad records at the start are no share of anything; judging early would stop a replay at its first page."""
-    guard = DeadLetterGuard(0, 0.5)
+    guard = DeadLetterLimit(0, 0.5)
     verdicts = [guard.failed() is None for _ in range(RECENT)]
     assert verdicts == [True] * (RECENT - 1) + [False]
 
 
 def test_a_share_above_the_limit_stops_and_the_limit_itself_does_not() -> None:
     """Exactly half is allowed, more is not; the boundary is what operators set."""
-    guard = DeadLetterGuard(0, 0.5)
+    guard = DeadLetterLimit(0, 0.5)
     for _ in range(RECENT // 2):
         guard.passed(1)
         assert guard.failed() is None
@@ -46,7 +46,7 @@ def test_a_share_above_the_limit_stops_and_the_limit_itself_does_not() -> None:
 
 def test_what_is_older_than_the_last_thousand_is_forgotten() -> None:
     """The share is of the last 1,000 records, not of all time: a bad hour of yesterday must not count today."""
-    guard = DeadLetterGuard(0, 0.5)
+    guard = DeadLetterLimit(0, 0.5)
     for _ in range(900):
         guard.failed()
     guard.passed(RECENT)
@@ -57,14 +57,14 @@ def test_what_is_older_than_the_last_thousand_is_forgotten() -> None:
 
 def test_zero_turns_either_limit_off() -> None:
     """0 is off and not "none allowed"; the other reading would stop at the first dead letter."""
-    guard = DeadLetterGuard(0, 0)
+    guard = DeadLetterLimit(0, 0)
     for _ in range(3_000):
         assert guard.failed() is None
 
 
 def test_the_reason_names_the_setting() -> None:
     """Whoever reads the last line of the log finds the setting in it."""
-    row, share = DeadLetterGuard(1, 0), DeadLetterGuard(0, 0.1)
+    row, share = DeadLetterLimit(1, 0), DeadLetterLimit(0, 0.1)
     row.failed()
     share.passed(RECENT)
     assert "DEAD_LETTER_MAX_CONSECUTIVE" in (row.failed() or "")

@@ -2,12 +2,12 @@
 
 import math
 
-from connector.delivery.allowance import Allowance, Grant
+from connector.admission.circuit_breaker import CircuitBreaker, Transition
+from connector.admission.concurrency_limiter import ConcurrencyLimiter
+from connector.admission.membership_lease import MembershipLease
+from connector.admission.quota_budget import QuotaBudget, QuotaGrant
+from connector.admission.rate_limiter import RateLimiter
 from connector.delivery.answer import Answer, Verdict
-from connector.delivery.circuit import Circuit, Shift
-from connector.delivery.concurrency import Concurrency
-from connector.delivery.lease import Lease
-from connector.delivery.rate import Rate
 from connector.delivery.update import Update
 
 _DONE = frozenset({Verdict.ACCEPTED, Verdict.REJECTED})
@@ -15,7 +15,7 @@ _OVERLOADED = frozenset({Verdict.THROTTLED, Verdict.TIMEOUT})
 _UNSURE = frozenset({Verdict.UNAVAILABLE, Verdict.TIMEOUT})
 
 
-Pass = tuple[int, Grant]
+Permit = tuple[int, QuotaGrant]
 """What an attempt carries from the gate and brings back: its number if it is a probe of the open circuit, else 0, and
 what it was spent of. A plain tuple, since there is one a request."""
 
@@ -25,13 +25,13 @@ class Gate:
 
     __slots__ = ("allowance", "circuit", "closes_at", "concurrency", "in_flight", "lease", "rate")
 
-    def __init__(self, max_in_flight: int, allowance: Allowance | None = None) -> None:
+    def __init__(self, max_in_flight: int, allowance: QuotaBudget | None = None) -> None:
         """Rate and lease are nothing yet: they come with the group. Without an `allowance` there is no quota."""
-        self.allowance = allowance or Allowance()
-        self.circuit = Circuit()
-        self.concurrency = Concurrency(max_in_flight)
-        self.lease = Lease()
-        self.rate = Rate(0.0)
+        self.allowance = allowance or QuotaBudget()
+        self.circuit = CircuitBreaker()
+        self.concurrency = ConcurrencyLimiter(max_in_flight)
+        self.lease = MembershipLease()
+        self.rate = RateLimiter(0.0)
         self.in_flight = 0
         """Requests on the wire."""
         self.closes_at = math.inf
@@ -60,14 +60,14 @@ class Gate:
         """Whether more than one slot is free."""
         return self.in_flight + 1 < self.concurrency.slots
 
-    def enter(self, now: float, awake: float) -> Pass:
+    def enter(self, now: float, awake: float) -> Permit:
         """An attempt goes; it has spent its part of rate and quota, whatever comes of it."""
         grant = self.allowance.spend(awake)
         self.in_flight += 1
         self.rate.spend(now)
         return self.circuit.started(now), grant
 
-    def leave(self, update: Update, answer: Answer, began: float, now: float, passed: Pass) -> Shift | None:
+    def leave(self, update: Update, answer: Answer, began: float, now: float, passed: Permit) -> Transition | None:
         """Learn from the answer to an attempt that began then."""
         first = update.tries == 0
         probe, grant = passed
@@ -82,11 +82,11 @@ class Gate:
         self.in_flight -= 1
         grant.flying -= 1
         shift = self.circuit.settled(update.visitor, answer, now, first=first, probe=probe)
-        if shift is Shift.CLOSED:
+        if shift is Transition.CLOSED:
             self.concurrency.recovered(self.in_flight)
         return shift
 
-    def abandon(self, passed: Pass) -> None:
+    def abandon(self, passed: Permit) -> None:
         """The attempt was given up without an answer."""
         self.in_flight -= 1
         probe, grant = passed
@@ -94,7 +94,7 @@ class Gate:
         grant.lost = True
         self.circuit.abandoned(probe=probe)
 
-    def spare(self, passed: Pass) -> None:
+    def spare(self, passed: Permit) -> None:
         """The attempt was not needed after all, so nothing was spent."""
         self.in_flight -= 1
         probe, grant = passed

@@ -46,14 +46,14 @@ LOCAL_PAUSE_SECONDS = 0.1
 _FAILED = frozenset(Verdict) - {Verdict.ACCEPTED, Verdict.REJECTED}
 
 
-class Shift(enum.Enum):
+class Transition(enum.Enum):
     """What an answer did to the circuit."""
 
     OPENED = "opened"
     CLOSED = "closed"
 
 
-class Circuit:
+class CircuitBreaker:
     """Closed: all may go. Open: none but a probe now and then.
 
     A probe that has no answer yet does not keep the next one waiting for longer than `PROBE_SECONDS`: an endpoint that
@@ -154,7 +154,7 @@ class Circuit:
         self._probe_at = now + self._longest_pause()
         return self._serial
 
-    def settled(self, visitor: Visitor, answer: Answer, now: float, *, first: bool, probe: int) -> Shift | None:
+    def settled(self, visitor: Visitor, answer: Answer, now: float, *, first: bool, probe: int) -> Transition | None:
         """Learn from an answer; `first` says that the update had not failed before."""
         current = self._probing != 0 and probe == self._probing
         if current:
@@ -197,7 +197,7 @@ class Circuit:
             return recovering or now - self._sick_at < SICK_SECONDS
         return self._sick >= UNLUCKY_SHARE and recovering
 
-    def _succeed(self) -> Shift | None:
+    def _succeed(self) -> Transition | None:
         was_open = self.is_open
         self._probing = 0
         self.reason = ""
@@ -205,9 +205,9 @@ class Circuit:
         self._probe_at = -math.inf
         self._failures = self._unreached = self._probes = 0
         self._visitors.clear()
-        return Shift.CLOSED if was_open else None
+        return Transition.CLOSED if was_open else None
 
-    def _fail(self, visitor: Visitor, answer: Answer, now: float, *, first: bool) -> Shift | None:
+    def _fail(self, visitor: Visitor, answer: Answer, now: float, *, first: bool) -> Transition | None:
         if not self._failures:
             self._failing_since = now
         self._failures += 1
@@ -225,7 +225,7 @@ class Circuit:
             return None
         self.opened_at = now
         self._schedule_probe(answer, now, now)
-        return Shift.OPENED
+        return Transition.OPENED
 
     def _schedule_probe(self, answer: Answer, now: float, since: float) -> None:
         """The pause counts from the last probe's beginning: its answer may have taken as long as the recovery."""

@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from connector.delivery.offsets import OffsetAndMetadata, PartitionOffsets, Start, TopicPartition, owed_in
-from connector.delivery.owed import MAX_CHARACTERS
+from connector.delivery.offset_metadata import MAX_CHARACTERS
+from connector.delivery.offset_tracker import OffsetAndMetadata, OffsetTracker, Start, TopicPartition, owed_in
 from connector.events.change import Visitor
 
 NAME = TopicPartition("t", 0)
@@ -40,7 +40,7 @@ class Partition(RuleBasedStateMachine):
         self._begin()
 
     def _begin(self) -> None:
-        self.tracker = PartitionOffsets(NAME, Start.at(self.stored))
+        self.tracker = OffsetTracker(NAME, Start.at(self.stored))
         self.pending: dict[Visitor, Pending] = {}
         self.letters: list[int] = []
 
@@ -105,7 +105,7 @@ class Partition(RuleBasedStateMachine):
     def _says_all(self, offset: int) -> None:
         """With room enough nothing that is settled comes again, but of visitors who are owed from before it."""
         earlier = self.tracker.recovering
-        fresh = PartitionOffsets(NAME, Start.at(self.stored))
+        fresh = OffsetTracker(NAME, Start.at(self.stored))
         for at in range(offset, self.tracker.position):
             visitor = self.log[at]
             said = fresh.recovering is not None and fresh.recovering.is_done(at, visitor)
@@ -124,7 +124,7 @@ class Partition(RuleBasedStateMachine):
     @invariant()
     def never_past_a_gap(self) -> None:
         """The committable offset has nothing unsettled behind it."""
-        assert self.settled >= set(range(self.tracker.committable))
+        assert self.settled >= set(range(self.tracker.watermark))
 
 
 Partition.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)

@@ -5,17 +5,17 @@ import random
 
 import pytest
 
-from connector.delivery.answer import Answer, Verdict
-from connector.delivery.circuit import (
+from connector.admission.circuit_breaker import (
     DOUBT_SECONDS,
     FAILURES_TO_OPEN,
     LOCAL_PAUSE_SECONDS,
     PROBE_SECONDS,
     SICK_SECONDS,
     UNAUTHORIZED_PROBE_SECONDS,
-    Circuit,
-    Shift,
+    CircuitBreaker,
+    Transition,
 )
+from connector.delivery.answer import Answer, Verdict
 from connector.delivery.update import Update
 from connector.events.change import Visitor
 
@@ -37,14 +37,16 @@ def _update(number: int, *, seen: int = -1) -> Update:
     return update
 
 
-def _answer(circuit: Circuit, visitor: int, answer: Answer, now: float = 0.0, *, first: bool = True) -> Shift | None:
+def _answer(
+    circuit: CircuitBreaker, visitor: int, answer: Answer, now: float = 0.0, *, first: bool = True
+) -> Transition | None:
     """One request, from the wire and back at once."""
     probe = circuit.started(now)
     return circuit.settled(_visitor(visitor), answer, now, first=first, probe=probe)
 
 
-def _opened(answer: Answer = DOWN) -> Circuit:
-    circuit = Circuit()
+def _opened(answer: Answer = DOWN) -> CircuitBreaker:
+    circuit = CircuitBreaker()
     for number in range(FAILURES_TO_OPEN):
         _answer(circuit, number, answer)
     assert circuit.is_open
@@ -53,7 +55,7 @@ def _opened(answer: Answer = DOWN) -> Circuit:
 
 def test_a_lone_visitor_who_always_fails_never_opens_it() -> None:
     """One poison update is its own fault; a plain counter of failures would stop everyone for it."""
-    circuit = Circuit()
+    circuit = CircuitBreaker()
     for turn in range(1_000):
         assert _answer(circuit, 1, DOWN, first=turn == 0) is None
     assert not circuit.is_open
@@ -61,7 +63,7 @@ def test_a_lone_visitor_who_always_fails_never_opens_it() -> None:
 
 def test_two_visitors_who_always_fail_do_not_open_it_either() -> None:
     """Two may be chance; the third visitor is what makes an outage."""
-    circuit = Circuit()
+    circuit = CircuitBreaker()
     for turn in range(1_000):
         assert _answer(circuit, turn % 2, DOWN, first=turn < 2) is None
 
@@ -69,9 +71,9 @@ def test_two_visitors_who_always_fail_do_not_open_it_either() -> None:
 @pytest.mark.parametrize("answer", [DOWN, BUSY, Answer(Verdict.TIMEOUT)])
 def test_eight_failures_from_three_visitors_open_it(answer: Answer) -> None:
     """The eighth failure opens it and the seventh does not; a wrong count wastes calls or trips on noise."""
-    circuit = Circuit()
+    circuit = CircuitBreaker()
     shifts = [_answer(circuit, turn % 3, answer) for turn in range(8)]
-    assert shifts == [None] * 7 + [Shift.OPENED]
+    assert shifts == [None] * 7 + [Transition.OPENED]
     assert circuit.reason == answer.verdict.value
     assert not circuit.blames(_update(1), DOWN, 0.0)
 
@@ -79,7 +81,7 @@ def test_eight_failures_from_three_visitors_open_it(answer: Answer) -> None:
 @pytest.mark.parametrize("good", [FINE, Answer(Verdict.REJECTED, "HTTP 400")])
 def test_any_answer_of_a_working_endpoint_starts_the_count_anew(good: Answer) -> None:
     """A refusal is a sign of life too; counting it as failure would stop a whole group for bad data."""
-    circuit = Circuit()
+    circuit = CircuitBreaker()
     for _ in range(50):
         for number in range(7):
             assert _answer(circuit, number, DOWN) is None
@@ -88,21 +90,21 @@ def test_any_answer_of_a_working_endpoint_starts_the_count_anew(good: Answer) ->
 
 def test_an_endpoint_that_is_never_reached_opens_it_for_one_visitor() -> None:
     """No connection says nothing of the update, so one visitor is proof enough; else a quiet topic never sees it."""
-    circuit = Circuit()
+    circuit = CircuitBreaker()
     shifts = [_answer(circuit, 1, UNREACHED, first=turn == 0) for turn in range(8)]
-    assert shifts[-1] is Shift.OPENED
+    assert shifts[-1] is Transition.OPENED
 
 
 def test_an_answer_between_makes_it_reached() -> None:
     """Unreached counts in a row only; one 500 between shows that the way is open."""
-    circuit = Circuit()
+    circuit = CircuitBreaker()
     for turn in range(100):
         assert _answer(circuit, 1, DOWN if turn % 7 == 0 else UNREACHED, first=turn == 0) is None
 
 
 def test_an_outage_counts_from_its_opening() -> None:
     """A probe that fails must not make a long outage look new."""
-    circuit = Circuit()
+    circuit = CircuitBreaker()
     for number in range(FAILURES_TO_OPEN):
         _answer(circuit, number, DOWN, 100.0 + number)
     opened_at = 100.0 + FAILURES_TO_OPEN - 1
@@ -115,17 +117,17 @@ def test_an_outage_counts_from_its_opening() -> None:
 
 def test_a_refused_token_opens_it_at_once() -> None:
     """A 401 is hardly ever one visitor's fault; counting to eight would waste calls and attempts."""
-    assert _answer(Circuit(), 1, DENIED) is Shift.OPENED
+    assert _answer(CircuitBreaker(), 1, DENIED) is Transition.OPENED
 
 
 def test_a_visitor_who_is_refused_again_does_not_open_it_again() -> None:
     """A firewall may refuse one visitor's values for ever: each of its retries would stop everyone for a while."""
-    assert _answer(Circuit(), 1, DENIED, first=False) is None
+    assert _answer(CircuitBreaker(), 1, DENIED, first=False) is None
 
 
 def test_an_update_that_fails_while_others_get_through_is_blamed() -> None:
     """Few others fail: an answer to another one between two failures shows whose fault it is, of whatever kind."""
-    circuit = Circuit()
+    circuit = CircuitBreaker()
     for turn in range(100):
         _answer(circuit, turn, FINE if turn % 10 else DOWN)
     for answer in (BAD, DOWN, Answer(Verdict.TIMEOUT)):
@@ -140,7 +142,7 @@ def test_nobody_is_blamed_while_a_considerable_share_of_first_attempts_fails(ans
     Catches a circuit for which "others got through since it failed last" is proof, and one whose measure of the share
     swings below it by chance.
     """
-    rng, circuit, blamed = random.Random(1), Circuit(), 0
+    rng, circuit, blamed = random.Random(1), CircuitBreaker(), 0
     for number in range(5_000):
         now = number / 50
         _answer(circuit, number, answer if rng.random() < share else FINE, now)
@@ -152,7 +154,7 @@ def test_nobody_is_blamed_while_a_considerable_share_of_first_attempts_fails(ans
 
 def test_updates_that_fail_for_ever_are_blamed_though_they_are_many() -> None:
     """A quarter of all visitors fails, and none of these ever gets through: it is no bad luck."""
-    circuit, blamed = Circuit(), 0
+    circuit, blamed = CircuitBreaker(), 0
     for number in range(5_000):
         _answer(circuit, number, FINE if number % 4 else BAD)
         _answer(circuit, number - 4, BAD, first=False)
@@ -162,20 +164,20 @@ def test_updates_that_fail_for_ever_are_blamed_though_they_are_many() -> None:
 
 def test_what_an_outage_does_to_its_probes_says_nothing_of_the_time_after() -> None:
     """An hour of probes of one visitor must not look like an endpoint of which all first attempts fail."""
-    circuit = Circuit()
+    circuit = CircuitBreaker()
     for number in range(1_000):
         _answer(circuit, number, FINE)
     for number in range(FAILURES_TO_OPEN):
         _answer(circuit, number, DOWN)
     for turn in range(100):
         _answer(circuit, -turn, DOWN, 2.0 * turn)
-    assert _answer(circuit, 1, FINE, 200.0) is Shift.CLOSED
+    assert _answer(circuit, 1, FINE, 200.0) is Transition.CLOSED
     assert circuit.blames(_update(2, seen=circuit.successes - 1), BAD, 200.0)
 
 
 def test_nobody_is_blamed_for_a_429_while_many_are_asked_to_wait() -> None:
     """Under steady throttling others get through all the time: healthy updates would end as dead letters by chance."""
-    circuit = Circuit()
+    circuit = CircuitBreaker()
     for turn in range(100):
         _answer(circuit, turn, BUSY if turn % 2 else FINE, first=False)
     assert not circuit.blames(_update(-1, seen=0), BUSY, 0.0)
@@ -186,7 +188,7 @@ def test_nobody_is_blamed_for_a_429_while_many_are_asked_to_wait() -> None:
 
 def test_what_was_sick_long_ago_says_nothing_now() -> None:
     """With no fresh update for a minute the share of failed ones would never move, and nobody ever be blamed."""
-    circuit = Circuit()
+    circuit = CircuitBreaker()
     for turn in range(50):
         _answer(circuit, turn, FINE if turn % 2 else DOWN)
     assert not circuit.blames(_update(-1), BAD, SICK_SECONDS - 1)
@@ -209,7 +211,7 @@ def test_one_probe_at_a_time_and_another_when_it_hangs() -> None:
     newer = circuit.started(at + 5 + PROBE_SECONDS)
     assert circuit.settled(_visitor(1), DOWN, at + 9, first=False, probe=hanging) is None
     assert circuit.wait(at + 5 + PROBE_SECONDS) == PROBE_SECONDS, "the older one says nothing new"
-    assert circuit.settled(_visitor(2), FINE, at + 9, first=False, probe=newer) is Shift.CLOSED
+    assert circuit.settled(_visitor(2), FINE, at + 9, first=False, probe=newer) is Transition.CLOSED
 
 
 def test_a_probe_that_was_given_up_lets_another_go() -> None:
@@ -243,7 +245,7 @@ def test_a_probe_of_an_earlier_opening_does_not_end_a_later_one() -> None:
     circuit = _opened()
     first_probe = circuit.started(0.5)
     # An old request succeeds and closes it; then it fails again while the first probe still hangs.
-    assert circuit.settled(_visitor(5), FINE, 1.0, first=True, probe=0) is Shift.CLOSED
+    assert circuit.settled(_visitor(5), FINE, 1.0, first=True, probe=0) is Transition.CLOSED
     for number in range(FAILURES_TO_OPEN):
         _answer(circuit, number, DOWN, 2.0)
     assert circuit.is_open
@@ -265,14 +267,14 @@ def test_recovery_is_seen_within_two_seconds(answer: Answer) -> None:
         probes += 1
     assert probes <= 1 + 3_600 / 2 + 4
     now += circuit.wait(now)
-    assert _answer(circuit, 1, FINE, now) is Shift.CLOSED
+    assert _answer(circuit, 1, FINE, now) is Transition.CLOSED
     assert circuit.wait(now) <= 0
     assert circuit.blames(_update(2), DOWN, now)
 
 
 def test_a_refused_token_is_probed_slowly() -> None:
     """Only a person mends a token, and each probe is a call: at most one in 10 s, and no slower than that."""
-    circuit = Circuit()
+    circuit = CircuitBreaker()
     _answer(circuit, 1, DENIED)
     now, probes = 0.0, 0
     while now < 3_600:
@@ -298,7 +300,7 @@ def test_retry_after_moves_the_probe(*, by_probe: bool) -> None:
 
 def test_few_bad_visitors_leave_it_healthy_and_many_do_not() -> None:
     """Retries of bad updates say nothing new, first attempts do: counting retries would spare poison for ever."""
-    circuit = Circuit()
+    circuit = CircuitBreaker()
     for turn in range(500):
         _answer(circuit, turn, FINE)
         for poison in range(5):
@@ -311,7 +313,7 @@ def test_few_bad_visitors_leave_it_healthy_and_many_do_not() -> None:
 
 def test_bad_updates_that_are_left_alone_are_no_outage() -> None:
     """Updates that get a 500 each time come to an end; an open circuit would keep them, and the offset."""
-    circuit = Circuit()
+    circuit = CircuitBreaker()
     for number in range(10):
         _answer(circuit, number, BAD if number % 2 else FINE)
     now = SICK_SECONDS
@@ -322,7 +324,7 @@ def test_bad_updates_that_are_left_alone_are_no_outage() -> None:
 
 def test_a_lone_visitor_in_an_outage_is_not_blamed() -> None:
     """A 502 counts only while others get through; else an outage in a quiet night makes dead letters."""
-    circuit = Circuit()
+    circuit = CircuitBreaker()
     blamed = 0
     for turn in range(100):
         _answer(circuit, 1, DOWN, first=turn == 0)
@@ -333,7 +335,7 @@ def test_a_lone_visitor_in_an_outage_is_not_blamed() -> None:
 
 def test_nobody_is_blamed_while_an_outage_may_be_opening() -> None:
     """With few attempts allowed, a count of failures alone makes dead letters before the circuit is open."""
-    circuit = Circuit()
+    circuit = CircuitBreaker()
     for _ in range(10):
         _answer(circuit, 1, FINE)
     _answer(circuit, 2, BAD, 1.0)
@@ -350,7 +352,7 @@ def test_nobody_is_blamed_while_an_outage_may_be_opening() -> None:
 def test_what_fails_in_this_process_opens_it_only_when_nobody_gets_through() -> None:
     """Others may hold what it lacks: opened at once it would be closed by their answers, again and again."""
     local = Answer(Verdict.UNAVAILABLE, "no files", reached=False, local=True)
-    circuit, now = Circuit(), 0.0
+    circuit, now = CircuitBreaker(), 0.0
     for turn in range(1_000):
         now += 0.01
         assert _answer(circuit, turn, FINE if turn % 50 == 0 else local, now) is None
@@ -360,4 +362,4 @@ def test_what_fails_in_this_process_opens_it_only_when_nobody_gets_through() -> 
         now += 0.1
         shifts.append(_answer(circuit, turn, local, now))
     assert shifts[:45] == [None] * 45
-    assert Shift.OPENED in shifts
+    assert Transition.OPENED in shifts

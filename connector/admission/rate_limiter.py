@@ -5,7 +5,7 @@ import math
 BURST_SECONDS = 0.01
 
 
-class Rate:
+class RateLimiter:
     """A generic cell rate algorithm (GCRA): in any `w` seconds at most `1 + per_second * (w + BURST_SECONDS)` sends.
 
     The burst of 10 ms makes up for a timer that fires late; a whole second's burst would double the first second.

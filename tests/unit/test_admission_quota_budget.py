@@ -2,17 +2,17 @@
 
 import pytest
 
-from connector.delivery.allowance import Allowance, Grant
+from connector.admission.gate import Gate
+from connector.admission.quota_budget import QuotaBudget, QuotaGrant
 from connector.delivery.answer import Answer, Verdict
-from connector.delivery.gate import Gate
 from connector.delivery.update import Update
 from connector.events.change import Visitor
 
 NOW = 100.0
 
 
-def _allowance(*grants: Grant) -> tuple[Allowance, list[None]]:
-    allowance = Allowance(unlimited=False)
+def _allowance(*grants: QuotaGrant) -> tuple[QuotaBudget, list[None]]:
+    allowance = QuotaBudget(unlimited=False)
     allowance.grants.extend(grants)
     rings: list[None] = []
     allowance.wanted = lambda: rings.append(None)
@@ -21,7 +21,7 @@ def _allowance(*grants: Grant) -> tuple[Allowance, list[None]]:
 
 def test_without_a_quota_there_is_always_one() -> None:
     """Who set QUOTA_UPDATES=0 must not wait for a lease that nobody asks for."""
-    allowance = Allowance()
+    allowance = QuotaBudget()
     assert allowance.current(1e18) is not None
     assert allowance.spend(1e18).number == 0
 
@@ -37,14 +37,14 @@ def test_with_a_quota_nothing_goes_before_a_grant() -> None:
 
 def test_a_grant_is_spent_to_its_last_and_then_the_next() -> None:
     """The older ends first: spent last, it would be given back instead."""
-    allowance, _ = _allowance(Grant(1, 2, NOW + 1), Grant(2, 1, NOW + 2))
+    allowance, _ = _allowance(QuotaGrant(1, 2, NOW + 1), QuotaGrant(2, 1, NOW + 2))
     assert [allowance.spend(NOW).number for _ in range(3)] == [1, 1, 2]
     assert allowance.current(NOW) is None
 
 
 def test_a_grant_ends_at_its_end_though_something_is_left() -> None:
     """At the very moment it is over: the lease counts from before that moment."""
-    allowance, rings = _allowance(Grant(1, 5, NOW + 1))
+    allowance, rings = _allowance(QuotaGrant(1, 5, NOW + 1))
     assert allowance.current(NOW + 0.999) is not None
     assert not rings
     assert allowance.current(NOW + 1) is None
@@ -53,7 +53,7 @@ def test_a_grant_ends_at_its_end_though_something_is_left() -> None:
 
 def test_one_rings_when_half_of_it_is_left() -> None:
     """Asking when there is nothing left would make every lease wait for a round trip."""
-    allowance, rings = _allowance(Grant(1, 10, NOW + 1))
+    allowance, rings = _allowance(QuotaGrant(1, 10, NOW + 1))
     for spent in range(1, 10):
         allowance.spend(NOW)
         assert len(rings) == (1 if spent >= 5 else 0)
@@ -74,7 +74,7 @@ def test_one_rings_when_half_of_it_is_left() -> None:
 )
 def test_every_attempt_spends_and_only_an_answer_of_the_endpoint_settles_it(answer: Answer, *, lost: bool) -> None:
     """A failed call is a call; and what may still be under way must not be told as arrived."""
-    allowance, _ = _allowance(grant := Grant(1, 3, NOW + 9))
+    allowance, _ = _allowance(grant := QuotaGrant(1, 3, NOW + 9))
     gate = Gate(8, allowance)
     passed = gate.enter(NOW, NOW)
     assert (grant.left, grant.flying) == (2, 1)
@@ -84,7 +84,7 @@ def test_every_attempt_spends_and_only_an_answer_of_the_endpoint_settles_it(answ
 
 def test_what_was_given_up_is_spent_and_may_still_arrive() -> None:
     """A cut connection takes no request back."""
-    allowance, _ = _allowance(grant := Grant(1, 3, NOW + 9))
+    allowance, _ = _allowance(grant := QuotaGrant(1, 3, NOW + 9))
     gate = Gate(8, allowance)
     gate.abandon(gate.enter(NOW, NOW))
     assert (grant.left, grant.flying, grant.lost) == (2, 0, True)
@@ -92,7 +92,7 @@ def test_what_was_given_up_is_spent_and_may_still_arrive() -> None:
 
 def test_what_never_left_is_not_spent() -> None:
     """An update without a request costs nothing, also when its grant was spent meanwhile."""
-    allowance, _ = _allowance(grant := Grant(1, 1, NOW + 9))
+    allowance, _ = _allowance(grant := QuotaGrant(1, 1, NOW + 9))
     gate = Gate(8, allowance)
     gate.spare(gate.enter(NOW, NOW))
     assert (grant.left, grant.flying, grant.lost) == (1, 0, False)
