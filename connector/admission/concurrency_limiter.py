@@ -5,9 +5,9 @@ import math
 FIRST = 8
 """Slots at the start; the first answers double them."""
 WINDOW = 16
-"""At least so many answers are judged together, as a rule a round of them."""
+"""At least this number of answers is judged together, as a rule a round of them."""
 RISE = 2.0
-"""The median of a window that is so many times the lowest of late says that requests queue somewhere."""
+"""A median of a window that is this multiple of the lowest recent one says that requests queue somewhere."""
 EASE = 0.7
 """What is left of the slots when they do."""
 EASE_FLOOR = 8.0
@@ -15,7 +15,7 @@ EASE_FLOOR = 8.0
 CUT = 0.5
 """What is left of the slots when the endpoint says that it is overloaded, or says nothing."""
 FORGET_SECONDS = 5.0
-"""The lowest latency is that of the current and the last stretch of so many seconds; a cut is forgotten after them."""
+"""The lowest latency is that of the current and the last stretch of this length; a cut is forgotten after them."""
 
 
 class ConcurrencyLimiter:
@@ -53,7 +53,7 @@ class ConcurrencyLimiter:
         """Requests that may be in flight now."""
 
     def answered(self, seconds: float, now: float, in_flight: int) -> None:
-        """The endpoint did its work in so many seconds, while so many requests were in flight, this one included."""
+        """The endpoint answered in this time, with this number of requests in flight, this one included."""
         latencies = self._latencies
         latencies.append(seconds)
         if len(latencies) >= self._window:

@@ -19,7 +19,7 @@ def lease_seconds(session: float, request_timeout: float) -> float:
 
 
 class MembershipLease:
-    """Sending is allowed for so long after a moment at which the group knew us.
+    """Sending is allowed for a time after a moment at which the group knew us.
 
     The group gives a member's partitions away when it has not heard of it for the session timeout. A request may be on
     the wire for the request timeout. So a request that begins within the session less that is over before a successor

@@ -7,7 +7,7 @@ UNLIMITED = 1 << 62
 
 
 class QuotaGrant:
-    """So many requests may begin before `ends`, by the clock that runs on while the machine sleeps."""
+    """A number of requests may begin before `ends`, by the clock that runs on while the machine sleeps."""
 
     __slots__ = ("ends", "flying", "left", "lost", "low", "number", "size")
 
@@ -17,7 +17,7 @@ class QuotaGrant:
         self.size = size
         self.left = size
         self.low = size // 2
-        """With so many left it is time to look for more."""
+        """With this number left it is time to look for more."""
         self.ends = ends
         self.flying = 0
         """Requests on the wire that were spent of it."""

@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     told: list[int] = []
 
     def terminate(number: int, frame: FrameType | None) -> None:
-        """End as Ctrl-C does, by whoever handles that now: asyncio cancels what runs and cleans up."""
+        """End as Ctrl-C does, by its present handler: asyncio cancels what runs and cleans up."""
         told.append(number)
         interrupt = signal.getsignal(signal.SIGINT)
         (interrupt if callable(interrupt) else signal.default_int_handler)(number, frame)
@@ -114,7 +114,7 @@ def _main(words: list[str]) -> int:
             subparsers.add_parser(command.name, help=command.summary)
     try:
         args = parser.parse_args(words)
-    except SystemExit as end:  # argparse ends the process for --help and for bad usage; whoever calls `main` decides.
+    except SystemExit as end:  # argparse ends the process for --help and for bad usage; the caller of `main` decides.
         return end.code if isinstance(end.code, int) else 0
     if module is None:
         parser.print_help()

@@ -57,7 +57,7 @@ def print_view(seen: View, topic: str, file: TextIO) -> None:
 
 
 def calls(number: int) -> str:
-    """So many, as people say it."""
+    """A number, as people say it."""
     return f"{number:,} update" + "s" * (number != 1)
 
 

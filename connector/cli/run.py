@@ -52,7 +52,7 @@ def run(_args: argparse.Namespace) -> int:
 
 
 def refuse(bad: BadSettings) -> int:
-    """A line for people for each mistake; off a terminal an event too, where whoever collects logs looks for it."""
+    """A line for people for each mistake; off a terminal an event too, where log collectors look for it."""
     print_mistakes(bad, sys.stderr)
     if not sys.stdout.isatty():
         configure("info", "json", VisitorIds.HASH, sys.stdout)

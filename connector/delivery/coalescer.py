@@ -143,7 +143,7 @@ class Coalescer:
         self._hold_ends = until
 
     def added(self, records: int, size: int) -> None:
-        """A batch is in: so many records, of so many bytes in all."""
+        """A batch is in: its number of records, and their bytes in all."""
         self.records += records
         self.size += size
 

@@ -23,7 +23,7 @@ class DeadLetterLimit:
         self._failures: deque[int] = deque()
 
     def passed(self, count: int) -> None:
-        """So many records or updates got through this stage."""
+        """Count records or updates that got through this stage."""
         if count:
             self._settled += count
             self._in_a_row = 0

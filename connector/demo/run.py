@@ -23,7 +23,7 @@ TOPIC = "profile-changes"
 GROUP = "demo"
 DEAD_LETTERS = f"{GROUP}.dead-letter"
 LOAD_SECONDS = 8.0
-"""The events are spread over about so long, so that there is something to watch."""
+"""The events are spread over about this time, so that there is something to watch."""
 UNREAD = 20_000
 """Events that may be unread at once: the embedded broker throws its oldest away beyond 5 MiB a partition."""
 TICK = 0.1
@@ -33,10 +33,10 @@ CRASH_AT = 0.5
 FAULTS = ("status=503,p=0.05", "status=429,p=0.02,retry_after=1", "lost_answer,p=0.02", "delay=0.05,p=0.1")
 MALFORMED_SHARE = 0.001
 FEW_MALFORMED = 5
-"""With faults: at least so many events, however short the run; of a handful, half of them."""
+"""With faults: at least this number of events, however short the run; of a handful, half of them."""
 LOG_LINES = 5
 SESSION_SECONDS = 3
-"""Without a heartbeat for so long, a member is dead. A real broker allows no less than 6 by default."""
+"""Without a heartbeat for this long, a member is dead. A real broker allows no less than 6 by default."""
 
 PAGE_PORT = 8080
 """Of the status page when it is kept, if it is free; the same as the service's default."""

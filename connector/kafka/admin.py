@@ -100,7 +100,7 @@ class Heard:
 
 
 def interruptible(call: Callable[[], T]) -> T:
-    """Make a call that blocks, in a thread of its own: the client would hold Ctrl-C and SIGTERM back till it returns.
+    """Make a call that blocks, in a thread of its own: the client would hold Ctrl-C and SIGTERM back until it returns.
 
     After an interrupt the thread still has the client. Do not close it then; it goes with the process.
     """

@@ -18,7 +18,7 @@ from connector.kafka.errors import FENCED
 Offsets = dict[TopicPartition, OffsetAndMetadata]
 
 _SERIALS: Final = 1 << 20
-"""After so many commits their numbers begin again; five hexadecimal digits."""
+"""After this number of commits their serials begin again; five hexadecimal digits."""
 
 
 class Commit:

@@ -29,11 +29,11 @@ class Listener(Protocol):
         ...
 
     def session(self, seconds: float) -> None:
-        """So long the group waits for a silent member. Said once, before which nothing may be sent."""
+        """The group waits this long for a silent member. Said once; before that nothing may be sent."""
         ...
 
     def counted(self, totals: Mapping[str, int]) -> None:
-        """So many partitions has each subscribed topic, as far as known; said when it is new."""
+        """The number of partitions of each subscribed topic, as far as known; said when it is new."""
         ...
 
     def records(self, batch: Sequence[Record]) -> None:

@@ -35,7 +35,7 @@ BATCH = 5_000
 POLL_SECONDS = 0.2
 ENDS_SECONDS = 5.0
 PARTS, MOST_PART_SECONDS = 8, 60.0
-"""So often within the time that a record counts, but at least each minute, it is looked whether all is still there."""
+"""Looks within the time that a record counts, at least one a minute, whether all is still there."""
 _LOST = frozenset(
     {
         KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001 - librdkafka's own codes are spelt so
@@ -84,7 +84,7 @@ class KafkaQuotaLog:
                 self._look(error.args[0])
 
     async def close(self, seconds: float) -> None:
-        """Write what was appended, within so many seconds, and end."""
+        """Write what was appended, within this many seconds, and end."""
         self._closing.set()
         if self._thread.ident is None:
             return
@@ -174,7 +174,7 @@ class KafkaQuotaLog:
             if error is None:
                 kind, milliseconds = message.timestamp()
                 if kind != TIMESTAMP_LOG_APPEND_TIME:
-                    # Nobody counts it: as a reserve it grants nothing, and whoever wrote it learns that by not reading.
+                    # Nobody counts it: as a reserve it grants nothing, and its writer learns that by not reading it.
                     reason = f"{self._topic.name} holds a record without the broker's append time, which counts as none"
                     self._tell(self._reader.delayed, f"{reason}; if more come: {remedy(self._topic)}")
                     continue

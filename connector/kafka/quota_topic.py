@@ -1,4 +1,4 @@
-"""The ledger's topic: made as it must be, or held to it with the command that mends it."""
+"""The ledger's topic: made as it must be, or held to it with the command that corrects it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -50,7 +50,7 @@ class QuotaTopic:
 
 
 def remedy(topic: QuotaTopic) -> str:
-    """The command that mends its configuration."""
+    """The command that corrects its configuration."""
     told = ",".join(f"{name}={value}" for name, value in topic.configs.items())
     return (
         f"kafka-configs.sh --bootstrap-server … --alter --entity-type topics --entity-name {topic.name} "

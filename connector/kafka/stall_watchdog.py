@@ -20,14 +20,14 @@ IDLE_SECONDS: Final = 80.0
 _IDLE: Final = frozenset({"INIT", "DOWN"})
 """States of a broker that nothing is under way to. A connection may take half a minute, a first token for longer."""
 _NOWHERE: Final = _IDLE | {"TRY_CONNECT"}
-"""The same of the group's coordinator, which goes on trying without an address while there is none."""
+"""The same of the group's coordinator, which tries again without an address while there is none."""
 
 
 class StallWatchdog:
     """The `stats_cb` of one client; says once that it is abandoned."""
 
     def __init__(self, ended: Callable[[Fatal], None], *, idle: int) -> None:
-        """`idle`: so many statistics in a row are the end. `ended` is called in the thread that polls the client."""
+        """`idle`: idle statistics in a row that are the end. `ended` is called in the thread that polls the client."""
         self._ended = ended
         self._most = idle
         self._idle = 0

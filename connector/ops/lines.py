@@ -1,6 +1,6 @@
 """Lines to a file descriptor through a bounded buffer and a thread, so that who logs never waits for who reads.
 
-A pipe that nobody reads, or a terminal on hold, takes some 64 KiB and then blocks whoever writes; in the event loop
+A pipe that nobody reads, or a terminal on hold, takes some 64 KiB and then blocks the writer; in the event loop
 that would stop all sending, and the lease with it. So lines are put into a buffer, and only the thread waits.
 """
 
@@ -57,7 +57,7 @@ class Lines:
                 self._changed.notify()
 
     def close(self, seconds: float = FLUSH_SECONDS) -> bool:
-        """Wait for what is left, for so many seconds at most; True when all was written."""
+        """Wait at most this many seconds for what is left; True when all was written."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -100,5 +100,5 @@ class Lines:
         while left:
             try:
                 left = left[os.write(self._descriptor, left) :]
-            except BlockingIOError:  # Whoever shares the pipe may have set it so.
+            except BlockingIOError:  # Another process that shares the pipe may have set it so.
                 select.select([], [self._descriptor], [], _AGAIN_SECONDS)

@@ -75,7 +75,7 @@ class _Output:
 
 @contextmanager
 def unblocked(seconds: float = FLUSH_SECONDS) -> Iterator[None]:
-    """Within it no line waits for its reader; at the end what is left is waited for, for so many seconds at most.
+    """Within it no line waits for its reader; at the end at most `seconds` are spent on what is left.
 
     If that is not enough, nobody reads: nothing is written any more, since the next line would wait for ever.
     """

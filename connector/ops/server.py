@@ -1,4 +1,4 @@
-"""The ops port: probes, metrics and status for whoever runs the connector, and nothing that changes anything.
+"""The ops port: probes, metrics and status for operators, and nothing that changes anything.
 
 It answers from memory in the event loop. It is open to the cluster's network, so a stranger may not cost it anything:
 connections are few and short, requests are small, and no answer names a library or its version.

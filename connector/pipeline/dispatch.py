@@ -174,7 +174,7 @@ class Dispatch:
         attempts = update.attempts + circuit.blames(update, answer, now)
         update.tries += 1
         update.seen = circuit.successes
-        # A token is never the update's fault, however long it takes to mend.
+        # A token is never the update's fault, however long it takes to renew.
         if attempts >= policy.max_attempts and answer.verdict is not Verdict.UNAUTHORIZED:
             self._dead_letter(update, "RetriesExhausted", f"failed {attempts} times, at last: {answer.reason}")
             return

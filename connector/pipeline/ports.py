@@ -35,7 +35,7 @@ class Source(Protocol):
         ...
 
     async def close(self, seconds: float, *, leave: bool = True) -> None:
-        """Leave the group, within so many seconds; what is still owned is revoked and committed first.
+        """Leave the group within this many seconds; what is still owned is revoked and committed first.
 
         Without `leave` nothing more is done, as after a crash: the group waits for the session's end.
         """

@@ -17,7 +17,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 LOOKS = 20
 MOST_LOOK_SECONDS = 1.0
-"""So often within a lease, but at least once a second, it is looked whether something has to be done."""
+"""Looks within a lease, at least one a second, whether something has to be done."""
 VIEW_LEASES_PER_SECOND = 10_000
 """Leases that are looked at for people, on average: a day of 100 replicas has 144,000, and the look takes 0.2 s."""
 LEVELS = (0.8, 0.95)
@@ -55,7 +55,7 @@ class QuotaManager:
             await self._state.leasing.wait(look)
 
     async def close(self, seconds: float) -> None:
-        """Give back what is in hand, within so many seconds."""
+        """Give back what is in hand, within this many seconds."""
         for record in self.holder.close(self._awake()):
             self._append(record)
         await self._log.close(max(0.0, seconds))

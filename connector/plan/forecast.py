@@ -22,7 +22,7 @@ _COUNT = math.ceil(math.log(LONGEST_SECONDS / 0.001, STEP))
 DELAY_SECONDS = (*accumulate([STEP] * _COUNT, lambda bound, step: bound * step, initial=0.001),)
 """Bounds for delays, each half a percent above the one before: no quantile is further off than that."""
 SLICES = 288
-"""A window is counted in so many slices and one more: at most a slice's updates too many, never too few."""
+"""A window is counted in this number of slices and one more: at most a slice's updates too many, never too few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class _Window:
         self._slices: deque[tuple[int, int]] = deque()
         self._sum = 0
         self.ends = -math.inf
-        """When the slice is over that `updates` counts; whoever adds to that calls `turn` first if it is."""
+        """When the slice is over that `updates` counts; call `turn` before adding to it if it is."""
         self.updates = 0
         self.busiest = 0
 

@@ -15,7 +15,7 @@ BATCH = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """So many updates may go in any window of so many seconds; 0 updates: no quota."""
+    """Updates that may go in any window, and its seconds; 0 updates: no quota."""
 
     updates: int = 1_000_000
     seconds: float = DAY_SECONDS

@@ -23,9 +23,9 @@ AGAIN = 0.25
 RETRY_SECONDS = 1.0
 """After a failed append."""
 MOST_BLIND = 4
-"""After so many leases that came too late, asking does not get rarer any more: one in 16 leases' time."""
+"""After this number of leases that came too late, asking does not get rarer: one in 16 leases' time."""
 IDLE = 0.5
-"""Of a lease, after which whoever sends nothing gives back what is in hand."""
+"""Of a lease, after which a replica that sends nothing gives back what is in hand."""
 WORTH = 0.005
 """Of the window: if a return frees the spent part by so much earlier, it is worth a record."""
 
@@ -64,11 +64,11 @@ class Holder:
         self.name = name
         self.ledger = Ledger()
         self.caught_up = False
-        """Set by whoever reads the ledger, when its end was reached once."""
+        """Set by the ledger's reader, when its end was reached once."""
         self.per_second = 0.0
         """This replica's pace."""
         self.blind = 0
-        """Leases in a row that came too late. Whoever can append and not read would else take the whole window."""
+        """Leases in a row that came too late: a replica that appends and cannot read would take the whole window."""
         self._rng = rng
         self._number = 0
         self._asked: tuple[int, float, int] | None = None
@@ -139,7 +139,7 @@ class Holder:
         return self._asked is not None
 
     def has_hope(self, awake: float, seconds: float) -> bool:
-        """Whether something may be sent within so many seconds."""
+        """Whether something may be sent within this many seconds."""
         if self.in_hand or not self.caught_up:
             return self.in_hand > 0
         return self.ledger.free(self.terms.limit, self.now(awake) + seconds) > 0

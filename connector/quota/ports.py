@@ -43,5 +43,5 @@ class LedgerLog(Protocol):
         ...
 
     async def close(self, seconds: float) -> None:
-        """Write what was appended, within so many seconds, and end."""
+        """Write what was appended, within this many seconds, and end."""
         ...

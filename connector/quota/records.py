@@ -52,13 +52,13 @@ class Return(msgspec.Struct, frozen=True, tag="return", tag_field="type"):
 
 
 class Spend(msgspec.Struct, frozen=True, tag="spend", tag_field="type"):
-    """Someone else made so many calls on the account."""
+    """Another sender made this number of calls on the account."""
 
     updates: _Count
     counted: _Seconds
     note: _Name = ""
     name: _Name = ""
-    """Unlike that of any other booking, so that whoever booked knows theirs when it comes back."""
+    """Unlike that of any other booking, so that its author knows it when it comes back."""
     v: int = VERSION
 
 

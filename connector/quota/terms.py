@@ -10,7 +10,7 @@ LEAST_MARGIN, MOST_MARGIN = 0.5, 10.0
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """So many updates in any window of so many seconds, for all who share the ledger."""
+    """Updates in any window, and its seconds, for all who share the ledger."""
 
     limit: int
     window: float

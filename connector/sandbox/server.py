@@ -1,4 +1,4 @@
-"""The sandbox Target: a real HTTP server that stands in for Adobe's endpoint and judges whoever sends to it."""
+"""The sandbox Target: a real HTTP server that stands in for Adobe's endpoint and judges what is sent to it."""
 
 import asyncio
 import time

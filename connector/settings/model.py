@@ -32,9 +32,9 @@ from connector.settings.field_types import (
 from connector.settings.properties import SECURITY, Properties, is_secret
 
 HORIZONS = 24
-"""By default a window has at least so many horizons."""
+"""By default a window has at least this number of horizons."""
 LEAST_HORIZON = 1.0
-"""Seconds: a lease. In less, whoever asks first would get all."""
+"""Seconds: a lease. In less, the first replica that asks would get all."""
 
 
 class Settings(BaseSettings):

@@ -14,9 +14,9 @@ import msgspec
 from connector.events.change import Visitor
 
 GET_BYTES = 8_192
-"""At most so long is `path?query` of a GET."""
+"""Bytes of `path?query` of a GET, at most."""
 POST_BYTES = 61_440
-"""At most so long is the body of a POST."""
+"""Bytes of the body of a POST, at most."""
 
 _PARAMETERS = {"mbox3rdPartyId": "mbox3rdPartyId=", "pcId": "mboxPC="}
 _SAFE = re.compile(r"[A-Za-z0-9\-._~]*").fullmatch

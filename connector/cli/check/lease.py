@@ -30,7 +30,7 @@ class Leases:
     """Seconds by a clock that runs on while the machine sleeps."""
 
     async def take(self, calls: int) -> float:
-        """Lease so many calls; returns until when they may begin. Raises `Wrong` when they may not."""
+        """Lease this number of calls; returns until when they may begin. Raises `Wrong` when they may not."""
         terms, holder, asked = self.terms, f"check-{uuid.uuid4().hex}", self.awake()
         counted = HELD_SECONDS + terms.request_timeout + terms.settled
         name = "connector check --probe"

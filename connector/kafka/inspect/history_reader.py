@@ -21,9 +21,9 @@ BATCH = 1_000
 POLL_SECONDS = 0.5
 ASK_SECONDS = 10.0
 SILENCE_SECONDS = 60.0
-"""A broker that says nothing for so long while records are left is given up."""
+"""A broker that says nothing for this long while records are left is given up."""
 HOPELESS = frozenset({"kafka_authentication_failed", "kafka_authorization_failed", "kafka_topic_missing"})
-"""Troubles that no waiting mends."""
+"""Failures that no waiting ends."""
 _GROUP = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError._WAIT_COORD})  # noqa: SLF001 - librdkafka's own codes are spelt so
 """The client looks for a coordinator although there is no group to join: that may fail."""
 
@@ -148,7 +148,7 @@ class History:
             self._held.discard(name)
 
     def _heard(self, error: KafkaError) -> None:
-        """Remember what is wrong: the client goes on by itself, and mostly mends it. A cause outlives its effects."""
+        """Remember what is wrong; the client tries again by itself. A cause outlives its effects."""
         trouble = classify(error)
         if trouble.is_ignorable or error.code() in _GROUP:
             return
