@@ -35,7 +35,7 @@ def produce(kafka: KafkaBroker, topic: str, logs: Sequence[Log]) -> None:
 def plan(folder: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> Program:
     """The command, ended."""
     with Program(folder, ["plan", *arguments], environ) as program:
-        program.wait(120)
+        program.wait(300)
     return program
 
 
