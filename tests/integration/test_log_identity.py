@@ -135,7 +135,7 @@ def test_tail_of_the_log_cut_under_a_running_replica_with_updates_pending(
         for scene, connector in running:
             connector.until(lambda: scene.has("a", "new", len(new)), "all of the new records are delivered")  # noqa: B023
             connector.until(scene.caught_up, "all is committed")
-            # A broker that is away for longer than the session costs the assignment, and with it what was pending: it is
+            # A broker that is away longer than the session costs the assignment, and with it what was pending: it is
             # handed over, and what was cut cannot be read again.
             gone = connector.said("partitions_lost") or connector.said("partitions_revoked")
             pending = [] if gone else lost
