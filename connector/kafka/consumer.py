@@ -144,8 +144,7 @@ class ConsumerThread:
         return Consumer({**made, "error_cb": self._error, "on_commit": self._committed}, logger=LIBRDKAFKA)
 
     def _finish(self) -> None:
-        for commit in self._inbox.end():
-            commit.refuse(CommitFailed("the consumer was closed before the answer came"))
+        self._inbox.end()
         self._finished.set()
 
     # Callbacks of librdkafka; they are made inside poll, consume and close, so in this thread.

@@ -12,7 +12,7 @@ from confluent_kafka import TopicPartition as KafkaTopicPartition
 
 from connector.delivery.offset_tracker import OffsetAndMetadata, TopicPartition
 from connector.delivery.ports import Record
-from connector.errors import CommitFailed, Fatal
+from connector.errors import Fatal
 from connector.kafka.assignment import Assignment
 from connector.kafka.client import GroupClient
 from connector.kafka.commits import Commit, CommitQueue
@@ -81,8 +81,7 @@ class GroupMember:
 
     def close(self) -> None:
         """No answer comes any more."""
-        for commit in self._inbox.end():
-            commit.refuse(CommitFailed("the consumer was closed before the answer came"))
+        self._inbox.end()
         self._commits.close()
 
     def _poll(self, now: float) -> float:

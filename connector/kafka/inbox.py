@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 
+from connector.errors import CommitFailed
 from connector.kafka.commits import Commit
 
 CREDITS = 2
@@ -58,11 +59,14 @@ class Inbox:
             self.leaves = leave
             self._changed.notify()
 
-    def end(self) -> list[Commit]:
-        """The thread is over; returns the commits that it did not send."""
+    def end(self) -> None:
+        """The thread is over: the commits that it did not send are refused, each once."""
         with self._changed:
             self._is_over = True
-            return list(self._commits)
+            left = list(self._commits)
+            self._commits.clear()
+        for commit in left:
+            commit.refuse(CommitFailed("the consumer was closed before the answer came"))
 
     def wait(self, seconds: float) -> None:
         """Wait for something new."""
