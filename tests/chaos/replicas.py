@@ -83,6 +83,10 @@ class Slot:
         self.busy = False
         self.processes = 0
 
+    def has_partitions(self) -> bool:
+        """Whether a replica is in it, and has some."""
+        return self.replica is not None and self.replica.has_partitions()
+
 
 class Fleet:
     """All replicas of the group, those of the past too."""

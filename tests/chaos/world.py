@@ -163,8 +163,10 @@ class _World:
         ends = await asyncio.to_thread(self._cluster.nodes[0].end_offsets, TOPIC)
         if await self._comes(lambda: self._has_committed(ends), "all that was written under faults is committed"):
             # One that stays out of the group would do no harm, and no work for as long as it lives.
-            for replica in self._fleet.living():
-                await self._comes(replica.has_partitions, f"{replica.name} has partitions")
+            # Asked of the slot: the process in it may end, abandoned by its client, and another one is started.
+            for slot in self._fleet.slots:
+                if slot.replica is not None or slot.busy:
+                    await self._comes(slot.has_partitions, f"slot {slot.number} has a replica with partitions")
         self._feeding.cancel()
         await asyncio.to_thread(self._feed.flush, SETTLE_SECONDS)
         await self._comes(lambda: caught_up(self._cluster.nodes[0], TOPIC), "all is committed")
