@@ -97,11 +97,11 @@ COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-
 
 lock: $(DEV) ## resolve the locks again; ARGS=--upgrade for newer versions
 	$(COMPILE) $(ARGS) pyproject.toml --group build -o requirements.lock
-	$(COMPILE) $(ARGS) pyproject.toml --extra otel --group build --group test --group lint --group lock -o requirements-dev.lock
+	$(COMPILE) $(ARGS) pyproject.toml --all-extras --group build --group test --group lint --group lock -o requirements-dev.lock
 	$(COMPILE) $(ARGS) --group java -o requirements-java.lock
 	$(COMPILE) $(ARGS) --group pip -o requirements-pip.lock
 	$(COMPILE) $(ARGS) --group chart -c requirements-dev.lock -o requirements-chart.lock
-	$(COMPILE) $(ARGS) pyproject.toml --extra otel -c requirements-dev.lock -o requirements-image.lock
+	$(COMPILE) $(ARGS) pyproject.toml --all-extras -c requirements-dev.lock -o requirements-image.lock
 
 release: $(DEV) $(PROJECT) ## wheel, sdist, chart package, SBOM, release notes and checksums, into dist/; publishes nothing
 	$(BIN)/python -m scripts.release $(ARGS)

@@ -16,13 +16,15 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
+EXTRAS = ("avro", "otel", "protobuf")
+
 LOCKS = {
     "requirements.lock": ("", "build"),
-    "requirements-dev.lock": ("", "otel", "build", "test", "lint", "lock"),
+    "requirements-dev.lock": ("", *EXTRAS, "build", "test", "lint", "lock"),
     "requirements-java.lock": ("java",),
     "requirements-chart.lock": ("chart",),
     "requirements-pip.lock": ("pip",),
-    "requirements-image.lock": ("", "otel"),
+    "requirements-image.lock": ("", *EXTRAS),
 }
 """Lock to the groups and extras that it holds; `""` stands for the project's own dependencies."""
 
