@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
             kafka_config(settings), args.hours, lingers, quota, assumed, JsonDecoder(Nulls(settings.event_nulls))
         )
     except Fatal as fatal:
-        sys.stderr.write(f"connector plan: Kafka cannot be read: {fatal.remedy}\n")
+        sys.stderr.write(f"connector plan: Kafka cannot be read: {fatal.failure}\n")
         return 1
     best, advice = advise(found, quota, assumed, settings.coalesce_linger_seconds)
     show = print_json if args.format == "json" else print_text

@@ -18,7 +18,7 @@ from connector.cli.quota_view import calls, print_view
 from connector.cli.settings import print_mistakes
 from connector.cli.terminal import printable
 from connector.cli.units import span
-from connector.errors import Fatal
+from connector.errors import CommandError, Fatal
 from connector.quota.ledger import Ledger
 from connector.quota.ports import LedgerLog
 from connector.quota.records import Spend, encode
@@ -87,7 +87,7 @@ def _add_format(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument("--format", choices=("table", "json"), default=default, help="table (default) or json")
 
 
-class TooMuch(Exception):
+class TooMuch(CommandError):
     """More would be booked than is free; nothing was."""
 
 
@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         ledger = asyncio.run(look(open_log, terms, booking, anyway=booking is None or args.yes))
     except Fatal as fatal:
-        sys.stderr.write(f"{topic.name}: {fatal.remedy}\n")
+        sys.stderr.write(f"{topic.name}: {fatal.failure}\n")
         cause = fatal.__cause__
         if not (isinstance(cause, KafkaUnavailable) and cause.failure.code == MISSING):
             return 1

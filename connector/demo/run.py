@@ -15,6 +15,7 @@ from connector.demo.events import Generator
 from connector.demo.reconcile import Report, compare
 from connector.demo.replica import Replica
 from connector.demo.view import Moment, View
+from connector.errors import CommandError
 from connector.sandbox.broker import EmbeddedBroker
 from connector.sandbox.fault_text import parse_fault
 from connector.sandbox.server import SandboxConfig, SandboxTarget
@@ -50,7 +51,7 @@ Watch: TypeAlias = Callable[[Report, str], Awaitable[None]]
 """Gets the sum and the address of the status page while the connector still runs; when it returns, all ends."""
 
 
-class DemoFailed(Exception):
+class DemoFailed(CommandError):
     """The demo could not be run to its end; the message says why and where to look."""
 
 

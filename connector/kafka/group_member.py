@@ -180,7 +180,7 @@ class GroupMember:
         """Something to tell; or the end."""
         trouble = classify(error)
         if not trouble.retriable:
-            self._tell(self._listener.failed, Fatal(trouble.event, f"{trouble.detail}: {trouble.hint}"))
+            self._tell(self._listener.failed, Fatal(trouble.event, trouble.detail, trouble.hint))
         elif trouble.event == "kafka_topic_missing":
             self._misses_a_topic = True
         else:

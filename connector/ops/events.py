@@ -32,6 +32,8 @@ COMMON_FIELDS: Final = ("repeated", "error", "stack")
 
 _RECORD = ("topic", "partition", "offset")
 _KAFKA = ("code", "detail", "remedy")
+_FATAL = ("reason", "remedy")
+"""Of an error that ends the process."""
 
 _DEBUG: Final[tuple[Level, ...]] = ("debug",)
 _INFO: Final[tuple[Level, ...]] = ("info",)
@@ -69,7 +71,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         LogEvent(
             "settings_refused",
             _ERROR,
-            ("setting", "remedy"),
+            ("setting", "reason", "remedy"),
             "A setting cannot be used, or more than one: a line each; the process ends with code 2.",
         ),
         LogEvent(
@@ -138,7 +140,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         LogEvent(
             "quota_ledger_unusable",
             _ERROR,
-            ("remedy",),
+            _FATAL,
             "The ledger's topic is not what it must be; without it nobody knows what may be sent.",
         ),
         LogEvent(
@@ -196,7 +198,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         ),
         LogEvent("kafka_topic_missing", _WARNING, _KAFKA, "A topic does not exist; it is looked for again."),
         LogEvent("kafka_error", _WARNING, _KAFKA, "Another error of the Kafka client, after which it works on."),
-        LogEvent("kafka_fatal", _ERROR, ("remedy",), "The Kafka client cannot go on; the process ends with code 1."),
+        LogEvent("kafka_fatal", _ERROR, _FATAL, "The Kafka client cannot go on; the process ends with code 1."),
         LogEvent(
             "event_refused",
             _WARNING,
@@ -253,13 +255,13 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         LogEvent(
             "dead_letter_failed",
             _ERROR,
-            ("remedy",),
+            _FATAL,
             "A dead letter can never be written; the process ends with code 1, and nothing is committed past it.",
         ),
         LogEvent(
             "dead_letter_guard_tripped",
             _ERROR,
-            ("remedy",),
+            _FATAL,
             "Too many dead letters: that looks like a mistake in the settings; the process ends with code 1.",
         ),
         LogEvent(
@@ -302,7 +304,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         LogEvent(
             "ops_unavailable",
             _ERROR,
-            ("remedy",),
+            _FATAL,
             "The ops port could not be had; the process ends with code 1.",
         ),
         LogEvent(

@@ -81,8 +81,8 @@ class DeadLetterWriter:
         tripped = limit.failed()
         if tripped is None:
             return False
-        remedy = f"{tripped}; the last one: {reason}. Remove the cause, or raise the limit (0 turns it off)"
-        self._state.fail(Fatal("dead_letter_guard_tripped", remedy))
+        why = f"{tripped}; the last one: {reason}"
+        self._state.fail(Fatal("dead_letter_guard_tripped", why, "remove the cause, or raise the limit (0: no limit)"))
         return True
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

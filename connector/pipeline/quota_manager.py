@@ -99,7 +99,7 @@ class QuotaManager:
             for value, appended in batch:
                 holder.read(decode(value), appended, awake)
         except NewerLedger as error:
-            self.failed(Fatal("quota_ledger_unusable", f"{error}; bring every replica to the newer version"))
+            self.failed(Fatal("quota_ledger_unusable", str(error), "bring every replica to the newer version"))
             return
         if len(holder.allowance.grants) > had:
             if self._stopped:

@@ -45,7 +45,7 @@ def kafka_config(settings: Settings, *, files: bool = False) -> KafkaConfig:
     if wrong is not None and not wrong.is_file:
         raise BadSettings([Mistake(wrong.variable, reason=str(wrong))])
     if wrong is not None and files:
-        raise Fatal(event="kafka_fatal", remedy=str(wrong))
+        raise wrong.fatal
     return config
 
 
@@ -102,7 +102,9 @@ def token_source(settings: Settings) -> TokenSource | None:
     try:
         return open_token(settings)
     except TokenError as error:
-        raise Fatal(event="token_unreadable", remedy=f"{error}; correct TARGET_AUTH_TOKEN or its file") from error
+        raise Fatal(
+            event="token_unreadable", reason=str(error), hint="correct TARGET_AUTH_TOKEN or its file"
+        ) from error
 
 
 def open_token(settings: Settings) -> TokenSource | None:

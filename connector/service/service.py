@@ -55,7 +55,8 @@ class Service:
             where = endpoint(settings.target_base_url, settings.target_update_path, settings.target_client_code)
             proxy = proxy_for(where.origin)
         except UnusableSetting as error:
-            raise Fatal(BAD_SETTINGS, str(error)) from error
+            wrong = error.failure
+            raise Fatal(BAD_SETTINGS, wrong.reason, f"correct {wrong.setting}", setting=wrong.setting) from error
         if proxy is not None and (password := urlsplit(proxy).password):
             learn(unquote(password), lasting=True)
         self._spans = tracing(os.environ, __version__)
@@ -184,10 +185,11 @@ async def serve(settings: Settings) -> int:
         log.error("connector_stopped", reason=BAD_SETTINGS, exit_code=2)  # noqa: TRY400
         return 2
     except Fatal as fatal:
-        # Without the traceback: the remedy says it all, and the reader is an operator.
-        log.error(fatal.event, remedy=fatal.remedy)  # noqa: TRY400
-        code = 2 if fatal.event == BAD_SETTINGS else 1
-        log.error("connector_stopped", reason=fatal.event, exit_code=code)  # noqa: TRY400
+        # Without the traceback: the failure says it all, and the reader is an operator.
+        event = fatal.failure.event
+        log.error(event, **fatal.failure.fields())  # noqa: TRY400
+        code = 2 if event == BAD_SETTINGS else 1
+        log.error("connector_stopped", reason=event, exit_code=code)  # noqa: TRY400
         return code
     except asyncio.CancelledError:
         log.warning("connector_stopped", reason="second signal", exit_code=1)

@@ -183,7 +183,7 @@ class Fleet:
             replica = self._leave(slot, "by itself")
             what = f"{replica.name} ended by itself, {replica.process.exit_code}; {_end_of(replica)}"
             self._say(what)
-            if any(ABANDONED in line["remedy"] for line in replica.process.said("kafka_fatal")):
+            if any(ABANDONED in line["reason"] for line in replica.process.said("kafka_fatal")):
                 self.abandoned += 1
             else:
                 self.incidents.append(what)

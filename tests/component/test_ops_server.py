@@ -232,8 +232,8 @@ def test_a_port_in_use_is_an_error_that_names_the_setting() -> None:
         with pytest.raises(OpsUnavailable, match=rf"cannot listen on 127\.0\.0\.1 port {port} .*OPS_PORT") as caught:
             asyncio.run(make(port=port).start())
     assert isinstance(caught.value, Fatal)
-    assert caught.value.event in EVENTS
-    assert EVENTS[caught.value.event].levels == ("error",)
+    assert caught.value.failure.event in EVENTS
+    assert EVENTS[caught.value.failure.event].levels == ("error",)
 
 
 @pytest.mark.parametrize(("host", "port"), [("256.1.1.1", 0), ("127.0.0.1", 70_000)])

@@ -298,10 +298,10 @@ def test_a_token_that_cannot_be_used_is_fatal_with_the_remedy(tmp_path: Path, co
         file.write_bytes(content)
     with pytest.raises(Fatal) as caught:
         Service(settings(TARGET_AUTH_TOKEN_FILE=str(file)))
-    assert caught.value.event == "token_unreadable"
-    assert "TARGET_AUTH_TOKEN" in caught.value.remedy
-    assert str(file) in caught.value.remedy
-    assert "hush" not in caught.value.remedy
+    assert caught.value.failure.event == "token_unreadable"
+    assert "TARGET_AUTH_TOKEN" in str(caught.value)
+    assert str(file) in str(caught.value)
+    assert "hush" not in str(caught.value)
 
 
 def test_a_fatal_start_is_exit_code_1_and_two_lines(tmp_path: Path) -> None:
@@ -323,7 +323,7 @@ def test_a_file_of_certificates_that_is_missing_is_exit_code_1_and_nothing_is_tr
         said = logs.lines
     assert code == 1
     assert [line["event"] for line in said] == ["kafka_fatal", "connector_stopped"]
-    assert "KAFKA_SSL_CA_LOCATION" in said[0]["remedy"]
+    assert "KAFKA_SSL_CA_LOCATION" in said[0]["reason"]
 
 
 @pytest.mark.parametrize(("signals", "code", "reason"), [(1, 0, "signal"), (2, 1, "second signal")])

@@ -266,12 +266,12 @@ def test_a_topic_that_is_no_ledger_is_refused(
             await until(lambda: recorder.errors, "it is refused")
         (error,) = recorder.errors
         assert isinstance(error, Fatal)
-        assert error.event == "quota_ledger_unusable"
-        assert reason in error.remedy
+        assert error.failure.event == "quota_ledger_unusable"
+        assert reason in str(error)
         assert recorder.ends == []
         if partitions == 1:
-            assert "kafka-configs.sh" in error.remedy
-            assert world.topic.name in error.remedy
+            assert "kafka-configs.sh" in str(error)
+            assert world.topic.name in str(error)
 
     asyncio.run(main())
 

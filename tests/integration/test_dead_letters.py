@@ -129,8 +129,8 @@ def test_without_a_dead_letter_topic_it_stops_before_the_record(kafka: KafkaBrok
                 assert connector.wait() == 1
                 *_, said, last = connector.lines()
                 assert said["event"] == "dead_letter_failed"
-                assert "offset 20" in said["remedy"]
-                assert "KAFKA_DEAD_LETTER_TOPIC" in said["remedy"]
+                assert "offset 20" in said["reason"]
+                assert "KAFKA_DEAD_LETTER_TOPIC" in said["reason"]
                 assert (last["event"], last["exit_code"]) == ("connector_stopped", 1)
             assert all(where.offset <= 20 for where in kafka.committed(topic, topic).values())
 
@@ -156,7 +156,7 @@ def test_the_guard_stops_a_topic_of_nothing_but_malformed_records(
         assert connector.wait() == 1
         *_, said, last = connector.lines()
         assert said["event"] == "dead_letter_guard_tripped"
-        assert "DEAD_LETTER_MAX" in said["remedy"]
+        assert "DEAD_LETTER_MAX" in said["reason"]
         assert last["exit_code"] == 1
         assert sandbox.stats()["requests"] == 0
     kept = letters(kafka, topic)

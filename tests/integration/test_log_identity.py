@@ -94,7 +94,7 @@ def test_topic_made_again_with_all_updates_pending(kafka: KafkaBroker, tmp_path:
             )
             make_again(scene.kafka, scene.topic)
             scene.produce(new)
-            # A client that sees the topic missing gives the partition up: what waited is handed over, and gone with its log.
+            # A client that sees the topic missing gives the partition up: what waited is handed over with it.
             taken = connector.until(
                 lambda: [e for e in ("topic_made_again", "partitions_revoked", "partitions_lost") if connector.said(e)],
                 "the change of the log is noticed",

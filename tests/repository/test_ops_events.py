@@ -73,7 +73,7 @@ COMMANDS = ("cli/", "kafka/inspect/")
 
 
 def fatals() -> Iterator[tuple[str, str]]:
-    """Place and event of each `Fatal` that can end the service: `serve` logs it with nothing but its remedy."""
+    """Place and event of each `Fatal` that can end the service: `serve` logs it with the fields of its failure."""
     named = constants()
     for place, call, called in calls():
         by_name = {keyword.arg: keyword.value for keyword in call.keywords}
@@ -119,12 +119,12 @@ def test_every_event_in_the_source_is_in_the_list_at_its_level_with_its_fields()
 
 
 def test_an_error_that_ends_the_process_names_an_event_that_is_an_error_with_a_remedy() -> None:
-    """`Fatal` carries the name of its last log line, which has the remedy and no other field."""
+    """`Fatal` carries the name of its last log line, which has the fields of a `Failure`."""
     named = list(fatals())
     assert {"kafka_fatal", "settings_refused", "ops_unavailable"} <= {event for _, event in named}
     wrong = [each for each in named if each[1] not in EVENTS or "error" not in EVENTS[each[1]].levels]
     assert wrong == []
-    assert [each for each in named if "remedy" not in EVENTS[each[1]].fields] == []
+    assert [each for each in named if not {"reason", "remedy"} <= set(EVENTS[each[1]].fields)] == []
 
 
 def test_every_warning_and_error_has_a_remedy() -> None:
@@ -174,7 +174,7 @@ def test_the_list_holds_no_level_and_no_field_that_nothing_says() -> None:
         fields[event] |= {keyword.arg for keyword in call.keywords if keyword.arg is not None}
     for _, event in fatals():
         levels[event].add("error")
-        fields[event].add("remedy")
+        fields[event] |= {"reason", "remedy", "setting"}
     for event in troubles() - {"kafka_fatal"}:
         levels[event].add("warning")
         fields[event] |= {"code", "detail", "remedy"}

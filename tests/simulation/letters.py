@@ -36,7 +36,7 @@ class Letters:
         loop = asyncio.get_running_loop()
         if self._box.refuses:
             await asyncio.sleep(0.1)
-            raise Fatal(event="dead_letter_failed", remedy="the topic refuses it")
+            raise Fatal(event="dead_letter_failed", reason="the topic refuses it", hint="make it anew")
         timeline = self._process.timeline
         stay = self._oracle.stay(self._member, letter.source)
         written: asyncio.Future[None] = loop.create_future()

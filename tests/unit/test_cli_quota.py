@@ -280,14 +280,16 @@ def test_the_usage_shows_that_the_action_may_be_left_out(capsys: pytest.CaptureF
 
 def test_before_the_first_replica_runs_nothing_is_used(ledger: list[Fatal], capsys: pytest.CaptureFixture[str]) -> None:
     """A script that asks how much is free gets its answer, on the day of the first deployment too."""
-    fatal = Fatal("quota_ledger_unusable", "the topic target-profile-connector.quota does not exist yet: …")
+    fatal = Fatal(
+        "quota_ledger_unusable", "the topic target-profile-connector.quota does not exist yet", "start a replica"
+    )
     fatal.__cause__ = KafkaUnavailable(KafkaFailure(MISSING, "quota_ledger_unusable", ""))
     ledger.append(fatal)
     assert main(["quota", "--format", "json"]) == 0
     said = capsys.readouterr()
     told = json.loads(said.out)
     assert (told["topic"], told["used"], told["free"]) == ("target-profile-connector.quota", 0, 1_000_000)
-    assert said.err == f"target-profile-connector.quota: {fatal.remedy}\n"
+    assert said.err == f"target-profile-connector.quota: {fatal.failure}\n"
     fatal.__cause__ = KafkaUnavailable(KafkaFailure("", "quota_ledger_unusable", ""))
     assert main(["quota", "--format", "json"]) == 1
     assert capsys.readouterr() == ("", said.err)

@@ -231,7 +231,7 @@ def test_what_is_asked_for_and_not_supported_is_refused(environment: dict[str, s
     """Else someone looks for his traces for a day."""
     with pytest.raises(Fatal, match="none") as caught:
         wanted(environment)
-    assert caught.value.event == "settings_refused"
+    assert caught.value.failure.event == "settings_refused"
 
 
 def test_traces_without_the_packages_are_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +241,7 @@ def test_traces_without_the_packages_are_refused_with_the_remedy(monkeypatch: py
     assert tracing({}, "1") is None
     with pytest.raises(Fatal, match=r"target-profile-connector\[otel\]") as caught:
         tracing({COLLECTOR: "http://c"}, "1")
-    assert caught.value.event == "settings_refused"
+    assert caught.value.failure.event == "settings_refused"
 
 
 def test_a_collectors_key_is_in_no_line() -> None:

@@ -318,7 +318,7 @@ def test_a_dead_letter_that_can_never_be_written_ends_the_run(value: bytes) -> N
         log.append(value)
         log.append(event("w", a=1))
         letters = FakeDeadLetters()
-        letters.error = Fatal("dead_letter_failed", "create the dead-letter topic")
+        letters.error = Fatal("dead_letter_failed", "it is missing", "create the dead-letter topic")
         bench = Bench(log, FakeSender(_refusing("bad")), letters)
         await bench.start()
         with pytest.raises(Fatal, match="create the dead-letter topic"):

@@ -254,7 +254,7 @@ def test_a_record_of_a_later_version_ends_the_process() -> None:
         topic.append(b'{"type":"borrow","v":2}')
         with pytest.raises(Fatal, match="every replica") as raised:
             await bench.ended()
-        assert raised.value.event == "quota_ledger_unusable"
+        assert raised.value.failure.event == "quota_ledger_unusable"
         assert len(bench.sender.sent) < 150
 
     run(main())
@@ -268,7 +268,7 @@ def test_a_ledger_that_is_lost_ends_the_process() -> None:
         bench = Bench(_log(1_000), ledger=ledger, quota=ROOMY, updates_per_second=20.0)
         await bench.start()
         await asyncio.sleep(5)
-        ledger.reader.failed(Fatal("quota_ledger_unusable", "it is gone"))
+        ledger.reader.failed(Fatal("quota_ledger_unusable", "it is gone", "make it again"))
         with pytest.raises(Fatal, match="it is gone"):
             await bench.ended()
 

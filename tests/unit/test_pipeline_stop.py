@@ -265,7 +265,7 @@ def test_a_consumer_that_cannot_go_on_ends_the_run_with_its_reason() -> None:
         bench = Bench(log, commit_interval=3_600.0)
         await bench.start()
         await bench.settle(10)
-        bench.pipeline.failed(Fatal("kafka_fatal", "start it again"))
+        bench.pipeline.failed(Fatal("kafka_fatal", "it ended", "start it again"))
         with pytest.raises(Fatal, match="start it again"):
             await bench.ended()
         assert log.committed == {P0: 5}
@@ -279,8 +279,8 @@ def test_the_first_failure_is_the_one_that_is_told() -> None:
     async def main() -> None:
         bench = Bench(_log(1))
         await bench.start()
-        bench.pipeline.failed(Fatal("first", "the cause"))
-        bench.pipeline.failed(Fatal("second", "a consequence"))
+        bench.pipeline.failed(Fatal("first", "the cause", "look"))
+        bench.pipeline.failed(Fatal("second", "a consequence", "look"))
         with pytest.raises(Fatal, match="the cause"):
             await bench.ended()
 

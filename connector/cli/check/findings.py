@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from connector.cli.terminal import printable
+from connector.errors import CommandError
 
 T = TypeVar("T")
 
@@ -36,7 +37,7 @@ def text_line(finding: Finding) -> str:
     return printable(f"{finding.state:<8} {finding.what}: {finding.detail}{remedy}")
 
 
-class Wrong(Exception):
+class Wrong(CommandError):
     """What a step found, so that what rests on it need not be tried."""
 
     def __init__(self, detail: str, remedy: str) -> None:

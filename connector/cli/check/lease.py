@@ -38,9 +38,9 @@ class Leases:
         try:
             ledger = await read_ledger(self.ledger(), encode(asking), LEASE_SECONDS)
         except Fatal as fatal:
-            msg = f"not sent, because the quota's ledger cannot tell whether a call is free: {fatal.remedy}"
+            msg = f"not sent, because the quota's ledger cannot tell whether a call is free: {fatal.failure.reason}"
             raise Wrong(
-                msg, "correct that first; with QUOTA_UPDATES=0 the probe is sent without being counted"
+                msg, f"{fatal.failure.hint}; with QUOTA_UPDATES=0 the probe is sent without being counted"
             ) from fatal
         lease = ledger.leases.get((holder, 1))
         if lease is None or lease.updates < calls:

@@ -123,8 +123,9 @@ class TargetChecks:
             where = endpoint(settings.target_base_url, settings.target_update_path, settings.target_client_code)
             proxy = proxy_for(where.origin)
         except UnusableSetting as error:
-            msg = f"{error.setting} {error.reason}"
-            raise Wrong(msg, f"correct {error.setting}") from error
+            wrong = error.failure
+            msg = f"{wrong.setting} {wrong.reason}"
+            raise Wrong(msg, f"correct {wrong.setting}") from error
         return URL(where.origin), None if proxy is None else URL(proxy)
 
 
