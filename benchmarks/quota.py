@@ -25,17 +25,17 @@ from connector.kafka.config import KafkaConfig
 from connector.kafka.quota_log import KafkaQuotaLog
 from connector.kafka.quota_topic import QuotaTopic, prepare
 from connector.ops.logs import VisitorIds, configure
-from connector.quota.holder import Holder, Need
+from connector.quota.lease_manager import Demand, LeaseManager
 from connector.quota.ledger import Ledger
+from connector.quota.policy import QuotaPolicy
 from connector.quota.ports import Appended
 from connector.quota.records import Reserve, Return, decode, encode
-from connector.quota.terms import Terms
 from connector.service import Service
 from connector.settings import load
 from tests.support.kafka.broker import KafkaBroker
 from tests.support.kafka.prepare import obtain
 
-DAY = Terms(limit=1_000_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
+DAY = QuotaPolicy(limit=1_000_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
 RATE = 200
 UPDATES = 4_000
 REPLICAS = 16
@@ -75,11 +75,11 @@ def main() -> int:
 
 def lease_cpu() -> float:
     """The share of a core that an hour at full rate takes, with the ledger of a day of sixteen replicas in memory."""
-    holder = Holder(DAY, QuotaBudget(unlimited=False), random.Random(1), who="me", name="me", offset=0.0)
+    holder = LeaseManager(DAY, QuotaBudget(unlimited=False), random.Random(1), who="me", name="me", offset=0.0)
     for value, appended in day():
         holder.read(decode(value), appended, appended)
     holder.caught_up = True
-    need = Need(waiting=100, in_flight=10, partitions=4, per_second=RATE)
+    need = Demand(waiting=100, in_flight=10, partitions=4, per_second=RATE)
     now = day_end = 86_400.0
     began = time.process_time()
     while now < day_end + 3_600:
@@ -189,14 +189,14 @@ class _Watched(QuotaBudget):
         self._since = 0.0
         self._first = True
 
-    def current(self, awake: float) -> QuotaGrant | None:
-        grant = super().current(awake)
+    def current(self, boottime: float) -> QuotaGrant | None:
+        grant = super().current(boottime)
         due = self._service.pipeline.state.coalescer.due_in(asyncio.get_running_loop().time()) <= 0
         if grant is None and due and not self._since:
-            self._since = awake
+            self._since = boottime
         elif grant is not None and self._since:
             if not self._first:
-                self.waits.append(awake - self._since)
+                self.waits.append(boottime - self._since)
             self._first, self._since = False, 0.0
         return grant
 

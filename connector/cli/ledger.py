@@ -47,7 +47,7 @@ class _Reading:
         self._reason = reason
 
     def shortened(self) -> None:
-        """What was read counts all the same."""
+        """What was read still counts."""
 
     def failed(self, error: Exception) -> None:
         """It cannot be read."""
@@ -71,7 +71,7 @@ def _unusable(reason: str, hint: str) -> Fatal:
 
 
 async def read_ledger(log: LedgerLog, booking: bytes | None, seconds: float = WAIT_SECONDS) -> Ledger:
-    """The ledger as it is at its end, with the booking. Raises Fatal when it cannot be had within so many seconds."""
+    """The ledger as it is at its end, with the booking. Raises Fatal when it cannot be had within `seconds`."""
     reading = _Reading(log, booking, seconds)
     timer = asyncio.get_running_loop().call_later(seconds, reading.late)
     log.start(reading)

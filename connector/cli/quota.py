@@ -20,9 +20,9 @@ from connector.cli.terminal import printable
 from connector.cli.units import span
 from connector.errors import CommandError, Fatal
 from connector.quota.ledger import Ledger
+from connector.quota.policy import QuotaPolicy
 from connector.quota.ports import LedgerLog
 from connector.quota.records import Spend, encode
-from connector.quota.terms import Terms
 from connector.quota.view import View, view
 from connector.settings import BadSettings, load
 
@@ -101,9 +101,9 @@ def run(args: argparse.Namespace) -> int:
     from connector.kafka.errors import KafkaUnavailable  # noqa: PLC0415
     from connector.kafka.quota_log import KafkaQuotaLog  # noqa: PLC0415 - a wrong setting is said before the heavy imports
     from connector.kafka.quota_topic import MISSING  # noqa: PLC0415
-    from connector.service import kafka_config, ledger_topic, quota_terms  # noqa: PLC0415
+    from connector.service import kafka_config, ledger_topic, quota_policy  # noqa: PLC0415
 
-    terms = quota_terms(settings)
+    terms = quota_policy(settings)
     if terms is None:
         sys.stderr.write("QUOTA_UPDATES is 0: there is no quota and no ledger\n")
         return 2
@@ -140,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def look(open_log: Callable[[], LedgerLog], terms: Terms, booking: Spend | None, *, anyway: bool) -> Ledger:
+async def look(open_log: Callable[[], LedgerLog], terms: QuotaPolicy, booking: Spend | None, *, anyway: bool) -> Ledger:
     """The ledger with the booking. Raises TooMuch before it books more than is free, unless it is to do so anyway."""
     if booking is not None and not anyway:
         seen = _seen(await read_ledger(open_log(), None), terms)
@@ -155,7 +155,7 @@ async def look(open_log: Callable[[], LedgerLog], terms: Terms, booking: Spend |
     return await read_ledger(open_log(), None if booking is None else encode(booking))
 
 
-def _seen(ledger: Ledger, terms: Terms) -> View:
+def _seen(ledger: Ledger, terms: QuotaPolicy) -> View:
     return view(ledger, terms, max(ledger.now, time.time()))
 
 

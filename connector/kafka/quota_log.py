@@ -199,7 +199,7 @@ class KafkaQuotaLog:
             self._tell(self._reader.failed, lost)
 
     def _lost(self, error: KafkaError) -> Fatal | None:
-        """What no waiting mends: a client that gave up, or a log that is not the one that was read."""
+        """What waiting does not correct: a client that gave up, or a log that is not the one that was read."""
         if error.fatal():
             return Fatal(UNUSABLE, f"the client of {self._topic.name} cannot continue ({error.str()})", START_AGAIN)
         if error.code() in _LOST:

@@ -49,7 +49,7 @@ class DeadLetterWriter:
         """What is left of an update becomes a dead letter; at its acknowledgement the update is settled."""
         if self._is_too_many(self._state.rejected_limit, reason):
             return
-        self._state.coalescer.bury(update)
+        self._state.coalescer.dead_letter(update)
         tracker, part = next(iter(update.parts.items()))
         self._state.say(
             "update_rejected",

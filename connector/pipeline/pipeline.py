@@ -21,7 +21,7 @@ from connector.pipeline.intake import Intake
 from connector.pipeline.ports import Observer, Ports
 from connector.pipeline.quota_manager import QuotaManager
 from connector.pipeline.state import ReplicaState
-from connector.quota.holder import Holder
+from connector.quota.lease_manager import LeaseManager
 from connector.target.render import Rendered
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -56,7 +56,7 @@ class Pipeline:
         intake = Intake(state, assignment, self._back_pressure, self._dead_letters, decode)
         self.quota: QuotaManager | None = None
         if config.quota is not None and ports.ledger is not None:
-            holder = Holder(
+            holder = LeaseManager(
                 config.quota,
                 state.gate.allowance,
                 rng,

@@ -17,7 +17,7 @@ from connector.kafka.consumer import ConsumerThread
 from connector.kafka.dead_letter_producer import DeadLetterProducer
 from connector.kafka.quota_log import KafkaQuotaLog
 from connector.kafka.retention import TopicRetention
-from connector.ops.health import Beats, livez, readyz
+from connector.ops.health import Heartbeats, livez, readyz
 from connector.ops.logs import learn
 from connector.ops.metrics import Metrics, Snapshot
 from connector.ops.server import OpsServer
@@ -26,7 +26,14 @@ from connector.ops.tracing import tracing
 from connector.ops.update_log import UpdateLog
 from connector.pipeline import Pipeline
 from connector.pipeline.ports import Observer, Ports
-from connector.service.parts import awake, kafka_config, ledger_topic, pipeline_config, quota_terms, token_source
+from connector.service.factories import (
+    boottime,
+    kafka_config,
+    ledger_topic,
+    pipeline_config,
+    quota_policy,
+    token_source,
+)
 from connector.service.status import snapshot, status
 from connector.settings import BadSettings, Settings, masked
 from connector.target.endpoint import endpoint
@@ -67,7 +74,7 @@ class Service:
         self._say = ThrottledLogger(time.monotonic)
         self._retention = TopicRetention(kafka)
         self._dead_letters = DeadLetterProducer(kafka, self._say_delayed)
-        terms = quota_terms(settings)
+        terms = quota_policy(settings)
         self._sender = HttpSender(
             SenderConfig(
                 origin=where.origin,
@@ -89,7 +96,7 @@ class Service:
             decode=JsonDecoder(Nulls(settings.event_nulls)),
             render=Renderer(where.path, Method(settings.target_method)),
             rng=random.Random(),
-            boottime=awake,
+            boottime=boottime,
             observers=observers,
         )
         self.ops = OpsServer(
@@ -150,8 +157,8 @@ class Service:
             self._loop_beat = time.monotonic()
             await asyncio.sleep(BEAT_SECONDS)
 
-    def _beats(self) -> Beats:
-        return Beats(
+    def _beats(self) -> Heartbeats:
+        return Heartbeats(
             thread=self._source.last_beat,
             loop=self._loop_beat,
             kafka_reached=self._source.reached,

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from connector import __version__
-from connector.service import ledger_topic, quota_terms
+from connector.service import ledger_topic, quota_policy
 from connector.settings import load
 from tests.support.chart import NAMED, Chart, Objects
 from tests.support.chart_tools import CHART
@@ -337,7 +337,7 @@ def test_the_topic_of_the_quota_is_one_that_the_connector_takes(chart: Chart, wi
     objects = chart.render("minimal", values=values)
     topic = objects.of("KafkaTopic", "x-target-profile-connector-quota")["spec"]
     settings = load(objects.environment())
-    terms = quota_terms(settings)
+    terms = quota_policy(settings)
     assert terms is not None
     wanted = ledger_topic(settings.quota_topic or "", terms).configs
     assert (topic["topicName"], topic["partitions"]) == ("spent", 1)

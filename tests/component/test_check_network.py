@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from connector.cli.check.findings import Finding, State, Wrong
+from connector.cli.check.findings import CheckFailed, Finding, State
 from connector.cli.check.kafka import tls_context
-from connector.cli.check.network import Way, certified
+from connector.cli.check.network import Route, certified
 from connector.cli.check.target import TargetChecks
 from connector.settings import load
 from tests.support.hostile_server import HostileServer, answer, hangs, says
@@ -164,10 +164,10 @@ def test_a_port_without_tls_is_said_to_be_one() -> None:
             handlers.append(asyncio.create_task(speak(reader, writer)))
 
         async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
-            way = Way("127.0.0.1", server.sockets[0].getsockname()[1], "X")
+            way = Route("127.0.0.1", server.sockets[0].getsockname()[1], "X")
             for _, _, step in way.steps():
                 await step()
-            with pytest.raises(Wrong, match="no TLS there"):
+            with pytest.raises(CheckFailed, match="no TLS there"):
                 await certified("x", way.open(ssl.create_default_context()), "y")
             await asyncio.wait(handlers)
 
@@ -178,7 +178,7 @@ def test_a_server_that_never_answers_takes_no_longer_than_the_step_may() -> None
     """A load balancer with nothing behind it takes the connection and keeps silent."""
 
     async def main(port: int) -> None:
-        way = Way("127.0.0.1", port, "X")
+        way = Route("127.0.0.1", port, "X")
         for _, _, step in way.steps():
             await step()
         with pytest.raises(TimeoutError):
@@ -290,7 +290,7 @@ def test_a_certificate_that_is_not_verified_is_a_warning(authority: trustme.CA) 
     with Served(tls_server(authority, "localhost")) as server:
 
         async def main() -> Finding:
-            way = Way("localhost", int(server.origin.rpartition(":")[2]), "X")
+            way = Route("localhost", int(server.origin.rpartition(":")[2]), "X")
             for _, _, step in way.steps():
                 await step()
             context = tls_context({"enable.ssl.certificate.verification": "false"})

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from connector.cli.check.findings import Finding, State, Wrong
+from connector.cli.check.findings import CheckFailed, Finding, State
 from connector.cli.check.lease import LEASE_SECONDS, Leases
 from connector.cli.check.target import TargetChecks
+from connector.quota.policy import QuotaPolicy
 from connector.quota.records import Spend, encode
-from connector.quota.terms import Terms
 from connector.sandbox.fault_text import parse_fault
 from connector.sandbox.rules import PathForm
 from connector.sandbox.server import SandboxConfig, SandboxTarget
@@ -21,7 +21,7 @@ from tests.support.ledger import EPOCH, FakeLedgerLog, FakeLedgerTopic
 from tests.support.loopback import own_address
 from tests.support.virtual_time import run
 
-TERMS = Terms(limit=4, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
+TERMS = QuotaPolicy(limit=4, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
 LITERAL, CODE = "/m2/client/profile/update", "/m2/demo/profile/update"
 
 
@@ -52,7 +52,7 @@ def probed(
             await checks.token()
             try:
                 findings = await checks.probe()
-            except Wrong as wrong:
+            except CheckFailed as wrong:
                 findings = [Finding(State.FAILED, "probe", wrong.detail, wrong.remedy)]
             return findings, target.endpoint.stats()["requests"], len(target.profiles)
         finally:
@@ -127,7 +127,7 @@ def test_a_ledger_that_does_not_answer_is_told_within_its_seconds() -> None:
         topic.down = True
         loop = asyncio.get_running_loop()
         began = loop.time()
-        with pytest.raises(Wrong, match="no broker answers") as caught:
+        with pytest.raises(CheckFailed, match="no broker answers") as caught:
             await Leases(TERMS, lambda: FakeLedgerLog(topic), loop.time).take(1)
         assert loop.time() - began < LEASE_SECONDS + 1
         assert "QUOTA_UPDATES=0" in caught.value.remedy
@@ -178,7 +178,7 @@ def test_a_token_file_that_cannot_be_read_is_said_by_its_path(tmp_path: Path) ->
         return await TargetChecks(load({**given, **settings})).token()
 
     missing = tmp_path / "missing"
-    with pytest.raises(Wrong) as caught:
+    with pytest.raises(CheckFailed) as caught:
         asyncio.run(token(TARGET_AUTH_TOKEN_FILE=str(missing)))
     assert str(missing) in caught.value.detail
     assert asyncio.run(token())[0].state is State.OK

@@ -11,7 +11,7 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from connector.delivery.coalescer import SUSPECT_ATTEMPTS, SUSPECT_SLOTS, Coalescer, Order
+from connector.delivery.coalescer import REPEAT_ATTEMPTS, REPEAT_SLOTS, Coalescer, Order
 from connector.delivery.offset_tracker import OffsetTracker, TopicPartition
 from connector.delivery.update import UPDATE_BYTES, WEIGH_AGAIN_BYTES, Update
 from connector.events.change import Change, Visitor
@@ -186,13 +186,13 @@ class CoalescerMachine(RuleBasedStateMachine):
 
     def _due(self) -> float:
         """When the first update may go, by looking at all of them."""
-        suspects_flying = sum(owed.attempts >= SUSPECT_ATTEMPTS for _, owed in self.flying.values())
+        repeats_in_flight = sum(owed.attempts >= REPEAT_ATTEMPTS for _, owed in self.flying.values())
         return min(
             (
                 owed.due
                 for visitor, owed in self.pending.items()
                 if visitor not in self.flying
-                and (owed.attempts < SUSPECT_ATTEMPTS or suspects_flying < SLOTS // SUSPECT_SLOTS)
+                and (owed.attempts < REPEAT_ATTEMPTS or repeats_in_flight < SLOTS // REPEAT_SLOTS)
             ),
             default=math.inf,
         )

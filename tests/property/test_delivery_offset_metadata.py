@@ -83,7 +83,7 @@ class Partition(RuleBasedStateMachine):
 
     @precondition(lambda self: self.letters)
     @rule(draw=st.integers(0, 5))
-    def bury(self, draw: int) -> None:
+    def dead_letter(self, draw: int) -> None:
         """Some dead letter is acknowledged."""
         offset = self.letters.pop(draw % len(self.letters))
         self.tracker.close(offset)

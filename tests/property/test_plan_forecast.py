@@ -13,7 +13,7 @@ from connector.delivery.counters import Histogram
 from connector.delivery.offset_tracker import TopicPartition
 from connector.events import JsonDecoder
 from connector.pipeline import back_pressure
-from connector.plan import Assumptions, Merge, Outlook, Quota, Survey, forecast
+from connector.plan import Assumptions, LingerForecast, Merge, Quota, Survey, forecast
 from tests.support.bench import Bench, quiet
 from tests.support.fakes import FakeLog, FakeRecord, FakeSender, event, event_at
 from tests.support.virtual_time import run
@@ -62,7 +62,7 @@ lingers = st.sampled_from([0.0, 0.0501, 0.5003, 2.0007])
 rates = st.sampled_from([0.0, 2.0**0.5 * 40, 2.0**0.5 * 7, 2.0**0.5])
 
 
-def forecasted(history: Sequence[Came], linger: float, assumed: Assumptions) -> Outlook:
+def forecasted(history: Sequence[Came], linger: float, assumed: Assumptions) -> LingerForecast:
     """What the plan says, its records read one partition after the other."""
     merge = Merge(PARTITIONS, START_MS, START_MS + 10_000)
     survey = Survey([linger], assumed, JsonDecoder())

@@ -7,11 +7,11 @@ import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from connector.quota.ledger import Ledger
+from connector.quota.policy import QuotaPolicy
 from connector.quota.records import Record, Reserve, Return, Spend, decode, encode
-from connector.quota.terms import Terms
 from connector.quota.view import view
 
-TERMS = Terms(limit=100, window=10.0, horizon=1.0, request_timeout=1.0)
+TERMS = QuotaPolicy(limit=100, window=10.0, horizon=1.0, request_timeout=1.0)
 
 HOLDERS = st.sampled_from(["a", "b", "c"])
 NUMBERS = st.integers(1, 4)

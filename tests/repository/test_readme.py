@@ -16,7 +16,7 @@ from connector.cli import COMMANDS, demo
 from connector.events import JsonDecoder, Nulls
 from connector.ops.metrics import DEFINITIONS
 from connector.sandbox.broker import EmbeddedBroker
-from connector.service import ledger_topic, quota_terms
+from connector.service import ledger_topic, quota_policy
 from connector.settings import describe, load
 from tests.support.process import Connector, Sandbox
 
@@ -215,7 +215,7 @@ def test_every_command_of_ours_in_a_block_exists(page: Path) -> None:
 
 def test_the_ledger_made_by_hand_is_the_one_that_the_connector_makes() -> None:
     """A ledger that is kept for less than records count is refused at the start."""
-    terms = quota_terms(load({name: "a:1" if "SERVERS" in name else "a" for name in REQUIRED}))
+    terms = quota_policy(load({name: "a:1" if "SERVERS" in name else "a" for name in REQUIRED}))
     assert terms is not None
     wanted = ledger_topic("target-profile-connector.quota", terms)
     text = "".join(blocks(ROOT / "docs" / "kubernetes.md", "sh")).replace("\\\n", " ")

@@ -107,7 +107,7 @@ def older_over_newer(patch: Patches) -> None:
 
 @mutant("two in flight", "a change that comes while its visitor's update is on the wire goes too", "calm", 1, 2)
 def two_in_flight(patch: Patches) -> None:
-    """Whoever adds does not see what is in flight, and whoever settles does not see what followed."""
+    """Adding does not see what is in flight, and settling does not see what followed."""
 
     def blind(hidden: str) -> Callable[..., None]:
         def call(original: Any, coalescer: Coalescer, *about: Any, **how: Any) -> None:
@@ -217,7 +217,7 @@ def old_body(patch: Patches) -> None:
     )
 
 
-@mutant("lease not checked", "whoever was frozen past its session writes over its successor's values", "zombies", 1, 14)
+@mutant("lease not checked", "a process frozen past its session writes over its successor's values", "zombies", 1, 14)
 def lease_not_checked(patch: Patches) -> None:
     """The lease's clock has not begun."""
     patch.wrap(Gate, "wait", lambda original, gate, now, _: original(gate, now, -math.inf))
@@ -241,19 +241,24 @@ def lease_from_the_answer(patch: Patches) -> None:
     known = _leases(patch)
 
     def renew(original: Any, lease: MembershipLease, _: float) -> None:
-        original(lease, next(awake() for other, awake in known.values() if other is lease))
+        original(lease, next(boottime() for other, boottime in known.values() if other is lease))
 
     patch.wrap(MembershipLease, "renew", renew)
 
 
-@mutant("lease by a failed commit", "whoever cannot reach the group believes that it is a member", "zombies", *(21, 57))
+@mutant(
+    "lease by a failed commit",
+    "a process that cannot reach the group believes that it is a member",
+    "zombies",
+    *(21, 57),
+)
 def lease_by_a_failed_commit(patch: Patches) -> None:
     """It is renewed by an answer that is none."""
     known = _leases(patch)
 
     async def commit(original: Any, source: Source, offsets: Any) -> bool:
-        lease, awake = known[source]
-        asked = awake()
+        lease, boottime = known[source]
+        asked = boottime()
         try:
             answered: bool = await original(source, offsets)
         except CommitFailed:

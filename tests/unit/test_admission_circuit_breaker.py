@@ -33,7 +33,7 @@ def _visitor(number: int) -> Visitor:
 
 def _update(number: int, *, seen: int = -1) -> Update:
     update = Update(_visitor(number), 0.0)
-    update.seen = seen
+    update.successes_at_failure = seen
     return update
 
 

@@ -16,7 +16,7 @@ BUSY = Answer(Verdict.THROTTLED, "HTTP 503")
 
 def _update(number: int = 0, *, tries: int = 0) -> Update:
     update = Update(Visitor("pcId", str(number)), 0.0)
-    update.tries = tries
+    update.attempts = tries
     return update
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from connector.cli.check.findings import Check, Finding, State, Wrong, in_turn, run_checks, text_line
+from connector.cli.check.findings import Check, CheckFailed, Finding, State, in_turn, run_checks, text_line
 from connector.threads import in_thread
 from tests.support.virtual_time import run
 
@@ -101,7 +101,7 @@ def test_a_check_that_breaks_is_a_finding_and_shows_no_more_than_its_kind() -> N
         raise LookupError(msg)
 
     async def refuses() -> Sequence[Finding]:
-        raise Wrong("seen", "mend it")  # noqa: EM101 - the texts of the case
+        raise CheckFailed("seen", "mend it")  # noqa: EM101 - the texts of the case
 
     well, said, _ = outcome([Check("broken", 1.0, breaks), Check("wrong", 1.0, refuses), answers(ok("after"))])
     assert not well
@@ -125,7 +125,7 @@ def test_steps_stop_at_the_first_that_fails() -> None:
         return ""
 
     async def fails() -> str:
-        raise Wrong("refused", "start it")  # noqa: EM101 - the texts of the case
+        raise CheckFailed("refused", "start it")  # noqa: EM101 - the texts of the case
 
     found = run(in_turn("server", [("DNS", 1, fine), ("TLS", 1, warns), ("TCP", 1, fails), ("login", 1, fine)]))
     assert found == [

@@ -17,9 +17,9 @@ from connector.errors import Fatal
 from connector.kafka.errors import KafkaFailure, KafkaUnavailable
 from connector.kafka.quota_topic import MISSING
 from connector.quota.ledger import Ledger
+from connector.quota.policy import QuotaPolicy
 from connector.quota.ports import Reader
 from connector.quota.records import Reserve, Spend, encode
-from connector.quota.terms import Terms
 from connector.quota.view import view
 from tests.support.ledger import EPOCH, FakeLedgerLog, FakeLedgerTopic
 from tests.support.virtual_time import run
@@ -95,7 +95,7 @@ def test_a_ledger_of_a_later_version_is_not_guessed_at() -> None:
     run(scenario())
 
 
-TERMS = Terms(limit=1_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
+TERMS = QuotaPolicy(limit=1_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
 HOUR = replace(TERMS, window=3_600.0)
 
 

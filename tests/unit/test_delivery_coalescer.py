@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from connector.delivery.coalescer import GATHER_SECONDS, SUSPECT_ATTEMPTS, Coalescer, Order, linger_left
+from connector.delivery.coalescer import GATHER_SECONDS, REPEAT_ATTEMPTS, Coalescer, Order, linger_left
 from connector.delivery.offset_tracker import OffsetTracker, Start, TopicPartition
 from connector.events.change import Change, Visitor
 from tests.support.fakes import FakeRecord
@@ -12,23 +12,23 @@ from tests.support.fakes import FakeRecord
 PARTITION = OffsetTracker(TopicPartition("t", 0), Start(0))
 
 
-def _suspects(count: int, slots: int) -> Coalescer:
+def _repeat_failures(count: int, slots: int) -> Coalescer:
     """So many visitors whose updates failed too often to share the slots of the others."""
     coalescer = Coalescer(0.0, Order.OFFSET, slots)
     for number in range(count):
         change = Change(Visitor("pcId", str(number)), {"a": "1"})
         coalescer.add(change, PARTITION, FakeRecord(b"", number), 0.0, 10)
         coalescer.added(1, 10)
-        coalescer.give_back(coalescer.take(0.0), 0.0, SUSPECT_ATTEMPTS)
+        coalescer.give_back(coalescer.take(0.0), 0.0, REPEAT_ATTEMPTS)
     return coalescer
 
 
 def test_a_waiting_dead_letter_takes_no_slot_of_others_that_failed() -> None:
     """A dead-letter topic that is down would keep the few slots of those that failed, and none would be tried again."""
-    coalescer = _suspects(2, slots=4)
+    coalescer = _repeat_failures(2, slots=4)
     first = coalescer.take(0.0)
     assert coalescer.due_in(0.0) == math.inf, "one in four slots is all that they get"
-    coalescer.bury(first)
+    coalescer.dead_letter(first)
     assert coalescer.due_in(0.0) <= 0
     second = coalescer.take(0.0)
     coalescer.settle(first)

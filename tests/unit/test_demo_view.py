@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from connector.demo.view import LiveView, Moment, NoView, PlainView, View
+from connector.demo.view import LiveView, NoView, PlainView, Progress, View
 
-START = Moment(
+START = Progress(
     seconds=0.1,
     events=0,
     total=3_000,
@@ -40,7 +40,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def shown(view: View, *moments: Moment) -> None:
+def shown(view: View, *moments: Progress) -> None:
     """Show them from beginning to end."""
     with view:
         for moment in moments:

@@ -20,9 +20,9 @@ from connector.delivery.dead_letter import Stage
 from connector.delivery.offset_tracker import TopicPartition
 from connector.kafka.inspect.dead_letter_format import (
     MARKER_HEADER,
-    Fate,
     Letter,
     ReplayMarker,
+    ReplayState,
     marker_value,
     read_letter,
 )
@@ -67,7 +67,7 @@ def test_a_note_names_exactly_the_letters_that_it_was_made_of(places: set[tuple[
     """One too many would never be replayed; one too few would be replayed twice."""
     assert read_letter((0, 0), 0, b"", marker_value(places), {MARKER_HEADER: b"1"}) == ReplayMarker(frozenset(places))
     dropped = read_letter((0, 0), 0, b"", marker_value(places), {MARKER_HEADER: b"superseded"})
-    assert dropped == ReplayMarker(frozenset(places), Fate.SUPERSEDED)
+    assert dropped == ReplayMarker(frozenset(places), ReplayState.SUPERSEDED)
 
 
 def test_a_note_of_a_thousand_letters_in_a_row_is_short() -> None:
@@ -135,7 +135,9 @@ def test_a_batch_is_bounded() -> None:
 
 def test_neither_key_nor_value_is_shown_unless_asked_for() -> None:
     """A terminal is read over a shoulder, and its output lands in tickets."""
-    shown = line(LETTER, fate=Fate.REPLAYED) + json.dumps(fields(LETTER, fate=Fate.REPLAYED, values=False))
+    shown = line(LETTER, fate=ReplayState.REPLAYED) + json.dumps(
+        fields(LETTER, fate=ReplayState.REPLAYED, values=False)
+    )
     assert "v-4711" not in shown
     assert '"a": 1' not in shown
     assert "1970-01-01T00:00:01Z  changes/3/48112  TASK_PUT  Rejected  8 B  replayed  HTTP 400" in shown
@@ -169,7 +171,7 @@ def test_a_moment_of_the_quota_beyond_the_calendar_is_shown() -> None:
 def test_letters_are_counted_by_reason_within_bounds() -> None:
     """A reason may name a field, and a producer chooses its fields' names."""
     tally = Counters()
-    tally.count(LETTER, Fate.REPLAYED, 3)
+    tally.count(LETTER, ReplayState.REPLAYED, 3)
     for number in range(2_000):
         tally.count(replace(LETTER, reason=f"profile.{number} \x1b must be a string"), None)
     assert len(tally.rows()) == 1_001

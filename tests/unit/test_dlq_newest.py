@@ -27,7 +27,7 @@ def judged(
     """What becomes of one letter when the source log holds these records."""
     newest = Newest(order)
     newest.expect(SOURCE, offset, letter)
-    newest.buried(SOURCE, offset, letter)
+    newest.dead_lettered(SOURCE, offset, letter)
     for place, record in log:
         newest.read(SOURCE, place, place * 1_000, record, repeat=place in repeats)
     return newest.judge(SOURCE, offset, letter)
@@ -87,7 +87,7 @@ def test_a_later_letter_supersedes_an_older_one_also_when_both_events_are_gone()
     newest = Newest(Order.OFFSET)
     for offset, letter in ((3, older), (8, later)):
         newest.expect(SOURCE, offset, letter)
-        newest.buried(SOURCE, offset, letter)
+        newest.dead_lettered(SOURCE, offset, letter)
     assert newest.judge(SOURCE, 3, older).superseded == {"tier"}
     assert newest.judge(SOURCE, 8, later).unknown == {"tier"}
 
@@ -149,7 +149,7 @@ def test_after_a_replay_each_attribute_has_its_last_value(
         if is_letter:
             letters.append((offset, one))
             newest.expect(SOURCE, offset, one)
-            newest.buried(SOURCE, offset, one)
+            newest.dead_lettered(SOURCE, offset, one)
         else:
             profiles[one.visitor].update(one.attributes)
     for offset, one in log:

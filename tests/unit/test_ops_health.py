@@ -2,14 +2,14 @@
 
 import pytest
 
-from connector.ops.health import Beats, Health, livez, readyz
+from connector.ops.health import Health, Heartbeats, livez, readyz
 
 
 def beats(
     *, thread: float = 100.0, loop: float = 100.0, kafka: bool = True, draining: bool = False, started: bool = True
-) -> Beats:
+) -> Heartbeats:
     """All is well at 100 s, but for what is said."""
-    return Beats(thread=thread, loop=loop, kafka_reached=kafka, draining=draining, started=started)
+    return Heartbeats(thread=thread, loop=loop, kafka_reached=kafka, draining=draining, started=started)
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def beats(
         (beats(kafka=False, draining=True, started=False), 100.0, []),
     ],
 )
-def test_alive_is_two_heartbeats_and_nothing_else(known: Beats, now: float, reasons: list[str]) -> None:
+def test_alive_is_two_heartbeats_and_nothing_else(known: Heartbeats, now: float, reasons: list[str]) -> None:
     """Neither an outage nor a drain is cured by a restart."""
     health = livez(known, now)
     assert list(health.reasons) == reasons
@@ -49,7 +49,7 @@ def test_both_hearts_can_stop_and_the_limit_can_be_another() -> None:
         ),
     ],
 )
-def test_ready_is_started_and_kafka_reached_and_not_draining(known: Beats, reasons: list[str]) -> None:
+def test_ready_is_started_and_kafka_reached_and_not_draining(known: Heartbeats, reasons: list[str]) -> None:
     """Not a word about partitions: a replica may rightly have none."""
     assert readyz(known) == Health(tuple(reasons))
     assert readyz(known).ok is not bool(reasons)

@@ -11,8 +11,8 @@ import pytest
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.counters import Done
 from connector.errors import Fatal
+from connector.quota.policy import QuotaPolicy
 from connector.quota.records import Reserve, Return, Spend, encode
-from connector.quota.terms import Terms
 from tests.support.bench import Bench
 from tests.support.captured_logs import captured_logs
 from tests.support.fakes import FakeLog, FakeSender, event, names
@@ -20,8 +20,8 @@ from tests.support.ledger import FakeLedgerLog, FakeLedgerTopic
 from tests.support.virtual_time import run
 
 (P0,) = names(1)
-TERMS = Terms(limit=100, window=60.0, horizon=2.5, request_timeout=10.0)
-ROOMY = Terms(limit=100_000, window=3_600.0, horizon=1.0, request_timeout=10.0)
+TERMS = QuotaPolicy(limit=100, window=60.0, horizon=2.5, request_timeout=10.0)
+ROOMY = QuotaPolicy(limit=100_000, window=3_600.0, horizon=1.0, request_timeout=10.0)
 FINE = Answer(Verdict.ACCEPTED)
 
 
@@ -32,7 +32,7 @@ def _log(visitors: int, first: int = 0) -> FakeLog:
     return log
 
 
-def _bench(log: FakeLog, topic: FakeLedgerTopic, *, terms: Terms = TERMS, **more: Any) -> Bench:
+def _bench(log: FakeLog, topic: FakeLedgerTopic, *, terms: QuotaPolicy = TERMS, **more: Any) -> Bench:
     return Bench(log, ledger=FakeLedgerLog(topic), quota=terms, linger=0.0, name="host", **more)
 
 
@@ -196,7 +196,7 @@ def test_while_leases_are_free_nobody_waits_for_the_ledger() -> None:
     """It is asked ahead of need: at the rate the sends stay evenly spaced through every change of a lease."""
 
     async def main() -> None:
-        terms = Terms(limit=1_000_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
+        terms = QuotaPolicy(limit=1_000_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
         async with _bench(_log(4_000), FakeLedgerTopic(), terms=terms, updates_per_second=20.0) as bench:
             await bench.settle(400)
         times = [when for when, *_ in bench.sender.sent][10:]

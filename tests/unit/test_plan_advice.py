@@ -7,12 +7,12 @@ import pytest
 
 from connector.cli.plan_advice import advise
 from connector.cli.units import percent, span
-from connector.plan import Assumptions, Found, Outlook, Quota
+from connector.plan import Assumptions, LingerForecast, Quota, SurveyResult
 
 DAY = 86_400.0
 QUOTA = Quota()
 ASSUMED = Assumptions()
-GOOD = Outlook(
+GOOD = LingerForecast(
     linger=1.0,
     updates=100,
     updates_per_day=100.0,
@@ -26,9 +26,9 @@ GOOD = Outlook(
 )
 
 
-def found(*outlooks: Outlook, **others: Any) -> Found:
+def found(*outlooks: LingerForecast, **others: Any) -> SurveyResult:
     """A day's records, in the order of the lingers."""
-    usual = Found(
+    usual = SurveyResult(
         asked_since=0.0,
         since=0.0,
         until=DAY,
@@ -44,7 +44,7 @@ def found(*outlooks: Outlook, **others: Any) -> Found:
     return replace(usual, **others)
 
 
-def shares(*shares: float, **others: Any) -> list[Outlook]:
+def shares(*shares: float, **others: Any) -> list[LingerForecast]:
     """Lingers of 1, 10, 100 … seconds with these shares of the quota."""
     return [replace(GOOD, linger=10.0**number, quota_share=share, **others) for number, share in enumerate(shares)]
 
@@ -59,7 +59,7 @@ def shares(*shares: float, **others: Any) -> list[Outlook]:
     ],
 )
 def test_the_linger_to_set_is_the_shortest_that_leaves_headroom(
-    outlooks: list[Outlook], best: float | None, says: str
+    outlooks: list[LingerForecast], best: float | None, says: str
 ) -> None:
     """Longer than needed makes profiles late; without headroom the first busy day is over the quota."""
     made, advice = advise(found(*outlooks), QUOTA, ASSUMED, 1.0)

@@ -4,7 +4,7 @@ import pytest
 
 from connector.delivery.offset_tracker import TopicPartition
 from connector.events import JsonDecoder
-from connector.plan import Assumptions, Dated, Found, Merge, Quota, Survey
+from connector.plan import Assumptions, Dated, Merge, Quota, Survey, SurveyResult
 from connector.plan.forecast import Forecast
 from tests.support.fakes import FakeRecord, event
 
@@ -80,7 +80,9 @@ def test_the_busiest_window_is_found_wherever_it_begins() -> None:
     assert made.busiest_window == 100
 
 
-def survey(values: list[bytes | None], gap: int = 1_000, older: bool = False, quota: Quota | None = None) -> Found:  # noqa: FBT001, FBT002 - a test's shorthand
+def survey(
+    values: list[bytes | None], gap: int = 1_000, *, older: bool = False, quota: Quota | None = None
+) -> SurveyResult:
     """Records of one partition, a second apart, the last of them a second before the end."""
     until = START * 1_000 + gap * len(values)
     merge = Merge([NAME], START * 1_000 - 7_200_000, until)

@@ -7,22 +7,22 @@ from collections.abc import Sequence
 import pytest
 
 from connector.admission.quota_budget import QuotaBudget, QuotaGrant
-from connector.quota.holder import AGAIN, FIRST_UPDATES, IDLE, PROBES, RETRY_SECONDS, Holder, Need
+from connector.quota.lease_manager import AGAIN, FIRST_UPDATES, IDLE, PROBES, RETRY_SECONDS, Demand, LeaseManager
+from connector.quota.policy import QuotaPolicy
 from connector.quota.records import Record, Reserve, Return
-from connector.quota.terms import Terms
 
-TERMS = Terms(limit=1_000, window=600.0, horizon=1.0, request_timeout=10.0)
-DAY = Terms(limit=1_000_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
+TERMS = QuotaPolicy(limit=1_000, window=600.0, horizon=1.0, request_timeout=10.0)
+DAY = QuotaPolicy(limit=1_000_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
 EPOCH = 1_700_000_000.0
-BUSY = Need(waiting=5, in_flight=0, partitions=3, per_second=math.inf)
-QUIET = Need(waiting=0, in_flight=0, partitions=3, per_second=math.inf)
+BUSY = Demand(waiting=5, in_flight=0, partitions=3, per_second=math.inf)
+QUIET = Demand(waiting=0, in_flight=0, partitions=3, per_second=math.inf)
 
 
 class Desk:
     """A holder and a log that takes all at once; the holder's clock and the brokers' are far apart."""
 
-    def __init__(self, terms: Terms = TERMS, *, caught_up: bool = True) -> None:
-        self.holder = Holder(
+    def __init__(self, terms: QuotaPolicy = TERMS, *, caught_up: bool = True) -> None:
+        self.holder = LeaseManager(
             terms, QuotaBudget(unlimited=False), random.Random(1), who="me", name="host", offset=-math.inf
         )
         self.holder.caught_up = caught_up
@@ -33,7 +33,7 @@ class Desk:
         for record in records:
             self.holder.read(record, EPOCH + at, at)
 
-    def turn(self, at: float, need: Need = BUSY) -> list[Record]:
+    def turn(self, at: float, need: Demand = BUSY) -> list[Record]:
         """Decide, and read what was decided."""
         records = self.holder.decide(at, need)
         self.read(records, at)
@@ -130,7 +130,7 @@ def test_it_asks_ahead_where_events_come_one_by_one() -> None:
     """Nothing waits at any look then, and each lease's first update would wait for the ledger."""
     desk = Desk()
     desk.turn(0.0)
-    flying = Need(waiting=0, in_flight=1, partitions=3, per_second=math.inf)
+    flying = Demand(waiting=0, in_flight=1, partitions=3, per_second=math.inf)
     assert desk.turn(TERMS.lease * 0.5, flying) == []
     assert [type(record) for record in desk.turn(TERMS.lease * 0.8, QUIET)] == [Reserve]
     assert desk.holder.in_hand == 2 * FIRST_UPDATES
@@ -230,7 +230,7 @@ def test_a_lease_in_hand_goes_back_when_nothing_is_sent() -> None:
     desk = Desk()
     desk.turn(0.0)
     assert desk.turn(TERMS.lease * IDLE * 0.3, QUIET) == []
-    desk.turn(TERMS.lease * IDLE * 0.4, Need(0, 1, 3, math.inf))
+    desk.turn(TERMS.lease * IDLE * 0.4, Demand(0, 1, 3, math.inf))
     assert desk.turn(TERMS.lease * IDLE * 1.3, QUIET) == []
     assert desk.turn(TERMS.lease * IDLE * 1.45, QUIET) == [Return("me", 1, FIRST_UPDATES, TERMS.settled)]
     assert desk.holder.in_hand == desk.holder.ledger.used == 0
@@ -267,7 +267,7 @@ def test_while_the_endpoint_is_down_it_asks_for_probes() -> None:
     """Leases for a whole minute of sending would be wasted one after the other."""
     desk = Desk(DAY)
     at = desk.use_up(5)
-    (asked,) = desk.turn(at, Need(500, 0, 3, 200.0, circuit_open=True))
+    (asked,) = desk.turn(at, Demand(500, 0, 3, 200.0, circuit_open=True))
     assert isinstance(asked, Reserve)
     assert asked.updates == PROBES
 
@@ -282,7 +282,7 @@ def test_the_pace_spreads_what_is_free_and_passes_on_what_comes_free() -> None:
     desk.fill(1_000_000)
     desk.turn(DAY.counted - DAY.lease / 2, QUIET)
     assert desk.holder.per_second == pytest.approx(1_000_000 / DAY.lease)
-    desk.turn(DAY.counted - DAY.lease / 4, Need(0, 0, 3, 50.0))
+    desk.turn(DAY.counted - DAY.lease / 4, Demand(0, 0, 3, 50.0))
     assert desk.holder.per_second == 50.0
 
 
@@ -291,10 +291,10 @@ def test_the_pace_is_shared_by_partitions_among_those_who_send() -> None:
     desk = Desk(DAY)
     other = Reserve("other", 1, 0, DAY.limit, DAY.counted, DAY.lease, weight=9)
     desk.read([other], 0.0)
-    desk.turn(1.0, Need(0, 0, 1, math.inf))
+    desk.turn(1.0, Demand(0, 0, 1, math.inf))
     whole = DAY.limit / DAY.horizon
     assert desk.holder.per_second == pytest.approx(whole / 10)
-    desk.turn(2 * DAY.lease + 5, Need(0, 0, 1, math.inf))
+    desk.turn(2 * DAY.lease + 5, Demand(0, 0, 1, math.inf))
     assert desk.holder.per_second == pytest.approx(whole)
 
 
@@ -304,7 +304,7 @@ def test_a_lease_is_no_larger_than_what_can_be_sent_in_it() -> None:
     for at in (0.0, 0.1, 0.2):
         desk.turn(at)
         desk.spend(desk.grants[-1].size, at)
-    (asked,) = desk.turn(0.3, Need(500, 0, 3, 0.5))
+    (asked,) = desk.turn(0.3, Demand(500, 0, 3, 0.5))
     assert isinstance(asked, Reserve)
     assert asked.updates == 30
 
@@ -348,7 +348,7 @@ def test_a_machine_with_a_wrong_clock_asks_once_and_knows_the_time(wrong: float)
     """After a night without replicas a clock that is two hours behind would take the window to be full for two more."""
     desk = Desk()
     desk.fill(TERMS.limit)
-    desk.holder = Holder(
+    desk.holder = LeaseManager(
         TERMS, QuotaBudget(unlimited=False), random.Random(1), who="me", name="host", offset=EPOCH + wrong
     )
     desk.fill(TERMS.limit)

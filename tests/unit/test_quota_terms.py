@@ -2,7 +2,7 @@
 
 import pytest
 
-from connector.quota.terms import Terms
+from connector.quota.policy import QuotaPolicy
 
 
 @pytest.mark.parametrize(
@@ -11,7 +11,7 @@ from connector.quota.terms import Terms
 )
 def test_lease_and_margin_follow_the_window(window: float, lease: float, margin: float) -> None:
     """Fixed ones would waste a short window, or be no caution at all in a long one."""
-    terms = Terms(limit=100, window=window, horizon=window / 24, request_timeout=10.0)
+    terms = QuotaPolicy(limit=100, window=window, horizon=window / 24, request_timeout=10.0)
     assert terms.lease == pytest.approx(lease)
     assert terms.margin == pytest.approx(margin)
     assert terms.counted == pytest.approx(lease + 10.0 + margin + window)
@@ -20,5 +20,5 @@ def test_lease_and_margin_follow_the_window(window: float, lease: float, margin:
 
 def test_a_day_loses_a_thousandth_to_caution() -> None:
     """Whoever makes a lease longer sees what it costs."""
-    terms = Terms(limit=1_000_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
+    terms = QuotaPolicy(limit=1_000_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
     assert terms.counted / terms.window < 1.001

@@ -3,14 +3,14 @@
 import pytest
 
 from connector.quota.ledger import Ledger
+from connector.quota.policy import QuotaPolicy
 from connector.quota.records import Reserve, Return, Spend
-from connector.quota.terms import Terms
 from connector.quota.view import BUCKETS, RECENT, view
 
 WINDOW, NOW = 480.0, 10_000.0
 PART = WINDOW / BUCKETS
 LIMIT = 1_000
-TERMS = Terms(limit=LIMIT, window=WINDOW, horizon=2.0, request_timeout=10.0)
+TERMS = QuotaPolicy(limit=LIMIT, window=WINDOW, horizon=2.0, request_timeout=10.0)
 
 
 def _reserve(holder: str, updates: int, counted: float = WINDOW + 20) -> Reserve:
@@ -115,7 +115,7 @@ def test_the_forecast_is_the_current_rate_at_the_pace_that_holds(
 
 def test_what_is_left_at_a_slow_pace_lasts_as_long_as_the_pace_says() -> None:
     """One every 40 s: 90 that are free are there for hours, however fast it went before."""
-    terms = Terms(limit=1_000_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
+    terms = QuotaPolicy(limit=1_000_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
     ledger = Ledger()
     ledger.apply(Reserve("a", 1, 999_910, 1_000_000, 86_470.0, 60.0), NOW)
     seen = view(ledger, terms, NOW)

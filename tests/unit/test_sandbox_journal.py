@@ -1,7 +1,7 @@
 """The judge's memory decides whether the connector kept its promises: it must not miss an overlap nor invent one."""
 
-from connector.sandbox.journal import GONE, Journal, Passage
-from connector.sandbox.rules import Broken, Rule, Update, read_form
+from connector.sandbox.journal import GONE, InFlightRequest, Journal
+from connector.sandbox.rules import Rule, RuleViolation, Update, read_form
 
 PEER = ("127.0.0.1", 5)
 
@@ -13,7 +13,7 @@ def update(visitor: str) -> Update:
     return read
 
 
-def arrive(journal: Journal, now: float, visitor: str = "ann", client: str = "one") -> Passage:
+def arrive(journal: Journal, now: float, visitor: str = "ann", client: str = "one") -> InFlightRequest:
     """A request that is read at once."""
     passage = journal.arrive(client, PEER, now)
     journal.identify(passage, update(visitor))
@@ -93,7 +93,7 @@ def test_the_counters_add_up() -> None:
     good.applied = True
     journal.end(good, "200", 0.010)
     bad = journal.arrive("one", PEER, 0.5)
-    journal.break_rule(Broken(Rule.VISITOR, "0 of"), "one", 0.5)
+    journal.break_rule(RuleViolation(Rule.VISITOR, "0 of"), "one", 0.5)
     journal.end(bad, "400", 0.530)
     late = arrive(journal, 1.0)
     stats = journal.stats()

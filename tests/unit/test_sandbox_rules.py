@@ -6,10 +6,10 @@ from connector.sandbox.rules import (
     FORM,
     MAX_BODY_BYTES,
     MAX_TARGET_BYTES,
-    Broken,
     PathForm,
     RawRequest,
     Rule,
+    RuleViolation,
     Update,
     Visitor,
     check,
@@ -143,7 +143,7 @@ def test_the_path_follows_its_switch(path_form: PathForm, literal: list[Rule], c
 def test_a_broken_rule_says_what_showed_it() -> None:
     """The detail leads a person to the fault, and stays short whatever was sent."""
     result = check(get(GOOD + b"&nonsense=" + b"x" * 1_000 + b"&" + b"y" * 1_000 + b"=1"), "acme")
-    assert result == [Broken(Rule.NAME, "'nonsense'")]
+    assert result == [RuleViolation(Rule.NAME, "'nonsense'")]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from connector.service import quota_terms
+from connector.service import quota_policy
 from connector.settings import BadSettings, Mistake, Settings, load, masked
 from tests.support.captured_logs import as_logged
 
@@ -117,7 +117,7 @@ def test_the_horizon_fits_the_window(given: dict[str, str], seconds: float) -> N
     """
     settings = load({**GOOD, **given})
     assert settings.quota_horizon == masked(settings)["QUOTA_HORIZON_SECONDS"] == seconds
-    terms = quota_terms(settings)
+    terms = quota_policy(settings)
     assert terms is None or terms.horizon == seconds
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from connector.admission.membership_lease import longest_request
 from connector.cli.check import offsets
-from connector.cli.check.findings import Finding, State, Wrong, in_turn
-from connector.cli.check.network import TLS_SECONDS, Way, certified
+from connector.cli.check.findings import CheckFailed, Finding, State, in_turn
+from connector.cli.check.network import TLS_SECONDS, Route, certified
 from connector.events import JsonDecoder, Refused
 from connector.kafka.admin import group_session
 from connector.kafka.config import KafkaConfig
@@ -68,7 +68,7 @@ class KafkaChecks:
 
     async def _server(self, name: str, clusters: list[Cluster]) -> list[Finding]:
         host, _, port = name.rpartition(":")
-        way = Way(host, int(port), "KAFKA_BOOTSTRAP_SERVERS")
+        way = Route(host, int(port), "KAFKA_BOOTSTRAP_SERVERS")
         what = f"kafka {name}"
         steps = way.steps()
         if self._properties.get("security.protocol", "").endswith("ssl"):
@@ -79,14 +79,14 @@ class KafkaChecks:
             if isinstance(found, KafkaFailure):
                 # It has just taken a connection: what it drops is what is said on it.
                 dropped = found.event == "kafka_unreachable"
-                raise Wrong(found.detail, _PROTOCOL if dropped else found.hint)
+                raise CheckFailed(found.detail, _PROTOCOL if dropped else found.hint)
             clusters.append(found)
             return f"cluster {found.id}, brokers: {len(found.brokers)}"
 
         steps.append(("login", LOGIN_SECONDS, log_in))
         return await in_turn(what, steps)
 
-    async def _tls(self, label: str, way: Way) -> Finding:
+    async def _tls(self, label: str, way: Route) -> Finding:
         remedy = "KAFKA_SSL_CA_LOCATION must name the authority that vouches for the brokers"
         return await certified(label, way.open(tls_context(self._properties)), remedy)
 
@@ -94,7 +94,7 @@ class KafkaChecks:
         """What the cluster tells clients to connect to may be unreachable where the bootstrap server is not."""
         what = "kafka advertised addresses"
         others = [(host, port) for host, port in cluster.brokers if f"{host}:{port}" not in known]
-        ways = [(f"{host}:{port}", Way(host, port, _ADVERTISED).steps()) for host, port in others]
+        ways = [(f"{host}:{port}", Route(host, port, _ADVERTISED).steps()) for host, port in others]
         found = await asyncio.gather(*(in_turn(name, steps) for name, steps in ways))
         failed = [f for of_one in found for f in of_one if f.state is State.FAILED]
         if failed:
@@ -292,7 +292,7 @@ def _missing(rights: frozenset[str] | None, needed: Sequence[str]) -> list[str]:
 
 
 def tls_context(properties: dict[str, str]) -> ssl.SSLContext:
-    """As librdkafka would shake hands, as far as its properties say so in files and PEM texts. Raises `Wrong`."""
+    """As librdkafka would shake hands, as far as its properties say so in files and PEM texts. Raises `CheckFailed`."""
     authority = properties.get("ssl.ca.location")
     folder = authority if authority is not None and Path(authority).is_dir() else None
     try:
@@ -301,7 +301,7 @@ def tls_context(properties: dict[str, str]) -> ssl.SSLContext:
         )
     except (OSError, ValueError) as error:
         msg = f"{authority or 'ssl.ca.pem'} cannot be read"
-        raise Wrong(msg, "KAFKA_SSL_CA_LOCATION must name a PEM file") from error
+        raise CheckFailed(msg, "KAFKA_SSL_CA_LOCATION must name a PEM file") from error
     if properties.get("ssl.endpoint.identification.algorithm") == "none":
         context.check_hostname = False
     if properties.get("enable.ssl.certificate.verification") == "false":
@@ -315,5 +315,5 @@ def tls_context(properties: dict[str, str]) -> ssl.SSLContext:
         except (OSError, ValueError) as error:
             msg = "the connector's own certificate or key cannot be read"
             remedy = "look at KAFKA_SSL_CERTIFICATE_LOCATION, KAFKA_SSL_KEY_LOCATION and KAFKA_SSL_KEY_PASSWORD"
-            raise Wrong(msg, remedy) from error
+            raise CheckFailed(msg, remedy) from error
     return context

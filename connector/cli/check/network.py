@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 
 from yarl import URL
 
-from connector.cli.check.findings import Finding, State, Step, Wrong
+from connector.cli.check.findings import CheckFailed, Finding, State, Step
 from connector.target.proxy import login
 from connector.threads import in_thread
 
@@ -23,7 +23,7 @@ _DAY = 86_400.0
 Opened = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-class Way:
+class Route:
     """To one host and port; the addresses that the first step finds serve the others."""
 
     def __init__(self, host: str, port: int, remedy: str) -> None:
@@ -56,7 +56,7 @@ class Way:
             found = await in_thread(lambda: socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM))
         except (OSError, UnicodeError) as error:
             msg = f"the name {self.host} is not known here"
-            raise Wrong(msg, f"correct {self._remedy}, or the DNS of this machine") from error
+            raise CheckFailed(msg, f"correct {self._remedy}, or the DNS of this machine") from error
         self._addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
         return ", ".join(self._addresses[:3])
 
@@ -66,7 +66,7 @@ class Way:
         except OSError as error:
             why = "the connection is refused" if isinstance(error, ConnectionRefusedError) else _words(error)
             msg = f"{why} at port {self.port}"
-            raise Wrong(msg, f"look at {self._remedy}, at firewalls, and whether the server runs") from error
+            raise CheckFailed(msg, f"look at {self._remedy}, at firewalls, and whether the server runs") from error
         await close(writer)
         return f"port {self.port} answers"
 
@@ -77,13 +77,13 @@ async def certified(label: str, opening: Awaitable[Opened], remedy: str) -> Find
         _, writer = await opening
     except ssl.SSLCertVerificationError as error:
         msg = f"the certificate is not accepted: {error.verify_message}"
-        raise Wrong(msg, remedy) from error
+        raise CheckFailed(msg, remedy) from error
     except ssl.SSLError as error:
         msg = f"no TLS there ({(error.reason or 'handshake failed').lower().replace('_', ' ')})"
-        raise Wrong(msg, "does this port speak TLS? look at the address and its port") from error
+        raise CheckFailed(msg, "does this port speak TLS? look at the address and its port") from error
     except OSError as error:
         msg = f"the handshake broke off: {_words(error)}"
-        raise Wrong(msg, "does this port speak TLS? look at the address and its port") from error
+        raise CheckFailed(msg, "does this port speak TLS? look at the address and its port") from error
     shown = writer.get_extra_info("peercert") or {}
     version = writer.get_extra_info("ssl_object").version()
     await close(writer)
@@ -98,7 +98,7 @@ async def certified(label: str, opening: Awaitable[Opened], remedy: str) -> Find
 
 
 async def tunnel(
-    way: Way, proxy: URL, host: str, port: int, contexts: tuple[ssl.SSLContext | None, ssl.SSLContext]
+    way: Route, proxy: URL, host: str, port: int, contexts: tuple[ssl.SSLContext | None, ssl.SSLContext]
 ) -> Opened:
     """Through a proxy to `host`, with TLS to the end of it; CONNECT carries no request to the endpoint.
 
@@ -116,14 +116,14 @@ async def tunnel(
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
         await close(writer)
         msg = "the proxy does not answer as a proxy"
-        raise Wrong(msg, "look at HTTPS_PROXY") from error
+        raise CheckFailed(msg, "look at HTTPS_PROXY") from error
     status = head.split(maxsplit=2)[1:2]
     if status != [b"200"]:
         await close(writer)
         code = status[0].decode("ascii", "replace") if status else "nothing"
         remedy = "its user and password belong in HTTPS_PROXY" if code == "407" else f"it must let {authority} pass"
         msg = f"the proxy answered {code[:3]} to CONNECT"
-        raise Wrong(msg, remedy)
+        raise CheckFailed(msg, remedy)
     await encrypt(writer, last, host)
     return reader, writer
 

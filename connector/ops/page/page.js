@@ -329,7 +329,7 @@ async function answer() {
   }
 }
 
-// One question at a time, whoever wants to know.
+// One request at a time, for all parts of the page.
 function poll() {
   clearTimeout(timer);
   asking ??= answer().finally(() => {

@@ -14,10 +14,10 @@ from connector.admission.gate import Gate, Permit
 from connector.admission.quota_budget import QuotaBudget, QuotaGrant
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.update import Update
-from connector.quota.holder import Holder, Need
+from connector.quota.lease_manager import Demand, LeaseManager
 from connector.quota.ledger import Ledger
+from connector.quota.policy import QuotaPolicy
 from connector.quota.records import Record, Reserve, Return, Spend
-from connector.quota.terms import Terms
 from tests.simulation.planting import Mutants, Patches
 from tests.simulation.quota.replica import Replica
 
@@ -29,7 +29,7 @@ MUTANTS = mutant.all
 
 @mutant(
     "spent past the end",
-    "whoever was frozen past a lease's end spends it when others have had it since",
+    "a process frozen past a lease's end spends it when others have had it since",
     "freezes",
 )
 def spent_past_the_end(patch: Patches) -> None:
@@ -49,15 +49,15 @@ def end_by_a_clock_that_sleeps(patch: Patches) -> None:
     patch.replace(Replica, "awake", lambda replica: replica.monotonic())
 
 
-def _after_read(patch: Patches, what: Callable[[Holder, list[QuotaGrant], float], None]) -> None:
+def _after_read(patch: Patches, what: Callable[[LeaseManager, list[QuotaGrant], float], None]) -> None:
     """Do something with the grants that a record brought: `what(holder, new, awake)`."""
 
-    def read(original: Any, holder: Holder, record: Record | None, appended: float, awake: float) -> None:
+    def read(original: Any, holder: LeaseManager, record: Record | None, appended: float, boottime: float) -> None:
         had = len(holder.allowance.grants)
-        original(holder, record, appended, awake)
-        what(holder, list(holder.allowance.grants)[had:], awake)
+        original(holder, record, appended, boottime)
+        what(holder, list(holder.allowance.grants)[had:], boottime)
 
-    patch.wrap(Holder, "read", read)
+    patch.wrap(LeaseManager, "read", read)
 
 
 @mutant(
@@ -68,9 +68,9 @@ def _after_read(patch: Patches, what: Callable[[Holder, list[QuotaGrant], float]
 def asked_at_reading(patch: Patches) -> None:
     """Its end is reckoned from now."""
 
-    def lengthen(holder: Holder, new: list[QuotaGrant], awake: float) -> None:
+    def lengthen(holder: LeaseManager, new: list[QuotaGrant], boottime: float) -> None:
         for grant in new:
-            grant.ends = awake + holder.terms.lease
+            grant.ends = boottime + holder.terms.lease
 
     _after_read(patch, lengthen)
 
@@ -79,19 +79,19 @@ def asked_at_reading(patch: Patches) -> None:
 def granted_before_it_is_read(patch: Patches) -> None:
     """A wish is a grant."""
 
-    def decide(original: Any, holder: Holder, awake: float, need: Need) -> list[Record]:
-        records: list[Record] = original(holder, awake, need)
+    def decide(original: Any, holder: LeaseManager, boottime: float, need: Demand) -> list[Record]:
+        records: list[Record] = original(holder, boottime, need)
         for record in records:
             if isinstance(record, Reserve):
-                grant = QuotaGrant(record.lease, record.updates, awake + holder.terms.lease)
+                grant = QuotaGrant(record.lease, record.updates, boottime + holder.terms.lease)
                 holder.allowance.grants.append(grant)
         return records
 
-    def forget(holder: Holder, new: list[QuotaGrant], _: float) -> None:
+    def forget(holder: LeaseManager, new: list[QuotaGrant], _: float) -> None:
         for _grant in new:
             holder.allowance.grants.pop()
 
-    patch.wrap(Holder, "decide", decide)
+    patch.wrap(LeaseManager, "decide", decide)
     _after_read(patch, forget)
 
 
@@ -99,9 +99,9 @@ def granted_before_it_is_read(patch: Patches) -> None:
 def late_grants_kept(patch: Patches) -> None:
     """It is not given back."""
 
-    def keep(holder: Holder, _: list[QuotaGrant], awake: float) -> None:
+    def keep(holder: LeaseManager, _: list[QuotaGrant], boottime: float) -> None:
         while holder._late:
-            holder.allowance.grants.append(QuotaGrant(*holder._late.pop(), awake + holder.terms.lease))
+            holder.allowance.grants.append(QuotaGrant(*holder._late.pop(), boottime + holder.terms.lease))
 
     _after_read(patch, keep)
 
@@ -118,13 +118,13 @@ def granted_twice(patch: Patches) -> None:
             ledger.leases.setdefault(key, earlier)
         return granted
 
-    def read(original: Any, holder: Holder, *about: Any) -> None:
+    def read(original: Any, holder: LeaseManager, *about: Any) -> None:
         asked = holder._asked
         original(holder, *about)
         holder._asked = asked
 
     patch.wrap(Ledger, "apply", apply)
-    patch.wrap(Holder, "read", read)
+    patch.wrap(LeaseManager, "read", read)
 
 
 def _before_return(patch: Patches, what: Callable[[Ledger, Return, float], None]) -> None:
@@ -170,16 +170,16 @@ def returned_after_it_ceased_to_count(patch: Patches) -> None:
 def returned_and_spent(patch: Patches) -> None:
     """What is given back stays in hand."""
 
-    def decide(original: Any, holder: Holder, awake: float, need: Need) -> list[Record]:
-        records: list[Record] = original(holder, awake, need)
+    def decide(original: Any, holder: LeaseManager, boottime: float, need: Demand) -> list[Record]:
+        records: list[Record] = original(holder, boottime, need)
         if not need.waiting and not need.in_flight:
             for grant in holder.allowance.grants:
-                if grant.left and awake < grant.ends:
+                if grant.left and boottime < grant.ends:
                     settled = None if grant.flying or grant.lost else holder.terms.settled
                     records.append(Return(holder.who, grant.number, grant.left, settled))
         return records
 
-    patch.wrap(Holder, "decide", decide)
+    patch.wrap(LeaseManager, "decide", decide)
 
 
 @mutant(
@@ -190,7 +190,7 @@ def returned_and_spent(patch: Patches) -> None:
 def answered_with_one_on_the_wire(patch: Patches) -> None:
     """Whoever gives back does not see what is on the wire."""
 
-    def blind(original: Any, holder: Holder, *about: Any) -> Any:
+    def blind(original: Any, holder: LeaseManager, *about: Any) -> Any:
         flying = [(grant, grant.flying) for grant in holder.allowance.grants]
         for grant, _ in flying:
             grant.flying = 0
@@ -200,8 +200,8 @@ def answered_with_one_on_the_wire(patch: Patches) -> None:
             for grant, count in flying:
                 grant.flying = count
 
-    patch.wrap(Holder, "decide", blind)
-    patch.wrap(Holder, "close", blind)
+    patch.wrap(LeaseManager, "decide", blind)
+    patch.wrap(LeaseManager, "close", blind)
 
 
 @mutant(
@@ -228,9 +228,9 @@ def failed_calls_are_free(patch: Patches) -> None:
     patch.wrap(Gate, "leave", leave)
 
 
-def _counted(patch: Patches, seconds: Callable[[Terms], float]) -> None:
+def _counted(patch: Patches, seconds: Callable[[QuotaPolicy], float]) -> None:
     """For how long a lease counts."""
-    patch.replace(Terms, "counted", property(seconds))
+    patch.replace(QuotaPolicy, "counted", property(seconds))
 
 
 @mutant("counted for the window only", "a lease ceases to count a window after it was asked for", "answers")
@@ -254,7 +254,7 @@ def the_timeout_left_out(patch: Patches) -> None:
 @mutant("the margin left out", "a broker whose clock is ahead lets a lease go before it is time", "edges")
 def the_margin_left_out(patch: Patches) -> None:
     """As if there were one clock."""
-    patch.replace(Terms, "settled", property(lambda terms: terms.window))
+    patch.replace(QuotaPolicy, "settled", property(lambda terms: terms.window))
 
 
 @mutant("the margin left out of a lease", "likewise for what was never answered", "edges")
@@ -268,15 +268,15 @@ def folded_by_ones_own_clock(patch: Patches) -> None:
     """Each by its own."""
     clocks: dict[Ledger, float] = {}
 
-    def read(original: Any, holder: Holder, record: Record | None, appended: float, awake: float) -> None:
-        clocks[holder.ledger] = awake
-        original(holder, record, appended, awake)
+    def read(original: Any, holder: LeaseManager, record: Record | None, appended: float, boottime: float) -> None:
+        clocks[holder.ledger] = boottime
+        original(holder, record, appended, boottime)
 
     def apply(original: Any, ledger: Ledger, record: Record, appended: float) -> int:
         granted: int = original(ledger, record, clocks.get(ledger, appended))  # The oracle's own has no replica.
         return granted
 
-    patch.wrap(Holder, "read", read)
+    patch.wrap(LeaseManager, "read", read)
     patch.wrap(Ledger, "apply", apply)
 
 
@@ -288,13 +288,13 @@ def folded_by_ones_own_clock(patch: Patches) -> None:
 def settings_instead_of_the_record(patch: Patches) -> None:
     """Each by its own."""
 
-    def read(original: Any, holder: Holder, record: Record | None, *about: float) -> None:
+    def read(original: Any, holder: LeaseManager, record: Record | None, *about: float) -> None:
         if isinstance(record, Reserve):
             terms = holder.terms
             record = Reserve(record.holder, record.lease, record.updates, terms.limit, terms.counted, 1.0)
         original(holder, record, *about)
 
-    patch.wrap(Holder, "read", read)
+    patch.wrap(LeaseManager, "read", read)
 
 
 @mutant("spent elsewhere is not counted", "calls that someone told of do not count", "by hand")
@@ -314,10 +314,10 @@ def spent_elsewhere_is_not_counted(patch: Patches) -> None:
 def asks_for_nothing(patch: Patches) -> None:
     """It believes that there is always something."""
 
-    def decide(original: Any, holder: Holder, awake: float, need: Need) -> Any:
-        return original(holder, awake, replace(need, waiting=max(1, need.waiting)))
+    def decide(original: Any, holder: LeaseManager, boottime: float, need: Demand) -> Any:
+        return original(holder, boottime, replace(need, waiting=max(1, need.waiting)))
 
-    patch.wrap(Holder, "decide", decide)
+    patch.wrap(LeaseManager, "decide", decide)
 
 
 @mutant(
@@ -333,16 +333,16 @@ def unused_is_not_returned(patch: Patches) -> None:
             structs.replace(record, unused=0) if isinstance(record, Return) else record for record in original(*about)
         ]
 
-    patch.wrap(Holder, "decide", decide)
+    patch.wrap(LeaseManager, "decide", decide)
 
 
 @mutant("waits for what was lost", "a replica whose record was lost never asks again", "lost")
 def waits_for_what_was_lost(patch: Patches) -> None:
     """It asks only when what it asked for was read."""
 
-    def decide(original: Any, holder: Holder, *about: Any) -> list[Record]:
+    def decide(original: Any, holder: LeaseManager, *about: Any) -> list[Record]:
         waits = holder.asking
         return [record for record in original(holder, *about) if not (waits and isinstance(record, Reserve))]
 
-    patch.wrap(Holder, "decide", decide)
-    patch.replace(Holder, "failed", lambda *_: None)
+    patch.wrap(LeaseManager, "decide", decide)
+    patch.replace(LeaseManager, "failed", lambda *_: None)

@@ -8,7 +8,7 @@ import math
 from collections import deque
 
 from connector.quota.ledger import Ledger
-from connector.quota.terms import Terms
+from connector.quota.policy import QuotaPolicy
 
 EPS = 1e-6
 
@@ -68,7 +68,7 @@ class Oracle:
             msg = f"{total} requests in the {window} s before {when:.3f}, and {limit} are allowed"
             raise Wrong(msg)
 
-    def rounds(self, terms: Terms) -> float:
+    def rounds(self, terms: QuotaPolicy) -> float:
         """The same, by how long it takes until the quota is sent once more, wherever in the window it is sent."""
         times = sorted(each[0] for each in self.arrivals)
         rounds = len(times) // terms.limit - 1
@@ -77,7 +77,7 @@ class Oracle:
         half = terms.limit // 2
         return terms.window * rounds / (times[rounds * terms.limit + half] - times[half])
 
-    def use(self, start: float, seconds: float, terms: Terms) -> float:
+    def use(self, start: float, seconds: float, terms: QuotaPolicy) -> float:
         """The part of the quota that was used: what arrived, by what could have."""
         came = sum(each[4] for each in self.arrivals if start <= each[0] < start + seconds)
         return came * terms.window / (terms.limit * seconds)

@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from connector.quota.terms import Terms
+from connector.quota.policy import QuotaPolicy
 
 DAY = 86_400.0
 FATES = ("lost", "late", "twice", "landed and failed", "late and failed", "much later and failed")
@@ -143,8 +143,8 @@ class Setting:
     """One world's, with the dice thrown."""
 
     profile: Profile
-    terms: Terms
-    later: Terms
+    terms: QuotaPolicy
+    later: QuotaPolicy
     """After an upgrade; else the same."""
     replicas: int
     seconds: float
@@ -158,10 +158,10 @@ def choose(profile: Profile, rng: random.Random) -> Setting:
     return Setting(profile, terms, later, replicas, profile.lives * max(terms.counted, later.counted))
 
 
-def _terms(profile: Profile, rng: random.Random, before: Terms | None = None) -> Terms:
+def _terms(profile: Profile, rng: random.Random, before: QuotaPolicy | None = None) -> QuotaPolicy:
     window = rng.choice(profile.windows)
     limit = rng.randint(*profile.limits)
     timeout = rng.choice(profile.timeouts)
     if before is not None and rng.random() < 0.6:
         window = before.window
-    return Terms(limit=limit, window=window, horizon=window / 24, request_timeout=timeout)
+    return QuotaPolicy(limit=limit, window=window, horizon=window / 24, request_timeout=timeout)
