@@ -11,8 +11,7 @@ import pytest
 import trustme
 
 from connector.cli.check.findings import CheckFailed, Finding, State
-from connector.cli.check.kafka import tls_context
-from connector.cli.check.network import Route, certified
+from connector.cli.check.network import Route, certified, tls_context
 from connector.cli.check.target import TargetChecks
 from connector.settings import load
 from tests.support.hostile_server import HostileServer, answer, hangs, says

@@ -1,16 +1,14 @@
 """Whether Kafka lets the connector in, and whether there is what it needs: each question with its remedy."""
 
 import asyncio
-import ssl
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from connector.admission.membership_lease import longest_request
 from connector.cli.check import offsets
 from connector.cli.check.findings import CheckFailed, Finding, State, in_turn
-from connector.cli.check.network import TLS_SECONDS, Route, certified
+from connector.cli.check.network import TLS_SECONDS, Route, certified, tls_context
 from connector.events import JsonDecoder, Refused
 from connector.kafka.admin import group_session
 from connector.kafka.config import KafkaConfig
@@ -289,31 +287,3 @@ def _shared(partitions: int, members: int) -> Finding:
 
 def _missing(rights: frozenset[str] | None, needed: Sequence[str]) -> list[str]:
     return [] if rights is None else [right for right in needed if right not in rights]
-
-
-def tls_context(properties: dict[str, str]) -> ssl.SSLContext:
-    """As librdkafka would shake hands, as far as its properties say so in files and PEM texts. Raises `CheckFailed`."""
-    authority = properties.get("ssl.ca.location")
-    folder = authority if authority is not None and Path(authority).is_dir() else None
-    try:
-        context = ssl.create_default_context(
-            cafile=None if folder else authority, capath=folder, cadata=properties.get("ssl.ca.pem")
-        )
-    except (OSError, ValueError) as error:
-        msg = f"{authority or 'ssl.ca.pem'} cannot be read"
-        raise CheckFailed(msg, "KAFKA_SSL_CA_LOCATION must name a PEM file") from error
-    if properties.get("ssl.endpoint.identification.algorithm") == "none":
-        context.check_hostname = False
-    if properties.get("enable.ssl.certificate.verification") == "false":
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    certificate, key = properties.get("ssl.certificate.location"), properties.get("ssl.key.location")
-    if certificate is not None:
-        try:
-            # An empty password fails where none at all would ask at the terminal.
-            context.load_cert_chain(certificate, key, properties.get("ssl.key.password", ""))
-        except (OSError, ValueError) as error:
-            msg = "the connector's own certificate or key cannot be read"
-            remedy = "look at KAFKA_SSL_CERTIFICATE_LOCATION, KAFKA_SSL_KEY_LOCATION and KAFKA_SSL_KEY_PASSWORD"
-            raise CheckFailed(msg, remedy) from error
-    return context

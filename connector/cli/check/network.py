@@ -5,6 +5,7 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable
+from pathlib import Path
 
 from yarl import URL
 
@@ -145,3 +146,31 @@ async def close(writer: asyncio.StreamWriter) -> None:
 
 def _words(error: OSError) -> str:
     return error.strerror or type(error).__name__
+
+
+def tls_context(properties: dict[str, str]) -> ssl.SSLContext:
+    """As librdkafka would shake hands, as far as its properties say so in files and PEM texts. Raises `CheckFailed`."""
+    authority = properties.get("ssl.ca.location")
+    folder = authority if authority is not None and Path(authority).is_dir() else None
+    try:
+        context = ssl.create_default_context(
+            cafile=None if folder else authority, capath=folder, cadata=properties.get("ssl.ca.pem")
+        )
+    except (OSError, ValueError) as error:
+        msg = f"{authority or 'ssl.ca.pem'} cannot be read"
+        raise CheckFailed(msg, "KAFKA_SSL_CA_LOCATION must name a PEM file") from error
+    if properties.get("ssl.endpoint.identification.algorithm") == "none":
+        context.check_hostname = False
+    if properties.get("enable.ssl.certificate.verification") == "false":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    certificate, key = properties.get("ssl.certificate.location"), properties.get("ssl.key.location")
+    if certificate is not None:
+        try:
+            # An empty password fails where none at all would ask at the terminal.
+            context.load_cert_chain(certificate, key, properties.get("ssl.key.password", ""))
+        except (OSError, ValueError) as error:
+            msg = "the connector's own certificate or key cannot be read"
+            remedy = "look at KAFKA_SSL_CERTIFICATE_LOCATION, KAFKA_SSL_KEY_LOCATION and KAFKA_SSL_KEY_PASSWORD"
+            raise CheckFailed(msg, remedy) from error
+    return context
