@@ -81,6 +81,8 @@ class Gate:
                 grant.lost = True
         self.in_flight -= 1
         grant.flying -= 1
+        if answer.local:
+            grant.left += 1  # It never left this machine, so nothing was spent.
         shift = self.circuit.settled(update.visitor, answer, now, first=first, probe=probe)
         if shift is Transition.CLOSED:
             self.concurrency.recovered(self.in_flight)

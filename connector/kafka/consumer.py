@@ -217,11 +217,12 @@ class ConsumerThread:
             elif found.partitions:
                 self._missing.pop(topic, None)
                 totals[topic] = len(found.partitions)
+        else:
+            # Also where nothing is new: a replica without partitions learns by it that Kafka answers.
+            self._tell(self._listener.counted, dict(totals))
         known = totals.keys() >= {*self._config.topics}
         self._count_at = time.monotonic() + (COUNT_SECONDS if known else COUNT_AGAIN_SECONDS)
-        if totals != self._totals:
-            self._totals = totals
-            self._tell(self._listener.counted, dict(totals))
+        self._totals = totals
 
     def _tell_unseen(self, client: Consumer, topic: str, error: KafkaError) -> None:
         """Tell of a topic that is not there, or may not be seen; the names of all others are asked for once."""

@@ -24,6 +24,7 @@ from connector.delivery.offset_tracker import OffsetAndMetadata, OffsetTracker
 from connector.delivery.update import Update
 from connector.errors import CommitFailed
 from connector.kafka.assignment import Assignment
+from connector.kafka.first_positions import FirstPositions
 from connector.pipeline import assignment as group_assignment
 from connector.pipeline.back_pressure import BackPressure
 from connector.pipeline.pipeline import Pipeline
@@ -407,10 +408,10 @@ def answer_of_before(patch: Patches) -> None:
 def latest_for_each_partition(patch: Patches) -> None:
     """Whether the group knows the topic by other partitions does not count."""
 
-    def decide(original: Any, assignment: Assignment, name: Any, log: Any, committed: Mapping[Any, Any]) -> Any:
-        return original(assignment, name, log, {name: committed[name]} if name in committed else {})
+    def decide(original: Any, positions: FirstPositions, name: Any, log: Any, committed: Mapping[Any, Any]) -> Any:
+        return original(positions, name, log, {name: committed[name]} if name in committed else {})
 
-    patch.wrap(Assignment, "_decide", decide)
+    patch.wrap(FirstPositions, "decide", decide)
 
 
 @mutant(

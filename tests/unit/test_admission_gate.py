@@ -6,6 +6,7 @@ from connector.admission.circuit_breaker import PROBE_SECONDS
 from connector.admission.concurrency_limiter import FIRST
 from connector.admission.gate import Gate
 from connector.admission.membership_lease import MembershipLease
+from connector.admission.quota_budget import QuotaBudget, QuotaGrant
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.update import Update
 from connector.events.change import Visitor
@@ -100,3 +101,18 @@ def test_an_expired_lease_is_renewed_only_by_what_was_asked_after_it() -> None:
     assert lease.left(110.0) <= 0, "its answer came late; it was asked before"
     lease.renew(110.0)
     assert lease.left(111.0) == 29.0
+
+
+def test_an_attempt_that_never_left_the_machine_spends_no_quota() -> None:
+    """Without a free file there is no connection and no call: else a replica at that limit would use up the window."""
+    gate = Gate(64, QuotaBudget(unlimited=False))
+    gate.rate.limit(math.inf)
+    gate.lease.seconds = 30.0
+    gate.lease.renew(0.0)
+    grant = QuotaGrant(1, 10, 20.0)
+    gate.allowance.grants.append(grant)
+    without_a_file = Answer(Verdict.UNAVAILABLE, "no file is left", local=True)
+    gate.leave(_update(), without_a_file, 0.0, 0.1, gate.enter(0.0, 0.0))
+    assert (grant.left, grant.flying) == (10, 0)
+    gate.leave(_update(), FINE, 1.0, 1.1, gate.enter(1.0, 1.0))
+    assert grant.left == 9

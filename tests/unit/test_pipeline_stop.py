@@ -301,6 +301,21 @@ def test_the_end_of_an_outage_is_said_once() -> None:
     assert run(main()) == ["kafka_unreachable", "kafka_reached"]
 
 
+def test_the_end_of_an_outage_is_said_by_a_replica_without_partitions_too() -> None:
+    """It reads nothing and commits nothing: that the brokers counted the partitions is all that it hears of them."""
+
+    async def main() -> list[str]:
+        with captured_logs() as logs:
+            async with Bench(_log(3), assign=False) as bench:
+                bench.pipeline.trouble(KafkaFailure("_TRANSPORT", "kafka_unreachable", "refused", "look"))
+                await asyncio.sleep(120)
+                bench.pipeline.counted({"t": 1})
+                bench.pipeline.counted({"t": 1})
+            return [line["event"] for line in logs.lines if line["event"].startswith("kafka_")]
+
+    assert run(main()) == ["kafka_unreachable", "kafka_reached"]
+
+
 @pytest.mark.parametrize(
     "failure",
     [
