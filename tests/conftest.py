@@ -12,13 +12,14 @@ from hypothesis import settings
 
 from tests.support.browser import Browser, NoBrowser
 from tests.support.browser import chromium as start_chromium
-from tests.support.environment import neutralise
+from tests.support.environment import neutralise, restore_interrupt
 from tests.support.kafka.broker import KafkaBroker
 from tests.support.kafka.fetch import Distribution, Unavailable
 from tests.support.kafka.prepare import obtain
 
 # Before any test module is imported: some read the environment then.
 neutralise(os.environ)
+restore_interrupt()
 
 # A busy machine is not a finding: properties are about results, and pytest's timeout bounds them all.
 settings.register_profile("here", settings.get_profile("default"), deadline=None, print_blob=True)

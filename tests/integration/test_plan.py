@@ -128,7 +128,7 @@ def test_what_cannot_be_read_is_said_with_a_remedy(kafka: KafkaBroker, tmp_path:
     missing = plan(tmp_path, [], around(kafka, "not-there"))
     assert (missing.exit_code, missing.stdout) == (1, "")
     assert missing.stderr == (
-        "connector plan: Kafka cannot be read: the topic not-there does not exist: "
+        "connector plan: Kafka cannot be read: the topic not-there does not exist; "
         "create the topic or correct KAFKA_TOPICS\n"
     )
     nobody = plan(tmp_path, [], {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "KAFKA_TOPICS": "t"})

@@ -58,6 +58,17 @@ def test_no_variable_of_the_caller_decides_a_test() -> None:
     assert done.returncode == 0, done.stdout[-3_000:]
 
 
+def test_an_interrupt_that_the_caller_ignores_reaches_what_the_tests_start() -> None:
+    """The fault: a shell ignores SIGINT for a run in the background, and each command under test inherited that."""
+    program = "import signal; raise SystemExit(signal.getsignal(signal.SIGINT) is not signal.default_int_handler)"
+    look = (
+        "import subprocess, sys; from tests.support.environment import restore_interrupt; restore_interrupt(); "
+        f"raise SystemExit(subprocess.call([sys.executable, '-c', {program!r}]))"
+    )
+    words = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-c", look]
+    assert subprocess.run(words, cwd=ROOT, check=False).returncode == 0
+
+
 def test_what_the_tests_need_of_the_caller_stays() -> None:
     """Tools, their caches, and the switch that makes a missing part a failure."""
     kept = {"PATH": "/bin", "CI": "true", "HOME": "/root", "KAFKA_TEST_CACHE": "/cache", "PYTHONPATH": "."}

@@ -1,5 +1,6 @@
 """What the tests take from their caller's environment: tools and their caches, and nothing that decides a result."""
 
+import signal
 from collections.abc import MutableMapping
 from typing import Final
 
@@ -26,6 +27,12 @@ PYTHON: Final = (
 
 _NAMES: Final = frozenset({*MAKE, *TERMINAL, *NETWORK, *(name.lower() for name in NETWORK), *PYTHON, "TZ"})
 _PREFIXES: Final = (*PREFIXES, "OTEL_")
+
+
+def restore_interrupt() -> None:
+    """Undo that a shell ignores SIGINT for what it runs in the background: children would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def neutralise(environ: MutableMapping[str, str]) -> None:
