@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why something cannot go on. The text is made where it is shown: in the log, on the page, by a command."""
+    """Why something cannot continue. The text is made where it is shown: in the log, on the page, by a command."""
 
     event: str
     """A name from the list of log events."""

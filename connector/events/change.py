@@ -38,7 +38,7 @@ class Refused(ConnectorError):
     """An event that can never be delivered, with the field and the reason, and without any of its values."""
 
     def __init__(self, field: str, reason: str) -> None:
-        """`field` is a path such as `profile.address.city`; `reason` says what is allowed, and goes on its sentence.
+        """`field` is a path such as `profile.address.city`; `reason` says what is allowed, and continues its sentence.
 
         No colon stands between: behind `pcId:` or `profile.token:` the log's redaction takes a word for the value.
         """

@@ -93,7 +93,7 @@ _POLL = "the process was stopped or starved for longer than max.poll.interval.ms
 _FENCED_INSTANCE = (
     "another member uses this KAFKA_GROUP_INSTANCE_ID: give each replica its own, then start this one again"
 )
-_FATAL = "this consumer cannot go on: correct what the detail names, then start the connector again"
+_FATAL = "this consumer cannot continue: correct what the detail names, then start the connector again"
 OTHER_PROTOCOL = (
     "the group has members that joined by the other KAFKA_GROUP_PROTOCOL, and the brokers let nobody join by a second "
     "one. To change it, stop all replicas, wait until the group has no members, then start them with the new one "

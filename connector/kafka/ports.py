@@ -53,9 +53,9 @@ class Listener(Protocol):
         ...
 
     def trouble(self, trouble: KafkaFailure) -> None:
-        """Something to say; the client goes on by itself."""
+        """Something to say; the client continues by itself."""
         ...
 
     def failed(self, error: Exception) -> None:
-        """The consumer cannot go on."""
+        """The consumer cannot continue."""
         ...

@@ -151,7 +151,7 @@ class Dispatch:
         if self._gate.circuit.is_open:
             self._sender.renew()
         if answer.local:
-            # What could begin goes on, with fewer at once, on the connections that there are.
+            # What could begin continues, with fewer at once, on the connections that there are.
             self._gate.concurrency.overloaded(began, now)
             self._state.say("open_files_used_up", reason=answer.reason)
 

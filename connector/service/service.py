@@ -112,7 +112,7 @@ class Service:
         self._started_at = time.time()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run until `stop` is set and the drain is over; raises Fatal when going on would lose something."""
+        """Run until `stop` is set and the drain is over; raises Fatal when continuing would lose something."""
         log.info("connector_started", version=__version__, settings=masked(self._settings))
         beating = asyncio.create_task(self._beat())
         await self.ops.start()

@@ -25,7 +25,7 @@ def shown(page: Browser) -> dict[str, float]:
         f'{prefix}updates_total{{outcome="accepted"}}': page.text("out-total"),
         f"{prefix}partitions_assigned": re.sub(r"\D", "", page.text("partitions-note")) or "0",
         f"{prefix}circuit_open": "0" if page.text("circuit") == "closed" else "1",
-        f"{prefix}paused": "0" if page.text("paused") == "goes on" else "1",
+        f"{prefix}paused": "0" if page.text("paused") == "consuming" else "1",
     }
     for outcome, number in page.rows("records"):
         labels = f'done_total{{outcome="{outcome.replace("dead letters", "dead_lettered").replace(" ", "_")}"}}'

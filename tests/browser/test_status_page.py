@@ -77,7 +77,7 @@ def test_every_number_is_that_of_the_status(page: Browser, served: Served) -> No
         "replica": "connector-0", "version": "0.1.0", "uptime": "2 h", "in-total": "1,000,000", "out-total": "333,000",
         "saved-total": "666,000", "saved-share": "67 %", "lag": "1,234", "circuit": "closed",
         "slots": "7 of 16 in use, at most 64", "rate-limit": "200/s", "updates-pending": "56", "updates-in-flight": "7",
-        "paused": "goes on", "age": "50 % within 1 s, 95 % within 2.5 s, 99 % within 5 s", "records-sum": "1,000,000",
+        "paused": "consuming", "age": "50 % within 1 s, 95 % within 2.5 s, 99 % within 5 s", "records-sum": "1,000,000",
         "records-even": "It adds up.", "quota-none": "No quota is kept.", "problems-none": "None since the start.",
         "partitions-note": "This replica owns 2 partitions.",
     }  # fmt: skip
