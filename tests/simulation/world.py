@@ -123,7 +123,7 @@ class World:
             self._stop_all()
             return
         if self._trickle > 0 and FAILING_PREFIX in self.profile.special.values():
-            # Whether an update fails by its own fault can only be told while others get through.
+            # Whether an update fails by its own fault can only be told while other updates succeed.
             self._trickle -= 1
             for name in PARTITIONS:
                 self.traffic.event(1_000 + name.partition, name)

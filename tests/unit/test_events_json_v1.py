@@ -1,4 +1,4 @@
-"""Each rule of event version 1 as a table, because a producer team reads the reasons and nothing else."""
+"""Each rule of event version 1 as a table: producer teams rely on the reasons."""
 
 import json
 from pathlib import Path
