@@ -61,7 +61,7 @@ def test_an_alert_asks_only_for_what_is_exported(alert: dict[str, Any]) -> None:
 
 
 @each_alert
-def test_an_alert_says_what_who_and_where_to_read_on(alert: dict[str, Any]) -> None:
+def test_an_alert_has_a_summary_a_severity_and_a_runbook(alert: dict[str, Any]) -> None:
     """The chart makes links of `runbook`; routing is by severity."""
     assert alert["labels"].keys() == {"severity"}
     assert alert["labels"]["severity"] in {"info", "warning", "critical"}

@@ -97,13 +97,13 @@ def test_every_number_is_that_of_the_status(page: Browser, served: Served) -> No
     assert page.complaints() == []
 
 
-def test_counts_that_do_not_reconcile_are_said(page: Browser, served: Served) -> None:
+def test_counts_that_do_not_reconcile_are_shown(page: Browser, served: Served) -> None:
     """Consumed = done + pending is the promise; a page that hides a mismatch hides a loss."""
     show(page, served, status(events={"consumed": 1_000_001}))
     assert page.text("records-even") == "It does not add up: the lines make 1,000,000."
 
 
-def test_records_that_are_gone_from_the_log_are_said(page: Browser, served: Served) -> None:
+def test_records_lost_from_the_log_are_shown(page: Browser, served: Served) -> None:
     """They cannot be read again: the page must show this after an outage, without a search in the log."""
     show(page, served, status(records_missed={"retention": 1_500, "truncation": 1}))
     assert page.text("records-missed") == (
@@ -232,7 +232,7 @@ def test_a_slow_pace_of_the_quota_is_no_standstill(page: Browser, served: Served
     )
 
 
-def test_a_lost_connection_is_said_with_since_when_and_mends_itself(page: Browser, served: Served) -> None:
+def test_a_lost_connection_is_shown_with_its_time_and_recovers(page: Browser, served: Served) -> None:
     """Numbers that are an hour old and look current mislead more than missing ones."""
     show(page, served, status(lag=77))
     served.stop()
@@ -277,7 +277,7 @@ def test_it_polls_by_itself(page: Browser, served: Served) -> None:
     page.until(lambda: page.text("lag") == "2", "the page shows the newer status")
 
 
-def test_a_restart_and_another_replica_are_said_and_begin_anew(page: Browser, served: Served) -> None:
+def test_a_restart_and_another_replica_are_shown_and_reset_the_rates(page: Browser, served: Served) -> None:
     """Behind a service each answer may come from another pod: a rate across two of them is nonsense."""
     show(page, served, status(), status(time=NOON + 4, uptime_seconds=2, events={"consumed": 5}))
     assert page.text("notice").startswith("The process was started again at 12:00:02")

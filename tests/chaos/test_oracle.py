@@ -102,7 +102,7 @@ def test_a_last_value_that_never_came_is_lost() -> None:
     assert run.reasons() == ["wrong in the end: lost: visitor-1 seq must be 2, is 1"]
 
 
-def test_a_visitor_who_is_not_there_at_all_is_lost() -> None:
+def test_a_missing_visitor_is_lost() -> None:
     """A comparison over existing profiles alone would not see a missing one."""
     run = Run()
     run.profiles.clear()
@@ -110,7 +110,7 @@ def test_a_visitor_who_is_not_there_at_all_is_lost() -> None:
     assert len(run.reasons()) == 2
 
 
-def test_a_profile_that_nobody_wrote_is_wrong() -> None:
+def test_an_unexpected_profile_is_wrong() -> None:
     """A request to the wrong visitor."""
     run = Run()
     run.profiles["visitor-2"] = {"seq": 1}

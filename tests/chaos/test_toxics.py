@@ -67,7 +67,7 @@ class Scene:
             await asyncio.sleep(0)
 
 
-def test_a_healthy_link_passes_all_on_and_says_who_sent_it() -> None:
+def test_a_healthy_link_passes_all_on_and_names_the_sender() -> None:
     """The endpoint's journal must name the process: the checks per owner need it."""
 
     async def scenario() -> None:

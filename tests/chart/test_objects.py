@@ -50,7 +50,7 @@ def test_a_part_is_there_only_when_it_is_switched_on(chart: Chart, part: str) ->
 
 
 @pytest.mark.parametrize("named", NAMED)
-def test_every_object_can_be_told_to_be_of_the_release(chart: Chart, named: str) -> None:
+def test_every_object_has_the_labels_of_the_release(chart: Chart, named: str) -> None:
     """Labels are how operators find and delete related objects; those of the values come on top."""
     values = {"commonLabels": {"cost-centre": "42", "app.kubernetes.io/instance": "stolen"}, "extraObjects": []}
     for one in chart.render(named, values=values):

@@ -45,7 +45,7 @@ AS_TEXT: Mapping[str, str] = {
     "KAFKA_TOPICS": "a.b,c_d-1",
     "KAFKA_PROPERTIES": '{"fetch.max.bytes": 104857600, "client.rack": "a<b>&", "socket.keepalive.enable": true}',
 }
-"""Those of them that are no text in values.yaml, as somebody would write the variable."""
+"""Those of them that are no text in values.yaml, as the variable is written."""
 
 COMPANIONS: Mapping[str, Any] = {
     "KAFKA_SECURITY_PROTOCOL": "sasl_ssl",

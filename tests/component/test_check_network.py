@@ -148,7 +148,7 @@ def test_an_unknown_name_ends_the_way() -> None:
     assert states(rest) == ["skipped", "skipped"]
 
 
-def test_a_port_without_tls_is_said_to_be_one() -> None:
+def test_a_port_without_tls_is_named_as_such() -> None:
     """The wrong port is more likely than a wrong certificate."""
 
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

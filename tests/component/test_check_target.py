@@ -119,7 +119,7 @@ def test_a_probe_whose_lease_is_over_is_not_sent() -> None:
     assert requests == 0
 
 
-def test_a_ledger_that_does_not_answer_is_told_within_its_seconds() -> None:
+def test_a_ledger_that_does_not_answer_is_reported_in_time() -> None:
     """The whole check may take half a minute."""
 
     async def scenario() -> None:
@@ -170,7 +170,7 @@ async def _probe(checks: TargetChecks) -> Sequence[Finding]:
     return await checks.probe()
 
 
-def test_a_token_file_that_cannot_be_read_is_said_by_its_path(tmp_path: Path) -> None:
+def test_an_unreadable_token_file_is_named_by_its_path(tmp_path: Path) -> None:
     """The service would refuse to start; here it is one finding beside the others."""
 
     async def token(**settings: str) -> Sequence[Finding]:

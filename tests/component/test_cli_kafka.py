@@ -13,7 +13,7 @@ GOOD = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "KAFKA_TOPICS": "t", "TARGET_C
 
 
 @pytest.mark.parametrize("command", ["list", "replay"])
-def test_a_topic_that_is_not_there_is_said(
+def test_a_missing_topic_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
     """With a misspelt name "0 dead letters" would be believed."""
@@ -27,7 +27,7 @@ def test_a_topic_that_is_not_there_is_said(
 
 
 @pytest.mark.parametrize("words", [["dlq", "list"], ["dlq", "replay", "--yes"], ["plan"]], ids=" ".join)
-def test_why_no_broker_answers_is_said_and_not_only_that_none_does(
+def test_the_cause_is_reported_when_no_broker_answers(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
     """The call says "broker transport failure", which points to the network and hides the cause."""

@@ -82,7 +82,7 @@ def test_two_brokers_share_nothing() -> None:
         consumer.close()
 
 
-def test_a_record_that_was_not_taken_is_told() -> None:
+def test_a_refused_record_raises() -> None:
     """A generator that believed it produced would report a loss by the connector."""
     with EmbeddedBroker() as broker:
         broker.produce("events", b"lost", partition=99)

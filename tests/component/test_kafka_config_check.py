@@ -103,7 +103,7 @@ def test_asking_fetches_no_token() -> None:
         assert time.monotonic() - began < 10
 
 
-def test_a_login_by_tokens_that_nobody_brings_is_refused() -> None:
+def test_a_login_without_a_token_source_is_refused() -> None:
     """The client would wait for ever, silently, for the program to supply a token."""
     login = {"security.protocol": "sasl_ssl", "sasl.mechanism": "OAUTHBEARER"}
     found = check_config(config(security=login))

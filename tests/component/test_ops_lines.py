@@ -56,7 +56,7 @@ def test_the_logging_thread_does_not_wait_for_the_reader(pipe: Pipe) -> None:
     assert not lines.close(0.05), "nobody has read it"
 
 
-def test_what_was_dropped_is_told_where_it_would_stand_and_the_order_is_kept(pipe: Pipe) -> None:
+def test_dropped_lines_are_reported_in_their_place_and_the_order_is_kept(pipe: Pipe) -> None:
     """Invariant: the lines written and the lines reported missing are all lines, in order, none twice."""
     told: list[int] = []
 

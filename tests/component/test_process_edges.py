@@ -57,7 +57,7 @@ def test_sigterm_while_a_name_look_up_hangs_ends_within_the_grace(tmp_path: Path
 
 
 @pytest.mark.parametrize("reads", [False, True])
-def test_a_log_that_nobody_reads_does_not_stop_the_delivery(tmp_path: Path, *, reads: bool) -> None:
+def test_an_unread_log_does_not_stop_the_delivery(tmp_path: Path, *, reads: bool) -> None:
     """A pipe holds 64 KiB; a write to a full one blocks, and blocked the event loop too."""
     events = 3_000
     with EmbeddedBroker() as broker, Sandbox(tmp_path) as sandbox:

@@ -43,7 +43,7 @@ def test_it_serves_until_it_is_interrupted_and_sums_up() -> None:
     assert out == "sandbox: 2 requests, 1 applied, 1 visitors, 0 broken rules, 0 of them two in flight\n"
 
 
-def test_a_taken_port_is_said_plainly(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_taken_port_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     """One line with host and port instead of a traceback, and code 1."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

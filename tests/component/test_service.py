@@ -346,7 +346,7 @@ def test_a_signal_drains_and_a_second_one_ends_it_at_once(signals: int, code: in
     assert (last["event"], last["reason"], last["exit_code"]) == ("connector_stopped", reason, code)
 
 
-def test_a_missing_dead_letter_topic_is_said_at_the_start_and_is_no_reason_to_stop() -> None:
+def test_a_missing_dead_letter_topic_is_logged_at_the_start_and_is_no_reason_to_stop() -> None:
     """Kafka may be slow to answer, and there may never be a dead letter."""
 
     async def scenario() -> list[dict[str, Any]]:
@@ -440,7 +440,7 @@ def test_a_proxys_password_is_in_no_line(monkeypatch: pytest.MonkeyPatch) -> Non
         assert logs.lines[-1]["message"] == "refused: [secret]"
 
 
-def test_a_token_that_is_replaced_is_said_without_a_character_of_it(tmp_path: Path) -> None:
+def test_a_replaced_token_is_logged_without_a_character_of_it(tmp_path: Path) -> None:
     """The log shows that the new token is in use, and reports a broken one before it is needed."""
     file = tmp_path / "token"
     file.write_text("first-hush")

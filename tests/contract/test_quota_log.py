@@ -168,7 +168,7 @@ def test_a_late_starter_reads_from_the_beginning_and_is_told_the_end(world: Worl
     asyncio.run(main())
 
 
-def test_an_append_before_it_is_ready_is_told_as_failed(world: World) -> None:
+def test_an_append_before_it_is_ready_fails(world: World) -> None:
     """Kept for later it would ask for a lease that has expired when it lands."""
 
     async def main() -> None:
@@ -314,7 +314,7 @@ def test_a_topic_that_is_deleted_ends_the_process(kafka: KafkaBroker) -> None:
     asyncio.run(main())
 
 
-def test_without_a_broker_it_says_so_and_ends_when_it_is_told(kafka: KafkaBroker) -> None:
+def test_without_a_broker_it_reports_so_and_can_be_closed(kafka: KafkaBroker) -> None:
     """Starting before Kafka is no error, and a stop then takes no minutes."""
     del kafka  # Only for the marker: librdkafka waits in real time.
 
@@ -377,7 +377,7 @@ def _configure(kafka: KafkaBroker, topic: str, name: str, value: str) -> None:
     admin.incremental_alter_configs([resource])[resource].result(30)
 
 
-def test_a_record_without_append_time_counts_for_nobody_and_stops_nobody(kafka: KafkaBroker) -> None:
+def test_a_record_without_append_time_does_not_count_and_stops_no_replica(kafka: KafkaBroker) -> None:
     """A short time with a wrong setting must not end every start until the record is deleted, two windows later."""
 
     async def main() -> None:
@@ -400,7 +400,7 @@ def test_a_record_without_append_time_counts_for_nobody_and_stops_nobody(kafka: 
     asyncio.run(main())
 
 
-def test_an_open_transaction_of_somebody_else_hides_nothing(kafka: KafkaBroker) -> None:
+def test_an_open_foreign_transaction_hides_nothing(kafka: KafkaBroker) -> None:
     """Readers with isolation read_committed would stall behind it, and keep asking."""
 
     async def main() -> None:

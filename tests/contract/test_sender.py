@@ -416,7 +416,7 @@ def test_a_head_beyond_what_is_read_is_named(runner: Runner, headers: list[str])
         ("identity", SUCCESS),
     ],
 )
-def test_an_encoding_that_nobody_asked_for_is_read_where_it_can_be(runner: Runner, encoding: str, body: bytes) -> None:
+def test_an_unrequested_encoding_is_read_where_possible(runner: Runner, encoding: str, body: bytes) -> None:
     """Some gateways encode whatever Accept-Encoding says."""
     given, _ = _send_one(runner, says(answer(200, body, f"Content-Encoding: {encoding}")))
     assert given.verdict is Verdict.ACCEPTED

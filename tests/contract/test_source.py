@@ -532,7 +532,7 @@ def test_a_frozen_broker_stops_neither_the_polls_nor_the_end(broker: KafkaBroker
 
 @pytest.mark.integration
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_topic_that_does_not_exist_is_said(kafka: KafkaBroker, protocol: str) -> None:
+def test_a_topic_that_does_not_exist_is_reported(kafka: KafkaBroker, protocol: str) -> None:
     """A misspelt topic must not look like an empty one."""
 
     async def main() -> None:
@@ -550,7 +550,7 @@ def test_a_topic_that_does_not_exist_is_said(kafka: KafkaBroker, protocol: str) 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_broker_that_is_not_there_is_said_and_waited_for(protocol: str) -> None:
+def test_an_unreachable_broker_is_reported_and_waited_for(protocol: str) -> None:
     """A wrong address is a common mistake, and a stopped broker comes back: neither ends the process."""
 
     async def main() -> None:

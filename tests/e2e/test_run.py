@@ -83,7 +83,7 @@ def test_a_second_sigterm_ends_it_at_once(kafka: KafkaBroker, tmp_path: Path) ->
     assert not any(where.offset for where in kafka.committed(topic, topic).values())
 
 
-def test_bad_settings_are_told_one_by_one_before_anything_is_started(tmp_path: Path) -> None:
+def test_bad_settings_are_reported_one_by_one_before_anything_is_started(tmp_path: Path) -> None:
     """One correction must suffice: exit code 2 and a line for each mistake, no secret among them."""
     settings = {
         "KAFKA_TOPIC": "profile-changes",
@@ -137,7 +137,7 @@ def test_a_missing_token_file_is_fatal_and_named(kafka: KafkaBroker, tmp_path: P
         assert last["exit_code"] == 1
 
 
-def test_a_broker_that_is_not_there_is_said_once_and_waited_for(tmp_path: Path) -> None:
+def test_an_unreachable_broker_is_logged_once_and_waited_for(tmp_path: Path) -> None:
     """A wrong address is a common mistake: alive, not ready, one line that says what to check, no flood."""
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         address = f"127.0.0.1:{nobody.getsockname()[1]}"

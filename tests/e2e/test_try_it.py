@@ -61,7 +61,7 @@ def test_every_step_of_the_page_does_what_the_page_says(tmp_path: Path) -> None:
         assert "0 broken rules" in sandbox.stdout
 
 
-def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+def test_a_taken_port_is_reported(tmp_path: Path) -> None:
     """Code 1, and the endpoint's port is free again at once."""
     one, two = free_ports(2)
     with Program(tmp_path, ["sandbox", "--port", str(one), "--kafka-port", str(two)], {}) as first:

@@ -176,7 +176,7 @@ def behind_door(distribution: Distribution, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.mark.parametrize(("committed", "begins"), [(10, 10), (None, 30)])
-def test_a_coordinator_that_does_not_answer_at_the_assignment_moves_nobody(
+def test_a_coordinator_that_does_not_answer_at_the_assignment_moves_no_position(
     behind_door: BrokerBehindDoor, committed: int | None, begins: int
 ) -> None:
     """With `latest` the client itself would begin at its own default: the whole log or nothing of it."""

@@ -70,7 +70,7 @@ def test_records_without_a_partition_go_by_their_key(kafka: KafkaBroker) -> None
     assert len(set.union(*homes.values())) == 4
 
 
-def test_a_topic_that_nobody_made_is_an_error(kafka: KafkaBroker) -> None:
+def test_a_missing_topic_is_an_error(kafka: KafkaBroker) -> None:
     """A broker with auto-creation would hide a misspelt name from the tests."""
     with pytest.raises(KafkaException):
         kafka.end_offsets("nobody-made-this")
@@ -131,7 +131,7 @@ def test_a_killed_broker_comes_back_with_data_and_commits(broker: KafkaBroker, g
     assert broker.read_all(topic) == before
 
 
-def test_a_paused_broker_answers_nobody_until_it_is_resumed(broker: KafkaBroker) -> None:
+def test_a_paused_broker_does_not_answer_until_it_is_resumed(broker: KafkaBroker) -> None:
     """A paused broker is the tests' black hole: connections stay, answers do not come, nothing is lost."""
     topic = broker.unique_topic("paused")
     consumer = member(broker, "watcher")

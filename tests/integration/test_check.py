@@ -268,7 +268,7 @@ def test_missing_topics_are_named_and_the_rest_is_still_looked_at(
     assert checked(tmp_path, {**given, "KAFKA_TOPICS": topic}).code == 0
 
 
-def test_an_advertised_address_that_cannot_be_reached_is_told_as_such(
+def test_an_unreachable_advertised_address_is_named_as_such(
     distribution: Distribution, target: Sandbox, tmp_path: Path
 ) -> None:
     """The first connection works, and all others would go elsewhere: a common mistake behind a load balancer."""
@@ -427,7 +427,7 @@ def test_when_everything_hangs_it_still_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [["dlq", "list"], ["dlq", "replay", "--yes"], ["plan"]], ids=" ".join)
-def test_a_wrong_password_is_told_as_such_by_the_commands_too(
+def test_a_wrong_password_is_named_as_such_by_the_commands_too(
     secure: SecureBroker, target: Sandbox, tmp_path: Path, words: list[str]
 ) -> None:
     """The failing call only says "broker transport failure", which points to the network."""

@@ -75,7 +75,7 @@ def test_latest_reads_added_partitions_from_their_start(kafka: KafkaBroker, tmp_
     both(case, kafka, tmp_path, **LATEST)
 
 
-def test_latest_reads_partitions_added_while_nobody_ran_from_their_start(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_latest_reads_partitions_added_during_downtime_from_their_start(kafka: KafkaBroker, tmp_path: Path) -> None:
     """The same after a restart: the group has offsets in the topic."""
 
     def case(scene: Scene) -> None:
@@ -110,7 +110,7 @@ def test_latest_reads_a_topic_that_was_made_again_from_its_start(kafka: KafkaBro
 # Missing records are reported.
 
 
-def test_records_that_retention_took_while_nobody_ran_are_told(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_records_deleted_by_retention_during_downtime_are_reported(kafka: KafkaBroker, tmp_path: Path) -> None:
     """Committed 10, the log begins at 60."""
 
     def case(scene: Scene) -> None:
@@ -146,7 +146,7 @@ def read_until_paused(scene: Scene, connector: Connector) -> list[Event]:
     pytest.fail("it reads on")
 
 
-def test_records_that_retention_took_while_an_outage_paused_consumption_are_told(
+def test_records_deleted_by_retention_while_an_outage_paused_consumption_are_reported(
     kafka: KafkaBroker, tmp_path: Path
 ) -> None:
     """The longer the endpoint is down, the likelier it is."""
@@ -170,7 +170,7 @@ def test_records_that_retention_took_while_an_outage_paused_consumption_are_told
     both(case, kafka, tmp_path, COALESCE_MAX_VISITORS=10)
 
 
-def test_records_that_truncation_took_are_told(broker: KafkaBroker, tmp_path: Path) -> None:
+def test_truncated_records_are_reported(broker: KafkaBroker, tmp_path: Path) -> None:
     """Committed 1,000, the log ends at 30: with nothing written since, and with a few records."""
     with ExitStack() as stack:
         scenes = [Scene.open(broker, tmp_path, stack, protocol) for protocol in (*PROTOCOLS, *PROTOCOLS)]

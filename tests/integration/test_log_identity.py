@@ -151,7 +151,7 @@ def test_tail_of_the_log_cut_under_a_running_replica_with_updates_pending(
 
 
 @pytest.mark.parametrize("stuck", [0, 1])
-def test_log_cut_while_nobody_reads_and_written_beyond_the_committed_offset(
+def test_log_truncated_during_downtime_and_written_beyond_the_committed_offset(
     broker: KafkaBroker, tmp_path: Path, stuck: int
 ) -> None:
     """The committed offset lies within the log, so only leader epochs show that records below it were never read."""

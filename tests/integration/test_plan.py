@@ -123,7 +123,7 @@ def test_only_the_hours_asked_for_are_read(kafka: KafkaBroker, tmp_path: Path) -
     assert report(plan(tmp_path, ["--hours", "1", "--format", "json"], around(kafka, topic)))["lingers"] == []
 
 
-def test_what_cannot_be_read_is_said_with_a_remedy(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_a_read_failure_is_reported_with_a_remedy(kafka: KafkaBroker, tmp_path: Path) -> None:
     """One line and code 1: no traceback, no forecast of half a topic, no waiting for ever."""
     missing = plan(tmp_path, [], around(kafka, "not-there"))
     assert (missing.exit_code, missing.stdout) == (1, "")

@@ -196,7 +196,7 @@ def test_adobe_62_a_2xx_whose_body_refuses_is_no_success(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("accept", [True, False])
-def test_adobe_62_a_2xx_with_an_unknown_body_is_said_and_counted(*, accept: bool) -> None:
+def test_adobe_62_a_2xx_with_an_unknown_body_is_reported_and_counted(*, accept: bool) -> None:
     """Thread adobe/experience-platform-streaming-connect #62: the body with the refusal was not read.
 
     Catches a design that calls a 2xx in no known form a success silently; under `retry` it never is one.

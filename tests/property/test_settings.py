@@ -68,7 +68,7 @@ def test_no_secret_is_ever_printed(
 
 
 @given(SECRET)
-def test_a_secret_reaches_those_who_need_it(secret: str) -> None:
+def test_a_secret_is_unmasked_in_use(secret: str) -> None:
     """Only output is masked, not the value in use."""
     environ = {
         **GOOD,

@@ -86,7 +86,7 @@ def test_a_lock_installs_after_a_newer_release_of_its_packages(venv: Path, index
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "1.0 1.0\n"
 
 
-def test_what_a_lock_lacks_is_told_by_name(venv: Path, index: Path) -> None:
+def test_what_a_lock_lacks_is_named(venv: Path, index: Path) -> None:
     """Nothing is resolved, so a gap must show at once and not at a rare import."""
     subprocess.run([venv / "bin" / "python", "-I", "-m", "pip", "uninstall", "-q", "-y", "asked"], check=True)
     done = _install(venv, index, "asking")

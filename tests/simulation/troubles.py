@@ -189,7 +189,7 @@ class Troubles:
     def _thaw(self, replica: Replica, slept: float) -> None:
         if replica.process.dead:
             return
-        self._trace("goes on", replica.name)
+        self._trace("resumes", replica.name)
         replica.busy = False
         replica.process.slept += slept
         replica.process.release(*Lane)

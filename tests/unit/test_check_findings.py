@@ -18,7 +18,7 @@ def ok(what: str) -> Finding:
 
 def bad(what: str) -> Finding:
     """A failed one."""
-    return Finding(State.FAILED, what, "bad", "mend it")
+    return Finding(State.FAILED, what, "bad", "fix it")
 
 
 def answers(*findings: Finding, after: float = 0.0) -> Check:
@@ -101,14 +101,14 @@ def test_a_check_that_breaks_is_a_finding_and_shows_no_more_than_its_kind() -> N
         raise LookupError(msg)
 
     async def refuses() -> Sequence[Finding]:
-        raise CheckFailed("seen", "mend it")  # noqa: EM101 - the texts of the case
+        raise CheckFailed("seen", "fix it")  # noqa: EM101 - the texts of the case
 
     well, said, _ = outcome([Check("broken", 1.0, breaks), Check("wrong", 1.0, refuses), answers(ok("after"))])
     assert not well
     assert said[0].state is State.FAILED
     assert "LookupError" in said[0].detail
     assert "hush" not in str(said)
-    assert said[1:] == [Finding(State.FAILED, "wrong", "seen", "mend it"), ok("after")]
+    assert said[1:] == [Finding(State.FAILED, "wrong", "seen", "fix it"), ok("after")]
 
 
 def test_steps_stop_at_the_first_that_fails() -> None:

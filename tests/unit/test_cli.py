@@ -45,7 +45,7 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
     ("word", "hint"),
     [("setings", "did you mean settings?"), ("rum", "did you mean run?"), ("zzz", "there are run, demo, ")],
 )
-def test_an_unknown_command_is_told_with_the_nearest(word: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_command_gets_the_nearest(word: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A typing error is bad usage, code 2, and one line."""
     assert main([word]) == 2
     said = capsys.readouterr()

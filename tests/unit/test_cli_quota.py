@@ -48,7 +48,7 @@ class MuteLog(FakeLedgerLog):
         """Nothing is written."""
 
 
-def test_a_ledger_that_does_not_answer_is_said_after_half_a_minute() -> None:
+def test_a_ledger_that_does_not_answer_is_reported_after_half_a_minute() -> None:
     """A person at a terminal needs a reason."""
 
     async def scenario() -> None:
@@ -172,7 +172,7 @@ def test_the_forecast_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\nthe pace slows updates now\n" in said
 
 
-def test_holders_with_other_settings_are_told(
+def test_holders_with_other_settings_are_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With two windows on one ledger only the shorter one holds, unnoticed."""

@@ -16,7 +16,7 @@ from connector.kafka.admin import Heard, most_telling
         (["_TIMED_OUT"], "_TIMED_OUT"),
     ],
 )
-def test_the_error_with_a_remedy_is_told(heard: list[str], told: str) -> None:
+def test_the_error_with_a_remedy_is_shown(heard: list[str], told: str) -> None:
     """In any order: "all brokers are down" beside a wrong password points to the brokers."""
     assert most_telling([KafkaError(getattr(KafkaError, name)) for name in heard]).name() == told
 

@@ -56,7 +56,7 @@ def test_a_lost_answer_does_not_shift_those_after_it() -> None:
     assert not first.done.done(), "it is unknown whether it landed"
 
 
-def test_equal_offsets_are_told_apart() -> None:
+def test_commits_of_equal_offsets_are_distinguished() -> None:
     """Wrong design: the offsets identify the commit, so a late answer to the first of two equal ones renews by both."""
     client, queue = _Client(), CommitQueue()
     early, late = _commit(7), _commit(7)
@@ -79,7 +79,7 @@ def test_a_repeated_or_unknown_answer_is_ignored() -> None:
 
 
 @pytest.mark.parametrize("code", sorted(FENCED))
-def test_a_fenced_member_is_told_so_also_by_one_partition(code: int) -> None:
+def test_a_fencing_error_of_one_partition_is_enough(code: int) -> None:
     """Wrong design: only the error of the whole answer is checked, and a zombie keeps committing."""
     client, queue = _Client(), CommitQueue()
     commit = _commit(1)
@@ -90,7 +90,7 @@ def test_a_fenced_member_is_told_so_also_by_one_partition(code: int) -> None:
         commit.done.result(0)
 
 
-def test_metadata_that_is_too_large_is_told_from_other_refusals() -> None:
+def test_too_large_metadata_is_distinguished_from_other_refusals() -> None:
     """Wrong design: it is retried unchanged, for ever."""
     client, queue = _Client(), CommitQueue()
     commit = _commit(1)

@@ -12,7 +12,7 @@ from connector.kafka.retention import kept
         ({"cleanup.policy": "compact,delete", "retention.ms": "60000"}, 60.0),
         # Wrong design: -1 is a limit that every age exceeds, and the alert fires for a topic that keeps all.
         ({"cleanup.policy": "delete", "retention.ms": "-1"}, None),
-        # Wrong design: the time limit that compaction alone ignores is taken for retention.
+        # Wrong design: retention.ms of a compacted topic, which deletes nothing by it, is taken for its retention.
         ({"cleanup.policy": "compact", "retention.ms": "604800000"}, None),
         ({"retention.ms": "1000"}, 1.0),
         ({"cleanup.policy": "delete", "retention.ms": None}, None),

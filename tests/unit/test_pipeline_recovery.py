@@ -206,7 +206,7 @@ def test_nothing_is_sent_before_the_group_has_answered() -> None:
 
 
 def test_a_static_member_waits_for_its_predecessors_requests_in_flight() -> None:
-    """After kill -9 the group gives it the same partitions at once: a request of the killed one may land after its first."""
+    """After kill -9 the group gives it the same partitions at once: a request of the old one may land last."""
 
     async def main() -> None:
         log = FakeLog()

@@ -153,7 +153,7 @@ def test_an_expired_token_is_refused_until_it_is_renewed() -> None:
 
 
 def test_a_quota_is_a_rolling_window_over_all_requests() -> None:
-    """The window moves with each request, and refused requests count in it: a fixed window would allow twice as many."""
+    """The window moves with each request, and refused requests count: a fixed window would allow twice as many."""
     faults = plan("quota=2/10")
     assert [kind_at(faults, now) for now in (0.0, 9.0, 9.5, 10.0, 18.9, 19.5)] == [
         None,
