@@ -40,13 +40,13 @@ def spent_past_the_end(patch: Patches) -> None:
 @mutant("end by the wall clock", "a clock that is set back prolongs a lease", "set back")
 def end_by_the_wall_clock(patch: Patches) -> None:
     """It can be set."""
-    patch.replace(Replica, "awake", lambda replica: replica.wall())
+    patch.replace(Replica, "boottime", lambda replica: replica.wall())
 
 
 @mutant("end by the monotonic clock", "the time that a machine slept is not taken off its lease", "freezes")
 def end_by_the_monotonic_clock(patch: Patches) -> None:
     """It stops while the machine sleeps."""
-    patch.replace(Replica, "awake", lambda replica: replica.monotonic())
+    patch.replace(Replica, "boottime", lambda replica: replica.monotonic())
 
 
 def _after_read(patch: Patches, what: Callable[[LeaseManager, list[QuotaGrant], float], None]) -> None:
