@@ -47,7 +47,7 @@ BOUNDS = (0.0, 0.001, 0.005, 0.02, 0.1, 1.0)
 
 
 def main() -> int:
-    """Exit code 1 when an answer is not as promised."""
+    """Exit code 1 when a bound is missed."""
     table = Table("question", "measured", "bound", "verdict")
     share = lease_cpu()
     table.add_row(
@@ -178,7 +178,7 @@ def start(broker: KafkaBroker) -> tuple[float, float]:
 
 
 class _Watched(QuotaBudget):
-    """Notes for how long there was nothing in hand while something was due."""
+    """Measures how long no quota was in hand while an update was due."""
 
     def __init__(self, real: QuotaBudget, service: Service) -> None:
         super().__init__(unlimited=False)
@@ -202,7 +202,7 @@ class _Watched(QuotaBudget):
 
 
 def waited(broker: KafkaBroker, url: str) -> Counter[float]:
-    """By upper bound, how many of the updates at full rate found nothing in hand; the first lease is not counted."""
+    """Upper bound of how many updates at full rate found no quota in hand; the first lease is not counted."""
     topic = broker.unique_topic("waits", TOPIC_PARTITIONS)
     broker.produce(topic, ((key, value, None) for key, value in one_each(UPDATES, seed=1)))
     settings = load(

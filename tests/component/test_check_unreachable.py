@@ -10,7 +10,7 @@ from tests.support.check import GOOD, SECRET, checked
 def test_what_is_unreachable_is_code_1_and_what_rests_on_it_is_skipped(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each line begins with its state, so that `grep ^failed` is the list of what to do."""
+    """Each line begins with its state, so that `grep ^failed` lists what to fix."""
     login = {
         "KAFKA_SECURITY_PROTOCOL": "sasl_plaintext",
         "KAFKA_SASL_MECHANISM": "PLAIN",

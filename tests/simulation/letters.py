@@ -1,4 +1,4 @@
-"""The dead-letter topic: slow, silent or refusing, as the world has it."""
+"""The dead-letter topic: slow, silent or refusing, by the world's faults."""
 
 import asyncio
 import random
@@ -10,20 +10,20 @@ from tests.simulation.timeline import Lane, Process
 
 
 class LetterBox:
-    """How the topic does now, for all replicas."""
+    """Current state of the topic, for all replicas."""
 
     def __init__(self) -> None:
         self.heal()
 
     def heal(self) -> None:
-        """All is well."""
+        """No faults."""
         self.seconds = 0.01
         self.holds_until = 0.0
         self.refuses = False
 
 
 class Letters:
-    """One replica's way to it."""
+    """One replica's connection to it."""
 
     def __init__(self, process: Process, box: LetterBox, oracle: Oracle, rng: random.Random, member: str) -> None:
         self._process = process

@@ -1,4 +1,4 @@
-"""What a person and an init container get to see of `connector check`: lines, an exit code, and no secret."""
+"""What `connector check` prints, for a person and for an init container: lines, an exit code, and no secret."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.support.check import GOOD, SECRET, checked
 def test_bad_settings_are_code_2_and_nothing_is_asked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A supervisor that tries again on 1 need not try again on 2."""
+    """A supervisor retries on 1, and need not on 2."""
     code, lines = checked(monkeypatch, capsys, {"KAFKA_TOPICS": "t", "KAFKA_SASL_PASSWORD": SECRET})
     assert code == 2
     assert all(line.startswith("failed   setting ") for line in lines)
@@ -19,7 +19,7 @@ def test_bad_settings_are_code_2_and_nothing_is_asked(
 
 
 def test_only_the_probe_sends_anything() -> None:
-    """It costs a call of the quota, so it is asked for; and every need names a check before it."""
+    """It costs a call of the quota, so it is on request; and every dependency names a check before it."""
     names: list[str] = []
     for check in checks(load(GOOD), probe=True):
         assert {*check.needs} <= {*names}

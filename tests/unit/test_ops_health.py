@@ -1,4 +1,4 @@
-"""A wrong liveness answer restarts a healthy replica and rebalances the group: each row here is one such decision."""
+"""A wrong liveness answer restarts a healthy replica and rebalances the group: each row is one such decision."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from connector.ops.health import Health, Heartbeats, livez, readyz
 def beats(
     *, thread: float = 100.0, loop: float = 100.0, kafka: bool = True, draining: bool = False, started: bool = True
 ) -> Heartbeats:
-    """All is well at 100 s, but for what is said."""
+    """Healthy at 100 s, but for the given changes."""
     return Heartbeats(thread=thread, loop=loop, kafka_reached=kafka, draining=draining, started=started)
 
 
@@ -23,14 +23,14 @@ def beats(
     ],
 )
 def test_alive_is_two_heartbeats_and_nothing_else(known: Heartbeats, now: float, reasons: list[str]) -> None:
-    """Neither an outage nor a drain is cured by a restart."""
+    """A restart cures neither an outage nor a drain."""
     health = livez(known, now)
     assert list(health.reasons) == reasons
     assert health.ok is not bool(reasons)
 
 
-def test_both_hearts_can_stop_and_the_limit_can_be_another() -> None:
-    """Every reason is said, not only the first."""
+def test_both_heartbeats_can_stop_and_the_limit_can_be_another() -> None:
+    """Every reason is reported, not only the first."""
     assert len(livez(beats(), 200.0).reasons) == 2
     assert livez(beats(), 102.0, limit=1.5).reasons[0].endswith("(limit 1.5 s)")
 
@@ -50,6 +50,6 @@ def test_both_hearts_can_stop_and_the_limit_can_be_another() -> None:
     ],
 )
 def test_ready_is_started_and_kafka_reached_and_not_draining(known: Heartbeats, reasons: list[str]) -> None:
-    """Not a word about partitions: a replica may rightly have none."""
+    """Partitions do not count: a replica may rightly have none."""
     assert readyz(known) == Health(tuple(reasons))
     assert readyz(known).ok is not bool(reasons)

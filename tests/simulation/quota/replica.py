@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 MANY = 10_000
 RATE = 200.0
-"""Of the group in the paced worlds, a second, or several times what the quota allows."""
+"""Demand of the group in the paced worlds, a second, or several times what the quota allows."""
 
 
 class Replica:
-    """What the keeper of the quota and the workers of the pipeline do, without their event loop."""
+    """The quota manager and the pipeline's workers, without their event loop."""
 
     def __init__(self, world: "World", number: int, terms: QuotaPolicy) -> None:
         self._world = world
@@ -71,19 +71,19 @@ class Replica:
     # Its process.
 
     def boottime(self) -> float:
-        """The clock that runs on while the machine sleeps."""
+        """The clock that advances while the machine sleeps."""
         return self._world.timeline.now + self._boot
 
     def monotonic(self) -> float:
-        """The clock that stands still while the machine sleeps."""
+        """The clock that stops while the machine sleeps."""
         return self._world.timeline.now + self._boot - self._stood
 
     def wall(self) -> float:
-        """What somebody may set."""
+        """The wall clock, which can be set."""
         return self._world.timeline.now + self._wall
 
     def set_wall(self, seconds: float) -> None:
-        """Somebody does."""
+        """The wall clock is set."""
         self._wall += seconds
 
     def later(self, seconds: float, what: Callable[..., object], *args: Any) -> None:
@@ -110,7 +110,7 @@ class Replica:
             return
         self._stood += seconds
         held, self._held = self._held or [], None
-        self._rng.shuffle(held)  # What the loop finds first is anyone's guess.
+        self._rng.shuffle(held)  # The loop may find them in any order.
         for what, args in held:
             self.later(0.0, what, *args)
         if self._rng.random() < 0.5:
@@ -118,23 +118,23 @@ class Replica:
 
     @property
     def frozen(self) -> bool:
-        """Whether nothing of it runs."""
+        """Whether it is frozen or dead."""
         return self._held is not None
 
     def _hurt(self) -> None:
-        """One of the moments at which a freeze hurts most; as long as hurts most."""
+        """A freeze at a critical moment; the most critical length is likely."""
         rng, terms = self._rng, self.terms
         if rng.random() < self._world.setting.profile.freezes:
             longest = rng.choice((terms.lease, terms.lease + terms.request_timeout, terms.counted, 2 * terms.counted))
             self.freeze(longest * rng.choice((rng.random(), rng.uniform(0.95, 1.05))))
 
     def kill(self) -> None:
-        """Nothing that it does from now on has an effect; what it sent goes on."""
+        """Nothing that it does later has an effect; sent requests continue."""
         self.dead = True
         self._world.log.readers.remove(self.appended)
 
     def stop(self) -> None:
-        """SIGTERM at its end: the wire is cut, leases are given back."""
+        """SIGTERM at its end: requests are cancelled, leases are returned."""
         if self.frozen:
             return
         for _, _, passed in self._flying.values():
@@ -147,7 +147,7 @@ class Replica:
     # The ledger.
 
     def appended(self) -> None:
-        """There is something to read."""
+        """New records can be read."""
         if not self._reading:
             self._reading = True
             world, rng = self._world, self._rng
@@ -191,7 +191,7 @@ class Replica:
         gate, holder, boottime = self.gate, self.holder, self.boottime()
         self._backlog()
         if self._world.setting.profile.exact:
-            self._check_idle()  # Where nothing is late, not even for the moment until it is given back.
+            self._check_idle()  # Where nothing is late, not even for the moment until it is returned.
         rate = self._rate()
         need = Demand(self.waiting, gate.in_flight, self.partitions, rate, gate.circuit.is_open)
         before = holder.per_second
@@ -221,7 +221,7 @@ class Replica:
         return group * self.partitions / total
 
     def _check_idle(self) -> None:
-        """Whoever sends nothing for a lease holds nothing."""
+        """A replica that sends nothing for a lease holds nothing."""
         now = self._world.timeline.now
         if self.waiting or self.gate.in_flight:
             self._idle_since = math.inf
@@ -254,7 +254,7 @@ class Replica:
             self.later(max(1, round(share)) / share, self._arrive)
 
     def _pump(self) -> None:
-        """Send what may go now."""
+        """Send what may be sent now."""
         self._pump_at = math.inf
         if self._world.setting.profile.bulk:
             self._pour()
@@ -275,7 +275,7 @@ class Replica:
                 return
             passed = gate.enter(boottime, boottime)
             if rng.random() < 0.01:
-                gate.spare(passed)  # There was nothing to send after all.
+                gate.spare(passed)  # There was nothing to send.
                 self.waiting -= 1
                 continue
             self.waiting -= 1
@@ -297,7 +297,7 @@ class Replica:
             self._world.arrived(self, grant.number, count)
 
     def _send(self, passed: Permit, boottime: float) -> None:
-        """One request. It arrives within its timeout after the gate was asked, or never: its deadline sees to that."""
+        """One request. It arrives within its timeout after the gate was asked, or never: its deadline ensures that."""
         world, rng, timeout = self._world, self._rng, self.terms.request_timeout
         self.sent += 1
         self._serial += 1
@@ -333,4 +333,4 @@ class Replica:
 
 
 def _nothing() -> None:
-    """Nobody is left to hear it."""
+    """The process has ended."""
