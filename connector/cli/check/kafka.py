@@ -30,6 +30,8 @@ GROUP_SECONDS = 18.0
 READS = ("READ", "DESCRIBE")
 WRITES = ("WRITE", "DESCRIBE")
 LEDGER = ("READ", "WRITE", "DESCRIBE")
+CONFIGS = "DESCRIBE_CONFIGS"
+"""On the source topics it tells how long they keep a record."""
 _ADVERTISED = "the brokers' advertised.listeners, which must name addresses that can be reached from here"
 _PROTOCOL = "is KAFKA_SECURITY_PROTOCOL what this port speaks, and does it want the connector's own certificate?"
 _SHOWN = 3
@@ -132,6 +134,9 @@ class KafkaChecks:
             return
         yield self._seen(what, topic)
         yield self._rights(f"rights on {what}", topic.rights, READS)
+        if _missing(topic.rights, (CONFIGS,)):
+            detail = f"no {CONFIGS}: whether records are deleted before they are read cannot be watched"
+            yield Finding(State.WARNING, f"retention of {what}", detail, f"allow it on {what} to {self._who}")
 
     async def dead_letters(self) -> Sequence[Finding]:
         """Where undeliverable events go: there and writable, or to be made by the connector."""
