@@ -25,17 +25,17 @@ from connector.kafka.config import KafkaConfig
 from connector.kafka.quota_log import KafkaQuotaLog
 from connector.kafka.quota_topic import QuotaTopic, prepare
 from connector.ops.logs import VisitorIds, configure
-from connector.quota.holder import Holder, Need
+from connector.quota.lease_manager import Demand, LeaseManager
 from connector.quota.ledger import Ledger
+from connector.quota.policy import QuotaPolicy
 from connector.quota.ports import Appended
 from connector.quota.records import Reserve, Return, decode, encode
-from connector.quota.terms import Terms
 from connector.service import Service
 from connector.settings import load
 from tests.support.kafka.broker import KafkaBroker
 from tests.support.kafka.prepare import obtain
 
-DAY = Terms(limit=1_000_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
+DAY = QuotaPolicy(limit=1_000_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
 RATE = 200
 UPDATES = 4_000
 REPLICAS = 16
@@ -47,7 +47,7 @@ BOUNDS = (0.0, 0.001, 0.005, 0.02, 0.1, 1.0)
 
 
 def main() -> int:
-    """Exit code 1 when an answer is not as promised."""
+    """Exit code 1 when a bound is missed."""
     table = Table("question", "measured", "bound", "verdict")
     share = lease_cpu()
     table.add_row(
@@ -75,11 +75,11 @@ def main() -> int:
 
 def lease_cpu() -> float:
     """The share of a core that an hour at full rate takes, with the ledger of a day of sixteen replicas in memory."""
-    holder = Holder(DAY, QuotaBudget(unlimited=False), random.Random(1), who="me", name="me", offset=0.0)
+    holder = LeaseManager(DAY, QuotaBudget(unlimited=False), random.Random(1), who="me", name="me", offset=0.0)
     for value, appended in day():
         holder.read(decode(value), appended, appended)
     holder.caught_up = True
-    need = Need(waiting=100, in_flight=10, partitions=4, per_second=RATE)
+    need = Demand(waiting=100, in_flight=10, partitions=4, per_second=RATE)
     now = day_end = 86_400.0
     began = time.process_time()
     while now < day_end + 3_600:
@@ -178,7 +178,7 @@ def start(broker: KafkaBroker) -> tuple[float, float]:
 
 
 class _Watched(QuotaBudget):
-    """Notes for how long there was nothing in hand while something was due."""
+    """Measures how long no quota was in hand while an update was due."""
 
     def __init__(self, real: QuotaBudget, service: Service) -> None:
         super().__init__(unlimited=False)
@@ -189,20 +189,20 @@ class _Watched(QuotaBudget):
         self._since = 0.0
         self._first = True
 
-    def current(self, awake: float) -> QuotaGrant | None:
-        grant = super().current(awake)
+    def current(self, boottime: float) -> QuotaGrant | None:
+        grant = super().current(boottime)
         due = self._service.pipeline.state.coalescer.due_in(asyncio.get_running_loop().time()) <= 0
         if grant is None and due and not self._since:
-            self._since = awake
+            self._since = boottime
         elif grant is not None and self._since:
             if not self._first:
-                self.waits.append(awake - self._since)
+                self.waits.append(boottime - self._since)
             self._first, self._since = False, 0.0
         return grant
 
 
 def waited(broker: KafkaBroker, url: str) -> Counter[float]:
-    """By upper bound, how many of the updates at full rate found nothing in hand; the first lease is not counted."""
+    """Upper bound of how many updates at full rate found no quota in hand; the first lease is not counted."""
     topic = broker.unique_topic("waits", TOPIC_PARTITIONS)
     broker.produce(topic, ((key, value, None) for key, value in one_each(UPDATES, seed=1)))
     settings = load(

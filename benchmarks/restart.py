@@ -1,6 +1,6 @@
 """How long nothing is sent when a replica ends and another one takes its place at once: four kinds of end.
 
-One replica, defaults throughout, and Kafka's own defaults for groups. Events of ever new visitors flow all the time.
+One replica, defaults throughout, and Kafka's own defaults for groups. Events of new visitors arrive all the time.
 """
 
 import argparse
@@ -35,7 +35,7 @@ PARTITIONS = 4
 EVENTS_A_SECOND = 20
 ANSWER_DELAY = "delay=0.05"
 SETTLED_UPDATES = 40
-"""So many are delivered before a replica ends."""
+"""Updates that are delivered before a replica ends."""
 LONGEST_SECONDS = 120.0
 POLL_SECONDS = 0.01
 
@@ -59,7 +59,7 @@ CASES: Final = (
 
 
 class Flow:
-    """Events of ever new visitors, spread over all partitions, until it is left."""
+    """Produces events of new visitors over all partitions, until the context ends."""
 
     def __init__(self, bootstrap: str, topic: str) -> None:
         self._producer = Producer({"bootstrap.servers": bootstrap, "log_level": 0, "linger.ms": 0})

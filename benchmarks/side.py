@@ -42,7 +42,7 @@ class _Event(msgspec.Struct, rename="camel"):
 
 
 def bare_intake(bootstrap: str, topic: str, events: int) -> int:
-    """Consume, decode, merge to the text that is to be sent: the loop that one would write first.
+    """Consume, decode, merge to the text that is to be sent: the simplest loop.
 
     It refuses nothing, has one kind of id, knows no partitions and no offsets, and runs on one thread.
     """
@@ -85,7 +85,7 @@ class _Nowhere:
         return Answer(Verdict.UNAVAILABLE)
 
     def bound(self, seconds: float) -> None:
-        """Nothing lasts."""
+        """Nothing is kept."""
 
     def renew(self) -> None:
         """There is no connection."""
@@ -168,7 +168,7 @@ _started = 0.0
 
 
 def _reset() -> None:
-    """Begin to count here: what was prepared before is not the thing measured."""
+    """Begin to count here: the preparation is not measured."""
     global _started  # noqa: PLW0603 - one number of one short process
     _started = _cpu()
 

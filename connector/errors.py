@@ -1,17 +1,52 @@
-"""The errors that may leave a room; those of libraries are chained to them and never leave it.
+"""The errors that may leave a room, with what went wrong as data; those of libraries are chained to them.
 
 ConnectorError
 ├── Fatal                the process ends with exit code 1, nothing is committed past what is not done
 │   └── OpsUnavailable   the ops port cannot be had (connector.ops.server)
 ├── CommitFailed         the commit may or may not have taken effect; it is sent again, with what is true then
 ├── KafkaUnavailable     Kafka refused or did not answer, by its `failure` (connector.kafka.errors)
-└── UnusableSetting      one setting has a value that cannot be used, by its `setting` and `reason`
-    ├── EndpointError    of Target's endpoint (connector.target.endpoint)
-    └── ProxyError       of the environment's proxy (connector.target.proxy)
+├── UnusableSetting      one setting has a value that cannot be used, by its `failure`
+│   ├── EndpointError    of Target's endpoint (connector.target.endpoint)
+│   └── ProxyError       of the environment's proxy (connector.target.proxy)
+├── TokenError           the token or its file cannot be used (connector.target.token)
+├── BadSettings          settings that are refused, all at once; a start ends with exit code 2 (connector.settings)
+├── InvalidValue         one value of a setting, before the setting is known; a ValueError too (connector.settings)
+├── Refused              an event that can never be delivered, by field and reason (connector.events)
+├── NewerLedger          the quota's ledger holds records of a newer version (connector.quota)
+└── CommandError         what one command raises for itself alone (connector.cli, connector.demo)
+    ├── CheckFailed      a step of `connector check`, with the remedy
+    ├── TooMuch          `connector quota spend` of more than is free
+    ├── EventRefused     an event of `connector produce`
+    └── DemoFailed       the connector of the demo ended or stalled
 
-Beside the tree stand errors about one value (Refused, TokenError and their like), BadSettings, which ends a start with
-exit code 2, and what a command raises for itself alone.
+The sandbox stands outside: it shares no code with what it checks.
 """
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why something cannot continue. The text is made where it is shown: in the log, on the page, by a command."""
+
+    event: str
+    """A name from the list of log events."""
+    reason: str
+    """What is wrong, without what to do about it."""
+    hint: str = ""
+    """What to do."""
+    setting: str = ""
+    """The name of the environment variable that is to be corrected, where it is one."""
+
+    def fields(self) -> dict[str, str]:
+        """The fields of a log line; those that are empty are left out."""
+        named = {"setting": self.setting, "reason": self.reason, "remedy": self.hint}
+        return {name: value for name, value in named.items() if value}
+
+    def __str__(self) -> str:
+        """For a person: what is wrong and what to do."""
+        what = f"{self.setting}: {self.reason}" if self.setting else self.reason
+        return "; ".join(filter(None, (what, self.hint)))
 
 
 class ConnectorError(Exception):
@@ -19,13 +54,12 @@ class ConnectorError(Exception):
 
 
 class Fatal(ConnectorError):
-    """Going on would lose something or help nobody. The message says what to do."""
+    """The process must end: to continue would lose something, or help nobody."""
 
-    def __init__(self, event: str, remedy: str) -> None:
-        """`event` is a name from the list of log events; `remedy` is for the reader of the last line of the log."""
-        super().__init__(remedy)
-        self.event = event
-        self.remedy = remedy
+    def __init__(self, event: str, reason: str, hint: str, *, setting: str = "") -> None:
+        """What each of them means is said by `Failure`."""
+        self.failure = Failure(event, reason, hint, setting)
+        super().__init__(str(self.failure))
 
 
 class CommitFailed(ConnectorError):
@@ -38,10 +72,13 @@ class CommitFailed(ConnectorError):
 
 
 class UnusableSetting(ConnectorError):
-    """One setting cannot be used; neither field holds a secret."""
+    """One setting cannot be used; no field of the failure holds a secret."""
 
-    def __init__(self, setting: str, reason: str) -> None:
+    def __init__(self, setting: str, reason: str, hint: str = "") -> None:
         """`setting` is the name of the environment variable."""
-        super().__init__(f"{setting}: {reason}")
-        self.setting = setting
-        self.reason = reason
+        self.failure = Failure("settings_refused", reason, hint, setting)
+        super().__init__(str(self.failure))
+
+
+class CommandError(ConnectorError):
+    """What one command raises for itself alone."""

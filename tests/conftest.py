@@ -1,4 +1,4 @@
-"""What all suites share: the real broker, started only for who asks, and the check that no process outlives them."""
+"""What all suites share: the real broker, started on demand, and the check that no process outlives them."""
 
 import os
 import sys
@@ -12,15 +12,16 @@ from hypothesis import settings
 
 from tests.support.browser import Browser, NoBrowser
 from tests.support.browser import chromium as start_chromium
-from tests.support.environment import neutralise
+from tests.support.environment import neutralise, restore_interrupt
 from tests.support.kafka.broker import KafkaBroker
 from tests.support.kafka.fetch import Distribution, Unavailable
 from tests.support.kafka.prepare import obtain
 
-# Before any test module is imported: some read the environment then.
+# Before any test module is imported: some read the environment at import.
 neutralise(os.environ)
+restore_interrupt()
 
-# A busy machine is not a finding: properties are about results, and pytest's timeout bounds them all.
+# No deadline: a busy machine is not a finding; properties are about results, and pytest's timeout bounds them all.
 settings.register_profile("here", settings.get_profile("default"), deadline=None, print_blob=True)
 settings.load_profile("here")
 
@@ -29,7 +30,7 @@ SESSION = "CONNECTOR_TEST_SESSION"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The fixture and the folder are the mark: a test cannot forget to say that it needs the real broker."""
+    """Fixture and folder set the marker: no test can forget that it needs the real broker."""
     for item in items:
         if "distribution" in getattr(item, "fixturenames", ()):
             item.add_marker("integration")
@@ -76,7 +77,7 @@ def survivors(mark: str) -> list[str]:
 
 @pytest.fixture(scope="session")
 def distribution() -> Distribution:
-    """The broker's parts; without them the test is skipped, and in CI the run fails."""
+    """The broker's files; without them the test is skipped, and in CI the run fails."""
     try:
         return obtain()
     except Unavailable as problem:
@@ -87,7 +88,7 @@ def distribution() -> Distribution:
 
 @pytest.fixture(scope="session")
 def kafka(distribution: Distribution, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
-    """The one broker of the session, for tests that leave it as it is and keep to topics and groups of their own."""
+    """The one broker of the session, for tests that do not stop it and use topics and groups of their own."""
     yield from _started(distribution, tmp_path_factory.mktemp("kafka"))
 
 

@@ -120,7 +120,7 @@ class CircuitBreaker:
 
     def is_alone(self, update: Update) -> bool:
         """Whether others got through since this update failed last, so that its next failure is its own matter."""
-        return 0 <= update.seen < self.successes
+        return 0 <= update.successes_at_failure < self.successes
 
     def blames(self, update: Update, answer: Answer, now: float) -> bool:
         """Whether a failed attempt counts against its update: the endpoint is otherwise healthy as far as one can tell.

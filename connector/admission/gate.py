@@ -41,17 +41,17 @@ class Gate:
         """Nothing goes after this moment, by the loop's clock."""
         self.closes_at = when
 
-    def wait(self, now: float, awake: float) -> float:
+    def wait(self, now: float, boottime: float) -> float:
         """Seconds until an attempt may go; 0 or less: now; infinite: not before something changes.
 
-        `awake` is the time of the lease's clock.
+        `boottime` is the time of the lease's clock.
         """
-        if self.lease.left(awake) <= 0 or now >= self.closes_at:
+        if self.lease.left(boottime) <= 0 or now >= self.closes_at:
             return math.inf
         # A probe needs no slot: those may all be taken by requests that hang.
         if self.in_flight >= self.concurrency.slots and not self.circuit.is_open:
             return math.inf
-        if self.allowance.current(awake) is None:
+        if self.allowance.current(boottime) is None:
             return math.inf
         return max(self.circuit.wait(now), self.rate.wait(now))
 
@@ -60,16 +60,16 @@ class Gate:
         """Whether more than one slot is free."""
         return self.in_flight + 1 < self.concurrency.slots
 
-    def enter(self, now: float, awake: float) -> Permit:
+    def enter(self, now: float, boottime: float) -> Permit:
         """An attempt goes; it has spent its part of rate and quota, whatever comes of it."""
-        grant = self.allowance.spend(awake)
+        grant = self.allowance.spend(boottime)
         self.in_flight += 1
         self.rate.spend(now)
         return self.circuit.started(now), grant
 
     def leave(self, update: Update, answer: Answer, began: float, now: float, passed: Permit) -> Transition | None:
         """Learn from the answer to an attempt that began then."""
-        first = update.tries == 0
+        first = update.attempts == 0
         probe, grant = passed
         verdict = answer.verdict
         if verdict in _DONE:
@@ -81,6 +81,8 @@ class Gate:
                 grant.lost = True
         self.in_flight -= 1
         grant.flying -= 1
+        if answer.local:
+            grant.left += 1  # It never left this machine, so nothing was spent.
         shift = self.circuit.settled(update.visitor, answer, now, first=first, probe=probe)
         if shift is Transition.CLOSED:
             self.concurrency.recovered(self.in_flight)

@@ -38,19 +38,19 @@ class QuotaBudget:
         if unlimited:
             self.grants.append(QuotaGrant(0, UNLIMITED, float("inf")))
 
-    def current(self, awake: float) -> QuotaGrant | None:
+    def current(self, boottime: float) -> QuotaGrant | None:
         """The grant that the next request spends of; None: it has to wait."""
         for grant in self.grants:
-            if grant.left > 0 and awake < grant.ends:
+            if grant.left > 0 and boottime < grant.ends:
                 return grant
         self.wanted()
         return None
 
-    def spend(self, awake: float) -> QuotaGrant:
+    def spend(self, boottime: float) -> QuotaGrant:
         """One request goes now; `current` was asked at the same moment."""
         grant: QuotaGrant | None = self.grants[0] if self.grants else None
-        if grant is None or grant.left <= 0 or awake >= grant.ends:
-            grant = self.current(awake)  # Not the first: it is used up or over, and not given back yet.
+        if grant is None or grant.left <= 0 or boottime >= grant.ends:
+            grant = self.current(boottime)  # Not the first: it is used up or over, and not given back yet.
         if grant is None:
             msg = "a request went without a grant"
             raise RuntimeError(msg)

@@ -32,7 +32,7 @@ class _Reading:
                 if value == self._booking and not self._behind:
                     self._finish()
         except NewerLedger as error:
-            self.failed(Fatal("quota_ledger_unusable", str(error)))
+            self.failed(_unusable(str(error), "use the newer version of this command"))
 
     def caught_up(self) -> None:
         """All that was there was read."""
@@ -47,7 +47,7 @@ class _Reading:
         self._reason = reason
 
     def shortened(self) -> None:
-        """What was read counts all the same."""
+        """What was read still counts."""
 
     def failed(self, error: Exception) -> None:
         """It cannot be read."""
@@ -56,19 +56,22 @@ class _Reading:
 
     def late(self) -> None:
         """The time is over."""
-        self.failed(Fatal("quota_ledger_unusable", self._reason))
+        self.failed(_unusable(self._reason, "look at the brokers, and try again"))
 
     def _not_booked(self) -> None:
-        reason = "the booking was not acknowledged and may still come: look before you book it again"
-        self.failed(Fatal("quota_ledger_unusable", reason))
+        self.failed(_unusable("the booking was not acknowledged and may still come", "look before you book it again"))
 
     def _finish(self) -> None:
         if not self.done.done():
             self.done.set_result(None)
 
 
+def _unusable(reason: str, hint: str) -> Fatal:
+    return Fatal("quota_ledger_unusable", reason, hint)
+
+
 async def read_ledger(log: LedgerLog, booking: bytes | None, seconds: float = WAIT_SECONDS) -> Ledger:
-    """The ledger as it is at its end, with the booking. Raises Fatal when it cannot be had within so many seconds."""
+    """The ledger as it is at its end, with the booking. Raises Fatal when it cannot be had within `seconds`."""
     reading = _Reading(log, booking, seconds)
     timer = asyncio.get_running_loop().call_later(seconds, reading.late)
     log.start(reading)

@@ -15,7 +15,7 @@ from connector.delivery.coalescer import Order
 from connector.errors import Fatal
 from connector.events import JsonDecoder, Nulls
 from connector.kafka.config import KafkaConfig
-from connector.plan import Assumptions, Found, Merge, Quota, Survey
+from connector.plan import Assumptions, Merge, Quota, Survey, SurveyResult
 from connector.settings import BadSettings, Settings, load
 
 _EXAMPLE = """\
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
             kafka_config(settings), args.hours, lingers, quota, assumed, JsonDecoder(Nulls(settings.event_nulls))
         )
     except Fatal as fatal:
-        sys.stderr.write(f"connector plan: Kafka cannot be read: {fatal.remedy}\n")
+        sys.stderr.write(f"connector plan: Kafka cannot be read: {fatal.failure}\n")
         return 1
     best, advice = advise(found, quota, assumed, settings.coalesce_linger_seconds)
     show = print_json if args.format == "json" else print_text
@@ -111,7 +111,7 @@ def _read(
     quota: Quota,
     assumed: Assumptions,
     decode: JsonDecoder,
-) -> Found:
+) -> SurveyResult:
     """One pass over the records, all lingers side by side."""
     from connector.kafka.inspect.history_reader import History  # noqa: PLC0415 - `--help` needs no client
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from connector.cli.units import percent, span
-from connector.plan import Assumptions, Found, Outlook, Quota
+from connector.plan import Assumptions, LingerForecast, Quota, SurveyResult
 
 HEADROOM = 0.8
 """A linger fits with at most this share of the quota: retries, repeats and a better day need the rest."""
@@ -17,7 +17,9 @@ MANY_MISSING = 0.02
 MOSTLY = 0.5
 
 
-def advise(found: Found, quota: Quota, assumed: Assumptions, linger: float) -> tuple[float | None, Sequence[str]]:
+def advise(
+    found: SurveyResult, quota: Quota, assumed: Assumptions, linger: float
+) -> tuple[float | None, Sequence[str]]:
     """The linger to set, if one fits, and everything that is worth saying; `linger` is what is set now."""
     if not found.records:
         return None, [_nothing(found)]
@@ -32,20 +34,20 @@ def advise(found: Found, quota: Quota, assumed: Assumptions, linger: float) -> t
     ]
 
 
-def _nothing(found: Found) -> str:
+def _nothing(found: SurveyResult) -> str:
     asked = span(found.until - found.asked_since)
     if found.missing:
         return f"The topics hold records, but none that can be read of the last {asked}: compacted, or aborted."
     return f"No record is of the last {asked} by its timestamp, so there is nothing to forecast; try more --hours."
 
 
-def _best(outlooks: Sequence[Outlook]) -> float | None:
+def _best(outlooks: Sequence[LingerForecast]) -> float | None:
     shortest_first = sorted(outlooks, key=lambda outlook: outlook.linger)
     fits = [o.linger for o in shortest_first if (o.quota_share or 0.0) <= HEADROOM and not o.paused]
     return fits[0] if fits else None
 
 
-def _about_the_quota(found: Found, best: float | None, quota: Quota, linger: float) -> Iterator[str]:
+def _about_the_quota(found: SurveyResult, best: float | None, quota: Quota, linger: float) -> Iterator[str]:
     if not quota.updates:
         yield "There is no quota, so the linger is a matter of delay and of the endpoint's load."
         return
@@ -76,7 +78,7 @@ def _about_the_quota(found: Found, best: float | None, quota: Quota, linger: flo
         )
 
 
-def _about_bounds(found: Found, assumed: Assumptions) -> Iterator[str]:
+def _about_bounds(found: SurveyResult, assumed: Assumptions) -> Iterator[str]:
     full = [o for o in found.outlooks if o.paused]
     visitors = [o for o in full if o.peak_visitors >= assumed.max_visitors]
     size = [o for o in full if o.peak_bytes >= assumed.max_bytes]
@@ -99,7 +101,7 @@ def _about_bounds(found: Found, assumed: Assumptions) -> Iterator[str]:
         )
 
 
-def _about_the_records(found: Found) -> Iterator[str]:
+def _about_the_records(found: SurveyResult) -> Iterator[str]:
     asked = found.until - found.asked_since
     if FEW_SECONDS <= found.seconds < SHORTER * asked:
         yield (
@@ -124,6 +126,6 @@ def _about_the_records(found: Found) -> Iterator[str]:
         yield "More than half of the records are refused: are these the right topics, in the right format?"
 
 
-def _all(outlooks: Sequence[Outlook]) -> str:
+def _all(outlooks: Sequence[LingerForecast]) -> str:
     names = [span(o.linger) for o in sorted(outlooks, key=lambda outlook: outlook.linger)]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

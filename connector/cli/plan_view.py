@@ -14,7 +14,7 @@ from rich.table import Table
 
 from connector.cli.settings import WIDTH_OFF_A_TERMINAL
 from connector.cli.units import percent, span
-from connector.plan import Found, Outlook, Quota
+from connector.plan import LingerForecast, Quota, SurveyResult
 
 MIB = 1 << 20
 PROGRESS_SECONDS = 0.5
@@ -47,7 +47,7 @@ class Progress:
 
 
 def print_json(
-    file: TextIO, topics: Sequence[str], found: Found, quota: Quota, best: float | None, advice: Sequence[str]
+    file: TextIO, topics: Sequence[str], found: SurveyResult, quota: Quota, best: float | None, advice: Sequence[str]
 ) -> None:
     """One line; times in seconds or as UTC in ISO 8601, memory in bytes."""
     facts = asdict(found)
@@ -67,7 +67,7 @@ def print_json(
 
 
 def print_text(
-    file: TextIO, topics: Sequence[str], found: Found, quota: Quota, best: float | None, advice: Sequence[str]
+    file: TextIO, topics: Sequence[str], found: SurveyResult, quota: Quota, best: float | None, advice: Sequence[str]
 ) -> None:
     """As wide as the terminal, or 100 columns of plain text off one."""
     terminal = file.isatty()
@@ -84,7 +84,7 @@ def print_text(
     file.writelines(f"{wrapper.fill(f'- {sentence}')}\n" for sentence in advice)
 
 
-def _counts(found: Found) -> str:
+def _counts(found: SurveyResult) -> str:
     if not found.records:
         return "no records"
     parts = [(found.refused, "refused"), (found.tombstones, "tombstones"), (found.empty, "with nothing to send")]
@@ -92,7 +92,7 @@ def _counts(found: Found) -> str:
     return f"{found.records:,} records in {span(found.seconds)} ({apart})"
 
 
-def _table(outlooks: Sequence[Outlook], quota: Quota, best: float | None) -> Table:
+def _table(outlooks: Sequence[LingerForecast], quota: Quota, best: float | None) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("linger", "updates a day", "of the quota", "delay p50", "delay p99", "peak visitors", "peak memory"):
         table.add_column(name, justify="right", no_wrap=True)

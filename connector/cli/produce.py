@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol
 
 from connector.cli.settings import print_mistakes
-from connector.errors import ConnectorError
+from connector.errors import CommandError
 from connector.events import Change, JsonDecoder, Nulls, Refused
 from connector.settings import BadSettings, Settings, load
 from connector.settings.errors import InvalidValue
@@ -38,7 +38,7 @@ class Writer(Protocol):
         """Take one record."""
 
 
-class EventRefused(ConnectorError):
+class EventRefused(CommandError):
     """The decoder would refuse this event."""
 
     def __init__(self, where: str, refused: Refused) -> None:

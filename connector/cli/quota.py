@@ -18,11 +18,11 @@ from connector.cli.quota_view import calls, print_view
 from connector.cli.settings import print_mistakes
 from connector.cli.terminal import printable
 from connector.cli.units import span
-from connector.errors import Fatal
+from connector.errors import CommandError, Fatal
 from connector.quota.ledger import Ledger
+from connector.quota.policy import QuotaPolicy
 from connector.quota.ports import LedgerLog
 from connector.quota.records import Spend, encode
-from connector.quota.terms import Terms
 from connector.quota.view import View, view
 from connector.settings import BadSettings, load
 
@@ -87,7 +87,7 @@ def _add_format(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument("--format", choices=("table", "json"), default=default, help="table (default) or json")
 
 
-class TooMuch(Exception):
+class TooMuch(CommandError):
     """More would be booked than is free; nothing was."""
 
 
@@ -101,9 +101,9 @@ def run(args: argparse.Namespace) -> int:
     from connector.kafka.errors import KafkaUnavailable  # noqa: PLC0415
     from connector.kafka.quota_log import KafkaQuotaLog  # noqa: PLC0415 - a wrong setting is said before the heavy imports
     from connector.kafka.quota_topic import MISSING  # noqa: PLC0415
-    from connector.service import kafka_config, ledger_topic, quota_terms  # noqa: PLC0415
+    from connector.service import kafka_config, ledger_topic, quota_policy  # noqa: PLC0415
 
-    terms = quota_terms(settings)
+    terms = quota_policy(settings)
     if terms is None:
         sys.stderr.write("QUOTA_UPDATES is 0: there is no quota and no ledger\n")
         return 2
@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         ledger = asyncio.run(look(open_log, terms, booking, anyway=booking is None or args.yes))
     except Fatal as fatal:
-        sys.stderr.write(f"{topic.name}: {fatal.remedy}\n")
+        sys.stderr.write(f"{topic.name}: {fatal.failure}\n")
         cause = fatal.__cause__
         if not (isinstance(cause, KafkaUnavailable) and cause.failure.code == MISSING):
             return 1
@@ -140,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def look(open_log: Callable[[], LedgerLog], terms: Terms, booking: Spend | None, *, anyway: bool) -> Ledger:
+async def look(open_log: Callable[[], LedgerLog], terms: QuotaPolicy, booking: Spend | None, *, anyway: bool) -> Ledger:
     """The ledger with the booking. Raises TooMuch before it books more than is free, unless it is to do so anyway."""
     if booking is not None and not anyway:
         seen = _seen(await read_ledger(open_log(), None), terms)
@@ -155,7 +155,7 @@ async def look(open_log: Callable[[], LedgerLog], terms: Terms, booking: Spend |
     return await read_ledger(open_log(), None if booking is None else encode(booking))
 
 
-def _seen(ledger: Ledger, terms: Terms) -> View:
+def _seen(ledger: Ledger, terms: QuotaPolicy) -> View:
     return view(ledger, terms, max(ledger.now, time.time()))
 
 

@@ -28,7 +28,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Say what the command does."""
     subparsers.add_parser(
         "run",
-        help="the service: Kafka events in, profile updates out, till SIGTERM",
+        help="the service: Kafka events in, profile updates out, until SIGTERM",
         description="Consume profile changes, coalesce them by visitor, send them to Target, commit what is done.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,

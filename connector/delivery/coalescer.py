@@ -10,9 +10,9 @@ from connector.delivery.ports import Record
 from connector.delivery.update import UPDATE_BYTES, Part, Update
 from connector.events.change import Change, Visitor
 
-SUSPECT_ATTEMPTS = 2
-SUSPECT_TURN = 32
-SUSPECT_SLOTS = 4
+REPEAT_ATTEMPTS = 2
+REPEAT_TURN = 32
+REPEAT_SLOTS = 4
 GATHER_SECONDS = 10.0
 """A record that is read late waits for others at least this long, if the linger is as long."""
 GOLDEN_RATIO = (math.sqrt(5.0) - 1.0) / 2.0
@@ -42,8 +42,8 @@ class Coalescer:
     one, and an update that comes back for a retry takes that one in. So there is never an older value behind a newer
     one, and waiting (for the linger, the rate, a retry) is more coalescing, not more queue.
 
-    An update that failed twice or more is a suspect: suspects take one turn in `SUSPECT_TURN` while others wait and at
-    most a `SUSPECT_SLOTS`-th of the slots, so that visitors who fail for good cannot starve the rest.
+    An update that failed twice or more is a repeat failure. Repeat failures take one turn in `REPEAT_TURN` while others
+    wait and at most a `REPEAT_SLOTS`-th of the slots, so that visitors who fail for good cannot starve the rest.
     """
 
     __slots__ = (
@@ -56,9 +56,9 @@ class Coalescer:
         "_pending",
         "_place",
         "_ready",
-        "_suspect_slots",
-        "_suspects",
-        "_suspects_flying",
+        "_repeat_failures",
+        "_repeat_slots",
+        "_repeats_in_flight",
         "_turns",
         "never_sent",
         "records",
@@ -69,12 +69,12 @@ class Coalescer:
         """`linger`: seconds that a visitor's first change waits for more; `slots`: requests at once."""
         self._linger = linger
         self._by_time = order is Order.EVENT_TIME
-        self._suspect_slots = max(1, slots // SUSPECT_SLOTS)
+        self._repeat_slots = max(1, slots // REPEAT_SLOTS)
         self._pending: dict[Visitor, Update] = {}
         self._flying: dict[Visitor, Update] = {}
         self._ready = DueQueue()
-        self._suspects = DueQueue()
-        self._suspects_flying = 0
+        self._repeat_failures = DueQueue()
+        self._repeats_in_flight = 0
         self._held: set[Visitor] = set()
         self._hold_ends = -math.inf
         self._parked: list[Update] = []
@@ -151,8 +151,8 @@ class Coalescer:
         """Seconds until an update can be taken; 0 or less: now; infinite: not before something changes."""
         if self._held:
             self._park(now)
-        suspects = self._suspects.due if self._suspects_flying < self._suspect_slots else math.inf
-        due = min(self._ready.due, suspects)
+        repeats = self._repeat_failures.due if self._repeats_in_flight < self._repeat_slots else math.inf
+        due = min(self._ready.due, repeats)
         return (min(due, self._hold_ends) if self._parked else due) - now
 
     def take(self, now: float) -> Update:
@@ -170,15 +170,15 @@ class Coalescer:
         self._flying[update.visitor] = update
         self.never_sent -= update.never_sent
         update.never_sent = False
-        if update.attempts >= SUSPECT_ATTEMPTS:
-            self._suspects_flying += 1
+        if update.charged_attempts >= REPEAT_ATTEMPTS:
+            self._repeats_in_flight += 1
         return update
 
-    def bury(self, update: Update) -> None:
+    def dead_letter(self, update: Update) -> None:
         """The update stays in flight until its dead letter is acknowledged; it takes nobody's turn meanwhile."""
-        if update.attempts >= SUSPECT_ATTEMPTS:
-            self._suspects_flying -= 1
-            update.attempts = 0
+        if update.charged_attempts >= REPEAT_ATTEMPTS:
+            self._repeats_in_flight -= 1
+            update.charged_attempts = 0
 
     def settle(self, update: Update, *, is_accepted: bool = True) -> None:
         """The update is done: its receipts close, and what gathered behind it may follow.
@@ -196,7 +196,7 @@ class Coalescer:
                 follower.yield_to(update, is_accepted=is_accepted)
             self._queue(follower)
 
-    def give_back(self, update: Update, due: float, attempts: int) -> int:
+    def give_back(self, update: Update, due: float, charged_attempts: int) -> int:
         """The update goes again at `due`, with all that came meanwhile; returns the records handed over.
 
         Handed over is what belongs to a partition that is being revoked: its next owner reads it again.
@@ -208,7 +208,7 @@ class Coalescer:
             update.absorb(newer, by_time=self._by_time)
             self.size += update.weigh()
         update.due = due
-        update.attempts = attempts
+        update.charged_attempts = charged_attempts
         dropped = self._strip(update, {partition for partition in update.parts if partition.revoking})
         if update.parts:
             self._pending[update.visitor] = update
@@ -228,7 +228,7 @@ class Coalescer:
                 self.never_sent -= update.never_sent
         left = set(self._pending.values()) - {u for v, u in self._pending.items() if v in self._flying}
         self._ready.keep(left)
-        self._suspects.keep(left)
+        self._repeat_failures.keep(left)
         self._parked = [update for update in self._parked if update in left]
         return dropped
 
@@ -258,7 +258,7 @@ class Coalescer:
             for update in parked:
                 self._queue(update)
             return
-        for lane in (self._ready, self._suspects):
+        for lane in (self._ready, self._repeat_failures):
             while lane.due <= now and lane.first().visitor in self._held:
                 self._parked.append(lane.pop())
 
@@ -269,16 +269,16 @@ class Coalescer:
 
     def _land(self, update: Update) -> None:
         del self._flying[update.visitor]
-        if update.attempts >= SUSPECT_ATTEMPTS:
-            self._suspects_flying -= 1
+        if update.charged_attempts >= REPEAT_ATTEMPTS:
+            self._repeats_in_flight -= 1
 
     def _queue(self, update: Update) -> None:
-        (self._suspects if update.attempts >= SUSPECT_ATTEMPTS else self._ready).push(update)
+        (self._repeat_failures if update.charged_attempts >= REPEAT_ATTEMPTS else self._ready).push(update)
 
     def _lane(self, now: float) -> DueQueue:
-        suspects_may = self._suspects.due <= now and self._suspects_flying < self._suspect_slots
+        repeats_may = self._repeat_failures.due <= now and self._repeats_in_flight < self._repeat_slots
         self._turns += 1
-        if suspects_may and (self._ready.due > now or self._turns >= SUSPECT_TURN):
+        if repeats_may and (self._ready.due > now or self._turns >= REPEAT_TURN):
             self._turns = 0
-            return self._suspects
+            return self._repeat_failures
         return self._ready

@@ -125,7 +125,7 @@ def decide(
 
 
 def decide_again(position: int | None, start: Start, committed: OffsetAndMetadata, log: LogState) -> Beginning:
-    """Decide where to go on when the client found that the log does not continue where it reads.
+    """Decide where to continue when the client found that the log does not continue where it reads.
 
     `position` is where that was, None where the client does not say; `start` where this assignment began; `committed`
     what the group acknowledged last.

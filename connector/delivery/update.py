@@ -51,13 +51,13 @@ class Update:
 
     __slots__ = (
         "attempts",
+        "charged_attempts",
         "due",
         "never_sent",
         "parts",
-        "seen",
         "single_record",
         "size",
-        "tries",
+        "successes_at_failure",
         "visitor",
         "weigh_at",
     )
@@ -66,13 +66,13 @@ class Update:
         self.visitor = visitor
         self.due = due
         """When it may be sent, by the loop's clock in seconds."""
-        self.attempts = 0
+        self.charged_attempts = 0
         """Attempts that failed while the endpoint was otherwise healthy: what may end it as a dead letter."""
-        self.tries = 0
+        self.attempts = 0
         """All attempts that failed: what makes the pauses between them longer."""
         self.never_sent = True
         """It never was on the wire."""
-        self.seen = -1
+        self.successes_at_failure = -1
         """How many answers of a healthy endpoint there had been when it failed last."""
         self.parts: dict[OffsetTracker, Part] = {}
         self.single_record: _SingleRecord = None

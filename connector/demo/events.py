@@ -1,4 +1,4 @@
-"""Events as a call centre, a shop till and a kiosk would write them, with what each profile must hold in the end."""
+"""Events as a call centre, a shop and a kiosk write them, with what each profile must hold in the end."""
 
 import json
 import random

@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 from connector.demo.events import Generator
 from connector.demo.reconcile import Report, compare
 from connector.demo.replica import Replica
-from connector.demo.view import Moment, View
+from connector.demo.view import Progress, View
+from connector.errors import CommandError
 from connector.sandbox.broker import EmbeddedBroker
 from connector.sandbox.fault_text import parse_fault
 from connector.sandbox.server import SandboxConfig, SandboxTarget
@@ -50,7 +51,7 @@ Watch: TypeAlias = Callable[[Report, str], Awaitable[None]]
 """Gets the sum and the address of the status page while the connector still runs; when it returns, all ends."""
 
 
-class DemoFailed(Exception):
+class DemoFailed(CommandError):
     """The demo could not be run to its end; the message says why and where to look."""
 
 
@@ -214,13 +215,13 @@ def _settled(status: dict[str, Any] | None) -> int:
     return sum(max(0, part["committable"]) for part in status["partitions"]) if status else 0
 
 
-def _moment(run: _Run, config: DemoConfig, target: SandboxTarget, note: str) -> Moment:
+def _moment(run: _Run, config: DemoConfig, target: SandboxTarget, note: str) -> Progress:
     now = time.monotonic()
     updates = target.endpoint.stats()["applied"]
     run.recent.append((now, run.produced, updates))
     (then, events_then, updates_then) = run.recent[0]
     passed = max(now - then, TICK)
-    return Moment(
+    return Progress(
         seconds=now - run.began,
         events=run.produced,
         total=config.events,

@@ -14,7 +14,7 @@ PLAIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class Progress:
     """One look at the run; rates are a second's, over the last moments."""
 
     seconds: float
@@ -45,7 +45,7 @@ class View(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-    def show(self, moment: Moment) -> None:
+    def show(self, moment: Progress) -> None:
         """The newest numbers."""
         ...
 
@@ -70,7 +70,7 @@ class LiveView:
     ) -> None:
         self._live.stop()
 
-    def show(self, moment: Moment) -> None:
+    def show(self, moment: Progress) -> None:
         """Draw the board anew."""
         bar = Table.grid(padding=(0, 2))
         bar.add_row(
@@ -109,7 +109,7 @@ class PlainView:
     ) -> None:
         return
 
-    def show(self, moment: Moment) -> None:
+    def show(self, moment: Progress) -> None:
         """Print a line, if the last one is old enough or says what is true no more."""
         if moment.seconds - self._last < PLAIN_SECONDS and moment.note == self._note:
             return

@@ -4,6 +4,8 @@ from datetime import datetime
 
 import msgspec
 
+from connector.errors import ConnectorError
+
 
 class Visitor(msgspec.Struct, frozen=True, gc=False, cache_hash=True, order=True):
     """Who a change is for; the key of coalescing and of "one in flight".
@@ -32,11 +34,11 @@ class Change(msgspec.Struct, frozen=True, gc=False):
         return None if self.occurred is None else datetime.fromisoformat(self.occurred.upper())
 
 
-class Refused(ValueError):
+class Refused(ConnectorError):
     """An event that can never be delivered, with the field and the reason, and without any of its values."""
 
     def __init__(self, field: str, reason: str) -> None:
-        """`field` is a path such as `profile.address.city`; `reason` says what is allowed, and goes on its sentence.
+        """`field` is a path such as `profile.address.city`; `reason` says what is allowed, and continues its sentence.
 
         No colon stands between: behind `pcId:` or `profile.token:` the log's redaction takes a word for the value.
         """

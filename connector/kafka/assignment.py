@@ -10,16 +10,14 @@ from typing import Final
 from confluent_kafka import KafkaException
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
-from connector.delivery import offset_mark
 from connector.delivery.offset_tracker import NOTHING_COMMITTED, OffsetAndMetadata, TopicPartition
-from connector.delivery.start_position import Beginning, LogState, Start, decide, decide_again, is_another
-from connector.kafka.client import AssignmentClient
-from connector.kafka.commits import read
+from connector.delivery.start_position import Beginning, LogState, Start, decide_again, is_another
+from connector.kafka.client import AssignmentClient, as_partitions
 from connector.kafka.errors import KafkaFailure
+from connector.kafka.first_positions import FirstPositions
 from connector.kafka.log_inspector import Found, LogInspector, Look
 from connector.kafka.ports import Listener
 
-COMMITTED_SECONDS: Final = 1.0
 ASSIGN_SECONDS: Final = 1.0
 """An assignment waits at most this long for where it begins; what is not known then is paused and asked for again."""
 INSPECT_SECONDS: Final = 5.0
@@ -66,13 +64,11 @@ class Assignment:
         `from_end`: a group without offsets begins at the end of the log.
         """
         self._client = client
+        self._first = FirstPositions(client, from_end=from_end)
         self._inspector = inspector
         self._listener = listener
         self._tell = tell
-        self._from_end = from_end
         self._owned: dict[TopicPartition, _Owned] = {}
-        self._begun: dict[TopicPartition, int] = {}
-        """Where this member began without a committed offset, until the group has acknowledged one."""
         self._fresh: dict[TopicPartition, Start] = {}
         self._look: Look | None = None
         self._look_at = 0.0
@@ -133,10 +129,10 @@ class Assignment:
         begun = [name for name in names if self._has_begun(name)]
         unknown = [name for name in names if not self._has_begun(name)]
         if self.is_paused:
-            self._client.pause(kafka(names))
+            self._client.pause(as_partitions(names))
         else:
-            self._client.resume(kafka(begun))
-            self._client.pause(kafka(unknown))
+            self._client.resume(as_partitions(begun))
+            self._client.pause(as_partitions(unknown))
         if unknown:
             self._look_at = now
 
@@ -150,12 +146,12 @@ class Assignment:
     def pause(self) -> None:
         """Read nothing."""
         self.is_paused = True
-        self._client.pause(kafka(self._owned))
+        self._client.pause(as_partitions(self._owned))
 
     def resume(self) -> None:
         """Read again what can be read."""
         self.is_paused = False
-        self._client.resume(kafka([name for name in self._owned if self._has_begun(name)]))
+        self._client.resume(as_partitions([name for name in self._owned if self._has_begun(name)]))
 
     def acknowledged(
         self, starts: Mapping[TopicPartition, Start | None], offsets: Mapping[TopicPartition, OffsetAndMetadata]
@@ -165,7 +161,7 @@ class Assignment:
             owned = self._owned.get(name)
             if owned is not None and owned.start is not None and owned.start is starts.get(name):
                 owned.acknowledged = where
-                self._begun.pop(name, None)
+                self._first.acknowledged(name)
 
     def position_is_invalid(self, name: TopicPartition, at: int | None, now: float) -> None:
         """The log does not continue where it is read: find out why, and begin anew. `at`: None where not known."""
@@ -228,22 +224,8 @@ class Assignment:
         """Begin where it can be decided where; returns those."""
         can_begin = [name for name in names if name in found]
         fresh = [name for name in can_begin if self._owned[name].began is None]
-        committed = self._committed_of(fresh, found) if fresh else {}
+        committed = self._first.committed(fresh, found) if fresh else {}
         return [name for name in can_begin if self._begin(name, found[name].log, committed)]
-
-    def _committed_of(
-        self, names: Sequence[TopicPartition], found: Mapping[TopicPartition, Found]
-    ) -> dict[TopicPartition, OffsetAndMetadata]:
-        """Where the group stands; nothing where the coordinator does not say."""
-        wanted = set(names)
-        if self._from_end:
-            # Whether the group knows the topic at all decides where a partition without an offset begins.
-            wanted |= {TopicPartition(name.topic, n) for name in names for n in range(found[name].partitions)}
-        try:
-            answered = self._client.committed(kafka(sorted(wanted)), timeout=COMMITTED_SECONDS)
-        except KafkaException:
-            return {}
-        return {TopicPartition(p.topic, p.partition): read(p) for p in answered if p.error is None}
 
     def _begin(
         self, name: TopicPartition, log: LogState, committed: Mapping[TopicPartition, OffsetAndMetadata]
@@ -253,7 +235,7 @@ class Assignment:
         if owned.began is not None:
             what: Beginning | None = decide_again(owned.at, owned.began, owned.acknowledged, log)
         else:
-            what = self._decide(name, log, committed)
+            what = self._first.decide(name, log, committed)
         if what is None:
             return False
         if what.missed is not None or what.is_another_log:
@@ -266,21 +248,6 @@ class Assignment:
         if not what.goes_on:
             self._fresh[name] = what.start
         return True
-
-    def _decide(
-        self, name: TopicPartition, log: LogState, committed: Mapping[TopicPartition, OffsetAndMetadata]
-    ) -> Beginning | None:
-        where = committed.get(name)
-        if where is None or (offset_mark.decode(where.metadata).topic_id and not log.topic_id):
-            return None  # Nobody says where the group stands, or whether that is said of this log.
-        if where.offset < 0 and name in self._begun:
-            # The group may never have heard where this member began before.
-            return Beginning(Start(self._begun[name], log=log, is_first=True))
-        is_known = any(it.topic == name.topic and at.offset >= 0 for it, at in committed.items())
-        what = decide(where, log, from_end=self._from_end and not is_known)
-        if where.offset < 0:
-            self._begun[name] = what.start.offset
-        return what
 
     def _check(self) -> None:
         """Have the client ask by the epoch whether the log continues at the committed offset.
@@ -300,12 +267,12 @@ class Assignment:
 
     def _read_anew(self, name: TopicPartition) -> None:
         """Move the client. A seek is refused after the client found a position invalid; an assignment is not."""
-        self._client.incremental_unassign(kafka([name]))
+        self._client.incremental_unassign(as_partitions([name]))
         self._client.incremental_assign([self._place(name)])
         if self.is_paused:
-            self._client.pause(kafka([name]))
+            self._client.pause(as_partitions([name]))
         else:
-            self._client.resume(kafka([name]))
+            self._client.resume(as_partitions([name]))
 
     def _place(self, name: TopicPartition) -> KafkaTopicPartition:
         start = self._owned[name].start
@@ -320,8 +287,3 @@ _DELAYED = KafkaFailure(
     "check that the brokers answer, and that the connector's user may DESCRIBE the topic",
     meanwhile="the partition waits",
 )
-
-
-def kafka(names: Collection[TopicPartition]) -> list[KafkaTopicPartition]:
-    """As librdkafka takes them."""
-    return [KafkaTopicPartition(*name) for name in names]

@@ -1,9 +1,12 @@
 """The consumer's client as its decisions see it: librdkafka's, or a fake of it."""
 
+from collections.abc import Collection
 from typing import Literal, Protocol
 
 from confluent_kafka import Message
 from confluent_kafka import TopicPartition as KafkaTopicPartition
+
+from connector.delivery.start_position import TopicPartition
 
 
 class CommitClient(Protocol):
@@ -52,3 +55,8 @@ class GroupClient(AssignmentClient, CommitClient, Protocol):
     def consume(self, num_messages: int, timeout: float) -> list[Message]:
         """Likewise several."""
         ...
+
+
+def as_partitions(names: Collection[TopicPartition]) -> list[KafkaTopicPartition]:
+    """As librdkafka takes them."""
+    return [KafkaTopicPartition(*name) for name in names]

@@ -8,8 +8,9 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
+from connector.errors import Fatal
 from connector.kafka.config import LIBRDKAFKA, KafkaConfig, Property, admin, consumer, producer
-from connector.kafka.errors import OAUTH_METHOD, KafkaFailure
+from connector.kafka.errors import OAUTH_METHOD, WITHOUT_METHOD, KafkaFailure
 
 _VARIABLES: Final = {
     name: "KAFKA_" + name.upper().replace(".", "_")
@@ -57,17 +58,35 @@ class Refusal:
     @property
     def failure(self) -> KafkaFailure:
         """What a client that cannot be made means for its user."""
-        return KafkaFailure("_INVALID_ARG", "kafka_fatal", str(self), retriable=self.is_file)
+        return KafkaFailure("_INVALID_ARG", "kafka_fatal", self.detail, self.hint, retriable=self.is_file)
 
-    def __str__(self) -> str:
-        """What is wrong and what to do."""
-        if self.reason == OAUTH_METHOD:
+    @property
+    def fatal(self) -> Fatal:
+        """The same, where the process must end by it."""
+        return Fatal("kafka_fatal", self.detail, self.hint)
+
+    @property
+    def detail(self) -> str:
+        """What is wrong."""
+        if self.reason == WITHOUT_METHOD:
             return self.reason
         if self.is_file:
+            return f"the file that {self.place} names cannot be used ({self.reason})"
+        return f"librdkafka refuses the configuration: {self.reason}"
+
+    @property
+    def hint(self) -> str:
+        """What to do."""
+        if self.reason == WITHOUT_METHOD:
+            return OAUTH_METHOD
+        if self.is_file:
             fits = ", and that KAFKA_SSL_KEY_PASSWORD fits" if self.name == "ssl.key.location" else ""
-            remedy = f"look that it is there, readable and whole{fits}"
-            return f"the file that {self.place} names cannot be used ({self.reason}): {remedy}"
-        return f"librdkafka refuses the configuration: {self.reason}; look at {self.place}"
+            return f"look that it is there, readable and whole{fits}"
+        return f"look at {self.place}"
+
+    def __str__(self) -> str:
+        """For a person: what is wrong and what to do."""
+        return f"{self.detail}; {self.hint}"
 
 
 def check_config(config: KafkaConfig) -> Refusal | None:
@@ -78,7 +97,7 @@ def check_config(config: KafkaConfig) -> Refusal | None:
         Producer(_alone(producer(config)), logger=LIBRDKAFKA)
     except KafkaException as error:
         return explain_refusal(config, error.args[0])
-    return None if _gets_tokens(consumer(config)) else Refusal(_METHOD, OAUTH_METHOD)
+    return None if _gets_tokens(consumer(config)) else Refusal(_METHOD, WITHOUT_METHOD)
 
 
 def _gets_tokens(made: Mapping[str, Property]) -> bool:

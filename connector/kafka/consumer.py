@@ -18,7 +18,7 @@ from connector.kafka.admin import group_session
 from connector.kafka.commits import Commit, Offsets
 from connector.kafka.config import LIBRDKAFKA, KafkaConfig, consumer
 from connector.kafka.config_check import explain_refusal
-from connector.kafka.errors import KafkaFailure, of_topic
+from connector.kafka.errors import START_AGAIN, KafkaFailure, of_topic
 from connector.kafka.group_member import GroupMember
 from connector.kafka.inbox import Inbox
 from connector.kafka.log_inspector import AdminInspector
@@ -112,12 +112,12 @@ class ConsumerThread:
             inspector.ask_for_ids(self._config.topics)
         except Exception as error:  # noqa: BLE001 - a thread that ends unseen would leave a process that is live for ever
             is_refusal = isinstance(error, KafkaException)
-            why = (
-                explain_refusal(self._config, error.args[0])
+            fatal = (
+                explain_refusal(self._config, error.args[0]).fatal
                 if is_refusal
-                else f"the consumer cannot be made: {error!r}"
+                else Fatal("kafka_fatal", f"the consumer cannot be made: {error!r}", START_AGAIN)
             )
-            self._tell(self._listener.failed, Fatal("kafka_fatal", str(why)))
+            self._tell(self._listener.failed, fatal)
             self._finish()
             return
         try:
@@ -129,7 +129,9 @@ class ConsumerThread:
                 if idle:
                     self._inbox.wait(idle)
         except Exception as error:  # noqa: BLE001 - a thread that ends unseen would leave a Ready replica that consumes nothing
-            self._tell(self._listener.failed, Fatal("kafka_fatal", f"the consumer thread failed: {error!r}"))
+            self._tell(
+                self._listener.failed, Fatal("kafka_fatal", f"the consumer thread failed: {error!r}", START_AGAIN)
+            )
         finally:
             member.send_commits()
             if self._inbox.leaves:
@@ -215,11 +217,12 @@ class ConsumerThread:
             elif found.partitions:
                 self._missing.pop(topic, None)
                 totals[topic] = len(found.partitions)
+        else:
+            # Also where nothing is new: a replica without partitions learns by it that Kafka answers.
+            self._tell(self._listener.counted, dict(totals))
         known = totals.keys() >= {*self._config.topics}
         self._count_at = time.monotonic() + (COUNT_SECONDS if known else COUNT_AGAIN_SECONDS)
-        if totals != self._totals:
-            self._totals = totals
-            self._tell(self._listener.counted, dict(totals))
+        self._totals = totals
 
     def _tell_unseen(self, client: Consumer, topic: str, error: KafkaError) -> None:
         """Tell of a topic that is not there, or may not be seen; the names of all others are asked for once."""

@@ -13,7 +13,7 @@ from connector.errors import Fatal
 from connector.kafka.admin import asking, ensure_topic
 from connector.kafka.backoff import pauses
 from connector.kafka.config import LIBRDKAFKA, KafkaConfig, producer
-from connector.kafka.errors import KafkaFailure, KafkaUnavailable
+from connector.kafka.errors import KafkaFailure, KafkaUnavailable, classify
 from connector.kafka.stall_watchdog import with_watchdog
 from connector.threads import in_thread
 
@@ -70,7 +70,8 @@ class DeadLetterProducer:
                 value = value[:CUT_BYTES]
                 continue
             if error.code() in _HOPELESS or error.fatal() or error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-                raise self._unwritable(letter, error.str())
+                hint = classify(error).hint or "look at the topic and its limits"
+                raise self._unwritable(letter, error.str(), hint)
             self._delayed(error.str())
             await asyncio.sleep(next(waits))
 
@@ -84,13 +85,13 @@ class DeadLetterProducer:
 
     async def _open(self, letter: DeadLetter) -> Producer:
         if not self._topic:
-            raise self._unwritable(letter, "KAFKA_DEAD_LETTER_TOPIC is empty, so the connector stops instead")
+            raise self._unwritable(letter, "KAFKA_DEAD_LETTER_TOPIC is empty", "name a topic, or deal with the record")
         async with self._opening:
             if self._producer is None:
                 waits = pauses()
                 while (wrong := await self.prepare()) is not None:
                     if not wrong.retriable:
-                        raise self._unwritable(letter, str(wrong))
+                        raise self._unwritable(letter, wrong.detail, wrong.hint or "make the topic")
                     self._delayed(str(wrong))
                     await asyncio.sleep(next(waits))
                 self._producer = Producer(with_watchdog(producer(self._config), self._end), logger=LIBRDKAFKA)
@@ -144,12 +145,13 @@ class DeadLetterProducer:
             return replace(failure, detail=f"it cannot be found or made: {failure.detail}")
         return None
 
-    def _unwritable(self, letter: DeadLetter, reason: str) -> Fatal:
+    def _unwritable(self, letter: DeadLetter, reason: str, hint: str) -> Fatal:
         where = f"{letter.source.topic}/{letter.source.partition} offset {letter.offset}"
         return Fatal(
             "dead_letter_failed",
             f"{where} can never be delivered ({letter.reason}) and its dead letter cannot be written to "
-            f"{self._topic or 'any topic'}: {reason}. Nothing is committed past it",
+            f"{self._topic or 'any topic'} ({reason}); nothing is committed past it",
+            hint,
         )
 
 

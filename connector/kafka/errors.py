@@ -69,6 +69,7 @@ UNKNOWN_TOPIC: Final = frozenset({"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC"})
 VAGUE: Final = frozenset({"_ALL_BROKERS_DOWN"})
 """Codes that say only that no broker is up; why is said by another error, before or after."""
 
+START_AGAIN: Final = "start the connector again"
 UNREACHABLE = "check KAFKA_BOOTSTRAP_SERVERS, the network, and that the brokers run"
 _LOGIN = (
     "check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD (of OAUTHBEARER sasl.oauthbearer.… in "
@@ -78,8 +79,9 @@ _OAUTH_ENDPOINT = (
     "check sasl.oauthbearer.token.endpoint.url in KAFKA_PROPERTIES, that it can be reached from here, and the client "
     "id and secret there"
 )
+WITHOUT_METHOD = "OAUTHBEARER gets no token without a method"
 OAUTH_METHOD = (
-    "OAUTHBEARER gets no token without a method: set sasl.oauthbearer.method to oidc in KAFKA_PROPERTIES, with "
+    "set sasl.oauthbearer.method to oidc in KAFKA_PROPERTIES, with "
     "sasl.oauthbearer.token.endpoint.url, sasl.oauthbearer.client.id and sasl.oauthbearer.client.secret beside it"
 )
 _TLS = "check KAFKA_SECURITY_PROTOCOL and KAFKA_SSL_CA_LOCATION against the listener"
@@ -91,7 +93,7 @@ _POLL = "the process was stopped or starved for longer than max.poll.interval.ms
 _FENCED_INSTANCE = (
     "another member uses this KAFKA_GROUP_INSTANCE_ID: give each replica its own, then start this one again"
 )
-_FATAL = "this consumer cannot go on: correct what the detail names, then start the connector again"
+_FATAL = "this consumer cannot continue: correct what the detail names, then start the connector again"
 OTHER_PROTOCOL = (
     "the group has members that joined by the other KAFKA_GROUP_PROTOCOL, and the brokers let nobody join by a second "
     "one. To change it, stop all replicas, wait until the group has no members, then start them with the new one "

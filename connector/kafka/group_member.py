@@ -1,4 +1,4 @@
-"""Decides what the consumer's thread does next: which batch goes on, what is let go, what is committed.
+"""Decides what the consumer's thread does next: which batch is handed on, what is released, what is committed.
 
 No thread and no clock is in here: the client, the inspector and the time are handed in, so that the simulation runs
 this very class. `connector.kafka.consumer` is the thread around it.
@@ -31,7 +31,7 @@ class GroupMember:
     """One member of the group: what it hands on, lets go and commits of the partitions that it owns.
 
     Back-pressure: each batch uses a credit up. Without credit it holds back; after `STALL_SECONDS` it pauses all
-    partitions and goes on polling, so that the group keeps the member however long that takes.
+    partitions and keeps polling, so that the group keeps the member however long that takes.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ class GroupMember:
         """Something to tell; or the end."""
         trouble = classify(error)
         if not trouble.retriable:
-            self._tell(self._listener.failed, Fatal(trouble.event, f"{trouble.detail}: {trouble.hint}"))
+            self._tell(self._listener.failed, Fatal(trouble.event, trouble.detail, trouble.hint))
         elif trouble.event == "kafka_topic_missing":
             self._misses_a_topic = True
         else:

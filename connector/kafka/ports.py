@@ -33,7 +33,7 @@ class Listener(Protocol):
         ...
 
     def counted(self, totals: Mapping[str, int]) -> None:
-        """The number of partitions of each subscribed topic, as far as known; said when it is new."""
+        """The number of partitions of each subscribed topic, as far as known; said at each answer of the brokers."""
         ...
 
     def records(self, batch: Sequence[Record]) -> None:
@@ -53,9 +53,9 @@ class Listener(Protocol):
         ...
 
     def trouble(self, trouble: KafkaFailure) -> None:
-        """Something to say; the client goes on by itself."""
+        """Something to say; the client continues by itself."""
         ...
 
     def failed(self, error: Exception) -> None:
-        """The consumer cannot go on."""
+        """The consumer cannot continue."""
         ...

@@ -22,7 +22,7 @@ from confluent_kafka import (
 from connector.errors import Fatal
 from connector.kafka.backoff import pauses
 from connector.kafka.config import LIBRDKAFKA, KafkaConfig, Property, producer, standalone_config
-from connector.kafka.errors import KafkaUnavailable, classify
+from connector.kafka.errors import START_AGAIN, KafkaUnavailable, classify
 from connector.kafka.loop_bridge import LoopBridge
 from connector.kafka.quota_topic import UNUSABLE, QuotaTopic, prepare, remedy
 from connector.kafka.stall_watchdog import with_watchdog
@@ -101,7 +101,7 @@ class KafkaQuotaLog:
         except Fatal as fatal:
             self._tell(self._reader.failed, fatal)
         except Exception as error:  # noqa: BLE001 - a thread that ends unseen would leave a replica that waits for ever
-            self._tell(self._reader.failed, Fatal(UNUSABLE, f"reading the ledger failed: {error!r}"))
+            self._tell(self._reader.failed, Fatal(UNUSABLE, f"reading the ledger failed: {error!r}", START_AGAIN))
         finally:
             self._finished.set()
 
@@ -114,7 +114,8 @@ class KafkaQuotaLog:
                 return what()
             except KafkaUnavailable as error:
                 if not error.failure.retriable:
-                    raise Fatal(UNUSABLE, str(error)) from error
+                    failure = error.failure
+                    raise Fatal(UNUSABLE, failure.detail, failure.hint) from error
                 self._tell(self._reader.delayed, str(error))
             except KafkaException as error:
                 self._tell(self._reader.delayed, error.args[0].str())
@@ -198,12 +199,12 @@ class KafkaQuotaLog:
             self._tell(self._reader.failed, lost)
 
     def _lost(self, error: KafkaError) -> Fatal | None:
-        """What no waiting mends: a client that gave up, or a log that is not the one that was read."""
+        """What waiting does not correct: a client that gave up, or a log that is not the one that was read."""
         if error.fatal():
-            return Fatal(UNUSABLE, f"the client of {self._topic.name} cannot go on ({error.str()}); start again")
+            return Fatal(UNUSABLE, f"the client of {self._topic.name} cannot continue ({error.str()})", START_AGAIN)
         if error.code() in _LOST:
             reason = f"{self._topic.name} was deleted or truncated while it was read ({error.str()})"
-            return Fatal(UNUSABLE, f"{reason}; start again: what is left of it counts")
+            return Fatal(UNUSABLE, reason, f"{START_AGAIN}: what is left of it counts")
         return None
 
 

@@ -115,8 +115,8 @@ def _unusable(detail: str, hint: str) -> KafkaUnavailable:
 def _explain(topic: QuotaTopic, failure: KafkaFailure, *, make: bool) -> KafkaFailure:
     """What the brokers' answer means for the quota."""
     if failure.code in UNKNOWN_TOPIC and not make:
-        missing = f"the topic {topic.name} does not exist yet: the first replica that runs makes it"
-        return KafkaFailure(MISSING, UNUSABLE, missing, retriable=False)
+        missing = f"the topic {topic.name} does not exist yet"
+        return KafkaFailure(MISSING, UNUSABLE, missing, "start a replica: the first one makes it", retriable=False)
     if failure.code in _DENIED:
         rights = "READ, WRITE, DESCRIBE, DESCRIBE_CONFIGS and, unless it is there, CREATE"
         hint = f"allow {rights} on it, or set QUOTA_UPDATES=0 to run without a quota"

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from connector.errors import Fatal
 from connector.kafka.config import Property
+from connector.kafka.errors import START_AGAIN
 
 EVERY_SECONDS: Final = 20.0
 IDLE_SECONDS: Final = 80.0
@@ -37,7 +38,7 @@ class StallWatchdog:
         self._idle = self._idle + 1 if is_idle(statistics) else 0
         if self._idle == self._most:
             reason = f"librdkafka is connected to no broker and has tried none for {self._idle * EVERY_SECONDS:.0f} s"
-            self._ended(Fatal("kafka_fatal", f"{reason}, which it never will again: start the connector again"))
+            self._ended(Fatal("kafka_fatal", f"{reason}, and never will again", START_AGAIN))
 
 
 def is_idle(statistics: str) -> bool:

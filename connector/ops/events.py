@@ -32,13 +32,15 @@ COMMON_FIELDS: Final = ("repeated", "error", "stack")
 
 _RECORD = ("topic", "partition", "offset")
 _KAFKA = ("code", "detail", "remedy")
+_FATAL = ("reason", "remedy")
+"""Of an error that ends the process."""
 
 _DEBUG: Final[tuple[Level, ...]] = ("debug",)
 _INFO: Final[tuple[Level, ...]] = ("info",)
 _WARNING: Final[tuple[Level, ...]] = ("warning",)
 _ERROR: Final[tuple[Level, ...]] = ("error",)
 _WARNING_OR_LAST: Final[tuple[Level, ...]] = ("warning", "error")
-"""A warning while the process goes on; an error when it is what ends it."""
+"""A warning while the process continues; an error when it is what ends it."""
 _ENDING: Final[tuple[Level, ...]] = ("info", "warning", "error")
 """An end as asked for, one that was forced, and one by a failure."""
 _ANY: Final[tuple[Level, ...]] = get_args(Level)
@@ -69,7 +71,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         LogEvent(
             "settings_refused",
             _ERROR,
-            ("setting", "remedy"),
+            ("setting", "reason", "remedy"),
             "A setting cannot be used, or more than one: a line each; the process ends with code 2.",
         ),
         LogEvent(
@@ -138,7 +140,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         LogEvent(
             "quota_ledger_unusable",
             _ERROR,
-            ("remedy",),
+            _FATAL,
             "The ledger's topic is not what it must be; without it nobody knows what may be sent.",
         ),
         LogEvent(
@@ -161,7 +163,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             ("holder", "holder_limit", "holder_window_seconds", "limit", "window_seconds", "remedy"),
             "Another replica or group takes leases from the same ledger under another limit, or for another window.",
         ),
-        LogEvent("quota_resumed", _INFO, ("used", "limit"), "Something came free, and sending goes on."),
+        LogEvent("quota_resumed", _INFO, ("used", "limit"), "Something came free, and sending continues."),
         LogEvent(
             "commit_failed",
             _WARNING,
@@ -175,7 +177,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             ("updates_pending", "bytes", "letters_pending"),
             "Too much is pending: nothing is read until some is done.",
         ),
-        LogEvent("consumption_resumed", _INFO, ("updates_pending", "bytes"), "Reading goes on."),
+        LogEvent("consumption_resumed", _INFO, ("updates_pending", "bytes"), "Consumption continues."),
         LogEvent(
             "kafka_unreachable", _WARNING, _KAFKA, "A broker, or all of them, cannot be reached; it is tried again."
         ),
@@ -196,7 +198,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         ),
         LogEvent("kafka_topic_missing", _WARNING, _KAFKA, "A topic does not exist; it is looked for again."),
         LogEvent("kafka_error", _WARNING, _KAFKA, "Another error of the Kafka client, after which it works on."),
-        LogEvent("kafka_fatal", _ERROR, ("remedy",), "The Kafka client cannot go on; the process ends with code 1."),
+        LogEvent("kafka_fatal", _ERROR, _FATAL, "The Kafka client cannot continue; the process ends with code 1."),
         LogEvent(
             "event_refused",
             _WARNING,
@@ -221,7 +223,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "update_sent",
             _DEBUG,
             ("visitor", "receipts", "attempts", "fields"),
-            "A request goes on the wire, for all that was merged up to then.",
+            "A request goes on the wire, for all that was merged into the update.",
         ),
         LogEvent("update_answered", _DEBUG, ("visitor", "verdict", "reason"), "What came of the request."),
         LogEvent(
@@ -253,13 +255,13 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         LogEvent(
             "dead_letter_failed",
             _ERROR,
-            ("remedy",),
+            _FATAL,
             "A dead letter can never be written; the process ends with code 1, and nothing is committed past it.",
         ),
         LogEvent(
             "dead_letter_guard_tripped",
             _ERROR,
-            ("remedy",),
+            _FATAL,
             "Too many dead letters: that looks like a mistake in the settings; the process ends with code 1.",
         ),
         LogEvent(
@@ -302,7 +304,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         LogEvent(
             "ops_unavailable",
             _ERROR,
-            ("remedy",),
+            _FATAL,
             "The ops port could not be had; the process ends with code 1.",
         ),
         LogEvent(

@@ -13,7 +13,7 @@ BEAT_LIMIT: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Beats:
+class Heartbeats:
     """What is known of the process; `thread` and `loop` are when the last heartbeats were, on one monotonic clock."""
 
     thread: float
@@ -40,14 +40,14 @@ class Health:
         return not self.reasons
 
 
-def livez(beats: Beats, now: float, limit: float = BEAT_LIMIT) -> Health:
+def livez(beats: Heartbeats, now: float, limit: float = BEAT_LIMIT) -> Health:
     """Alive while both heartbeats are younger than `limit` seconds at `now`."""
     ages = (("consumer thread", now - beats.thread), ("event loop", now - beats.loop))
     late = [(who, age) for who, age in ages if age >= limit]
     return Health(tuple(f"the {who} gave no sign of life for {age:.0f} s (limit {limit:g} s)" for who, age in late))
 
 
-def readyz(beats: Beats) -> Health:
+def readyz(beats: Heartbeats) -> Health:
     """Ready once the start is over and Kafka has answered, until the drain begins."""
     reasons = (
         (not beats.started, "the start is not over"),

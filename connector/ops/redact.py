@@ -6,7 +6,6 @@ exceptions pass here too. The caller's objects are read, never changed.
 
 import enum
 import hashlib
-import json
 import math
 import re
 from collections import deque
@@ -15,15 +14,12 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import PurePath
 from typing import Any, Final
-from urllib.parse import quote, quote_plus
 from uuid import UUID
 
 from connector.events.change import Visitor
 from connector.ops.failures import describe
+from connector.ops.text_masks import MASK, PAYLOAD_MASK, VISITOR_MASK, forms_of, mask_patterns, writable
 
-MASK: Final = "[secret]"
-VISITOR_MASK: Final = "[visitor]"
-PAYLOAD_MASK: Final = "[payload]"
 MORE: Final = "[more]"
 """Stands where a line was cut: `MAX_TEXT`, `MAX_DEPTH` or `MAX_ITEMS`."""
 
@@ -48,48 +44,6 @@ _NOT_SECRET_NAMES = re.compile("(?:file|location)$")
 """`TARGET_AUTH_TOKEN_FILE` names a place, and the place is what an operator looks for."""
 _VISITOR_NAMES = frozenset({"visitor", "visitorid", "mbox3rdpartyid", "thirdpartyid", "mboxpc", "pcid"})
 _PAYLOAD_NAMES = frozenset({"payload", "profile", "attributes", "body"})
-
-_SUSPICIOUS = re.compile("[ =:/%(]")
-"""No pattern below matches a text without one of these, and most texts have none."""
-_ASSIGNED = r"""\\?["']? \s* (?:=|:|%3D) \s*"""
-_ASSIGNEE = r"""(?:
-      " .{0,1024}? (?<!\\)"
-    | ' .{0,1024}? (?<!\\)'
-    | \\["'] .{0,1024}? (?<!\\)\\["']
-    | \\{3}["'] .{0,1024}? (?<!\\)\\{3}["']
-    | \\*["'] .{0,1024}
-    | [^\s&"',;)}\]]+
-    )"""
-"""A value: quoted, quoted inside a quoted text once or twice, quoted and never closed, or bare."""
-_VISITOR = rf"""(?: \bVisitor\( (?: kind='\w{{0,32}}',\ id={_ASSIGNEE}\) | .{{0,600}} ) )"""
-_CHANGE = r"""(?: \bChange\(visitor= .{0,4096} )"""
-# Every repetition that may have to be taken back is bounded, so that no text makes a line cost more than its length.
-_PATTERNS = re.compile(
-    rf"""
-      (?P<name>(?:password|passwd|secret|token|authorization) \w{{0,32}} {_ASSIGNED} (?:(?:bearer|basic)\s+)?)
-      (?: {_CHANGE} | {_VISITOR} | {_ASSIGNEE} )
-    | (?P<bearer>\b(?:bearer|basic)(?:\s|%20|\+){{1,8}}) [^\s"',;]+
-    | (?P<userinfo>\b[a-z][a-z0-9+.-]{{0,15}}://) [^\s/@"']{{1,512}} @
-    | (?P<query>\bhttps?://[^\s?"'<>]{{1,512}} \?) [^\s"'<>]*
-    | (?P<path>/profiles/ (?:thirdPartyId/)?) [^\s?"'<>]+
-    | (?P<change>\bChange\(visitor=) .{{0,4096}}
-    | (?P<repr>\bVisitor\() (?: kind='\w{{0,32}}',\ id={_ASSIGNEE}\) | .{{0,600}} )
-    | (?P<id>\b(?:mbox3rdPartyId|thirdPartyId|mboxPC|pcId) {_ASSIGNED}) {_ASSIGNEE}
-    | (?P<attribute>\bprofile\.[^\s=&"']{{1,256}} (?:=|%3D)) [^\s&"']*
-    """,
-    re.VERBOSE | re.IGNORECASE | re.DOTALL,
-)
-_MASKS = {
-    "bearer": MASK,
-    "userinfo": MASK + "@",
-    "query": PAYLOAD_MASK,
-    "path": VISITOR_MASK,
-    "change": PAYLOAD_MASK,
-    "repr": VISITOR_MASK + ")",
-    "id": VISITOR_MASK,
-    "name": MASK,
-    "attribute": PAYLOAD_MASK,
-}
 
 
 class VisitorIds(enum.StrEnum):
@@ -162,7 +116,7 @@ class Redactor:
 
     def _compile(self) -> None:
         forms = {
-            form for secret in (*self._given, *self._learnt) if len(secret) >= MIN_SECRET for form in _forms_of(secret)
+            form for secret in (*self._given, *self._learnt) if len(secret) >= MIN_SECRET for form in forms_of(secret)
         }
         longest_first = sorted(forms, key=len, reverse=True)
         self._longest = max(map(len, forms), default=0)
@@ -254,7 +208,7 @@ class Redactor:
         kind, identity = (value.kind + ":", value.id) if isinstance(value, Visitor) else ("", str(value))
         if self._visitor_ids is VisitorIds.HASH:
             return kind + hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        return _writable(self._without_literals(kind + identity))
+        return writable(self._without_literals(kind + identity))
 
     def _text(self, text: str) -> str:
         cut = len(text) > _READ_AT_MOST
@@ -264,34 +218,13 @@ class Redactor:
         if cut:
             # A secret that lies across the cut has lost its tail and cannot be found: let go of what may be its head.
             text = text[: max(0, len(text) - self._longest)]
-        if _SUSPICIOUS.search(text):
-            text = _PATTERNS.sub(_masked, text)
+        text = mask_patterns(text)
         if len(text) > MAX_TEXT:
             text = text[:MAX_TEXT] + MORE
-        return text if text.isascii() else _writable(text)
+        return text if text.isascii() else writable(text)
 
     def _without_literals(self, text: str) -> str:
         return text if self._literals is None else self._literals.sub(MASK, text)
-
-
-def _masked(match: re.Match[str]) -> str:
-    group = match.lastgroup or ""
-    return match[group] + _MASKS[group]
-
-
-def _forms_of(secret: str) -> set[str]:
-    """The secret as it stands in a text, in a `repr`, in JSON, and in a URL."""
-    encodable = _writable(secret)
-    return {
-        secret,
-        secret.strip() or secret,
-        repr(secret)[1:-1],
-        json.dumps(secret)[1:-1],
-        json.dumps(secret, ensure_ascii=False)[1:-1],
-        quote(encodable, safe=""),
-        quote(encodable),
-        quote_plus(encodable),
-    }
 
 
 def _kind_of(name: str) -> _Kind:
@@ -303,8 +236,3 @@ def _kind_of(name: str) -> _Kind:
     if _SECRET_NAMES.search(bare) and not _NOT_SECRET_NAMES.search(bare):
         return _Kind.SECRET
     return _Kind.PLAIN
-
-
-def _writable(text: str) -> str:
-    """Lone surrogates are legal in a `str` and have no UTF-8 form."""
-    return text.encode("utf-8", "backslashreplace").decode()

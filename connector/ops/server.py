@@ -49,7 +49,7 @@ class OpsUnavailable(Fatal):
     def __init__(self, host: str, port: int, reason: str) -> None:
         super().__init__(
             "ops_unavailable",
-            f"cannot listen on {host} port {port} ({reason}): "
+            f"cannot listen on {host} port {port} ({reason})",
             "end what uses it, or set OPS_HOST and OPS_PORT to an address of this machine and a free port",
         )
 

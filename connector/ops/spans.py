@@ -81,7 +81,7 @@ class Spans:
         attributes: dict[str, str | int] = {
             "http.request.method": request.method,
             "messaging.batch.message_count": update.records,
-            "target_connector.attempt": update.tries + 1,
+            "target_connector.attempt": update.attempts + 1,
         }
         if links is not None:
             _keep(self._carried, visitor, links)

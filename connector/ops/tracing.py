@@ -25,12 +25,20 @@ def wanted(environment: Mapping[str, str]) -> bool:
     if disabled or exporter == "none" or not any(environment.get(name) for name in _ENDPOINTS):
         return False
     if exporter not in {"", "otlp"}:
-        remedy = f"OTEL_TRACES_EXPORTER={exporter}: only otlp is supported, or none to switch traces off"
-        raise Fatal(_REFUSED, remedy)
+        raise Fatal(
+            _REFUSED,
+            f"was {exporter}, and only otlp is supported",
+            "set it to otlp, or to none for no traces",
+            setting="OTEL_TRACES_EXPORTER",
+        )
     protocol = next((text for name in _PROTOCOLS if (text := environment.get(name, "").strip().lower())), _SPOKEN)
     if protocol != _SPOKEN:
-        remedy = f"{_PROTOCOLS[1]}={protocol}: only {_SPOKEN} is supported; OTEL_TRACES_EXPORTER=none: no traces"
-        raise Fatal(_REFUSED, remedy)
+        raise Fatal(
+            _REFUSED,
+            f"was {protocol}, and only {_SPOKEN} is supported",
+            f"set it to {_SPOKEN}, or OTEL_TRACES_EXPORTER to none for no traces",
+            setting=_PROTOCOLS[1],
+        )
     return True
 
 
@@ -42,11 +50,12 @@ def tracing(environment: Mapping[str, str], version: str) -> "Spans | None":
         from connector.ops.spans import exporting  # noqa: PLC0415 - an extra, which need not be installed
     except ImportError as missing:
         name = next(name for name in _ENDPOINTS if environment.get(name))
-        remedy = (
-            f"{name} asks for traces, and the packages for them are not installed: install "
-            "target-profile-connector[otel], or set OTEL_TRACES_EXPORTER=none"
-        )
-        raise Fatal(_REFUSED, remedy) from missing
+        raise Fatal(
+            _REFUSED,
+            "asks for traces, and the packages for them are not installed",
+            "install target-profile-connector[otel], or set OTEL_TRACES_EXPORTER to none",
+            setting=name,
+        ) from missing
     for name in _HEADERS:
         for pair in environment.get(name, "").split(","):
             learn(unquote(pair.partition("=")[2].strip()), lasting=True)

@@ -35,7 +35,7 @@ class UpdateLog:
             "update_sent",
             visitor=update.visitor,
             receipts=_receipts(update),
-            attempts=update.tries + 1,
+            attempts=update.attempts + 1,
             fields=len(request.names),
         )
 

@@ -11,7 +11,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 MAX_LETTERS = 1_000
 """Records that may wait for the acknowledgement of their dead letter; past it, consumption pauses."""
 LOW_WATER = 0.9
-"""Consumption goes on when this share of the bound is pending: hysteresis, so that it does not flutter."""
+"""Consumption resumes when this share of the bound is pending: hysteresis, so that it does not flap."""
 LOOK_SECONDS = 1.0
 RESERVE_SECONDS = 10.0
 RESERVE_SHARE = 1.05

@@ -9,7 +9,7 @@ from connector.pipeline.ports import Source
 from connector.pipeline.state import ReplicaState
 
 COMMIT_AGAIN_SECONDS = 1.0
-"""After a failed commit, when the next one decides whether sending may go on."""
+"""After a failed commit, when the next one decides whether sending may continue."""
 RENEWALS = 4
 """Times within a lease that the group is asked, so that three lost answers do not stop the replica."""
 

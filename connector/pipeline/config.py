@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from connector.delivery.coalescer import Order
 from connector.delivery.retry import RetryPolicy
-from connector.quota.terms import Terms
+from connector.quota.policy import QuotaPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,6 @@ class PipelineConfig:
     """The group keeps our partitions for us through a crash, and does not wait for a session's end."""
     max_dead_letters_in_a_row: int = 1_000
     max_dead_letter_ratio: float = 0.5
-    quota: Terms | None = None
+    quota: QuotaPolicy | None = None
     name: str = ""
     """Of this replica, for people who read the ledger."""

@@ -49,7 +49,7 @@ class DeadLetterWriter:
         """What is left of an update becomes a dead letter; at its acknowledgement the update is settled."""
         if self._is_too_many(self._state.rejected_limit, reason):
             return
-        self._state.coalescer.bury(update)
+        self._state.coalescer.dead_letter(update)
         tracker, part = next(iter(update.parts.items()))
         self._state.say(
             "update_rejected",
@@ -81,8 +81,8 @@ class DeadLetterWriter:
         tripped = limit.failed()
         if tripped is None:
             return False
-        remedy = f"{tripped}; the last one: {reason}. Remove the cause, or raise the limit (0 turns it off)"
-        self._state.fail(Fatal("dead_letter_guard_tripped", remedy))
+        why = f"{tripped}; the last one: {reason}"
+        self._state.fail(Fatal("dead_letter_guard_tripped", why, "remove the cause, or raise the limit (0: no limit)"))
         return True
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

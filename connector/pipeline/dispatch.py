@@ -60,8 +60,8 @@ class Dispatch:
     async def _next(self) -> tuple[Update, Permit]:
         """Wait for an update that is due and may go, and take it; until then it is open for newer values.
 
-        One worker waits for its turn at the gate, the others queue behind it: no thundering herd at each ring. Whoever
-        ends a delivery looks for the next one himself, so the one at the gate is called only when that finds nothing.
+        One worker waits for its turn at the gate, the others queue behind it: no thundering herd at each wake-up. A
+        worker that ends a delivery looks for the next update first, so the one at the gate wakes only if there is none.
         """
         self._state.may_send()
         async with self._turn:
@@ -85,7 +85,7 @@ class Dispatch:
             if index:
                 again = await self._pass_again(update, request)
                 if again is None:
-                    self._give_back(update, self._now(), update.attempts)
+                    self._give_back(update, self._now(), update.charged_attempts)
                     return
                 passed = again
             answer = await self._attempt(update, request, passed)
@@ -151,7 +151,7 @@ class Dispatch:
         if self._gate.circuit.is_open:
             self._sender.renew()
         if answer.local:
-            # What could begin goes on, with fewer at once, on the connections that there are.
+            # What could begin continues, with fewer at once, on the connections that there are.
             self._gate.concurrency.overloaded(began, now)
             self._state.say("open_files_used_up", reason=answer.reason)
 
@@ -171,21 +171,23 @@ class Dispatch:
         now = self._now()
         policy = self._state.config.retry
         circuit = self._gate.circuit
-        attempts = update.attempts + circuit.blames(update, answer, now)
-        update.tries += 1
-        update.seen = circuit.successes
+        charged = update.charged_attempts + circuit.blames(update, answer, now)
+        update.attempts += 1
+        update.successes_at_failure = circuit.successes
         # A token is never the update's fault, however long it takes to renew.
-        if attempts >= policy.max_attempts and answer.verdict is not Verdict.UNAUTHORIZED:
-            self._dead_letter(update, "RetriesExhausted", f"failed {attempts} times, at last: {answer.reason}")
+        if charged >= policy.max_attempts and answer.verdict is not Verdict.UNAUTHORIZED:
+            self._dead_letter(update, "RetriesExhausted", f"failed {charged} times, at last: {answer.reason}")
             return
         asked = answer.retry_after or 0.0
-        delay = asked if circuit.is_open else policy.delay(update.tries, answer.retry_after, self._state.rng)
-        log.debug("update_retried", visitor=update.visitor, attempts=update.tries, seconds=delay, reason=answer.reason)
-        self._give_back(update, now + delay, attempts)
+        delay = asked if circuit.is_open else policy.delay(update.attempts, answer.retry_after, self._state.rng)
+        log.debug(
+            "update_retried", visitor=update.visitor, attempts=update.attempts, seconds=delay, reason=answer.reason
+        )
+        self._give_back(update, now + delay, charged)
 
-    def _give_back(self, update: Update, due: float, attempts: int) -> None:
+    def _give_back(self, update: Update, due: float, charged_attempts: int) -> None:
         state = self._state
-        state.hand_over(self._coalescer.give_back(update, due, attempts))
+        state.hand_over(self._coalescer.give_back(update, due, charged_attempts))
         state.may_send()
         state.settled()
 

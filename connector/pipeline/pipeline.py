@@ -21,7 +21,7 @@ from connector.pipeline.intake import Intake
 from connector.pipeline.ports import Observer, Ports
 from connector.pipeline.quota_manager import QuotaManager
 from connector.pipeline.state import ReplicaState
-from connector.quota.holder import Holder
+from connector.quota.lease_manager import LeaseManager
 from connector.target.render import Rendered
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -56,7 +56,7 @@ class Pipeline:
         intake = Intake(state, assignment, self._back_pressure, self._dead_letters, decode)
         self.quota: QuotaManager | None = None
         if config.quota is not None and ports.ledger is not None:
-            holder = Holder(
+            holder = LeaseManager(
                 config.quota,
                 state.gate.allowance,
                 rng,
@@ -76,7 +76,7 @@ class Pipeline:
         self.counted = state.counted
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then drain; raises Fatal when going on would lose something."""
+        """Work until `stop` is set, then drain; raises Fatal when continuing would lose something."""
         loop, state, config = asyncio.get_running_loop(), self.state, self.state.config
         stopped = loop.create_task(self._wake_when(stop))
         workers = [loop.create_task(self._dispatch.work()) for _ in range(config.max_in_flight)]
@@ -125,7 +125,7 @@ class Pipeline:
             state.say(trouble.event, about=about, code=trouble.code, detail=trouble.detail, remedy=trouble.remedy)
 
     def failed(self, error: Exception) -> None:
-        """The consumer cannot go on, so neither can we."""
+        """The consumer cannot continue, so the process must end."""
         self.state.fail(error)
 
     async def _drain(self, deadline: float) -> None:

@@ -87,7 +87,7 @@ class Observer(Protocol):
         ...
 
     def sent(self, update: Update, request: Request) -> None:
-        """An attempt goes on the wire; `update.tries` attempts of it failed before."""
+        """An attempt goes on the wire; `update.attempts` attempts of it failed before."""
         ...
 
     def answered(self, update: Update, answer: Answer) -> None:

@@ -8,7 +8,7 @@ import structlog
 
 from connector.errors import Fatal
 from connector.pipeline.state import ReplicaState
-from connector.quota.holder import Holder, Need
+from connector.quota.lease_manager import Demand, LeaseManager
 from connector.quota.ports import Appended, LedgerLog
 from connector.quota.records import NewerLedger, Record, Reserve, decode, encode
 from connector.quota.view import View, view
@@ -30,17 +30,17 @@ DRY = 0.25
 class QuotaManager:
     """The holder of leases, joined to the ledger's log; every decision is the holder's."""
 
-    def __init__(self, state: ReplicaState, holder: Holder, ledger: LedgerLog) -> None:
+    def __init__(self, state: ReplicaState, holder: LeaseManager, ledger: LedgerLog) -> None:
         self.holder = holder
         self._state = state
         self._log = ledger
-        self._awake = state.boottime
+        self._boottime = state.boottime
         self._level = 0.0
         self._dry_at: float | None = None
         """Since when updates wait for what is not free."""
         self._stopped = False
         self._records = 0
-        self._began = self._awake()
+        self._began = self._boottime()
         self._seen: View | None = None
         self._seen_at = -math.inf
         holder.allowance.wanted = state.leasing.wake
@@ -56,14 +56,14 @@ class QuotaManager:
 
     async def close(self, seconds: float) -> None:
         """Give back what is in hand, within this many seconds."""
-        for record in self.holder.close(self._awake()):
+        for record in self.holder.close(self._boottime()):
             self._append(record)
         await self._log.close(max(0.0, seconds))
 
     def _decide(self) -> None:
         before = self.holder.per_second
         need = self._need()
-        for record in self.holder.decide(self._awake(), need):
+        for record in self.holder.decide(self._boottime(), need):
             self._append(record)
         if self.holder.per_second != before:
             self._state.paced(self.holder.per_second)
@@ -73,10 +73,10 @@ class QuotaManager:
         self._say_dry(need)
         self._say_differences()
 
-    def _need(self) -> Need:
+    def _need(self) -> Demand:
         """What the quota is asked for."""
         state = self._state
-        return Need(
+        return Demand(
             waiting=state.coalescer.waiting,
             in_flight=state.gate.in_flight,
             partitions=len(state.partitions),
@@ -86,20 +86,20 @@ class QuotaManager:
 
     def _append(self, record: Record) -> None:
         number = record.lease if isinstance(record, Reserve) else 0
-        self._log.append(encode(record), lambda: self.holder.failed(number, self._awake()))
+        self._log.append(encode(record), lambda: self.holder.failed(number, self._boottime()))
 
     # The Reader of the ledger's log.
 
     def read(self, batch: Sequence[Appended]) -> None:
         """Fold what came; a lease of ours among it lets updates go."""
-        holder, awake = self.holder, self._awake()
+        holder, boottime = self.holder, self._boottime()
         had = len(holder.allowance.grants)
         self._records += len(batch)
         try:
             for value, appended in batch:
-                holder.read(decode(value), appended, awake)
+                holder.read(decode(value), appended, boottime)
         except NewerLedger as error:
-            self.failed(Fatal("quota_ledger_unusable", f"{error}; bring every replica to the newer version"))
+            self.failed(Fatal("quota_ledger_unusable", str(error), "bring every replica to the newer version"))
             return
         if len(holder.allowance.grants) > had:
             if self._stopped:
@@ -111,7 +111,7 @@ class QuotaManager:
     def caught_up(self) -> None:
         """From now on it is known what is free."""
         self.holder.caught_up = True
-        seconds = round(self._awake() - self._began, 2)
+        seconds = round(self._boottime() - self._began, 2)
         log.info("quota_ledger_read", records=self._records, seconds=seconds, used=self.used)
         self._state.leasing.wake()
 
@@ -141,7 +141,7 @@ class QuotaManager:
     @property
     def used(self) -> int:
         """Updates that count in the window now, leases in hand included."""
-        ledger, now = self.holder.ledger, self.holder.now(self._awake())
+        ledger, now = self.holder.ledger, self.holder.now(self._boottime())
         return ledger.used - ledger.until(now)
 
     @property
@@ -161,11 +161,11 @@ class QuotaManager:
 
     def _view(self) -> View:
         """The whole window; of a long ledger one that is some seconds old, but for what is used and free."""
-        awake, holder = self._awake(), self.holder
+        boottime, holder = self._boottime(), self.holder
         least = len(holder.ledger.leases) / VIEW_LEASES_PER_SECOND
-        if self._seen is None or awake - self._seen_at >= least:
-            self._seen = view(holder.ledger, holder.terms, holder.now(awake))
-            self._seen_at = awake
+        if self._seen is None or boottime - self._seen_at >= least:
+            self._seen = view(holder.ledger, holder.terms, holder.now(boottime))
+            self._seen_at = boottime
         used = self.used
         return replace(self._seen, used=used, free=max(0, holder.terms.limit - used))
 
@@ -182,23 +182,23 @@ class QuotaManager:
             "quota_nearly_used", about=f"{reached}", used=self.used, limit=limit, percent=round(100 * share)
         )
 
-    def _say_dry(self, need: Need) -> None:
+    def _say_dry(self, need: Demand) -> None:
         holder, limit = self.holder, self.holder.terms.limit
         if holder.in_hand or not need.waiting or not holder.caught_up or self.used < limit:
             self._dry_at = None
             return
-        awake = self._awake()
-        self._dry_at = awake if self._dry_at is None else self._dry_at
-        if self._stopped or awake - self._dry_at < DRY * holder.terms.lease:
+        boottime = self._boottime()
+        self._dry_at = boottime if self._dry_at is None else self._dry_at
+        if self._stopped or boottime - self._dry_at < DRY * holder.terms.lease:
             return
         self._stopped = True
         release = holder.ledger.next_release()
-        seconds = None if release is None else round(max(0.0, release[0] - holder.now(awake)), 1)
+        seconds = None if release is None else round(max(0.0, release[0] - holder.now(boottime)), 1)
         self._state.say("quota_used_up", used=self.used, limit=limit, next_free_seconds=seconds)
 
     def _say_differences(self) -> None:
         holder, terms = self.holder, self.holder.terms
-        for asker in holder.ledger.differing(terms, holder.now(self._awake()), holder.who):
+        for asker in holder.ledger.differing(terms, holder.now(self._boottime()), holder.who):
             self._state.say(
                 "quota_settings_differ",
                 about=f"{asker.name} {asker.limit} {asker.window}",

@@ -118,8 +118,10 @@ class ReplicaState:
 
     def counted(self, totals: Mapping[str, int]) -> None:
         """The subscribed topics have these numbers of partitions."""
-        self._totals = totals
-        self.share_rate()
+        self.kafka_answered()
+        if totals != self._totals:
+            self._totals = totals
+            self.share_rate()
 
     def paced(self, per_second: float) -> None:
         """The quota allows this replica another pace."""

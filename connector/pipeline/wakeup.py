@@ -13,7 +13,7 @@ class WakeUp:
         self._waiters: set[asyncio.Future[None]] = set()
 
     def wake(self) -> None:
-        """Something changed: every task that waits now goes on."""
+        """Something changed: every task that waits now continues."""
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)

@@ -7,6 +7,6 @@ Nothing here waits, reads or sends: the clock is the records' own timestamps.
 
 from connector.plan.forecast import Assumptions, Forecast
 from connector.plan.merge import Dated, Merge
-from connector.plan.survey import Found, Outlook, Quota, Survey
+from connector.plan.survey import LingerForecast, Quota, Survey, SurveyResult
 
-__all__ = ["Assumptions", "Dated", "Forecast", "Found", "Merge", "Outlook", "Quota", "Survey"]
+__all__ = ["Assumptions", "Dated", "Forecast", "LingerForecast", "Merge", "Quota", "Survey", "SurveyResult"]

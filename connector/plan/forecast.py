@@ -15,7 +15,7 @@ from connector.events.change import Change
 from connector.plan.merge import Dated
 
 LOW_WATER = 0.9
-"""The service's share of a bound at which consumption goes on."""
+"""The service's share of a bound at which consumption resumes."""
 STEP = 1.005
 LONGEST_SECONDS = 30 * 86_400.0
 _COUNT = math.ceil(math.log(LONGEST_SECONDS / 0.001, STEP))

@@ -14,7 +14,7 @@ WAITING_BYTES = 64 << 20
 LEAST_RECORDS, LEAST_BYTES = 1_000, 256 << 10
 """but not by less than these,"""
 GO_ON_SHARE = 0.25
-"""and goes on when so much of it is left: holding throws away what the client has fetched."""
+"""and continues when this part of it is left: holding throws away what the client has fetched."""
 FUTURE_MILLISECONDS = 60_000
 """So much may a producer's clock be ahead; a timestamp beyond that says nothing."""
 NEVER = (1 << 62, 0)

@@ -22,7 +22,7 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class LingerForecast:
     """What one linger would bring. Times in seconds."""
 
     linger: float
@@ -41,7 +41,7 @@ class Outlook:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SurveyResult:
     """What was read. Times in seconds since the epoch."""
 
     asked_since: float
@@ -58,7 +58,7 @@ class Found:
     timeless: int
     missing: int
     """Offsets without a record: compacted away, aborted, or a transaction's marks."""
-    outlooks: Sequence[Outlook]
+    outlooks: Sequence[LingerForecast]
 
     @property
     def seconds(self) -> float:
@@ -113,7 +113,7 @@ class Survey:
 
     def finish(
         self, quota: Quota, *, asked_since: float, until: float, older: bool, timeless: int, expected: int
-    ) -> Found:
+    ) -> SurveyResult:
         """Let go what is pending and sum up.
 
         `older`: the log holds records from before `asked_since`, so silence was silence; else the first record is where
@@ -123,7 +123,7 @@ class Survey:
         seconds = max(until - since, 1.0)
         for forecast in self._forecasts:
             forecast.finish()
-        return Found(
+        return SurveyResult(
             asked_since=asked_since,
             since=since,
             until=until,
@@ -138,11 +138,11 @@ class Survey:
         )
 
 
-def _outlook(forecast: Forecast, seconds: float, quota: Quota) -> Outlook:
+def _outlook(forecast: Forecast, seconds: float, quota: Quota) -> LingerForecast:
     in_a_window = forecast.updates / seconds * quota.seconds
     if seconds > quota.seconds:
         in_a_window = max(in_a_window, forecast.busiest_window)
-    return Outlook(
+    return LingerForecast(
         linger=forecast.linger,
         updates=forecast.updates,
         updates_per_day=forecast.updates / seconds * DAY_SECONDS,

@@ -1,4 +1,4 @@
-"""When the quota slows sending and when it runs out, if updates go on to come at the current rate."""
+"""When the quota slows sending and when it runs out, if updates keep coming at the current rate."""
 
 import math
 from collections.abc import Sequence

@@ -8,8 +8,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from connector.quota.policy import QuotaPolicy
 from connector.quota.records import Record, Reserve, Return
-from connector.quota.terms import Terms
 
 Key = tuple[str, int]
 """A holder and the number of its lease; an empty holder for what was booked by hand."""
@@ -29,7 +29,7 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class Participant:
     """Who asked last when, with how many partitions."""
 
     at: float
@@ -51,7 +51,7 @@ class Ledger:
         """The latest append time; it never goes back, so that all replicas drop a lease at the same record."""
         self.used = 0
         self.leases: dict[Key, Lease] = {}
-        self.askers: dict[str, Asker] = {}
+        self.askers: dict[str, Participant] = {}
         self.spends = 0
         self._expiries: list[tuple[float, Key]] = []
 
@@ -104,7 +104,7 @@ class Ledger:
         self.askers = {holder: asker for holder, asker in self.askers.items() if now - asker.at <= 2 * asker.held}
         return {holder: asker.weight for holder, asker in self.askers.items()}
 
-    def differing(self, terms: Terms, now: float, who: str = "") -> list[Asker]:
+    def differing(self, terms: QuotaPolicy, now: float, who: str = "") -> list[Participant]:
         """Those but `who` who asked lately under another limit or for another window."""
         active = self.active(now)
         return [
@@ -116,7 +116,7 @@ class Ledger:
 
     def _reserve(self, record: Reserve) -> int:
         if record.weight:
-            self.askers[record.holder] = Asker(
+            self.askers[record.holder] = Participant(
                 *(self.now, record.held, record.weight),
                 *(record.name, record.limit, record.window),
             )

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import msgspec
 
+from connector.errors import ConnectorError
+
 VERSION = 1
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
@@ -14,7 +16,7 @@ _Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 _Name = Annotated[str, msgspec.Meta(max_length=256)]
 
 
-class NewerLedger(Exception):
+class NewerLedger(ConnectorError):
     """A record of a later version of this connector: its fold is not known here, so nothing may be sent."""
 
 

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 from connector.quota.forecast import forecast
 from connector.quota.ledger import Ledger
-from connector.quota.terms import Terms
+from connector.quota.policy import QuotaPolicy
 
 BUCKETS = 48
 RECENT = 2
@@ -67,7 +67,7 @@ class View:
         return told
 
 
-def view(ledger: Ledger, terms: Terms, now: float) -> View:
+def view(ledger: Ledger, terms: QuotaPolicy, now: float) -> View:
     """Look at the ledger at a moment of the brokers' clock."""
     limit, part = terms.limit, terms.window / BUCKETS
     history, releases, recent = [0] * BUCKETS, [0] * BUCKETS, 0

@@ -7,7 +7,7 @@ from typing import Final
 
 from connector.sandbox.config import BodyForm
 from connector.sandbox.fault_text import Fault, Kind
-from connector.sandbox.rules import Broken, Rule
+from connector.sandbox.rules import Rule, RuleViolation
 
 _XML: Final = {"Content-Type": "text/xml;charset=UTF-8"}
 _TEXT: Final = {"Content-Type": "text/plain;charset=UTF-8"}
@@ -58,7 +58,7 @@ def unauthorized(*, missing: bool) -> Reply:
     return Reply(403, _xml_error("no token"), _XML) if missing else Reply(401, _xml_error("token not valid"), _XML)
 
 
-def refused(broken: Sequence[Broken]) -> Reply:
+def refused(broken: Sequence[RuleViolation]) -> Reply:
     """The answer to a request that breaks rules: each with what showed it. The true endpoint's text is not known."""
     status = next((_STATUS_OF_RULE[each.rule] for each in broken if each.rule in _STATUS_OF_RULE), 400)
     return Reply(status, _xml_error("; ".join(f"{each.rule}: {each.detail}" for each in broken)), _XML)

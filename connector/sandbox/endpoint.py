@@ -14,9 +14,9 @@ from connector.sandbox.answers import SUCCESS, Reply, refused, reply_of_fault, u
 from connector.sandbox.config import SandboxConfig
 from connector.sandbox.fault_text import Fault, Kind
 from connector.sandbox.faults import Draw, FaultPlan
-from connector.sandbox.journal import GONE, Journal, Passage
+from connector.sandbox.journal import GONE, InFlightRequest, Journal
 from connector.sandbox.profiles import ProfileStore
-from connector.sandbox.rules import MAX_BODY_BYTES, Broken, RawRequest, Update, check
+from connector.sandbox.rules import MAX_BODY_BYTES, RawRequest, RuleViolation, Update, check
 
 # A body over the limit is read on up to here, so that a client can send it whole and see the answer.
 _READ_BYTES: Final = 4 * 1_048_576
@@ -75,7 +75,7 @@ class UpdateEndpoint:
             self.journal.end(passage, GONE, time.monotonic())
             raise
 
-    async def _answer(self, request: web.BaseRequest, passage: Passage) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest, passage: InFlightRequest) -> web.StreamResponse:
         raw = await _read(request)
         parsed = check(raw, self.config.client_code, self.config.path)
         now = time.monotonic()
@@ -106,7 +106,7 @@ class UpdateEndpoint:
         planned = self._plan.draw(visitor_id, now)
         return planned if over_quota.fault is None else Draw(planned.delay, over_quota.fault)
 
-    def _reply(self, request: web.BaseRequest, parsed: Update | list[Broken], fault: Fault | None) -> Reply:
+    def _reply(self, request: web.BaseRequest, parsed: Update | list[RuleViolation], fault: Fault | None) -> Reply:
         if fault is not None and fault.kind not in _WITHOUT_ANSWER:
             return reply_of_fault(fault, self.config.body)
         refusal = self.token_refusal(request)

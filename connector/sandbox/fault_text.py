@@ -38,7 +38,7 @@ class Fault:
 
     status: HTTP status of the answer. seconds: the delay, the longest hang, the age at which the token ends, or the
     quota's window. requests: the quota's size. location: where a redirect points. retry_after: seconds, None for no
-    header. probability: 0 to 1. limit: at most so many hits. visitor_share: 0 to 1, by a hash of the id.
+    header. probability: 0 to 1. limit: the largest number of hits. visitor_share: 0 to 1, by a hash of the id.
     visitor_contains: part of the id. start, end: seconds since the plan was set.
     """
 

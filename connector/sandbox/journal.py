@@ -5,7 +5,7 @@ from collections import Counter, deque
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from connector.sandbox.rules import Broken, Update, Visitor, read_form
+from connector.sandbox.rules import RuleViolation, Update, Visitor, read_form
 from connector.sandbox.window import RollingWindow
 
 OVERLAP: Final = "two_in_flight"
@@ -64,7 +64,7 @@ class Violation(NamedTuple):
     client: str
 
 
-class Passage:
+class InFlightRequest:
     """One request between its arrival and its answer."""
 
     __slots__ = ("applied", "client", "followers", "form", "peer", "start", "visitor")
@@ -76,7 +76,7 @@ class Passage:
         self.visitor: Visitor | None = None
         self.form = b""
         self.applied = False
-        self.followers: list[Passage] = []  # requests of the same visitor that arrived before this one ended
+        self.followers: list[InFlightRequest] = []  # requests of the same visitor that arrived before this one ended
 
 
 class Journal:
@@ -93,15 +93,15 @@ class Journal:
         self._overlaps: Counter[bool] = Counter()  # by "the same client sent both"
         self._window = RollingWindow(window_seconds)
         self._durations: deque[float] = deque(maxlen=_KEPT_DURATIONS)
-        self._in_flight: dict[Visitor, list[Passage]] = {}
+        self._in_flight: dict[Visitor, list[InFlightRequest]] = {}
 
-    def arrive(self, client: str, peer: tuple[str, int], now: float) -> Passage:
+    def arrive(self, client: str, peer: tuple[str, int], now: float) -> InFlightRequest:
         """A request is here: it counts, whatever becomes of it."""
         self.requests += 1
         self._window.add(now)
-        return Passage(sys.intern(client), peer, now)
+        return InFlightRequest(sys.intern(client), peer, now)
 
-    def identify(self, passage: Passage, update: Update) -> None:
+    def identify(self, passage: InFlightRequest, update: Update) -> None:
         """Its visitor is read: from here to its end another request for the same visitor is an overlap."""
         visitor = passage.visitor = update.visitor
         passage.form = update.form
@@ -110,11 +110,11 @@ class Journal:
             other.followers.append(passage)
         others.append(passage)
 
-    def break_rule(self, broken: Broken, client: str, now: float) -> None:
+    def break_rule(self, broken: RuleViolation, client: str, now: float) -> None:
         """A rule was broken."""
         self._violate(Violation(now, broken.rule.value, broken.detail, client))
 
-    def end(self, passage: Passage, verdict: str, now: float) -> None:
+    def end(self, passage: InFlightRequest, verdict: str, now: float) -> None:
         """Before the answer is written, or there is none: no client can have seen it, so an overlap is a true one."""
         if passage.visitor is not None:
             self._leave(passage, passage.visitor, now, gone=verdict == GONE)
@@ -160,7 +160,7 @@ class Journal:
             "p99_ms": _quantile_ms(durations, 0.99),
         }
 
-    def _leave(self, passage: Passage, visitor: Visitor, now: float, *, gone: bool) -> None:
+    def _leave(self, passage: InFlightRequest, visitor: Visitor, now: float, *, gone: bool) -> None:
         others = self._in_flight[visitor]
         others.remove(passage)
         if not others:

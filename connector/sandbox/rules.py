@@ -80,7 +80,7 @@ class Update(NamedTuple):
     form: bytes
 
 
-class Broken(NamedTuple):
+class RuleViolation(NamedTuple):
     """One broken rule and what showed it, for a person to read."""
 
     rule: Rule
@@ -92,10 +92,12 @@ class _DecodeError(Exception):
 
     def __init__(self, rule: Rule, piece: bytes) -> None:
         super().__init__(rule.value)
-        self.broken = Broken(rule, repr(piece[:80]))
+        self.broken = RuleViolation(rule, repr(piece[:80]))
 
 
-def check(request: RawRequest, client_code: str, path_form: PathForm = PathForm.LITERAL) -> Update | list[Broken]:
+def check(
+    request: RawRequest, client_code: str, path_form: PathForm = PathForm.LITERAL
+) -> Update | list[RuleViolation]:
     """Hold one request to the rules: the update it asks for, or each rule that it breaks, once. Never raises."""
     path, _, query = request.target.partition(b"?")
     broken = [*_check_path(path, client_code, path_form), *_check_envelope(request, query)]
@@ -106,9 +108,9 @@ def check(request: RawRequest, client_code: str, path_form: PathForm = PathForm.
     return broken or update
 
 
-def read_form(form: bytes) -> Update | list[Broken]:
+def read_form(form: bytes) -> Update | list[RuleViolation]:
     """Hold the parameters alone to the rules."""
-    broken: list[Broken] = []
+    broken: list[RuleViolation] = []
     pairs: dict[str, str] = {}
     for piece in form.split(b"&") if form else ():
         try:
@@ -117,20 +119,20 @@ def read_form(form: bytes) -> Update | list[Broken]:
             broken.append(error.broken)
             continue
         if name in pairs:
-            broken.append(Broken(Rule.DUPLICATE, repr(name[:80])))
+            broken.append(RuleViolation(Rule.DUPLICATE, repr(name[:80])))
         pairs[name] = value
     visitors = [Visitor(kind, pairs.pop(kind)) for kind in VISITOR_KINDS if kind in pairs]
     attributes = {name[len(PREFIX) :]: value for name, value in pairs.items() if name.startswith(PREFIX)}
     if len(visitors) != 1:
-        broken.append(Broken(Rule.VISITOR, f"{len(visitors)} of {' and '.join(VISITOR_KINDS)}"))
+        broken.append(RuleViolation(Rule.VISITOR, f"{len(visitors)} of {' and '.join(VISITOR_KINDS)}"))
     broken += [
-        Broken(Rule.VISITOR_ID, f"{visitor.kind} has {len(visitor.id):,} characters")
+        RuleViolation(Rule.VISITOR_ID, f"{visitor.kind} has {len(visitor.id):,} characters")
         for visitor in visitors
         if not 0 < len(visitor.id) <= MAX_ID_CHARACTERS
     ]
-    broken += [Broken(Rule.NAME, repr(name[:80])) for name in pairs if not _names_attribute(name)]
+    broken += [RuleViolation(Rule.NAME, repr(name[:80])) for name in pairs if not _names_attribute(name)]
     if not attributes:
-        broken.append(Broken(Rule.NO_ATTRIBUTE, "nothing to update"))
+        broken.append(RuleViolation(Rule.NO_ATTRIBUTE, "nothing to update"))
     if broken:
         return list({each.rule: each for each in reversed(broken)}.values())[::-1]
     return Update(visitors[0], attributes, form)
@@ -146,39 +148,39 @@ def decode_path_segment(raw: bytes) -> str | None:
         return None
 
 
-def _check_path(path: bytes, client_code: str, path_form: PathForm) -> list[Broken]:
+def _check_path(path: bytes, client_code: str, path_form: PathForm) -> list[RuleViolation]:
     parts = path.split(b"/")
     if len(parts) != 5 or parts[:2] != [b"", b"m2"] or parts[3:] != [b"profile", b"update"]:  # noqa: PLR2004 - /m2/x/profile/update
-        return [Broken(Rule.PATH, repr(path[:80]))]
+        return [RuleViolation(Rule.PATH, repr(path[:80]))]
     allowed = {
         PathForm.LITERAL: ("client",),
         PathForm.CODE: (client_code,),
         PathForm.EITHER: ("client", client_code),
     }[path_form]
     if decode_path_segment(parts[2]) not in allowed:
-        return [Broken(Rule.CLIENT_CODE, f"{parts[2][:80]!r} is not {' or '.join(allowed)}")]
+        return [RuleViolation(Rule.CLIENT_CODE, f"{parts[2][:80]!r} is not {' or '.join(allowed)}")]
     return []
 
 
-def _check_envelope(request: RawRequest, query: bytes) -> list[Broken]:
+def _check_envelope(request: RawRequest, query: bytes) -> list[RuleViolation]:
     """Method, sizes, content type, and parameters in the one place where the method has them."""
     if request.method == "GET":
         broken = []
         if len(request.target) > MAX_TARGET_BYTES:
-            broken.append(Broken(Rule.TARGET_SIZE, f"{len(request.target):,} bytes of {MAX_TARGET_BYTES:,}"))
+            broken.append(RuleViolation(Rule.TARGET_SIZE, f"{len(request.target):,} bytes of {MAX_TARGET_BYTES:,}"))
         if request.body:
-            broken.append(Broken(Rule.MISPLACED, "a GET with a body"))
+            broken.append(RuleViolation(Rule.MISPLACED, "a GET with a body"))
         return broken
     if request.method == "POST":
         broken = []
         if len(request.body) > MAX_BODY_BYTES:
-            broken.append(Broken(Rule.BODY_SIZE, f"more than {MAX_BODY_BYTES:,} bytes"))
+            broken.append(RuleViolation(Rule.BODY_SIZE, f"more than {MAX_BODY_BYTES:,} bytes"))
         if not _is_form(request.content_type):
-            broken.append(Broken(Rule.CONTENT_TYPE, repr((request.content_type or "")[:80])))
+            broken.append(RuleViolation(Rule.CONTENT_TYPE, repr((request.content_type or "")[:80])))
         if query:
-            broken.append(Broken(Rule.MISPLACED, "a POST with a query"))
+            broken.append(RuleViolation(Rule.MISPLACED, "a POST with a query"))
         return broken
-    return [Broken(Rule.METHOD, request.method[:20])]
+    return [RuleViolation(Rule.METHOD, request.method[:20])]
 
 
 def _is_form(content_type: str | None) -> bool:

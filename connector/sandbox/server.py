@@ -15,7 +15,7 @@ from connector.sandbox.config import SandboxConfig
 from connector.sandbox.endpoint import UpdateEndpoint
 from connector.sandbox.journal import Journal
 from connector.sandbox.profiles import ProfileStore
-from connector.sandbox.rules import Broken, Rule
+from connector.sandbox.rules import Rule, RuleViolation
 
 __all__ = ["SandboxConfig", "SandboxTarget"]
 
@@ -106,5 +106,5 @@ class SandboxTarget:
     ) -> web.BaseRequest:
         """As aiohttp does, but what it could not even parse, and answers by itself with 400, is a broken rule too."""
         if message.method == _UNREADABLE:
-            self.journal.break_rule(Broken(Rule.HTTP, "not readable as HTTP"), "?", time.monotonic())
+            self.journal.break_rule(RuleViolation(Rule.HTTP, "not readable as HTTP"), "?", time.monotonic())
         return web.BaseRequest(message, payload, protocol, writer, task, asyncio.get_running_loop())

@@ -1,16 +1,16 @@
 """The composition root: from settings to a running connector; nothing else joins the rooms."""
 
-from connector.service.parts import awake, kafka_config, ledger_topic, open_token, quota_terms
+from connector.service.factories import boottime, kafka_config, ledger_topic, open_token, quota_policy
 from connector.service.service import Service, serve
 from connector.service.status import MOST_PARTITIONS
 
 __all__ = [
     "MOST_PARTITIONS",
     "Service",
-    "awake",
+    "boottime",
     "kafka_config",
     "ledger_topic",
     "open_token",
-    "quota_terms",
+    "quota_policy",
     "serve",
 ]

@@ -17,7 +17,7 @@ from connector.kafka.consumer import ConsumerThread
 from connector.kafka.dead_letter_producer import DeadLetterProducer
 from connector.kafka.quota_log import KafkaQuotaLog
 from connector.kafka.retention import TopicRetention
-from connector.ops.health import Beats, livez, readyz
+from connector.ops.health import Heartbeats, livez, readyz
 from connector.ops.logs import learn
 from connector.ops.metrics import Metrics, Snapshot
 from connector.ops.server import OpsServer
@@ -26,7 +26,14 @@ from connector.ops.tracing import tracing
 from connector.ops.update_log import UpdateLog
 from connector.pipeline import Pipeline
 from connector.pipeline.ports import Observer, Ports
-from connector.service.parts import awake, kafka_config, ledger_topic, pipeline_config, quota_terms, token_source
+from connector.service.factories import (
+    boottime,
+    kafka_config,
+    ledger_topic,
+    pipeline_config,
+    quota_policy,
+    token_source,
+)
 from connector.service.status import snapshot, status
 from connector.settings import BadSettings, Settings, masked
 from connector.target.endpoint import endpoint
@@ -55,7 +62,8 @@ class Service:
             where = endpoint(settings.target_base_url, settings.target_update_path, settings.target_client_code)
             proxy = proxy_for(where.origin)
         except UnusableSetting as error:
-            raise Fatal(BAD_SETTINGS, str(error)) from error
+            wrong = error.failure
+            raise Fatal(BAD_SETTINGS, wrong.reason, f"correct {wrong.setting}", setting=wrong.setting) from error
         if proxy is not None and (password := urlsplit(proxy).password):
             learn(unquote(password), lasting=True)
         self._spans = tracing(os.environ, __version__)
@@ -66,7 +74,7 @@ class Service:
         self._say = ThrottledLogger(time.monotonic)
         self._retention = TopicRetention(kafka)
         self._dead_letters = DeadLetterProducer(kafka, self._say_delayed)
-        terms = quota_terms(settings)
+        terms = quota_policy(settings)
         self._sender = HttpSender(
             SenderConfig(
                 origin=where.origin,
@@ -88,7 +96,7 @@ class Service:
             decode=JsonDecoder(Nulls(settings.event_nulls)),
             render=Renderer(where.path, Method(settings.target_method)),
             rng=random.Random(),
-            boottime=awake,
+            boottime=boottime,
             observers=observers,
         )
         self.ops = OpsServer(
@@ -104,7 +112,7 @@ class Service:
         self._started_at = time.time()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run until `stop` is set and the drain is over; raises Fatal when going on would lose something."""
+        """Run until `stop` is set and the drain is over; raises Fatal when continuing would lose something."""
         log.info("connector_started", version=__version__, settings=masked(self._settings))
         beating = asyncio.create_task(self._beat())
         await self.ops.start()
@@ -149,8 +157,8 @@ class Service:
             self._loop_beat = time.monotonic()
             await asyncio.sleep(BEAT_SECONDS)
 
-    def _beats(self) -> Beats:
-        return Beats(
+    def _beats(self) -> Heartbeats:
+        return Heartbeats(
             thread=self._source.last_beat,
             loop=self._loop_beat,
             kafka_reached=self._source.reached,
@@ -184,10 +192,11 @@ async def serve(settings: Settings) -> int:
         log.error("connector_stopped", reason=BAD_SETTINGS, exit_code=2)  # noqa: TRY400
         return 2
     except Fatal as fatal:
-        # Without the traceback: the remedy says it all, and the reader is an operator.
-        log.error(fatal.event, remedy=fatal.remedy)  # noqa: TRY400
-        code = 2 if fatal.event == BAD_SETTINGS else 1
-        log.error("connector_stopped", reason=fatal.event, exit_code=code)  # noqa: TRY400
+        # Without the traceback: the failure says it all, and the reader is an operator.
+        event = fatal.failure.event
+        log.error(event, **fatal.failure.fields())  # noqa: TRY400
+        code = 2 if event == BAD_SETTINGS else 1
+        log.error("connector_stopped", reason=event, exit_code=code)  # noqa: TRY400
         return code
     except asyncio.CancelledError:
         log.warning("connector_stopped", reason="second signal", exit_code=1)

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 from connector import __version__
-from connector.ops.health import Beats, livez, readyz
+from connector.ops.health import Heartbeats, livez, readyz
 from connector.ops.metrics import Snapshot
 from connector.ops.problems import RECENT
 from connector.pipeline import Pipeline
-from connector.service.parts import awake
+from connector.service.factories import boottime
 from connector.settings import Settings, masked
 
 MOST_PARTITIONS = 200
@@ -27,7 +27,7 @@ def snapshot(
     now = time.time()
     uptime = now - started_at
     lease = pipeline.state.gate.lease
-    commit_age = lease.seconds - lease.left(awake()) if pipeline.state.partitions else 0.0
+    commit_age = lease.seconds - lease.left(boottime()) if pipeline.state.partitions else 0.0
     lag = {
         (name.topic, name.partition): max(0, end - tracker.watermark)
         for name, end in pipeline.state.log_ends.items()
@@ -69,7 +69,7 @@ def _oldest(pipeline: Pipeline, topics: Iterable[str], now: float) -> Mapping[st
     return ages
 
 
-def status(pipeline: Pipeline, settings: Settings, now: Snapshot, beats: Beats) -> Mapping[str, object]:
+def status(pipeline: Pipeline, settings: Settings, now: Snapshot, beats: Heartbeats) -> Mapping[str, object]:
     """What it does now, for a person: the same numbers as the metrics, in words."""
     tally = now.tally
     circuit, gate = pipeline.state.gate.circuit, pipeline.state.gate
@@ -105,7 +105,7 @@ def status(pipeline: Pipeline, settings: Settings, now: Snapshot, beats: Beats) 
         },
         "slots": gate.concurrency.slots,
         "rate_per_second": _finite(gate.rate.per_second),
-        "lease_seconds": _finite(gate.lease.left(awake())),
+        "lease_seconds": _finite(gate.lease.left(boottime())),
         "paused": now.paused,
         "quota": None if pipeline.quota is None else pipeline.quota.status(),
         "lag": sum(now.consumer_lag.values()) if now.consumer_lag else None,

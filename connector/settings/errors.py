@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from connector.errors import ConnectorError
+
 MASK: Final = "***"
 _LONGEST_SHOWN: Final = 80
 
@@ -46,7 +48,7 @@ class Mistake:
         return f"{self.setting}: {self.remedy}"
 
 
-class BadSettings(Exception):
+class BadSettings(ConnectorError):
     """The environment makes no settings; `mistakes` has all of them, and the text is one line for each."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
@@ -54,7 +56,7 @@ class BadSettings(Exception):
         super().__init__("\n".join(map(str, self.mistakes)))
 
 
-class InvalidValue(ValueError):
+class InvalidValue(ConnectorError, ValueError):
     """A value that its setting cannot take: one reason for each thing wrong with it, none of them showing a secret."""
 
     def __init__(self, *reasons: str) -> None:

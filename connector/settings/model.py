@@ -274,7 +274,7 @@ class Settings(BaseSettings):
         0.5,
         ge=0,
         le=1,
-        description="A larger share of the last 1,000 settled records (once so many) stops the process. 0: off.",
+        description="A larger share of the last 1,000 settled records (from 1,000 on) stops the process. 0: off.",
         json_schema_extra=schema_extra(unit="ratio"),
     )
 
@@ -297,7 +297,7 @@ class Settings(BaseSettings):
         3_600.0,
         gt=0,
         le=2_678_400,
-        description="Pace: what is free is spread over so long, and what comes free meanwhile is passed on. Longer "
+        description="Pace: what is free is spread over this time, and what comes free meanwhile is passed on. Longer "
         "than the window counts as the window; unless it is set, at most a 24th of it.",
         json_schema_extra=SECONDS,
     )

@@ -26,7 +26,7 @@ AGE_SECONDS = 40.0
 """No request begins on an older connection; the age of each is drawn between half of this and all of it.
 
 With the time that a name is remembered that is less than a minute, in which an address that moves is followed, also
-when the old one goes on answering. 64 connections are made again at two a second, and not all at once.
+while the old one still answers. 64 connections are made again at two a second, and not all at once.
 """
 _NO_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 _NUMERIC = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV

@@ -40,7 +40,7 @@ class Deadlines:
         over, cancelled, task = self._begun.pop(asyncio.current_task(self._loop))
         if over:
             return
-        # Ours is taken back; one that others asked for meanwhile goes on.
+        # Ours is taken back; one that others asked for meanwhile stays.
         if task.uncancel() <= cancelled and kind is asyncio.CancelledError:
             raise TimeoutError from error
 

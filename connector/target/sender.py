@@ -171,8 +171,8 @@ class HttpSender:
     def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
         """One on which the kernel gives up with us, where it can be told so (Linux).
 
-        Else it goes on with what was written for minutes after the connection was closed, and a cut network that comes
-        back delivers a request that no window counts any more, perhaps after a newer value. Connecting takes half of an
+        Else it still sends what was written for minutes after the connection was closed, and a network that comes back
+        delivers a request that no window counts any more, perhaps after a newer value. Connecting takes half of an
         attempt at most, and this the other half.
         """
         made = socket.socket(*address[:3])

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from connector.errors import ConnectorError
+
 CHECK_SECONDS = 1.0
 """The file is looked at no more often than this, unless the endpoint refused the token."""
 MAX_BYTES = 16_384
 
 
-class TokenError(Exception):
+class TokenError(ConnectorError):
     """A token that cannot be used, with the reason and without a character of it."""
 
 

@@ -1,4 +1,4 @@
-"""The real promtool for the tests here; where there is none, they say so."""
+"""The real promtool for these tests; they are skipped with a reason where it is missing."""
 
 import os
 from collections.abc import Callable

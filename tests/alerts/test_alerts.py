@@ -1,4 +1,4 @@
-"""An alert that can never fire, or that nobody knows what to do with, is worse than none: someone relies on it."""
+"""An alert that can never fire, or that has no remedy, is worse than none: operators rely on it."""
 
 import re
 from collections.abc import Callable
@@ -25,12 +25,12 @@ each_alert = pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["a
 
 
 def test_prometheus_reads_the_rules(run_promtool: Callable[..., str]) -> None:
-    """What Prometheus refuses, it refuses as a whole file: no alert at all."""
+    """Prometheus refuses the whole file for one error: then there is no alert at all."""
     assert f"{len(ALERTS)} rules found" in run_promtool("check", "rules", RULES)
 
 
 def test_each_alert_fires_in_its_world_and_not_in_the_one_beside_it(run_promtool: Callable[..., str]) -> None:
-    """The real evaluation, over hours of series; a rule that is only read is not tested."""
+    """Evaluated by Prometheus over hours of series; reading a rule does not test it."""
     assert "SUCCESS" in run_promtool("test", "rules", WORLDS)
 
 
@@ -56,12 +56,12 @@ def samples(world: dict[str, Any]) -> list[dict[str, Any]]:
 
 @each_alert
 def test_an_alert_asks_only_for_what_is_exported(alert: dict[str, Any]) -> None:
-    """A metric that was renamed leaves an alert that is silent for ever."""
+    """A renamed metric leaves an alert that never fires."""
     assert mistakes(alert["expr"]) == []
 
 
 @each_alert
-def test_an_alert_says_what_who_and_where_to_read_on(alert: dict[str, Any]) -> None:
+def test_an_alert_has_a_summary_a_severity_and_a_runbook(alert: dict[str, Any]) -> None:
     """The chart makes links of `runbook`; routing is by severity."""
     assert alert["labels"].keys() == {"severity"}
     assert alert["labels"]["severity"] in {"info", "warning", "critical"}
@@ -73,7 +73,7 @@ def test_an_alert_says_what_who_and_where_to_read_on(alert: dict[str, Any]) -> N
 
 @each_alert
 def test_an_alert_has_a_section_in_the_runbook(alert: dict[str, Any]) -> None:
-    """What it means, what to look at, what to do and what not to do: in this order, for someone half asleep."""
+    """What it means, what to look at, what to do and what not to do, in this order."""
     parts = re.findall(r"^\*\*(It means|Look at|Do|Do not)\*\*", SECTIONS[alert["alert"]], re.MULTILINE)
     assert parts == ["It means", "Look at", "Do", "Do not"]
 
@@ -88,7 +88,7 @@ def test_the_runbook_has_no_section_without_an_alert_and_no_broken_link() -> Non
 
 
 def test_the_runbook_names_only_events_and_metrics_that_exist() -> None:
-    """Someone searches for these words at night."""
+    """Operators search for these words during an incident."""
     metrics = {definition.name for definition in DEFINITIONS}
     words = {
         word for code in re.findall(r"`([^`\n]+)`", RUNBOOK) for word in re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", code)
@@ -99,7 +99,7 @@ def test_the_runbook_names_only_events_and_metrics_that_exist() -> None:
 
 
 def test_the_runbook_s_queries_ask_only_for_what_is_exported() -> None:
-    """An empty answer looks like no lag."""
+    """An empty result looks like no lag."""
     queries = re.findall(r"^```promql\n(.*?)^```", RUNBOOK, re.MULTILINE | re.DOTALL)
     assert queries
     for query in queries:
@@ -107,7 +107,7 @@ def test_the_runbook_s_queries_ask_only_for_what_is_exported() -> None:
 
 
 def test_a_command_of_the_runbook_can_be_typed_as_it_stands() -> None:
-    """Without its namespace, pod, container or broker a command looks elsewhere, or asks what nobody knows."""
+    """Without namespace, pod, container or broker a command queries the wrong target, or fails."""
     lines = [
         line
         for block in re.findall(r"^```sh\n(.*?)^```", RUNBOOK, re.MULTILINE | re.DOTALL)
@@ -146,5 +146,5 @@ def test_what_the_runbook_searches_the_log_by_keeps_plain_lines() -> None:
     ],
 )
 def test_a_query_for_what_nothing_exports_is_found(query: str, mistake: str) -> None:
-    """The check is what all the others rest on."""
+    """All the other tests rest on this check."""
     assert mistakes(query) == [mistake]

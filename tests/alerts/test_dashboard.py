@@ -1,4 +1,4 @@
-"""A panel without data looks like a quiet system: the dashboard is held to what is exported, and to Grafana's form."""
+"""A panel without data looks like a quiet system: the dashboard is checked against the exported metrics and Grafana."""
 
 import json
 import re
@@ -21,7 +21,7 @@ UNITS = {"bytes", "cps", "none", "percentunit", "reqps", "s", "short"}
 each_panel = pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
 
 
-def test_the_rows_are_those_that_someone_looks_for() -> None:
+def test_the_rows_follow_the_order_of_an_incident() -> None:
     """In the order of an incident: does it flow, to Target, within the quota, from Kafka, and what failed."""
     rows = [panel["title"] for panel in DASHBOARD["panels"] if panel["type"] == "row"]
     assert rows == ["Flow", "Delivery", "Quota", "Group and lag", "Faults"]
@@ -29,7 +29,7 @@ def test_the_rows_are_those_that_someone_looks_for() -> None:
 
 @each_panel
 def test_a_panel_asks_only_for_what_is_exported(panel: dict[str, Any]) -> None:
-    """A typo is an empty panel, and no error."""
+    """A typo gives an empty panel and no error."""
     assert panel["targets"]
     for target in panel["targets"]:
         assert mistakes(target["expr"]) == []
@@ -40,7 +40,7 @@ def test_a_panel_asks_only_for_what_is_exported(panel: dict[str, Any]) -> None:
 
 @each_panel
 def test_a_panel_says_its_unit_and_what_it_is(panel: dict[str, Any]) -> None:
-    """Seconds that are shown as a bare number are read as something else at night."""
+    """Seconds shown as a bare number are misread."""
     assert panel["fieldConfig"]["defaults"]["unit"] in UNITS
     asked = " ".join(target["expr"] for target in panel["targets"])
     if re.search(r"_seconds(?:_bucket)?\{", asked) and "start_time" not in asked and "cpu" not in asked:
@@ -77,7 +77,7 @@ def test_every_query_follows_the_variables_and_every_variable_is_used() -> None:
 
 
 def test_ids_are_unique_and_no_panel_lies_on_another() -> None:
-    """Grafana takes both without a word, and shows one of the two."""
+    """Grafana accepts both without an error, and shows one of the two."""
     ids = [panel["id"] for panel in DASHBOARD["panels"]]
     assert len(set(ids)) == len(ids)
     for one, other in combinations(DASHBOARD["panels"], 2):

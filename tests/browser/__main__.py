@@ -1,4 +1,4 @@
-"""The pictures of the status page in `docs/`, drawn anew from a made-up incident: `python -m tests.browser docs`."""
+"""Draws the pictures of the status page in `docs/` from a made-up incident: `python -m tests.browser docs`."""
 
 import math
 import sys

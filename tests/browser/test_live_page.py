@@ -1,4 +1,4 @@
-"""The page of a running service: what a person reads there and what Prometheus scrapes must be the same story."""
+"""The page of a running service and its metrics must agree."""
 
 import json
 import random
@@ -25,7 +25,7 @@ def shown(page: Browser) -> dict[str, float]:
         f'{prefix}updates_total{{outcome="accepted"}}': page.text("out-total"),
         f"{prefix}partitions_assigned": re.sub(r"\D", "", page.text("partitions-note")) or "0",
         f"{prefix}circuit_open": "0" if page.text("circuit") == "closed" else "1",
-        f"{prefix}paused": "0" if page.text("paused") == "goes on" else "1",
+        f"{prefix}paused": "0" if page.text("paused") == "consuming" else "1",
     }
     for outcome, number in page.rows("records"):
         labels = f'done_total{{outcome="{outcome.replace("dead letters", "dead_lettered").replace(" ", "_")}"}}'
@@ -51,7 +51,7 @@ def scraped(url: str) -> dict[str, float]:
 
 
 def agrees(page: Browser, url: str) -> dict[str, float]:
-    """Look at the page between two scrapes: each count lies between theirs. Returns what the second one says."""
+    """Read the page between two scrapes: each count lies between theirs. Returns the second scrape."""
     before = scraped(url)
     page.ask_again()
     seen, after = shown(page), scraped(url)
@@ -62,7 +62,7 @@ def agrees(page: Browser, url: str) -> dict[str, float]:
 
 
 def test_the_page_of_a_running_service_agrees_with_its_metrics(chromium: Browser, tmp_path: Path) -> None:
-    """From before the first partition to after the end; a page with counts of its own would drift from them."""
+    """From before the first assignment to after the end; separate counts in the page would drift from the metrics."""
     with EmbeddedBroker() as broker, Sandbox(tmp_path, "--fault", "delay=0.02") as sandbox:
         broker.create_topic("events")
         broker.create_topic("events.dead-letter")  # A mock cluster cannot be asked to make one.
@@ -100,7 +100,7 @@ def test_the_page_of_a_running_service_agrees_with_its_metrics(chromium: Browser
 
 
 def test_the_demo_can_be_watched_and_its_page_agrees_with_its_metrics(chromium: Browser, tmp_path: Path) -> None:
-    """It says where; the first thing that somebody new sees of the connector is this page."""
+    """The demo prints the address; this page is what a new user sees first."""
     with Program(tmp_path, ["demo"], {}) as demo:
         (url,) = demo.until(lambda: re.findall(r"watch it in a browser.*: (http\S+)\n", demo.stdout), "it says where")
         chromium.open(url)
@@ -112,7 +112,7 @@ def test_the_demo_can_be_watched_and_its_page_agrees_with_its_metrics(chromium: 
 
 
 def test_the_quota_of_a_running_service_is_on_its_page(chromium: Browser, kafka: KafkaBroker, tmp_path: Path) -> None:
-    """Used up in earnest: the page says what is waited for, and shows of the window what Prometheus scrapes."""
+    """With the quota used up, the page says what it waits for, and shows the same window as the metrics."""
     topic = kafka.unique_topic("page", 2)
     events = plain_events(random.Random(1), 3_000, 3_000)
     kafka.produce(topic, [(event.key, event.value, None) for event in events])

@@ -45,7 +45,7 @@ def show(page: Browser, served: Served, *statuses: dict[str, Any], **window: Any
 
 
 def minutes_of(**growth: float) -> list[dict[str, Any]]:
-    """A minute of statuses, two seconds apart; each named count grows by so much a second."""
+    """A minute of statuses, two seconds apart; each named count grows by this much a second."""
     return [
         status(
             time=NOON + second,
@@ -71,13 +71,13 @@ def minutes_of(**growth: float) -> list[dict[str, Any]]:
 
 
 def test_every_number_is_that_of_the_status(page: Browser, served: Served) -> None:
-    """A page that shows another count than /status is worse than none, in the minute when it matters."""
+    """A page that shows another count than /status misleads during an incident."""
     show(page, served, status(lag=1_234, updates={"pending": 56, "in_flight": 7}))
     texts = {
         "replica": "connector-0", "version": "0.1.0", "uptime": "2 h", "in-total": "1,000,000", "out-total": "333,000",
         "saved-total": "666,000", "saved-share": "67 %", "lag": "1,234", "circuit": "closed",
         "slots": "7 of 16 in use, at most 64", "rate-limit": "200/s", "updates-pending": "56", "updates-in-flight": "7",
-        "paused": "goes on", "age": "50 % within 1 s, 95 % within 2.5 s, 99 % within 5 s", "records-sum": "1,000,000",
+        "paused": "consuming", "age": "50 % within 1 s, 95 % within 2.5 s, 99 % within 5 s", "records-sum": "1,000,000",
         "records-even": "It adds up.", "quota-none": "No quota is kept.", "problems-none": "None since the start.",
         "partitions-note": "This replica owns 2 partitions.",
     }  # fmt: skip
@@ -97,14 +97,14 @@ def test_every_number_is_that_of_the_status(page: Browser, served: Served) -> No
     assert page.complaints() == []
 
 
-def test_counts_that_do_not_reconcile_are_said(page: Browser, served: Served) -> None:
-    """Consumed = done + pending is the promise; a page that hides its breach hides a loss."""
+def test_counts_that_do_not_reconcile_are_shown(page: Browser, served: Served) -> None:
+    """Consumed = done + pending is the promise; a page that hides a mismatch hides a loss."""
     show(page, served, status(events={"consumed": 1_000_001}))
     assert page.text("records-even") == "It does not add up: the lines make 1,000,000."
 
 
-def test_records_that_are_gone_from_the_log_are_said(page: Browser, served: Served) -> None:
-    """Nobody can read them again: who looks at the page after an outage must not have to search the log for it."""
+def test_records_lost_from_the_log_are_shown(page: Browser, served: Served) -> None:
+    """They cannot be read again: the page must show this after an outage, without a search in the log."""
     show(page, served, status(records_missed={"retention": 1_500, "truncation": 1}))
     assert page.text("records-missed") == (
         "1,500 records were deleted from Kafka before they could be read. 1 record was cut off from the end of the log."
@@ -179,7 +179,7 @@ def test_a_gap_between_answers_is_a_gap_in_the_chart(page: Browser, served: Serv
 def test_the_first_line_says_in_words_how_it_is(
     page: Browser, served: Served, changes: dict[str, Any], state: str, headline: str, detail: str
 ) -> None:
-    """Whoever was just woken reads one line; of several troubles the one that explains the others comes first."""
+    """An operator reads one line first; of several problems the one that explains the others comes first."""
     show(page, served, status(**changes))
     assert (page.text("verdict-word"), page.text("verdict-headline")) == (state, headline)
     assert detail in page.text("verdict-detail")
@@ -205,14 +205,14 @@ def test_the_first_line_says_in_words_how_it_is(
 def test_the_first_line_says_where_it_is_going(
     page: Browser, served: Served, growth: dict[str, float], headline: str, detail: str
 ) -> None:
-    """A lag of 90,000 is good news or bad news by its direction, and its cause is the next question."""
+    """Whether a lag of 90,000 is a problem depends on its direction; then its cause is asked for."""
     show(page, served, *minutes_of(**growth))
     assert page.text("verdict-headline") == headline
     assert detail in page.text("verdict-detail")
 
 
 def test_a_pace_of_the_quota_is_named_as_the_limit(page: Browser, served: Served) -> None:
-    """More replicas do not help then, and nobody should have to find that out by trying."""
+    """More replicas do not help then; the page must say so."""
     slow = [
         {**each, "quota": quota(pace_per_second=100.0), "rate_per_second": 100.0}
         for each in minutes_of(updates=99, pending=9, lag=90_000)
@@ -223,7 +223,7 @@ def test_a_pace_of_the_quota_is_named_as_the_limit(page: Browser, served: Served
 
 
 def test_a_slow_pace_of_the_quota_is_no_standstill(page: Browser, served: Served) -> None:
-    """At the end of a busy day one update a minute may go: nobody should be woken for that."""
+    """At the end of a busy day one update a minute may go: that is no alarm."""
     slow = [{**each, "quota": quota(999_000, pace_per_second=0.02)} for each in minutes_of(pending=9, lag=90_000)]
     show(page, served, *slow)
     assert (page.text("verdict-word"), page.text("verdict-headline")) == ("WAITING", "Slowed by the quota")
@@ -232,8 +232,8 @@ def test_a_slow_pace_of_the_quota_is_no_standstill(page: Browser, served: Served
     )
 
 
-def test_a_lost_connection_is_said_with_since_when_and_mends_itself(page: Browser, served: Served) -> None:
-    """Numbers that look alive and are an hour old have misled more people than missing ones."""
+def test_a_lost_connection_is_shown_with_its_time_and_recovers(page: Browser, served: Served) -> None:
+    """Numbers that are an hour old and look current mislead more than missing ones."""
     show(page, served, status(lag=77))
     served.stop()
     page.until(lambda: "Connection lost" in page.text("verdict-headline"), "the page says that it lost the connection")
@@ -255,7 +255,7 @@ def test_a_lost_connection_is_said_with_since_when_and_mends_itself(page: Browse
 
 
 def test_an_answer_that_is_an_error_is_no_answer(page: Browser, served: Served) -> None:
-    """An endpoint that fails is another thing than a network that does, and the page must not stay green."""
+    """A failing endpoint differs from a failing network; the page must not stay green for either."""
     show(page, served, status())
 
     def broken() -> dict[str, Any]:
@@ -270,14 +270,14 @@ def test_an_answer_that_is_an_error_is_no_answer(page: Browser, served: Served) 
     assert "The answer cannot be shown" in page.text("verdict-detail")
 
 
-def test_it_goes_on_asking_by_itself(page: Browser, served: Served) -> None:
-    """Live means live: nobody presses reload at night."""
+def test_it_polls_by_itself(page: Browser, served: Served) -> None:
+    """A live page needs no reload."""
     show(page, served, status(lag=1))
     served.answer = lambda: status(time=NOON + 5, lag=2)
     page.until(lambda: page.text("lag") == "2", "the page shows the newer status")
 
 
-def test_a_restart_and_another_replica_are_said_and_begin_anew(page: Browser, served: Served) -> None:
+def test_a_restart_and_another_replica_are_shown_and_reset_the_rates(page: Browser, served: Served) -> None:
     """Behind a service each answer may come from another pod: a rate across two of them is nonsense."""
     show(page, served, status(), status(time=NOON + 4, uptime_seconds=2, events={"consumed": 5}))
     assert page.text("notice").startswith("The process was started again at 12:00:02")
@@ -289,7 +289,7 @@ def test_a_restart_and_another_replica_are_said_and_begin_anew(page: Browser, se
 
 
 def test_a_quota_that_is_not_known_yet_is_not_shown_as_unused(page: Browser, served: Served) -> None:
-    """Nothing used is what a new day looks like, and not a ledger that cannot be read."""
+    """Zero is what a new day looks like, and not a ledger that cannot be read."""
     show(page, served, status(quota=quota(0, read=False)))
     assert page.text("quota-none") == "Its ledger has not been read yet: what is used is not known."
     assert not page.text("quota-used")
@@ -349,7 +349,7 @@ def test_the_quota_is_a_chart_with_its_forecast(page: Browser, served: Served) -
 def test_the_forecast_at_its_ends(
     page: Browser, served: Served, changes: dict[str, Any], forecast: str, lines: int
 ) -> None:
-    """Empty, full, and never: what a division or a missing number would spoil."""
+    """Empty, full, and never: the cases where a division or a missing number fails."""
     show(page, served, status(quota=quota(**{"used": 400_000, **changes})))
     assert page.text("quota-forecast") == forecast
     assert page.run("return document.querySelectorAll('#quota-lines .present').length") == lines
@@ -358,7 +358,7 @@ def test_the_forecast_at_its_ends(
 
 
 def test_problems_are_shown_newest_first_with_what_to_do(page: Browser, served: Served) -> None:
-    """The last errors, their count and their remedy; markup in a text stays text, whoever wrote it."""
+    """The last errors, their count and their remedy; markup in a text is shown as text, whatever its source."""
     hostile = "<img src=x onerror=alert(1)><b>bold</b>"
     many = [
         {**PROBLEM, "event": "kafka_unreachable", "level": "error", "reason": hostile, "remedy": "check the network",
@@ -379,7 +379,7 @@ def test_problems_are_shown_newest_first_with_what_to_do(page: Browser, served: 
 
 
 def test_of_many_partitions_those_furthest_behind_are_shown(page: Browser, served: Served) -> None:
-    """The one that is stuck is what one looks for; the others are a press away."""
+    """The partition that is stuck must be visible; the others are a press away."""
     show(page, served, status(partitions=PARTS, partitions_assigned=400, lag=660))
     assert [row[0] for row in page.rows("partitions")] == [f"profile-changes/{number}" for number in range(4, 12)]
     assert page.rows("partitions")[-1] == ["profile-changes/11", "1,011", "811", "110"]
@@ -420,7 +420,7 @@ LONG = status(
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [320, 360, 1280])
 def test_nothing_is_wider_than_the_screen(page: Browser, served: Served, width: int, dark: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """A phone in a hotel bed is where incidents are read; names and numbers come in their longest form."""
+    """Incidents are read on phones too; names and numbers come in their longest form."""
     show(page, served, LONG, width=width, height=740, mobile=width < 500, dark=dark)
     page.run("document.querySelector('details').open = true")
     assert page.run("return [innerWidth, document.documentElement.scrollWidth]") == [width, width]
@@ -495,7 +495,7 @@ def test_it_can_be_heard_and_used_without_a_mouse(page: Browser, served: Served)
 
 
 def test_the_policy_is_enforced_by_the_browser(page: Browser, served: Served) -> None:
-    """Tried, not read: a script that someone smuggles in does not run, and markup cannot be made from text."""
+    """Executed in a browser: an injected script does not run, and markup cannot be made from text."""
     show(page, served, status())
     assert page.complaints() == []
     page.run(

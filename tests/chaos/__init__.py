@@ -1,1 +1,1 @@
-"""Real processes under every fault at once, and one judge at the end who knows only what is visible from outside."""
+"""Real processes under every fault at once, and an oracle that sees only what is visible from outside."""

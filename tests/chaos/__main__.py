@@ -1,4 +1,4 @@
-"""`make chaos`: one run against the clock, and what came of it in numbers."""
+"""`make chaos`: one run of a given length, and its results in numbers."""
 
 import argparse
 import asyncio
@@ -14,14 +14,14 @@ from tests.support.kafka.prepare import obtain
 
 
 def main() -> int:
-    """0: nothing was found; 1: something was, and the folder of the run stays; 2: it cannot be run here."""
+    """0: nothing was found; 1: something was, and the run's folder is kept; 2: it cannot run here."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=5.0, help="of chaos (default: %(default)s)")
     parser.add_argument(
         "--seed",
         type=int,
         default=random.randrange(1_000_000),
-        help="of every random decision (default: another each time); when a process does what stays its own affair",
+        help="of every random decision (default: another each time); the timing of processes is not part of it",
     )
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=3, help="(default: %(default)s)")
     parser.add_argument("--folder", type=Path, help="keep logs and evidence here (default: only those of a failed run)")

@@ -1,7 +1,7 @@
-"""The brokers of a chaos run: one or three, each with a door of its own for each place where a replica may stand.
+"""The brokers of a chaos run: one or three, each with a listener of its own for each slot of a replica.
 
-A door is a listener that is advertised at the port of a proxy. So each replica can be cut off from Kafka by itself,
-which is how a process loses its partitions while it works on and knows nothing of it.
+Each such listener is advertised at the port of a proxy. So one replica can be cut off from Kafka by itself,
+which is how a process loses its partitions while it keeps running and does not notice.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _THREE = {
 
 
 class Node(KafkaBroker):
-    """One broker, with its doors."""
+    """One broker, with its proxied listeners."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Node(KafkaBroker):
         doors: Sequence[Link],
         inner: Sequence[int],
     ) -> None:
-        """`controllers`: the port of each node's controller; `inner`: where each door leads to."""
+        """`controllers`: the port of each node's controller; `inner`: the port behind each proxy."""
         super().__init__(distribution, folder)
         self.name = f"broker {number}"
         self._port = port
@@ -67,7 +67,7 @@ class Node(KafkaBroker):
 
 
 class Cluster:
-    """All brokers, and the doors to them. Use it as `async with`."""
+    """All brokers, and their proxies. Use it as `async with`."""
 
     def __init__(self, distribution: Distribution, folder: Path, brokers: int, slots: int) -> None:
         ports = iter(free_ports(brokers * (2 + 2 * slots)))
@@ -88,11 +88,11 @@ class Cluster:
             for number in numbers
         ]
         self.doors = [[doors[number][slot] for number in numbers] for slot in range(slots)]
-        """By slot, the door to each broker."""
+        """By slot, the proxy to each broker."""
 
     @property
     def bootstrap(self) -> str:
-        """The way in for whoever is not under test."""
+        """The bootstrap servers for clients that are not under test."""
         return ",".join(node.bootstrap for node in self.nodes)
 
     async def __aenter__(self) -> Self:
@@ -111,7 +111,7 @@ class Cluster:
 
     async def _end(self) -> None:
         for node in self.nodes:
-            # Not in order, for which there is nothing to save: the last of three would wait for its majority.
+            # Not in order: a controlled shutdown saves nothing here, and the last of three would wait for its majority.
             with contextlib.suppress(RuntimeError):  # It was not running.
                 node.kill9()
         for door in (door for doors in self.doors for door in doors):
@@ -124,7 +124,7 @@ class Cluster:
         admin.create_topics([topic])[name].result(ANSWER_SECONDS)
 
     def bootstrap_of(self, slot: int) -> str:
-        """The way in through the doors of one slot."""
+        """The bootstrap servers of one slot, through its proxies."""
         return ",".join(f"{HOST}:{door.port}" for door in self.doors[slot])
 
 

@@ -1,4 +1,4 @@
-"""The events of a chaos run: every value is a serial number that only grows, so that "older" is a comparison."""
+"""The events of a chaos run: every value is a growing serial number, so that "older" is a comparison."""
 
 import asyncio
 import json
@@ -9,12 +9,12 @@ from typing import NamedTuple
 from confluent_kafka import Producer
 
 VISITORS = 280
-"""Who has events at a time. They retire one after the other: a visitor's last value can be missing in the end, and not
-hide behind a newer one, whenever it was lost."""
+"""Visitors with events at a time. They retire one after the other: so a visitor's lost last value stays visible and is
+not covered by a newer one."""
 EVENTS_A_VISITOR = 30
 CALM = "calm"
 POISON = ("poison", "broken")
-"""Visitors that the endpoint never takes: it says no to the first, and fails with a plain 500 for the second."""
+"""Visitors that the endpoint never accepts: it rejects the first, and answers a plain 500 for the second."""
 POISON_FAULTS = ("false,visitors=poison", "status=500,visitors=broken")
 MALFORMED = "malformed"
 TOMBSTONE = "tombstone"
@@ -26,7 +26,7 @@ _RARE = ((MALFORMED, 0.004), (TOMBSTONE, 0.001), ("poison", 0.004), ("broken", 0
 
 
 class Event(NamedTuple):
-    """One record to be; the key says what kind it is, and keeps a visitor on one partition."""
+    """One record to write; the key says what kind it is, and keeps a visitor on one partition."""
 
     key: str
     value: bytes | None
@@ -40,7 +40,7 @@ class Flow:
         self._serial = 0
 
     def draw(self, *, calm: bool = False) -> Event:
-        """Give the next event; a calm one is for a visitor of its own, whom the endpoint takes."""
+        """Give the next event; a calm one is for a new visitor, whom the endpoint accepts."""
         self._serial += 1
         number, rng = self._serial, self._rng
         if calm:
@@ -72,7 +72,7 @@ class Flow:
 
 
 class Feed:
-    """Writes a flow to a topic at a steady rate, through every outage, in order."""
+    """Writes a flow to a topic at a steady rate and in order, also through outages."""
 
     def __init__(self, bootstrap: str, topic: str, rng: random.Random) -> None:
         self._flow = Flow(rng)
@@ -90,7 +90,7 @@ class Feed:
         )
 
     async def run(self) -> None:
-        """Write until cancelled. What the machine's stalls leave out is caught up with, but not all at once."""
+        """Write until cancelled. After a stall of the machine it catches up, but not all at once."""
         due = 0.0
         last = time.monotonic()
         while True:
@@ -106,10 +106,10 @@ class Feed:
             await asyncio.sleep(TICK_SECONDS)
 
     def calm(self) -> None:
-        """From now on little comes, and only for visitors who had nothing before.
+        """From now on write few events, and only for new visitors.
 
-        A visitor that always fails counts as such only while others get through; so others there must be, but none
-        whose newer value would cover up what was lost.
+        A visitor that always fails counts as such only while others succeed; so others must exist, but none
+        whose newer value would cover up a lost one.
         """
         self._calm = True
 

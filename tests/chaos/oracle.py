@@ -1,11 +1,11 @@
-"""The judge of a chaos run: it knows the topic, the endpoint's journal, dead letters and commits, and no code of ours.
+"""The oracle of a chaos run: it reads the topic, the endpoint's journal, dead letters and commits, no code of ours.
 
-What it holds the connector to, in the words of its reasons:
+What it checks, in the words of its reasons:
 
 - lost: the endpoint never took the last value of an attribute, or a record that can never be delivered has no letter;
 - stale: the endpoint took the last value, and an older one after it;
-- back in time: a request carried a value older than one that the endpoint had taken, from whomever, whether or not a
-  newer one mended it later. The same value again is a repeat: that is allowed, and counted.
+- back in time: a request carried a value older than one that the endpoint had taken, from any client, whether or not a
+  newer one corrected it later. The same value again is a repeat: that is allowed, and counted.
 """
 
 import json
@@ -19,14 +19,14 @@ from tests.chaos.load import MALFORMED, POISON
 from tests.support.kafka.broker import Record
 
 SHOWN = 5
-"""Of each kind of reason, so many are told in full."""
+"""Reasons of each kind that are listed in full."""
 KIND = "mbox3rdPartyId:"
 
 Profile = Mapping[str, int]
 
 
 class Request(NamedTuple):
-    """One request as the endpoint wrote it down; times in seconds of the machine's monotonic clock."""
+    """One request in the endpoint's journal; times in seconds of the machine's monotonic clock."""
 
     start: float
     end: float
@@ -48,7 +48,7 @@ class Request(NamedTuple):
 
 
 class Span(NamedTuple):
-    """A time in which a replica could not know what went on around it."""
+    """A time in which a replica was frozen or cut off."""
 
     what: str
     start: float
@@ -57,7 +57,7 @@ class Span(NamedTuple):
 
 @dataclass(slots=True)
 class Life:
-    """One process of a replica, as it is known from outside and, for naming causes only, from its log."""
+    """One process of a replica, as seen from outside and, only to name causes, in its log."""
 
     name: str
     end: str = "alive"
@@ -69,7 +69,7 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that is left of a run."""
+    """All that a run leaves to judge it by."""
 
     records: list[Record]
     letters: list[Record]
@@ -86,14 +86,14 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Empty reasons: nothing was found."""
+    """Without reasons nothing was found."""
 
     reasons: list[str]
     counts: dict[str, int]
 
 
 def judge(evidence: Evidence) -> Verdict:
-    """Look at everything."""
+    """Run all checks."""
     truth = _truth(evidence.records)
     trips = list(back_in_time(evidence))
     causes = Counter(trip.cause for trip in trips)
@@ -188,7 +188,7 @@ class Trip(NamedTuple):
 
 
 def back_in_time(evidence: Evidence) -> Iterator[Trip]:
-    """Each request that carried an older value than the endpoint already had, with what led to it."""
+    """Each request that carried an older value than the endpoint already had, with its cause."""
     partitions = {(record.key or b"").decode(): record.partition for record in evidence.records}
     held: dict[tuple[str, str], tuple[int, Request]] = {}
     for request in sorted(evidence.journal, key=_start):
@@ -209,7 +209,7 @@ def back_in_time(evidence: Evidence) -> Iterator[Trip]:
 
 
 def _cause(older: Request, newer: Request, lives: Mapping[str, Life], partition: int) -> str:
-    """Name what led to it; only for the reader, nothing depends on it."""
+    """Name the cause; only for the reader, no verdict depends on it."""
     sender = lives.get(older.client, Life(older.client))
     before = lives.get(newer.client, Life(newer.client))
     again = any(number == partition and newer.start < when <= older.start for when, number in sender.took)
@@ -225,7 +225,7 @@ def _cause(older: Request, newer: Request, lives: Mapping[str, Life], partition:
 
 
 def _repeats(journal: Iterable[Request]) -> int:
-    """Updates that were taken and said nothing that was not known."""
+    """Updates that were accepted and carried nothing new."""
     held: dict[tuple[str, str], int] = {}
     repeats = 0
     for request in sorted((request for request in journal if request.applied), key=_start):

@@ -1,4 +1,4 @@
-"""The replicas of a chaos run: processes that come, go, freeze and are cut off, each with its own way to the world."""
+"""The replicas of a chaos run: processes that start, stop, freeze and are cut off, each behind proxies of its own."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ SLOTS = 4
 SESSION_SECONDS = 6
 GRACE_SECONDS = 8
 STOP_SECONDS = 60.0
-"""A stop has its grace time; on a machine that stalls, much more."""
+"""A stop has its grace time; on a machine that stalls it takes much longer."""
 
 SETTINGS = {
     "KAFKA_PROPERTIES": f'{{"session.timeout.ms": {SESSION_SECONDS * 1_000}, "heartbeat.interval.ms": 500}}',
@@ -31,7 +31,7 @@ SETTINGS = {
     "RETRY_MAX_SECONDS": "2",
     "SHUTDOWN_GRACE_SECONDS": str(GRACE_SECONDS),
 }
-"""Short times, so that much happens in little time."""
+"""Short times, so that many faults fit into a run."""
 
 TOXICS: dict[Toxic, tuple[float, float]] = {
     Toxic.DELAY: (0.1, 2.5),
@@ -41,10 +41,10 @@ TOXICS: dict[Toxic, tuple[float, float]] = {
     Toxic.CUT: (0, 0),
     Toxic.RESET: (0, 0),
 }
-"""What may be on the way to the endpoint, with the bounds of its seconds."""
+"""Toxics on the link to the endpoint, with the bounds of their seconds."""
 
 ABANDONED = "librdkafka is connected to no broker and has tried none"
-"""What the log says of a client that cannot begin again; the process ends then."""
+"""The log line of a client that cannot reconnect; the process ends then."""
 
 Say = Callable[[str], None]
 
@@ -64,17 +64,17 @@ class Replica:
         return self.life.name
 
     def has_partitions(self) -> bool:
-        """Whether it has some, as far as it knows."""
+        """Whether it owns partitions, as far as it knows."""
         said = [line["owned"] for line in self.process.lines() if line["event"].startswith("partitions_")]
         return bool(said and said[-1])
 
     def is_up(self) -> bool:
-        """Whether it runs and got so far that it can be stopped in order."""
+        """Whether it runs and has started far enough to be stopped in order."""
         return self.process.exit_code is None and bool(self.process.said("connector_started"))
 
 
 class Slot:
-    """A place where one replica may run; busy while something is being done to it."""
+    """A place for one replica; busy while a fault is applied to it."""
 
     def __init__(self, number: int, doors: list[Link]) -> None:
         self.number = number
@@ -84,12 +84,12 @@ class Slot:
         self.processes = 0
 
     def has_partitions(self) -> bool:
-        """Whether a replica is in it, and has some."""
+        """Whether its replica owns partitions."""
         return self.replica is not None and self.replica.has_partitions()
 
 
 class Fleet:
-    """All replicas of the group, those of the past too."""
+    """All replicas of the group, past ones too."""
 
     def __init__(self, folder: Path, cluster: Cluster, topic: str, endpoint: str, rng: random.Random, say: Say) -> None:
         self.slots = [Slot(number, doors) for number, doors in enumerate(cluster.doors)]
@@ -109,7 +109,7 @@ class Fleet:
         self._clocks = time.time() - time.monotonic()
 
     def living(self) -> list[Replica]:
-        """Those that are meant to run."""
+        """Slots that are meant to run."""
         return [slot.replica for slot in self.slots if slot.replica is not None]
 
     async def start(self, slot: Slot) -> None:
@@ -129,13 +129,13 @@ class Fleet:
         self._say(f"{name} started")
 
     async def kill(self, slot: Slot) -> None:
-        """End it as a crash does."""
+        """Kill it as a crash does."""
         replica = self._leave(slot, "killed")
         replica.process.kill9()
         await self._bury(replica)
 
     async def stop(self, slot: Slot) -> None:
-        """End it as an orchestrator does; it has to end with 0."""
+        """Stop it as an orchestrator does; its exit code must be 0."""
         replica = self._leave(slot, "stopped")
         replica.process.terminate()
         began = time.monotonic()
@@ -152,7 +152,7 @@ class Fleet:
         await self._bury(replica)
 
     async def freeze(self, slot: Slot, seconds: float) -> None:
-        """Stop it where it stands, for a time."""
+        """Freeze it (SIGSTOP) for a time."""
         assert slot.replica is not None
         replica, began = slot.replica, time.monotonic()
         replica.process.freeze()
@@ -162,7 +162,7 @@ class Fleet:
         replica.process.thaw()
 
     async def cut_off(self, slot: Slot, seconds: float) -> None:
-        """Let nothing pass between it and the brokers, for a time; the endpoint it still reaches."""
+        """Cut it off from the brokers for a time; it still reaches the endpoint."""
         assert slot.replica is not None
         span = Span(f"cut off from Kafka for {seconds:.1f} s", time.monotonic(), time.monotonic() + seconds)
         slot.replica.life.spans.append(span)
@@ -173,9 +173,9 @@ class Fleet:
             door.heal()
 
     def look(self) -> None:
-        """Note each process that ended although nobody asked for it; an orchestrator would start it again.
+        """Note each process that ended by itself; an orchestrator would start it again.
 
-        That librdkafka left it without a broker to try is no fault of its own: who noticed that has done right.
+        A process that ends because librdkafka has no broker left to try is right, and no incident.
         """
         for slot in self.slots:
             if slot.replica is None or slot.replica.process.exit_code is None:
@@ -183,7 +183,7 @@ class Fleet:
             replica = self._leave(slot, "by itself")
             what = f"{replica.name} ended by itself, {replica.process.exit_code}; {_end_of(replica)}"
             self._say(what)
-            if any(ABANDONED in line["remedy"] for line in replica.process.said("kafka_fatal")):
+            if any(ABANDONED in line["reason"] for line in replica.process.said("kafka_fatal")):
                 self.abandoned += 1
             else:
                 self.incidents.append(what)
@@ -191,7 +191,7 @@ class Fleet:
             self._starting.append(asyncio.get_running_loop().create_task(self._again(slot, replica)))
 
     async def heal(self) -> None:
-        """End the illness of every link, now and for those that come."""
+        """Remove the toxics of every link, now and for those that come."""
         self._sick = False
         for replica in self.living():
             replica.illness.cancel()
@@ -199,7 +199,7 @@ class Fleet:
             replica.link.heal()
 
     async def end(self) -> None:
-        """Leave no process behind, whatever happened."""
+        """Leave no process behind, also after a failure."""
         await asyncio.gather(*self._starting)
         for replica in self.all:
             if replica.process.exit_code is None:
@@ -207,7 +207,7 @@ class Fleet:
             await self._bury(replica)
 
     def read_logs(self) -> None:
-        """Complete each life from its log, and hold the log itself to the contract."""
+        """Complete each life from its log, and check the log itself against the contract."""
         for replica in self.all:
             try:
                 replica.process.assert_log_is_sound()
@@ -219,7 +219,7 @@ class Fleet:
                 replica.life.took += [(when, int(name.rpartition("/")[2])) for name in line["partitions"]]
 
     def count_logged(self, event: str) -> int:
-        """How often all of them said something."""
+        """How often an event is in all their logs."""
         return sum(len(replica.process.said(event)) for replica in self.all)
 
     async def _again(self, slot: Slot, former: Replica) -> None:
@@ -240,7 +240,7 @@ class Fleet:
         await replica.link.close()
 
     async def _ail(self, link: Link, rng: random.Random) -> None:
-        """Put toxics on the way to the endpoint, now and then, each for a while."""
+        """Put toxics on the link to the endpoint, now and then, each for a while."""
         while True:
             await asyncio.sleep(rng.uniform(1.0, 8.0))
             toxic = rng.choice(list(TOXICS))

@@ -1,4 +1,4 @@
-"""A judge that lets something pass is worse than none: each wrong that it is there for is planted here, and found."""
+"""An oracle that misses a fault is worse than none: each kind of fault is planted here, and must be found."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from tests.support.kafka.broker import Record
 
 
 class Run:
-    """A run in which all went well, to be spoilt by a test."""
+    """A run without a fault, to be changed by a test."""
 
     def __init__(self) -> None:
         self.records = [
@@ -36,11 +36,11 @@ class Run:
         self.incidents: list[str] = []
 
     def reasons(self) -> list[str]:
-        """What the judge finds."""
+        """What the oracle finds."""
         return judge(self._evidence()).reasons
 
     def counts(self) -> dict[str, int]:
-        """What the judge counts."""
+        """What the oracle counts."""
         return judge(self._evidence()).counts
 
     def _evidence(self) -> Evidence:
@@ -87,7 +87,7 @@ def sent(
 
 
 def test_a_run_in_which_all_went_well_has_no_reasons() -> None:
-    """Else every finding would be the judge's own."""
+    """Otherwise every finding could be the oracle's own."""
     run = Run()
     assert run.reasons() == []
     assert run.counts()["malformed"] == 1
@@ -95,22 +95,22 @@ def test_a_run_in_which_all_went_well_has_no_reasons() -> None:
 
 
 def test_a_last_value_that_never_came_is_lost() -> None:
-    """A commit past a call that failed."""
+    """An offset was committed past a failed call."""
     run = Run()
     run.journal.pop()
     run.profiles["visitor-1"] = {"seq": 1, "city": 1}
     assert run.reasons() == ["wrong in the end: lost: visitor-1 seq must be 2, is 1"]
 
 
-def test_a_visitor_who_is_not_there_at_all_is_lost() -> None:
-    """A comparison of what is there with what must be would not see that nothing is there."""
+def test_a_missing_visitor_is_lost() -> None:
+    """A comparison over existing profiles alone would not see a missing one."""
     run = Run()
     run.profiles.clear()
     run.journal.clear()
     assert len(run.reasons()) == 2
 
 
-def test_a_profile_that_nobody_wrote_is_wrong() -> None:
+def test_an_unexpected_profile_is_wrong() -> None:
     """A request to the wrong visitor."""
     run = Run()
     run.profiles["visitor-2"] = {"seq": 1}
@@ -127,7 +127,7 @@ def test_an_older_value_that_stays_is_stale_and_is_traced_to_its_request() -> No
     assert "by the same owner: visitor-1 seq=1 by r0.1 at 3.000 (200), after 2 by r0.1 at 2.000 (200)" in trip
 
 
-def test_an_older_value_is_found_though_a_newer_one_mends_it_and_though_it_was_refused() -> None:
+def test_an_older_value_is_found_though_a_newer_one_corrects_it_and_though_it_was_refused() -> None:
     """The last values alone would hide it, and so would a look at the accepted requests alone."""
     run = Run()
     run.journal += [
@@ -139,14 +139,14 @@ def test_an_older_value_is_found_though_a_newer_one_mends_it_and_though_it_was_r
 
 
 def test_a_value_that_was_not_taken_does_not_make_another_one_old() -> None:
-    """A replica that was killed over a refused request leaves its successor free to begin where the commit was."""
+    """A replica that was killed over a refused request leaves its successor free to begin at the committed offset."""
     run = Run()
     run.journal.insert(0, sent(0.5, "visitor-1", seq=2, applied=False, verdict="503"))
     assert run.reasons() == []
 
 
 def test_the_same_value_again_is_a_repeat() -> None:
-    """What a crash costs; it is counted, and no fault."""
+    """The cost of a crash; it is counted, and is no fault."""
     run = Run()
     run.journal += [sent(3.0, "visitor-1", client="r1.1", seq=2), sent(3.5, "visitor-1", client="r1.1", seq=2, city=1)]
     run.records.append(change(6, "visitor-1", tier=7))
@@ -158,14 +158,14 @@ def test_the_same_value_again_is_a_repeat() -> None:
 
 @pytest.mark.parametrize("left", [[], [letter(0, "malformed-3", b"other", offset=2)]])
 def test_a_malformed_record_without_a_letter_of_its_own_is_lost(left: list[Record]) -> None:
-    """An offset committed before the letter was acknowledged, or a letter that says something else."""
+    """An offset committed before the letter was acknowledged, or a letter with another content."""
     run = Run()
     run.letters[0:1] = left
     assert run.reasons() == ["lost: the malformed record 0/2 has no dead letter"]
 
 
 def test_a_value_that_can_never_be_delivered_needs_a_letter_that_is_as_new() -> None:
-    """A letter for the first value does not do for the last."""
+    """A letter for the first value does not cover the last."""
     run = Run()
     run.letters.pop()
     assert run.reasons() == ["lost: poison-1 seq: the last value is 6, the newest in a dead letter 5"]
@@ -191,7 +191,7 @@ def test_what_is_committed_is_where_the_log_ends(committed: dict[int, int]) -> N
 
 
 def test_what_others_saw_is_a_reason_each_but_not_a_flood() -> None:
-    """The links, the endpoint and the watch over the processes have their own findings."""
+    """The links, the endpoint and the process monitor report findings of their own."""
     run = Run()
     run.overlaps = [f"overlap {number}" for number in range(20)]
     run.broken_rules = {"no_attribute": 1}
@@ -224,7 +224,7 @@ def test_what_others_saw_is_a_reason_each_but_not_a_flood() -> None:
     ],
 )
 def test_a_trip_back_in_time_is_named_by_what_led_to_it(older: str, lives: dict[str, Life], cause: str) -> None:
-    """Whoever mends it must know where to look."""
+    """A finding must say where to look for the cause."""
     run = Run()
     run.lives |= lives
     run.journal.append(sent(3.0, "visitor-1", client=older, seq=1))

@@ -1,4 +1,4 @@
-"""The proxy stands between the accused and the evidence: what it does to requests must be known to the letter."""
+"""The proxy stands between the connector and the evidence: its effect on requests must be known exactly."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ def request(visitor: str = "1", value: int = 1) -> bytes:
 
 
 class Scene:
-    """A server, a named link in front of it, and clients that are gone in the end. Use it as `async with`."""
+    """A server, a named link in front of it, and clients that are closed at the end. Use it as `async with`."""
 
     def __init__(self, *behaviours: Behaviour) -> None:
         self.server = HostileServer([*behaviours], address=HOST)
@@ -39,7 +39,7 @@ class Scene:
         await asyncio.sleep(0)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Come as a client."""
+        """Connect a client."""
         reader, writer = await asyncio.open_connection(HOST, self.link.port)
         self._writers.append(writer)
         return reader, writer
@@ -52,7 +52,7 @@ class Scene:
             return await reader.readuntil(b"submitted")
 
     async def arrived(self, count: int) -> list[Received]:
-        """Wait until so many requests came."""
+        """Wait until this many requests arrived."""
         async with asyncio.timeout(PATIENCE):
             while len(self.server.received) < count:
                 await self.server.arrived.wait()
@@ -60,15 +60,15 @@ class Scene:
         return self.server.received
 
     async def noticed(self, count: int) -> None:
-        """Wait until the link has read so many requests."""
+        """Wait until the link has read this many requests."""
         deadline = time.monotonic() + PATIENCE
         while self.link.requests < count:
             assert time.monotonic() < deadline
             await asyncio.sleep(0)
 
 
-def test_a_healthy_link_passes_all_on_and_says_who_sent_it() -> None:
-    """The endpoint's journal must name the process, or nothing can be said of one owner."""
+def test_a_healthy_link_passes_all_on_and_names_the_sender() -> None:
+    """The endpoint's journal must name the process: the checks per owner need it."""
 
     async def scenario() -> None:
         async with Scene(says(answer())) as scene:
@@ -81,7 +81,7 @@ def test_a_healthy_link_passes_all_on_and_says_who_sent_it() -> None:
 
 
 def test_two_requests_of_a_visitor_at_once_are_seen_and_one_after_the_other_are_not() -> None:
-    """Also when neither is ever answered, and over whichever connections."""
+    """Also when neither is ever answered, and over any connections."""
 
     async def scenario() -> None:
         async with Scene(says(answer()), says(answer()), hangs) as scene:
@@ -120,7 +120,7 @@ def test_a_request_that_its_client_gave_up_is_no_overlap() -> None:
 
 
 def test_what_its_client_gave_up_is_never_passed_on() -> None:
-    """Else the proxy itself would write old values over newer ones, and accuse the connector of it."""
+    """Otherwise the proxy itself would write old values over newer ones, and the connector would be blamed."""
 
     async def scenario() -> None:
         async with Scene(says(answer())) as scene:
@@ -139,7 +139,7 @@ def test_what_its_client_gave_up_is_never_passed_on() -> None:
 
 
 def test_what_is_swallowed_never_comes_and_the_connection_stays_dead() -> None:
-    """A half-open connection does not heal: its bytes would be the middle of something."""
+    """A half-open connection does not recover: its next bytes would be the middle of a request."""
 
     async def scenario() -> None:
         async with Scene(says(answer())) as scene:
@@ -156,7 +156,7 @@ def test_what_is_swallowed_never_comes_and_the_connection_stays_dead() -> None:
 
 
 def test_lost_answers_are_those_of_requests_that_arrived() -> None:
-    """The ambiguous case: taken, and nobody knows."""
+    """The ambiguous case: accepted, and the sender does not know."""
 
     async def scenario() -> None:
         async with Scene(says_and_hangs_up(answer())) as scene:
@@ -171,7 +171,7 @@ def test_lost_answers_are_those_of_requests_that_arrived() -> None:
 
 
 def test_a_drip_and_a_delay_change_nothing_but_the_time() -> None:
-    """What comes slowly still comes whole."""
+    """Slow bytes still arrive complete."""
 
     async def scenario() -> None:
         async with Scene(says(answer())) as scene:
@@ -184,7 +184,7 @@ def test_a_drip_and_a_delay_change_nothing_but_the_time() -> None:
 
 
 def test_cut_and_reset_end_what_is_there_and_what_comes() -> None:
-    """The polite end and the rude one look different to a client."""
+    """FIN and RST look different to a client."""
 
     async def scenario() -> None:
         async with Scene(says(answer())) as scene:

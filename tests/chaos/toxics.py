@@ -1,8 +1,8 @@
-"""What stands between a replica and its servers: a TCP proxy that delays, drips, swallows, holds, cuts and resets.
+"""A TCP proxy between a replica and its servers: it delays, drips, swallows, holds, cuts and resets.
 
 It promises one thing that a network does not: what a client sent and gave up before it was passed on is never passed
 on. HTTP has no defence against a request that the network keeps for longer than its sender waits, so a proxy that did
-that would accuse every client of writing old values.
+that would make every client look as if it wrote old values.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ READ_BYTES = 65_536
 DRIP_ANSWER_BYTES = 16
 DRIP_REQUEST_BYTES = 128
 REQUEST_SHARE = 0.25
-"""Of a delay, what the way there takes; so no request is under way for nearly as long as its sender waits."""
+"""Share of a delay before the request is passed on; so no request is under way for nearly the sender's timeout."""
 
 _REQUEST = re.compile(rb"(?:GET|POST) [^ ]*?[?&](?P<visitor>mbox3rdPartyId=[^& ]+)[^\r]*\r\n")
 _LENGTH = re.compile(rb"\r\nContent-Length: (\d+)", re.IGNORECASE)
@@ -29,7 +29,7 @@ _CLIENT_LEFT = getattr(select, "POLLRDHUP", select.POLLHUP)
 
 
 class Toxic(enum.StrEnum):
-    """What a link can do to what passes it."""
+    """What a link can do to its traffic."""
 
     DELAY = "delay"
     DRIP = "drip"
@@ -39,30 +39,30 @@ class Toxic(enum.StrEnum):
     LOST_ANSWERS = "lost answers"
     """Requests arrive, answers do not."""
     HOLD = "hold"
-    """Nothing passes until it is over; then all of it, late, as TCP does after a broken cable."""
+    """Nothing passes until it is over; then all of it, late, as TCP does after a broken link."""
     CUT = "cut"
-    """Connections end, new ones at once."""
+    """Connections are closed, new ones at once."""
     RESET = "reset"
-    """The same in the rude way."""
+    """The same by RST."""
 
 
 class _Way:
-    """One connection of a client, and the one to its server that belongs to it."""
+    """One connection of a client, and the matching one to its server."""
 
     def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
         self.client = client
         self.server = server
         self.dead = False
-        """Something was swallowed: nothing that comes after it could be understood."""
+        """Something was swallowed: no later byte could be understood."""
         self.visitor: bytes | None = None
-        """Whose request is on the wire here."""
+        """Visitor whose request is on the wire here."""
         self.since = 0.0
         self.answer = b""
         self._eyes = select.poll()
         self._eyes.register(client.get_extra_info("socket").fileno(), _CLIENT_LEFT)
 
     def left(self) -> bool:
-        """Whether the client gave it up. The kernel is asked, for its news may still be unread behind other bytes."""
+        """Whether the client gave it up. The kernel is asked, since the FIN may still be unread behind other bytes."""
         return self.client.is_closing() or bool(self._eyes.poll(0))
 
     def end(self, *, rudely: bool) -> None:
@@ -75,8 +75,8 @@ class _Way:
 class Link:
     """One listener in front of one server, with at most one toxic at a time.
 
-    A link with a name is for HTTP: it stamps each request with that name, so that the endpoint's journal tells who sent
-    it, and watches that no visitor has two requests on the wire at once. That the wire is watched here, beside the
+    A link with a name is for HTTP: it stamps each request with that name, so that the endpoint's journal shows the
+    sender, and checks that no visitor has two requests on the wire at once. Checking here, beside the
     client, also covers requests that never arrive.
     """
 
@@ -85,7 +85,7 @@ class Link:
         self.port = port
         self.requests = 0
         self.overlaps: list[str] = []
-        """Each time that a visitor had two requests on the wire, for a person to read."""
+        """Each time that a visitor had two requests on the wire, as text."""
         self._name = name.encode()
         self._server_port = server_port
         self._server: asyncio.Server | None = None
@@ -103,7 +103,7 @@ class Link:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
-        """End everything; what is under way is dropped."""
+        """Close everything; what is under way is dropped."""
         if self._server is not None:
             self._server.close()
         for task in self._tasks:
@@ -112,7 +112,7 @@ class Link:
         await asyncio.sleep(0)  # An aborted connection is closed a turn later.
 
     def poison(self, toxic: Toxic, seconds: float = 0.0) -> None:
-        """Put a toxic in the place of the one before; `seconds` of a delay, or between two drops of a drip."""
+        """Replace the current toxic; `seconds` of a delay, or between two drops of a drip."""
         self._toxic, self._seconds = toxic, seconds
         if toxic is Toxic.HOLD:
             self._flows.clear()
@@ -123,7 +123,7 @@ class Link:
                 way.end(rudely=toxic is Toxic.RESET)
 
     def heal(self) -> None:
-        """Pass everything on again; what was held comes now, what was swallowed never."""
+        """Pass everything on again; held bytes come now, swallowed bytes never."""
         self._toxic = None
         self._flows.set()
 
@@ -150,7 +150,7 @@ class Link:
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            # All that must be done before the first wait: this task may be cancelled in it.
+            # All that must be done before the first await: this task may be cancelled there.
             way.end(rudely=False)
             self._answered(way)
             self._ways.discard(way)
@@ -196,7 +196,7 @@ class Link:
         found = _REQUEST.match(data)
         if found is None:
             return data
-        self._answered(way)  # Who sends again on a connection has had its answer.
+        self._answered(way)  # A client that sends again on a connection has had its answer.
         now = time.monotonic()
         visitor = found["visitor"]
         before = self._wire.get(visitor)

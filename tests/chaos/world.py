@@ -1,6 +1,6 @@
-"""One chaos run: everything is started, everything is broken for a while, everything is mended, and then it is judged.
+"""One chaos run: start everything, inject faults for a while, repair everything, then judge.
 
-Which fault comes after which, and for how long, follows from the seed; when a process does what does not, so a seed
+The seed decides which fault follows which, and for how long; it does not decide the timing of processes, so a seed
 gives a similar run, never the same one.
 """
 
@@ -38,7 +38,7 @@ CALM_UPDATES = 100
 
 SHORT = (1.0, 4.0)
 LONG = (SESSION_SECONDS + 3.0, SESSION_SECONDS + 8.0)
-"""Long enough for others to take over what was not theirs, and to write newer values."""
+"""Long enough for others to take over its partitions, and to write newer values."""
 
 ENDPOINT_FAULTS: Sequence[Sequence[str]] = (
     (),
@@ -62,7 +62,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run is asked for. seconds: of chaos; starting, mending and judging come on top."""
+    """Parameters of a run. seconds: of chaos; starting, repairing and judging come on top."""
 
     seconds: float
     seed: int
@@ -119,7 +119,7 @@ class _World:
     # The three parts of a run.
 
     async def break_things(self) -> None:
-        """Load, faults and actions, until the time is over; then what is under way is waited for."""
+        """Load, faults and actions, until the time is over; then wait for what is under way."""
         loop = asyncio.get_running_loop()
         await self._set_faults(())
         for slot in self._fleet.slots[:REPLICAS]:
@@ -140,7 +140,7 @@ class _World:
                 taken = self._taken()
                 deeds.append(loop.create_task(self._act(deck.pop(), end)))
                 await self._watch(self._rng.uniform(0.5, 3.0), background, deeds)
-                # Mostly not before the last blow was survived: a group that never forms has nothing to lose.
+                # Mostly not before the last fault was survived: a group that never forms has nothing to lose.
                 if self._rng.random() < CALM_SHARE:
                     patience = min(end, loop.time() + CALM_SECONDS)
                     while self._taken() < taken + CALM_UPDATES and loop.time() < patience:
@@ -152,8 +152,8 @@ class _World:
             await asyncio.gather(*background[1:], *deeds, return_exceptions=True)
 
     async def mend_things(self) -> None:
-        """All is well again: now everything that was written must arrive, and be committed."""
-        self._tell("all is mended: what is left must arrive now")
+        """All faults are over: everything that was written must now arrive, and be committed."""
+        self._tell("all faults are over: what is left must arrive now")
         await self._fleet.heal()
         await self._set_faults(())
         for slot in self._fleet.slots:
@@ -162,7 +162,7 @@ class _World:
         self._feed.calm()
         ends = await asyncio.to_thread(self._cluster.nodes[0].end_offsets, TOPIC)
         if await self._comes(lambda: self._has_committed(ends), "all that was written under faults is committed"):
-            # One that stays out of the group would do no harm, and no work for as long as it lives.
+            # One that stays out of the group would do no harm, and no work during its whole life.
             # Asked of the slot: the process in it may end, abandoned by its client, and another one is started.
             for slot in self._fleet.slots:
                 if slot.replica is not None or slot.busy:
@@ -175,7 +175,7 @@ class _World:
         await asyncio.gather(*(self._fleet.stop(slot) for slot in self._fleet.slots if slot.replica is not None))
 
     async def judge(self, folder: Path) -> Verdict:
-        """Gather what is left, keep it in the folder, and look at it."""
+        """Gather what is left, keep it in the folder, and judge it."""
         fleet, kafka, sandbox = self._fleet, self._cluster.nodes[0], self._sandbox
         fleet.read_logs()
         _, log = await asyncio.to_thread(request, sandbox.url, "GET", "/sandbox/log")
@@ -201,7 +201,7 @@ class _World:
                 ends=await asyncio.to_thread(kafka.end_offsets, TOPIC),
                 lives={replica.name: replica.life for replica in fleet.all},
                 overlaps=[text for replica in fleet.all for text in replica.link.overlaps],
-                # The journal sees an overlap when the news of a client that gave up is late; the links know better.
+                # The journal counts an overlap when the FIN of a client that gave up is late; the links know better.
                 broken_rules={rule: count for rule, count in stats["violations"].items() if rule != "two_in_flight"},
                 incidents=fleet.incidents,
             )
@@ -222,15 +222,15 @@ class _World:
         }
         return Verdict(verdict.reasons, {**did, **verdict.counts})
 
-    # What is done to the replicas.
+    # Faults of the replicas.
 
     def _deal(self) -> list[str]:
-        """Every kind once, in any order, and after that once more what leaves the brokers alone."""
+        """Every kind once, in any order, and then once more those that leave the brokers alone."""
         alone = [name for name in self._actions if not name.startswith("broker")]
         return [*self._rng.sample(alone, len(alone)), *self._rng.sample(list(self._actions), len(self._actions))]
 
     async def _act(self, name: str, end: float) -> None:
-        """Do it as soon as there is someone to do it to."""
+        """Apply it as soon as there is a replica for it."""
         while not await self._actions[name]():
             await asyncio.sleep(LOOK_SECONDS)
             if asyncio.get_running_loop().time() >= end:
@@ -238,7 +238,7 @@ class _World:
         self._done[name] += 1
 
     def _pick(self, *, up: bool = False) -> Slot | None:
-        """A replica that is let alone so far, best one that has work; with `up`, one that can be stopped in order."""
+        """A replica without a fault so far, preferably one with work; with `up`, one that can be stopped in order."""
         free = [
             slot
             for slot in self._fleet.slots
@@ -312,7 +312,7 @@ class _World:
             slot.busy = False
         return bool(up or down)
 
-    # What is done to the brokers and the endpoint.
+    # Faults of the brokers and the endpoint.
 
     async def _kill_broker(self) -> bool:
         pause = self._rng.uniform(0.3, 3.0)
@@ -339,7 +339,7 @@ class _World:
         return await self._to_a_broker(f"freeze for {seconds:.1f} s", deed)
 
     async def _to_a_broker(self, what: str, deed: Callable[[Node], Awaitable[None]]) -> bool:
-        """Do it, unless a broker is broken already: two of three are none, and Kafka promises nothing then."""
+        """Apply it, unless a broker is broken already: with two of three broken, Kafka promises nothing."""
         node = self._rng.choice(self._cluster.nodes)
         if self._broken_broker:
             return False
@@ -361,7 +361,7 @@ class _World:
     async def _set_faults(self, faults: Sequence[str]) -> None:
         await asyncio.to_thread(self._sandbox.set_faults, *POISON_FAULTS, *faults)
 
-    # Looking.
+    # Observation.
 
     async def _watch(
         self, seconds: float, background: Sequence["asyncio.Task[None]"], deeds: Sequence["asyncio.Task[None]"]
@@ -375,7 +375,7 @@ class _World:
         background: Sequence["asyncio.Task[None]"],
         deeds: Sequence["asyncio.Task[None]"],
     ) -> None:
-        """Look after the processes meanwhile; an error of the run's own machinery ends it."""
+        """Watch the processes meanwhile; an error of the run's own machinery ends it."""
         while not over():
             self._fleet.look()
             for task in (*background, *deeds):
@@ -388,7 +388,7 @@ class _World:
         return taken
 
     async def _comes(self, condition: Callable[[], bool], what: str) -> bool:
-        """Wait for it, and say so, or note that it never came."""
+        """Wait for it, and report it, or note that it never came."""
 
         def ask() -> bool:
             with suppress(KafkaException):
@@ -420,7 +420,7 @@ class _World:
 
 
 def _letters(kafka: Node) -> list[Record]:
-    """The dead letters; none when nobody had to make the topic."""
+    """The dead letters; none when the topic was never created."""
     try:
         return kafka.read_all(LETTERS)
     except KafkaException:

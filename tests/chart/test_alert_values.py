@@ -1,4 +1,4 @@
-"""One alert that cries wolf must be switched off or tuned by a value, or people switch off all of them."""
+"""An alert with false alarms must be disabled or tuned by a value, or operators disable all of them."""
 
 from typing import Any
 
@@ -30,6 +30,6 @@ def test_own_rules_go_in_as_they_are(chart: Chart) -> None:
 
 
 def test_a_name_that_is_no_alert_is_refused_with_those_there_are(chart: Chart) -> None:
-    """A typo would leave the alert on, and the person who set it sure that it is off."""
+    """A typo would leave the alert on while its operator believes that it is off."""
     said = chart.refusal("prometheusRule.enabled=true", "prometheusRule.disabled={TargetConnectorLagGrows}")
     assert "prometheusRule.disabled: there is no alert TargetConnectorLagGrows; there are TargetConnectorGone, " in said

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from connector import __version__
-from connector.service import ledger_topic, quota_terms
+from connector.service import ledger_topic, quota_policy
 from connector.settings import load
 from tests.support.chart import NAMED, Chart, Objects
 from tests.support.chart_tools import CHART
@@ -28,7 +28,7 @@ OPTIONAL = {
 
 
 def test_everything_on_renders_every_kind_that_there_is(chart: Chart) -> None:
-    """A part that no values file of `ci` switches on is checked by none of the tools."""
+    """No tool checks a part that no values file of `ci` enables."""
     rendered = chart.render("everything").kinds() | chart.render("statefulset").kinds()
     named = {
         line.split()[1]
@@ -42,7 +42,7 @@ def test_everything_on_renders_every_kind_that_there_is(chart: Chart) -> None:
 
 @pytest.mark.parametrize("part", OPTIONAL)
 def test_a_part_is_there_only_when_it_is_switched_on(chart: Chart, part: str) -> None:
-    """A custom resource that nobody asked for fails the install on a cluster without its operator."""
+    """A custom resource without its operator's definitions fails the install."""
     needs = {"strimzi": {"cluster": "main"}}.get(part, {})
     on = chart.render("minimal", values={part: {"enabled": True, **needs}}).kinds()
     off = chart.render("minimal", values={part: {"enabled": False}}).kinds()
@@ -50,8 +50,8 @@ def test_a_part_is_there_only_when_it_is_switched_on(chart: Chart, part: str) ->
 
 
 @pytest.mark.parametrize("named", NAMED)
-def test_every_object_can_be_told_to_be_of_the_release(chart: Chart, named: str) -> None:
-    """Labels are how people find and delete what belongs together; those of the values come on top of all."""
+def test_every_object_has_the_labels_of_the_release(chart: Chart, named: str) -> None:
+    """Labels are how operators find and delete related objects; those of the values come on top."""
     values = {"commonLabels": {"cost-centre": "42", "app.kubernetes.io/instance": "stolen"}, "extraObjects": []}
     for one in chart.render(named, values=values):
         labels = one["metadata"]["labels"]
@@ -61,7 +61,7 @@ def test_every_object_can_be_told_to_be_of_the_release(chart: Chart, named: str)
 
 @pytest.mark.parametrize("named", NAMED)
 def test_nothing_immutable_follows_a_value(chart: Chart, tmp_path: Path, named: str) -> None:
-    """A cluster refuses an upgrade that changes one of these, and then only a reinstall helps, with its downtime."""
+    """A cluster refuses an upgrade that changes one of these; only a reinstall, with downtime, would help."""
     newer = tmp_path / "newer"
     shutil.copytree(CHART, newer)
     text = (newer / "Chart.yaml").read_text()
@@ -98,7 +98,7 @@ def immutable(objects: Objects) -> Any:
 
 
 def test_the_pod_of_helm_test_is_none_of_the_connectors(chart: Chart) -> None:
-    """A selector that took it in would scrape it, count it in the disruption budget, and send people to it."""
+    """A selector that included it would scrape it, count it in the disruption budget, and route to it."""
     objects = chart.render("everything")
     tested = objects.of("Pod")["metadata"]["labels"].items()
     for selector in (
@@ -124,7 +124,7 @@ def test_helm_test_and_the_init_check_run_as_the_connector_does(chart: Chart) ->
 
 
 def test_a_rollout_never_has_one_pod_more(chart: Chart) -> None:
-    """A surging pod gets its partitions only from the one that it is to replace: each would wait for the other."""
+    """A surging pod gets its partitions only from the pod that it replaces: each would wait for the other."""
     strategy = chart.render("minimal").workload["spec"]["strategy"]
     assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
     recreate = chart.render("minimal", sets=["workload.strategy=Recreate"]).workload["spec"]["strategy"]
@@ -150,7 +150,7 @@ def test_a_stateful_set_has_static_members_that_start_together(chart: Chart) -> 
 
 
 def test_static_membership_can_be_left_out(chart: Chart) -> None:
-    """Whoever scales often would wait for the session of each pod that went."""
+    """With static members, each scale-down waits for the session of the pods that went."""
     objects = chart.render("statefulset", sets=["workload.staticMembership=false"])
     assert "KAFKA_GROUP_INSTANCE_ID" not in objects.environment()
     assert "KAFKA_GROUP_INSTANCE_ID" not in chart.render("minimal").environment()
@@ -188,7 +188,7 @@ def test_keda_follows_each_topic_with_the_connectors_login(chart: Chart) -> None
 
 
 def test_keda_finds_a_login_that_is_in_a_secret_of_yours(chart: Chart) -> None:
-    """Then neither name nor password is in the values, and both are under the names of their variables."""
+    """Then neither name nor password is in the values, and both come from the Secret's keys."""
     values = {
         "keda": {"enabled": True},
         "kafka": {"securityProtocol": "sasl_plaintext", "saslMechanism": "PLAIN"},
@@ -213,7 +213,7 @@ def test_keda_with_an_authority_of_its_own_takes_an_authentication_of_yours(char
 
 
 def test_the_pod_of_helm_test_is_what_the_connectors_is(chart: Chart) -> None:
-    """A policy of the brokers by label, or a file that an init container makes: it must fail where that would."""
+    """A network policy by label, or a file from an init container: it must fail where the connector would."""
     objects = chart.render("everything")
     test, pod = objects.of("Pod"), objects.workload["spec"]["template"]
     assert test["metadata"]["labels"].items() >= {"tier": "backend", "app.kubernetes.io/component": "check"}.items()
@@ -258,7 +258,7 @@ def test_a_newer_chart_alone_makes_no_new_pods(chart: Chart, tmp_path: Path) -> 
 
 
 def test_probes_ask_for_what_they_are_for(chart: Chart) -> None:
-    """Liveness is the heartbeat alone, since a restart begets a rebalance; readiness does not hold up a rollout."""
+    """Liveness is the heartbeat alone, since a restart causes a rebalance; readiness does not hold up a rollout."""
     container = chart.render("minimal", sets=["ops.port=9191"]).container()
     assert container["livenessProbe"]["httpGet"]["path"] == container["startupProbe"]["httpGet"]["path"] == "/livez"
     assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
@@ -268,7 +268,7 @@ def test_probes_ask_for_what_they_are_for(chart: Chart) -> None:
 
 @pytest.mark.parametrize("named", NAMED)
 def test_pods_meet_the_restricted_standard(chart: Chart, named: str) -> None:
-    """What the admission of a namespace that enforces it asks for, of every container of every pod."""
+    """What Pod Security admission asks for, of every container of every pod."""
     objects = chart.render(named)
     for pod in (objects.pod, objects.of("Pod")["spec"]):
         assert pod["automountServiceAccountToken"] is False
@@ -307,7 +307,7 @@ def test_a_cluster_that_chooses_the_user_can_be_left_to(chart: Chart) -> None:
 def test_the_network_policy_lets_out_to_where_the_settings_point(
     chart: Chart, sets: list[str], ports: list[int]
 ) -> None:
-    """A port that nobody opened looks like a broker that is down."""
+    """A port that is not allowed looks like a broker that is down."""
     policy = chart.render("minimal", sets=["networkPolicy.enabled=true", *sets]).of("NetworkPolicy")["spec"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     dns, *others = policy["egress"]
@@ -319,7 +319,7 @@ def test_the_network_policy_lets_out_to_where_the_settings_point(
 
 
 def test_the_topics_are_those_that_the_connector_uses(chart: Chart) -> None:
-    """A topic of another name, or with a retention that deletes what still counts, is worse than none."""
+    """A topic of another name, or with a retention that deletes needed records, is worse than none."""
     values = {"strimzi": {"enabled": True, "cluster": "main"}, "kafka": {"groupId": "Profiles_1"}}
     topic = chart.render("minimal", values=values).of("KafkaTopic", "x-target-profile-connector-dead-letter")
     assert topic["spec"]["topicName"] == "Profiles_1.dead-letter"
@@ -332,12 +332,12 @@ def test_the_topics_are_those_that_the_connector_uses(chart: Chart) -> None:
 
 @pytest.mark.parametrize("window", [86_400, 3_600, 600, 10, 90.5, 2_678_400])
 def test_the_topic_of_the_quota_is_one_that_the_connector_takes(chart: Chart, window: float) -> None:
-    """The connector refuses a ledger that forgets too early, and Strimzi would undo what somebody mended."""
+    """The connector refuses a ledger with a short retention, and Strimzi would revert a manual correction."""
     values = {"strimzi": {"enabled": True, "cluster": "main"}, "quota": {"windowSeconds": window, "topic": "spent"}}
     objects = chart.render("minimal", values=values)
     topic = objects.of("KafkaTopic", "x-target-profile-connector-quota")["spec"]
     settings = load(objects.environment())
-    terms = quota_terms(settings)
+    terms = quota_policy(settings)
     assert terms is not None
     wanted = ledger_topic(settings.quota_topic or "", terms).configs
     assert (topic["topicName"], topic["partitions"]) == ("spent", 1)
@@ -345,7 +345,7 @@ def test_the_topic_of_the_quota_is_one_that_the_connector_takes(chart: Chart, wi
 
 
 def test_only_one_release_makes_a_ledger_that_is_shared(chart: Chart) -> None:
-    """Two KafkaTopics for one topic would overrule each other for ever."""
+    """Two KafkaTopics for one topic would overwrite each other for ever."""
     values = {"strimzi": {"enabled": True, "cluster": "main", "quota": {"enabled": False}}}
     objects = chart.render("minimal", values=values)
     assert [one["spec"]["topicName"] for one in objects if one["kind"] == "KafkaTopic"] == [
@@ -367,7 +367,7 @@ def test_alerts_and_dashboard_go_in_as_they_are(chart: Chart, tmp_path: Path) ->
 
 
 def test_each_alert_links_to_its_section_of_the_runbook(chart: Chart) -> None:
-    """At night nobody looks for a page; an anchor that is not there opens its top."""
+    """A missing anchor opens the top of the page."""
     page = (CHART.parents[1] / "docs" / "runbook.md").read_text()
     anchors = {line.removeprefix("## ").lower() for line in page.splitlines() if line.startswith("## ")}
     rules = [
@@ -380,7 +380,7 @@ def test_each_alert_links_to_its_section_of_the_runbook(chart: Chart) -> None:
 
 
 def test_extra_objects_are_templates(chart: Chart) -> None:
-    """What belongs to the release can be installed with it, under its name."""
+    """Related objects can be installed with the release, under its name."""
     values = {
         "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-a"}}]
     }

@@ -1,4 +1,4 @@
-"""A wrong value is refused before anything is installed, by its name and with what would be right."""
+"""A wrong value is refused before the install, with its name and the remedy."""
 
 import json
 import re
@@ -52,13 +52,13 @@ TLS = {"KAFKA_SECURITY_PROTOCOL": "ssl"}
     ],
 )
 def test_a_value_outside_the_schema_is_refused_by_its_place(chart: Chart, given: str, said: list[str]) -> None:
-    """A typo that passes becomes a pod that runs with a default, which nobody notices for weeks."""
+    """A typo that passes becomes a pod that runs with a default, unnoticed for weeks."""
     message = chart.refusal(given).replace("3600", "3,600")
     assert all(part in message for part in said), message
 
 
 def test_what_is_needed_is_named_together(chart: Chart) -> None:
-    """One install, one correction: not one for each of them."""
+    """One install names all missing values, not one at a time."""
     with pytest.raises(Refused) as refused:
         chart.text()
     for name in ("bootstrapServers", "topics", "clientCode"):
@@ -99,7 +99,7 @@ def test_what_is_needed_is_named_together(chart: Chart) -> None:
     ],
 )
 def test_values_that_do_not_fit_together_are_refused_with_the_reason(chart: Chart, given: list[str], said: str) -> None:
-    """Each of them renders well and fails in the cluster, some only at the first rollout or the first SIGKILL."""
+    """Each of them renders and fails in the cluster, some only at the first rollout or the first SIGKILL."""
     assert said in chart.refusal(*given)
 
 
@@ -150,7 +150,7 @@ def test_a_memory_limit_that_holds_or_is_not_there_is_taken(chart: Chart, sets: 
 def test_settings_that_the_connector_would_refuse_together_are_refused_before(
     chart: Chart, variables: dict[str, Any], said: str
 ) -> None:
-    """Else the upgrade goes through and its pods do not start. What the connector would take is not refused here."""
+    """Otherwise the upgrade passes and its pods do not start. What the connector would take is not refused here."""
     with pytest.raises(Refused, match=re.escape(said)):
         chart.text("minimal", values=nested(variables))
     with pytest.raises(BadSettings):
@@ -188,13 +188,13 @@ def test_a_property_of_the_classic_protocol_is_refused_with_the_other(chart: Cha
     ],
 )
 def test_what_the_connector_takes_is_not_refused(chart: Chart, values: dict[str, Any]) -> None:
-    """A rule that is wider here than there would take a good setting away."""
+    """A rule that is stricter here than in the connector would refuse a valid setting."""
     kafka = dict(values)
     objects = chart.render("minimal", values={"quota": kafka.pop("quota", {}), "kafka": kafka})
     assert load(objects.environment()).kafka_topics == ("profile-changes",)
 
 
 def test_what_may_come_from_elsewhere_is_not_missed(chart: Chart) -> None:
-    """A login whose mechanism is in a Secret of the user's own is whole."""
+    """A login whose mechanism is in the user's own Secret is complete."""
     sets = ["kafka.securityProtocol=sasl_ssl", "secret.existingSecret=mine"]
     assert chart.render("minimal", sets=sets).workload

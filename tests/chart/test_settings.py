@@ -1,4 +1,4 @@
-"""Every setting of the connector can be set by a value, and arrives as it was meant: checked by the real `load`."""
+"""Every setting of the connector can be set by a value, and arrives as meant: checked by the real `load`."""
 
 import itertools
 import json
@@ -45,7 +45,7 @@ AS_TEXT: Mapping[str, str] = {
     "KAFKA_TOPICS": "a.b,c_d-1",
     "KAFKA_PROPERTIES": '{"fetch.max.bytes": 104857600, "client.rack": "a<b>&", "socket.keepalive.enable": true}',
 }
-"""Those of them that are no text in values.yaml, as somebody would write the variable."""
+"""Those of them that are no text in values.yaml, as the variable is written."""
 
 COMPANIONS: Mapping[str, Any] = {
     "KAFKA_SECURITY_PROTOCOL": "sasl_ssl",
@@ -56,13 +56,13 @@ COMPANIONS: Mapping[str, Any] = {
     "KAFKA_SSL_KEY_LOCATION": "/etc/key.pem",
     "RETRY_MAX_SECONDS": 3600,
 }
-"""Settings that others need beside them to be legal."""
+"""Settings that others require beside them."""
 
 VARIABLES = [doc.name for doc in describe() if doc.name not in NO_VALUE]
 
 
 def sample(variable: str) -> Any:
-    """Another value than the default, as somebody would write it into a values file."""
+    """Another value than the default, as a values file would have it."""
     if variable in SAMPLES:
         return SAMPLES[variable]
     field = json_schema()["properties"][variable]
@@ -112,7 +112,7 @@ def as_list(value: Any) -> list[str]:
 
 
 def test_without_values_the_connectors_own_defaults_hold(chart: Chart) -> None:
-    """A default written twice would differ one day, and the page of the settings would be wrong in a cluster."""
+    """A default written twice would diverge, and docs/settings.md would be wrong in a cluster."""
     objects = chart.render("minimal")
     needed = {
         "KAFKA_BOOTSTRAP_SERVERS": "kafka:9092",
@@ -123,14 +123,14 @@ def test_without_values_the_connectors_own_defaults_hold(chart: Chart) -> None:
 
 
 def test_what_the_issue_promises_is_enough(chart: Chart) -> None:
-    """Three `--set` and no file: the first thing that anybody types."""
+    """Three `--set` and no file: the first command of a new user."""
     sets = ["kafka.bootstrapServers=broker-1:9092", "kafka.topics={one,two}", "target.clientCode=acmeinc"]
     assert loaded(chart.render(sets=sets)).kafka_topics == ("one", "two")
 
 
 @pytest.mark.parametrize("page", [ROOT / "docs" / "kubernetes.md", CHART / "README.md"], ids=lambda page: page.name)
 def test_the_install_command_of_the_docs_is_enough(chart: Chart, page: Path) -> None:
-    """It is copied as it stands, into a shell that has its own mind about braces."""
+    """It is copied as it stands, into a shell that interprets braces."""
     (command,) = re.findall(r"^helm install (?:.*\\\n)*.*$", page.read_text(), re.MULTILINE)
     words = shlex.split(command)
     sets = [word for before, word in itertools.pairwise(words) if before == "--set"]
@@ -152,13 +152,13 @@ def test_a_large_number_stays_a_number_however_it_is_given(chart: Chart, number:
 
 @pytest.mark.parametrize("number", ["0.25", "11.57", "3600"])
 def test_a_number_with_a_fraction_can_be_set(chart: Chart, number: str) -> None:
-    """`--set` makes a text of it; a schema that takes only numbers would send everybody to a values file."""
+    """`--set` makes a text of it; a schema of numbers alone would force a values file."""
     settings = loaded(chart.render("minimal", sets=[f"coalesce.lingerSeconds={number}"]))
     assert settings.coalesce_linger_seconds == float(number)
 
 
 def test_secrets_go_into_the_secret_and_nowhere_else(chart: Chart) -> None:
-    """A password in a ConfigMap is read by everybody who may list those; the model says what is secret."""
+    """A ConfigMap is readable by everybody who may list it; the settings model says what is secret."""
     secrets = {doc.name for doc in describe() if doc.secret}
     values = nested({**SAMPLES_NEEDED, **COMPANIONS, **{name: sample(name) for name in secrets}})
     objects = chart.render(values=values)
@@ -171,7 +171,7 @@ def test_secrets_go_into_the_secret_and_nowhere_else(chart: Chart) -> None:
 
 @pytest.mark.parametrize("name", ["client.secret", "ssl.key.pem", "sasl.jaas.config", "x.PASSWORD", "bearer.token"])
 def test_further_properties_are_secret_when_one_of_them_is(chart: Chart, name: str) -> None:
-    """The same names that the connector masks in its log must not lie open in a ConfigMap."""
+    """Names that the connector masks in its log must not be readable in a ConfigMap."""
     assert is_secret(name)
     objects = chart.render("minimal", values={"kafka": {"properties": {name: "hidden", "linger.ms": 5}}})
     assert "KAFKA_PROPERTIES" not in objects.of("ConfigMap")["data"]
@@ -179,18 +179,18 @@ def test_further_properties_are_secret_when_one_of_them_is(chart: Chart, name: s
 
 
 def test_nothing_secret_makes_no_secret(chart: Chart) -> None:
-    """An empty Secret would be one more object to explain."""
+    """An empty Secret would be a needless object."""
     assert "Secret" not in chart.render("minimal").kinds()
 
 
 @pytest.mark.parametrize("named", ["minimal", "everything", "statefulset"])
 def test_the_values_of_ci_are_settings_that_the_connector_takes(chart: Chart, named: str) -> None:
-    """They are what people copy from."""
+    """Users copy from them."""
     assert loaded(chart.render(named)).target_client_code == NEEDED["target"]["clientCode"]
 
 
 def test_null_leaves_a_setting_to_the_connector(chart: Chart) -> None:
-    """`--set logging.format=null` has to take a variable away, and not to set it to a text."""
+    """`--set logging.format=null` must remove the variable, and not set it to a text."""
     values = {"logging": {"format": "console"}}
     assert chart.render("minimal", values=values).environment()["LOG_FORMAT"] == "console"
     assert "LOG_FORMAT" not in chart.render("minimal", values=values, sets=["logging.format=null"]).environment()

@@ -1,4 +1,4 @@
-"""The chart and the Dockerfile before the judges that others use too: lint, schemas, policies."""
+"""The chart and the Dockerfile before common tools: lint, schemas, policies."""
 
 import json
 import subprocess
@@ -69,7 +69,7 @@ def test_every_object_is_valid_for_kubernetes_and_the_operators(
     ],
 )
 def test_the_schemas_find_a_misspelt_field(chart: Chart, tools: Tools, right: str, wrong: str) -> None:
-    """A judge that lets everything pass is none: built-in kinds and custom resources."""
+    """A check that lets everything pass is useless: built-in kinds and custom resources."""
     text = chart.text("everything")
     assert right in text
     assert conform(tools, text.replace(right, wrong), KUBERNETES[-1])["summary"]["invalid"] >= 1
@@ -77,7 +77,7 @@ def test_the_schemas_find_a_misspelt_field(chart: Chart, tools: Tools, right: st
 
 @pytest.mark.parametrize("named", NAMED)
 def test_the_policy_scan_finds_only_what_is_decided(chart: Chart, tools: Tools, named: str) -> None:
-    """Common advice, by a tool that has no stake in this chart. A CPU limit would throttle the loop past its probes."""
+    """Common advice, by an independent tool. A CPU limit would throttle the loop past its probes."""
     done = subprocess.run(
         [tools.kube_score, "score", "--kubernetes-version", "v1.27", "--ignore-container-cpu-limit", "-o", "json", "-"],
         input=chart.text(named),
@@ -130,7 +130,7 @@ def open_levels(schema: dict[str, object], path: str) -> list[str]:
 
 
 def test_nothing_that_the_chart_refuses_is_offered_beside_the_value() -> None:
-    """A connector by itself may take any free port, and keep to its own machine; a probe finds neither."""
+    """The connector alone may listen on any free port, or on loopback; a probe reaches neither."""
     values = generator.read_values((CHART / "values.yaml").read_text())
     host, port = (value.about for value in values if value.path in ("ops.host", "ops.port"))
     assert "127.0.0.1" not in host
@@ -168,5 +168,5 @@ def conform(tools: Tools, manifests: str, kubernetes: str) -> dict[str, dict[str
 
 
 def test_the_definitions_can_be_installed_in_a_cluster(tools: Tools) -> None:
-    """They are what `kubectl apply` is given where no operator is."""
+    """They are for `kubectl apply` where there is no operator."""
     assert {Path(path).name for path in tools.definitions} >= {"kafkatopics.yaml", "keda.sh_scaledobjects.yaml"}

@@ -29,7 +29,7 @@ def upgraded(named: str) -> dict[str, Any]:
 
 
 def test_it_is_another_version() -> None:
-    """A repository keeps the first chart of a version: what changes must be called otherwise."""
+    """A repository keeps the first chart of a version: a changed chart needs a new version."""
     before = packaged()
     now = {name: (CHART / name).read_bytes() for name in before if (CHART / name).exists()}
     version = yaml.safe_load(now["Chart.yaml"])["version"]
@@ -47,12 +47,12 @@ def packaged() -> dict[str, bytes]:
 
 @pytest.mark.parametrize("named", ["minimal", "statefulset"])
 def test_values_of_the_previous_version_are_good_still(chart: Chart, named: str) -> None:
-    """An upgrade with the same values must not need a reading of the release notes."""
+    """An upgrade with the same values must work without the release notes."""
     assert chart.render(values=values(named)).workload
 
 
 def test_a_value_that_is_missing_now_is_asked_for_by_name(chart: Chart) -> None:
-    """The one that 0.2.0 needs; else nobody would see that the autoscaler cannot read the lag."""
+    """The one that 0.2.0 needs; otherwise the autoscaler could not read the lag, unnoticed."""
     with pytest.raises(Exception, match=r"keda\.authenticationRef"):
         chart.render(values=values("everything"))
     assert chart.render(values=upgraded("everything")).of("ScaledObject")
@@ -60,7 +60,7 @@ def test_a_value_that_is_missing_now_is_asked_for_by_name(chart: Chart) -> None:
 
 @pytest.mark.parametrize("named", NAMED)
 def test_objects_are_changed_in_place(chart: Chart, named: str) -> None:
-    """What has another name is made anew and the old one deleted; what is immutable makes the cluster refuse."""
+    """A renamed object is created anew and the old one deleted; a changed immutable field makes the cluster refuse."""
     before = chart.render(values=values(named), chart=PACKAGE)
     after = chart.render(values=upgraded(named))
     assert {kind for kind, _ in names(before) - names(after)} <= {

@@ -1,4 +1,4 @@
-"""The release on a real Kubernetes, step by step: each step goes on from where the one before it ended."""
+"""The release on a real Kubernetes, step by step: each step continues from the state that the one before left."""
 
 import json
 import time
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(1800)
 
 WAIT = ("--wait", "--timeout=5m")
 GRACE_SECONDS = 60
-"""Of the values file: after so long the kubelet kills."""
+"""Of the values file: the kubelet kills after this time."""
 REPLICAS = 3
 SECONDS = 180.0
 
@@ -32,7 +32,7 @@ CARELESS = {
 
 
 def test_a_careless_pod_is_refused(world: World) -> None:
-    """Else the next step would show nothing about Pod Security."""
+    """Otherwise the next step would show nothing about Pod Security."""
     refused = world.node.try_kubectl(f"--namespace={NAMESPACE}", "create", "-f", "-", stdin=json.dumps(CARELESS))
     assert refused.returncode != 0
     assert 'violates PodSecurity "restricted:latest"' in refused.stderr
@@ -77,7 +77,7 @@ def test_helm_test_passes(world: World, report: Report) -> None:
 
 
 def test_more_replicas_share_the_partitions(world: World, report: Report) -> None:
-    """Each newcomer takes partitions from who sends: nothing may be lost or sent twice at that border."""
+    """Each newcomer takes partitions from a sending member: nothing may be lost or sent twice at the handover."""
     with report.step(f"scaled from 1 to {REPLICAS} while events flow") as step:
         with world.flow():
             scale(world, REPLICAS)
@@ -104,7 +104,7 @@ def test_upgrade_changes_a_setting_while_events_flow(world: World, report: Repor
 
 
 def test_rollback_brings_the_old_setting_back(world: World, report: Report) -> None:
-    """The older revision goes on from the offsets that the newer one committed."""
+    """The older revision continues from the offsets that the newer one committed."""
     with report.step("`helm rollback --wait` while events flow") as step:
         with world.flow():
             world.helm("rollback", RELEASE, "1", *WAIT)
@@ -115,7 +115,7 @@ def test_rollback_brings_the_old_setting_back(world: World, report: Report) -> N
 
 
 def test_a_drain_takes_one_at_a_time(world: World, report: Report, tmp_path: Path) -> None:
-    """Without the budget all Pods would go at once; with a wrong selector in it, none would be held back."""
+    """Without the budget all Pods would go at once; a wrong selector in it would hold back none."""
     before = world.pods(ready=True)
     with report.step("`kubectl drain` while events flow") as step:
         said = tmp_path / "drain"
@@ -177,7 +177,7 @@ def test_a_deleted_pod_ends_in_its_grace_time(world: World, report: Report, tmp_
 
 
 def test_fewer_replicas_take_over_all(world: World, report: Report) -> None:
-    """Two at once hand their partitions to the one that stays."""
+    """Two at once hand their partitions over to the remaining one."""
     with report.step(f"scaled from {REPLICAS} to 1 while events flow") as step:
         with world.flow():
             scale(world, 1)
@@ -187,7 +187,7 @@ def test_fewer_replicas_take_over_all(world: World, report: Report) -> None:
 
 
 def test_uninstall_leaves_only_what_must_stay(world: World, report: Report) -> None:
-    """Topics hold the dead letters and what the account has spent of its day; all else is of the release and goes."""
+    """Topics keep the dead letters and the day's used quota; all else belongs to the release and is removed."""
     with report.step("`helm uninstall --wait`") as step:
         world.helm("uninstall", RELEASE, *WAIT)
         until(lambda: not world.get("pods")["items"], SECONDS, "no Pod is left")
@@ -202,7 +202,7 @@ def test_uninstall_leaves_only_what_must_stay(world: World, report: Report) -> N
 
 
 def test_upgrade_from_the_previous_version_while_events_flow(world: World, report: Report) -> None:
-    """What is immutable, or not taken over, only a cluster refuses; it finds the topics that the uninstall left."""
+    """Only a real cluster refuses immutable fields; it finds the topics that the uninstall left."""
     own = f"--values={world.values()}"
     with report.step("the chart's previous version installed, and `helm upgrade --wait` to this one") as step:
         former = f"--values={PREVIOUS / EVERYTHING.name}"
@@ -236,7 +236,7 @@ def scale(world: World, replicas: int) -> None:
 
 
 def settled(world: World, replicas: int = REPLICAS) -> bool:
-    """Whether exactly so many Pods are there, and all are ready."""
+    """Whether exactly this many Pods exist, and all are ready."""
     return len(world.pods()) == len(world.pods(ready=True)) == replicas
 
 
@@ -266,7 +266,7 @@ def linger(world: World, name: str) -> float:
 
 
 def busiest(world: World) -> str:
-    """The Pod with most on the wire and waiting, once that is a lot; until then none."""
+    """The Pod with most updates in flight and waiting, once that is a lot; before that none."""
     found = {name: world.status(pod)["updates"] for name, pod in world.pods(ready=True).items()}
     name = max(found, key=lambda one: float(found[one]["pending"]))
     return name if found[name]["pending"] >= 20 and found[name]["in_flight"] else ""

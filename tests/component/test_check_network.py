@@ -1,4 +1,4 @@
-"""Every way a connection can fail, on real sockets: the line must name the cause, and no request may be made of it."""
+"""Every way a connection can fail, on real sockets: the finding must name the cause, and no request may be sent."""
 
 import asyncio
 import datetime as dt
@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from connector.cli.check.findings import Finding, State, Wrong
-from connector.cli.check.kafka import tls_context
-from connector.cli.check.network import Way, certified
+from connector.cli.check.findings import CheckFailed, Finding, State
+from connector.cli.check.network import Route, certified, tls_context
 from connector.cli.check.target import TargetChecks
 from connector.settings import load
 from tests.support.hostile_server import HostileServer, answer, hangs, says
@@ -22,7 +21,7 @@ TARGET = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "KAFKA_TOPICS": "t", "TARGET
 
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Begin without any proxy, whatever the machine has."""
+    """Start without any proxy variable of the machine."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -40,12 +39,12 @@ async def _endpoint(target: TargetChecks) -> list[Finding]:
 
 
 def states(findings: list[Finding]) -> list[str]:
-    """Without the texts."""
+    """The states of the findings, without their texts."""
     return [str(finding.state) for finding in findings]
 
 
 class Served:
-    """A hostile server on a loop of its own, so that the check runs in one of its own too."""
+    """A hostile server on a loop of its own, so that the check can run its own loop too."""
 
     def __init__(self, server: HostileServer) -> None:
         self._server = server
@@ -71,7 +70,7 @@ class Served:
 
 
 def tls_server(authority: trustme.CA, *names: str, days: int = 90) -> HostileServer:
-    """One that speaks TLS, with a certificate for these names that ends in so many days."""
+    """A TLS server with a certificate for these names that expires in this many days."""
     ends = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert(*names, not_after=ends).configure_cert(tls)
@@ -80,7 +79,7 @@ def tls_server(authority: trustme.CA, *names: str, days: int = 90) -> HostileSer
 
 @pytest.fixture
 def authority(tmp_path: Path, no_proxy: pytest.MonkeyPatch) -> trustme.CA:
-    """One that the process trusts."""
+    """A TLS server that the process trusts."""
     made = trustme.CA()
     made.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     no_proxy.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
@@ -88,7 +87,7 @@ def authority(tmp_path: Path, no_proxy: pytest.MonkeyPatch) -> trustme.CA:
 
 
 def test_a_sound_endpoint_is_reached_and_gets_no_request(authority: trustme.CA) -> None:
-    """A request of any kind might be counted as a call of the account; a handshake cannot be."""
+    """Any request might be counted as a call of the account; a handshake is not."""
     with Served(tls_server(authority, "localhost")) as server:
         dns, tcp, tls = found(server.origin)
         assert server.received == []
@@ -109,7 +108,7 @@ def test_a_sound_endpoint_is_reached_and_gets_no_request(authority: trustme.CA) 
 def test_a_certificate_that_will_not_do_is_named(
     authority: trustme.CA, names: tuple[str, ...], days: int, state: str, words: str
 ) -> None:
-    """Renewing it and naming another authority are two different jobs: the line says which."""
+    """Renewing it and naming another authority are different remedies: the finding says which."""
     with Served(tls_server(authority, *names, days=days)) as server:
         *_, tls = found(server.origin)
     assert (str(tls.state), words in tls.detail) == (state, True), tls
@@ -117,7 +116,7 @@ def test_a_certificate_that_will_not_do_is_named(
 
 
 def test_a_certificate_of_an_unknown_authority_names_the_variable_to_set() -> None:
-    """The usual cause is a proxy that inspects: there is a remedy, and it is not to turn the check off."""
+    """The usual cause is an inspecting proxy: there is a remedy, and it is not to disable verification."""
     with Served(tls_server(trustme.CA(), "localhost")) as server:
         *_, tls = found(server.origin)
     assert tls.state is State.FAILED
@@ -125,14 +124,14 @@ def test_a_certificate_of_an_unknown_authority_names_the_variable_to_set() -> No
 
 
 def test_without_tls_there_is_no_handshake_and_still_no_request() -> None:
-    """A sandbox speaks plain HTTP: the connection alone is tried."""
+    """A sandbox speaks plain HTTP: only the TCP connection is tried."""
     with Served(HostileServer([says(answer())])) as server:
         assert states(found(server.origin)) == ["ok", "ok"]
         assert server.received == []
 
 
 def test_a_refused_connection_ends_the_way() -> None:
-    """Nothing listens there: no handshake is tried, and the line says which setting holds the address."""
+    """Nothing listens there: no handshake is tried, and the finding names the setting of the address."""
     with Served(HostileServer([hangs])) as server:
         origin = server.origin
     dns, tcp, tls = found(origin.replace("http:", "https:"))
@@ -142,13 +141,13 @@ def test_a_refused_connection_ends_the_way() -> None:
 
 
 def test_an_unknown_name_ends_the_way() -> None:
-    """`.invalid` is nobody's, by RFC 2606."""
+    """`.invalid` never resolves (RFC 2606)."""
     dns, *rest = found("https://target.invalid")
     assert dns.state is State.FAILED
     assert states(rest) == ["skipped", "skipped"]
 
 
-def test_a_port_without_tls_is_said_to_be_one() -> None:
+def test_a_port_without_tls_is_named_as_such() -> None:
     """The wrong port is more likely than a wrong certificate."""
 
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -164,10 +163,10 @@ def test_a_port_without_tls_is_said_to_be_one() -> None:
             handlers.append(asyncio.create_task(speak(reader, writer)))
 
         async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
-            way = Way("127.0.0.1", server.sockets[0].getsockname()[1], "X")
+            way = Route("127.0.0.1", server.sockets[0].getsockname()[1], "X")
             for _, _, step in way.steps():
                 await step()
-            with pytest.raises(Wrong, match="no TLS there"):
+            with pytest.raises(CheckFailed, match="no TLS there"):
                 await certified("x", way.open(ssl.create_default_context()), "y")
             await asyncio.wait(handlers)
 
@@ -175,10 +174,10 @@ def test_a_port_without_tls_is_said_to_be_one() -> None:
 
 
 def test_a_server_that_never_answers_takes_no_longer_than_the_step_may() -> None:
-    """A load balancer with nothing behind it takes the connection and keeps silent."""
+    """A load balancer without a backend accepts the connection and never answers."""
 
     async def main(port: int) -> None:
-        way = Way("127.0.0.1", port, "X")
+        way = Route("127.0.0.1", port, "X")
         for _, _, step in way.steps():
             await step()
         with pytest.raises(TimeoutError):
@@ -192,7 +191,7 @@ def test_a_server_that_never_answers_takes_no_longer_than_the_step_may() -> None
 def test_through_a_proxy_the_end_of_the_tunnel_is_what_counts(
     authority: trustme.CA, no_proxy: pytest.MonkeyPatch
 ) -> None:
-    """The proxy may be well while it lets nothing pass; and the endpoint must not see the proxy's password."""
+    """The proxy may be healthy and let nothing pass; the endpoint must not see the proxy's password."""
     heads: list[bytes] = []
     handlers: list[asyncio.Task[None]] = []
 
@@ -207,7 +206,7 @@ def test_through_a_proxy_the_end_of_the_tunnel_is_what_counts(
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
                 heads.append(await reader.readuntil(b"\r\n\r\n"))
-            except asyncio.IncompleteReadError:  # It was only asked whether it is there.
+            except asyncio.IncompleteReadError:  # The check only opened a connection.
                 writer.close()
                 return
             writer.write(b"HTTP/1.1 " + status + b"\r\n\r\n")
@@ -243,7 +242,7 @@ def test_through_a_proxy_the_end_of_the_tunnel_is_what_counts(
 
 
 def test_a_plain_endpoint_behind_a_proxy_is_not_asked(no_proxy: pytest.MonkeyPatch) -> None:
-    """Without TLS a proxy takes whole requests alone, and one could be an update."""
+    """Without TLS a proxy takes only whole requests, and one could be an update."""
     with Served(HostileServer([says(answer())])) as proxy:
         no_proxy.setenv("HTTP_PROXY", proxy.origin)
         findings = found("http://target.invalid")
@@ -253,14 +252,14 @@ def test_a_plain_endpoint_behind_a_proxy_is_not_asked(no_proxy: pytest.MonkeyPat
 
 
 def test_a_proxy_that_cannot_be_used_is_named(no_proxy: pytest.MonkeyPatch) -> None:
-    """The service would end at its start with the same words."""
+    """The service would refuse to start with the same message."""
     no_proxy.setenv("HTTPS_PROXY", "socks5://proxy:1")
     with pytest.raises(Exception, match="HTTPS_PROXY"):
         found("https://target.invalid")
 
 
 def test_the_context_for_kafka_follows_the_properties(tmp_path: Path) -> None:
-    """A check that verified less, or more, than the client does would be wrong about every cluster of that kind."""
+    """A check that verified less, or more, than the client does would be wrong."""
     made = trustme.CA()
     file = tmp_path / "ca.pem"
     made.cert_pem.write_to_path(str(file))
@@ -286,11 +285,11 @@ def test_the_context_for_kafka_follows_the_properties(tmp_path: Path) -> None:
 
 
 def test_a_certificate_that_is_not_verified_is_a_warning(authority: trustme.CA) -> None:
-    """Whoever turned the verification off should be told each time."""
+    """Disabled verification is reported at each run."""
     with Served(tls_server(authority, "localhost")) as server:
 
         async def main() -> Finding:
-            way = Way("localhost", int(server.origin.rpartition(":")[2]), "X")
+            way = Route("localhost", int(server.origin.rpartition(":")[2]), "X")
             for _, _, step in way.steps():
                 await step()
             context = tls_context({"enable.ssl.certificate.verification": "false"})

@@ -1,4 +1,4 @@
-"""The probe is the one thing of the check that costs a call: it must be one, and say which path it is that answers."""
+"""The probe is the one step of the check that costs a call: it must cost one, and say which path answers."""
 
 import asyncio
 import itertools
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from connector.cli.check.findings import Finding, State, Wrong
+from connector.cli.check.findings import CheckFailed, Finding, State
 from connector.cli.check.lease import LEASE_SECONDS, Leases
 from connector.cli.check.target import TargetChecks
+from connector.quota.policy import QuotaPolicy
 from connector.quota.records import Spend, encode
-from connector.quota.terms import Terms
 from connector.sandbox.fault_text import parse_fault
 from connector.sandbox.rules import PathForm
 from connector.sandbox.server import SandboxConfig, SandboxTarget
@@ -21,14 +21,14 @@ from tests.support.ledger import EPOCH, FakeLedgerLog, FakeLedgerTopic
 from tests.support.loopback import own_address
 from tests.support.virtual_time import run
 
-TERMS = Terms(limit=4, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
+TERMS = QuotaPolicy(limit=4, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
 LITERAL, CODE = "/m2/client/profile/update", "/m2/demo/profile/update"
 
 
 def probed(
     config: SandboxConfig, ledger: FakeLedgerTopic | None = None, *, lasting: float = 0.0, **settings: str
 ) -> tuple[Sequence[Finding], int, int]:
-    """What the probe says of a sandbox, how many requests came, and how many profiles there are now.
+    """What the probe reports of a sandbox, how many requests came, and how many profiles exist afterwards.
 
     `ledger`: the quota's, of 4 calls; `lasting`: seconds that seem to pass with each look at the clock.
     """
@@ -52,7 +52,7 @@ def probed(
             await checks.token()
             try:
                 findings = await checks.probe()
-            except Wrong as wrong:
+            except CheckFailed as wrong:
                 findings = [Finding(State.FAILED, "probe", wrong.detail, wrong.remedy)]
             return findings, target.endpoint.stats()["requests"], len(target.profiles)
         finally:
@@ -63,7 +63,7 @@ def probed(
 
 @pytest.mark.parametrize("path", [LITERAL, "/m2/{client_code}/profile/update"])
 def test_a_path_that_answers_costs_one_call_and_makes_no_profile(path: str) -> None:
-    """The sandbox makes no profile for a stranger, as Target does not."""
+    """The sandbox creates no profile for an unknown visitor, as Target does not."""
     config = SandboxConfig(path=PathForm.EITHER, update_only=True)
     findings, requests, profiles = probed(config, TARGET_UPDATE_PATH=path)
     assert [finding.state for finding in findings] == [State.OK]
@@ -72,7 +72,7 @@ def test_a_path_that_answers_costs_one_call_and_makes_no_profile(path: str) -> N
 
 
 def test_a_path_that_is_refused_is_held_against_the_other_known_one() -> None:
-    """What the server checks in the path is unknown: the remedy is the variable and its right value."""
+    """Which part of the path the server checks is unknown: the remedy is the variable and its right value."""
     findings, requests, _ = probed(SandboxConfig(path=PathForm.CODE))
     assert [(f.what, f.state) for f in findings] == [
         (f"probe of {LITERAL}", State.FAILED),
@@ -91,7 +91,7 @@ def test_a_path_of_ones_own_is_held_against_both() -> None:
 
 
 def test_each_call_is_booked_before_it_is_sent_and_no_other() -> None:
-    """Invariant: no request of ours goes without the quota knowing. A probe is one, and a second round more."""
+    """Invariant: the quota counts every request of ours. A probe is one, and a second round one more."""
     ledger = FakeLedgerTopic()
     for path, used in ((LITERAL, 1), (LITERAL, 2)):
         findings, requests, _ = probed(SandboxConfig(), ledger, TARGET_UPDATE_PATH=path)
@@ -101,7 +101,7 @@ def test_each_call_is_booked_before_it_is_sent_and_no_other() -> None:
 
 
 def test_a_probe_without_a_free_call_is_not_sent() -> None:
-    """A full window stays full, for a person who only looks as for a replica. Two forms of the path need two calls."""
+    """A full window stays full, for the check as for a replica. Two forms of the path need two calls."""
     for before, sent in ((4, 0), (3, 1)):
         ledger = FakeLedgerTopic()
         ledger.values.append((encode(Spend(updates=before, counted=1e9)), EPOCH))
@@ -113,21 +113,21 @@ def test_a_probe_without_a_free_call_is_not_sent() -> None:
 
 
 def test_a_probe_whose_lease_is_over_is_not_sent() -> None:
-    """Of a laptop that was closed in the middle: the others may have spent that call meanwhile."""
+    """A suspended machine may wake after the lease: others may have spent that call meanwhile."""
     findings, requests, _ = probed(SandboxConfig(), FakeLedgerTopic(), lasting=30.0)
     assert "lease" in findings[0].detail
     assert requests == 0
 
 
-def test_a_ledger_that_does_not_answer_is_told_within_its_seconds() -> None:
-    """The whole check has half a minute."""
+def test_a_ledger_that_does_not_answer_is_reported_in_time() -> None:
+    """The whole check may take half a minute."""
 
     async def scenario() -> None:
         topic = FakeLedgerTopic()
         topic.down = True
         loop = asyncio.get_running_loop()
         began = loop.time()
-        with pytest.raises(Wrong, match="no broker answers") as caught:
+        with pytest.raises(CheckFailed, match="no broker answers") as caught:
             await Leases(TERMS, lambda: FakeLedgerLog(topic), loop.time).take(1)
         assert loop.time() - began < LEASE_SECONDS + 1
         assert "QUOTA_UPDATES=0" in caught.value.remedy
@@ -136,7 +136,7 @@ def test_a_ledger_that_does_not_answer_is_told_within_its_seconds() -> None:
 
 
 def test_a_missing_token_is_named_and_never_shown(tmp_path: Path) -> None:
-    """The likeliest cause of a 401, and the one text that must be on no line."""
+    """The likeliest cause of a 401, and the one text that must be in no line."""
     refused, *_ = probed(SandboxConfig(token="right-token"), TARGET_AUTH_TOKEN="wrong-token")
     assert refused[0].state is State.FAILED
     assert "token" in refused[0].detail
@@ -148,7 +148,7 @@ def test_a_missing_token_is_named_and_never_shown(tmp_path: Path) -> None:
 
 
 def test_an_answer_in_no_known_form_is_a_warning() -> None:
-    """A setting decides what it counts for, so the line names that."""
+    """A setting decides how it is classified, so the finding names that."""
     findings, *_ = probed(SandboxConfig(faults=(parse_fault("empty"),)))
     assert findings[0].state is State.WARNING
     assert "TARGET_UNCONFIRMED_SUCCESS" in findings[0].remedy
@@ -170,15 +170,15 @@ async def _probe(checks: TargetChecks) -> Sequence[Finding]:
     return await checks.probe()
 
 
-def test_a_token_file_that_cannot_be_read_is_said_by_its_path(tmp_path: Path) -> None:
-    """The service would end at its start; here it is a line beside the others."""
+def test_an_unreadable_token_file_is_named_by_its_path(tmp_path: Path) -> None:
+    """The service would refuse to start; here it is one finding beside the others."""
 
     async def token(**settings: str) -> Sequence[Finding]:
         given = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "KAFKA_TOPICS": "t", "TARGET_CLIENT_CODE": "demo"}
         return await TargetChecks(load({**given, **settings})).token()
 
     missing = tmp_path / "missing"
-    with pytest.raises(Wrong) as caught:
+    with pytest.raises(CheckFailed) as caught:
         asyncio.run(token(TARGET_AUTH_TOKEN_FILE=str(missing)))
     assert str(missing) in caught.value.detail
     assert asyncio.run(token())[0].state is State.OK

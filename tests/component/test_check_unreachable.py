@@ -1,39 +1,16 @@
 """What `connector check` prints where neither Kafka nor Target can be reached."""
 
 import json
-from collections.abc import Mapping
 
 import pytest
 
-from connector.cli import main
-
-GOOD = {
-    "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
-    "KAFKA_TOPICS": "t",
-    "TARGET_CLIENT_CODE": "demo",
-    "TARGET_BASE_URL": "http://127.0.0.1:9",
-}
-
-
-SECRET = "do-not-print-me"
-
-
-def checked(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], settings: Mapping[str, str], *words: str
-) -> tuple[int, list[str]]:
-    """Exit code and lines of a run with these settings."""
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    code = main(["check", *words])
-    said = capsys.readouterr()
-    assert said.err == ""
-    return code, said.out.splitlines()
+from tests.support.check import GOOD, SECRET, checked
 
 
 def test_what_is_unreachable_is_code_1_and_what_rests_on_it_is_skipped(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each line begins with its state, so that `grep ^failed` is the list of what to do."""
+    """Each line begins with its state, so that `grep ^failed` lists what to fix."""
     login = {
         "KAFKA_SECURITY_PROTOCOL": "sasl_plaintext",
         "KAFKA_SASL_MECHANISM": "PLAIN",

@@ -1,4 +1,4 @@
-"""What a command says when Kafka has no such topic, or does not answer as it should."""
+"""What a command says when the topic does not exist, or Kafka does not answer as it should."""
 
 import socketserver
 import threading
@@ -13,7 +13,7 @@ GOOD = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "KAFKA_TOPICS": "t", "TARGET_C
 
 
 @pytest.mark.parametrize("command", ["list", "replay"])
-def test_a_topic_that_is_not_there_is_said(
+def test_a_missing_topic_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
     """With a misspelt name "0 dead letters" would be believed."""
@@ -27,10 +27,10 @@ def test_a_topic_that_is_not_there_is_said(
 
 
 @pytest.mark.parametrize("words", [["dlq", "list"], ["dlq", "replay", "--yes"], ["plan"]], ids=" ".join)
-def test_why_no_broker_answers_is_said_and_not_only_that_none_does(
+def test_the_cause_is_reported_when_no_broker_answers(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
-    """The call says "broker transport failure", for which its reader would look at the network in vain."""
+    """The call says "broker transport failure", which points to the network and hides the cause."""
     for module, seconds in (
         (history_reader, "ASK_SECONDS"),
         (dead_letter_topic, "METADATA_SECONDS"),
@@ -53,9 +53,9 @@ def test_why_no_broker_answers_is_said_and_not_only_that_none_does(
 
 
 class NoTls(socketserver.BaseRequestHandler):
-    """A server that speaks something else than TLS."""
+    """A server that does not speak TLS."""
 
     def handle(self) -> None:
-        """Answer whatever comes, all of it read: what is left unread would make the goodbye a reset."""
+        """Answer any input, all of it read: unread bytes would turn the close into a reset."""
         self.request.recv(65_536)
         self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")

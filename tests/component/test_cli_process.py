@@ -52,7 +52,7 @@ def test_a_reader_that_leaves_ends_it_quietly() -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="NOT RUN, this system has no /dev/full")
 @pytest.mark.parametrize("words", [["settings"], ["settings", "--format", "json"], ["check"]], ids=" ".join)
 def test_output_that_cannot_be_written_is_one_line_and_code_1(words: list[str]) -> None:
-    """A full disk is the caller's to mend: a traceback would send its reader into our code."""
+    """A full disk is for the caller to fix: a traceback would point to our code."""
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(program(*words), stdout=full, stderr=subprocess.PIPE, check=False)
     assert done.returncode == 1
@@ -77,7 +77,7 @@ def test_a_signal_ends_a_command_that_waits_for_kafka(
 ) -> None:
     """Without a handler a container's first process ignores SIGTERM, and in one long call the client holds both back.
 
-    The broker here takes connections and never says a word: such a call would last ten seconds and more.
+    The broker here accepts connections and never answers: such a call would last ten seconds and more.
     """
     with ExitStack() as open_:
         silent = open_.enter_context(socket.socket())
@@ -91,7 +91,7 @@ def test_a_signal_ends_a_command_that_waits_for_kafka(
         settings = environment(f"127.0.0.1:{silent.getsockname()[1]}", "t", "http://127.0.0.1:9", QUOTA_UPDATES="9")
         running = open_.enter_context(Program(tmp_path, words, settings))
         while not heard():
-            pass  # `check` first looks whether the port answers, without a word.
+            pass  # `check` first probes whether the port is open, and sends nothing.
         began = time.monotonic()
         running.interrupt() if number is signal.SIGINT else running.terminate()
         assert running.wait(60) == code
@@ -136,7 +136,7 @@ sys.exit(cli.main(["settings"]))
 
 
 def test_an_interrupt_has_no_traceback() -> None:
-    """Ctrl-C is a wish and no error: code 130, as a shell counts it, and silence."""
+    """Ctrl-C is a request and no error: code 130, as a shell counts it, and no output."""
     done = subprocess.run(
         program(script=COMMAND_THAT_FAILS.format(error="KeyboardInterrupt")), capture_output=True, check=False
     )
@@ -144,7 +144,7 @@ def test_an_interrupt_has_no_traceback() -> None:
 
 
 def test_a_broken_pipe_elsewhere_is_not_hidden() -> None:
-    """A socket breaks with the same exception as our output; only the latter may end quietly."""
+    """A socket breaks with the same exception as our output; only the latter may end silently."""
     done = subprocess.run(
         program(script=COMMAND_THAT_FAILS.format(error="BrokenPipeError")), capture_output=True, check=False
     )

@@ -1,4 +1,4 @@
-"""The demo's connector is a real process: it must be found, killed and stopped, whatever its log holds from before."""
+"""The demo's connector is a real process: it must be found, killed and stopped, whatever an earlier log holds."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ def settings(**others: str) -> dict[str, str]:
 
 
 async def answered(replica: Replica) -> dict[str, Any]:
-    """Ask until it answers."""
+    """Poll until it answers."""
     deadline = time.monotonic() + 30
     while (status := await replica.status()) is None:
         assert replica.ended is None, replica.log.read_text()
@@ -41,13 +41,13 @@ async def answered(replica: Replica) -> dict[str, Any]:
 
 
 def ports(log: Path) -> list[int]:
-    """Where it said it listens, one for each start."""
+    """The addresses it logged, one for each start."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     return [line["port"] for line in lines if line["event"] == "ops_listening"]
 
 
 def test_it_is_found_at_each_start_killed_and_stopped(tmp_path: Path) -> None:
-    """The log goes on over a restart: the port of the dead process must not be asked."""
+    """The log continues over a restart: the port of the dead process must not be asked."""
 
     async def scenario() -> None:
         replica = Replica(settings(), tmp_path / "log")
@@ -61,7 +61,7 @@ def test_it_is_found_at_each_start_killed_and_stopped(tmp_path: Path) -> None:
             assert replica.page == f"http://127.0.0.1:{ports(replica.log)[0]}/"
             replica.start()
             assert replica.page == ""
-            # Until the new process has said its port there is none to ask, though the log has one.
+            # Until the new process has logged its port there is none to ask, though the log has an old one.
             assert await replica.status() is None
             assert (await answered(replica))["uptime_seconds"] < 30
             assert len(ports(replica.log)) == 2
@@ -110,7 +110,7 @@ def test_what_the_user_has_set_for_the_real_service_does_not_reach_it(
 
 
 def test_one_that_cannot_start_says_so(tmp_path: Path) -> None:
-    """The demo shows the end of this log instead of waiting for what never comes."""
+    """The demo shows the end of this log instead of waiting for a process that never starts."""
 
     async def scenario() -> None:
         replica = Replica({"KAFKA_TOPICS": "t"}, tmp_path / "log")

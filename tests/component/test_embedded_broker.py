@@ -1,4 +1,4 @@
-"""The demo's claims rest on the embedded broker: it must hold records, groups and commits as a real one does."""
+"""The demo relies on the embedded broker: it must hold records, groups and commits as a real one does."""
 
 import time
 
@@ -9,7 +9,7 @@ from connector.sandbox.broker import EmbeddedBroker
 
 
 def member(broker: EmbeddedBroker, protocol: str = "consumer") -> Consumer:
-    """A consumer that commits nothing by itself; in a group of the newer protocol, which wastes no time here."""
+    """A consumer that commits nothing by itself; in a group of the newer protocol, which joins faster."""
     return Consumer(
         {
             "bootstrap.servers": broker.bootstrap,
@@ -51,7 +51,7 @@ def test_a_group_reads_what_was_produced(protocol: str) -> None:
 
 
 def test_a_commit_keeps_its_offset_and_its_metadata_for_the_next_member() -> None:
-    """What the connector remembers beyond the offset lives in the metadata: a restart in the demo must find it."""
+    """The connector keeps state in the commit's metadata: a restart in the demo must find it."""
     with EmbeddedBroker() as broker:
         for number in range(5):
             broker.produce("events", str(number).encode(), partition=1)
@@ -82,8 +82,8 @@ def test_two_brokers_share_nothing() -> None:
         consumer.close()
 
 
-def test_a_record_that_was_not_taken_is_told() -> None:
-    """A generator that thinks it produced would blame the connector for the loss."""
+def test_a_refused_record_raises() -> None:
+    """A generator that believed it produced would report a loss by the connector."""
     with EmbeddedBroker() as broker:
         broker.produce("events", b"lost", partition=99)
         with pytest.raises(RuntimeError, match="did not take a record"):
@@ -91,7 +91,7 @@ def test_a_record_that_was_not_taken_is_told() -> None:
 
 
 def test_a_stopped_broker_says_so() -> None:
-    """Producing to a broker that is gone must not pass in silence; stopping twice must."""
+    """Producing to a stopped broker must raise; stopping twice must not."""
     broker = EmbeddedBroker()
     broker.start()
     broker.stop()

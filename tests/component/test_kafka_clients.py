@@ -1,4 +1,4 @@
-"""Kafka's own client takes the configuration that we make for it."""
+"""Kafka's own client accepts the configuration that we build for it."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ PROTOCOLS = ("classic", "consumer")
 
 
 def config(**others: Any) -> KafkaConfig:
-    """The least there is, and what the test is about."""
+    """The minimal settings, and those under test."""
     return KafkaConfig(**{"bootstrap_servers": "127.0.0.1:9", "topics": ("t",), "group_id": "g", **others})
 
 
@@ -35,7 +35,7 @@ def config(**others: Any) -> KafkaConfig:
     ],
 )  # fmt: skip
 def test_the_client_takes_it(protocol: str, others: Mapping[str, Any]) -> None:
-    """Some combinations are refused only when the client is constructed; nothing is connected to here."""
+    """Some combinations are refused only when the client is constructed; no connection is made here."""
     made = config(group_protocol=protocol, **others)
     quiet: dict[str, Property] = {"log_level": 0}
     Consumer({**consumer(made), **quiet}).close()

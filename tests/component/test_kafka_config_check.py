@@ -1,4 +1,4 @@
-"""What librdkafka refuses must end a start, by name: else a replica is live for ever and reads nothing."""
+"""What librdkafka refuses must end the start, by name: otherwise a replica stays live and reads nothing."""
 
 import socket
 import time
@@ -23,7 +23,7 @@ COMMANDS = (["check"], ["plan"], ["quota"], ["dlq", "list"], ["dlq", "replay"])
 
 
 def config(properties: dict[str, str] | None = None, security: dict[str, str] | None = None) -> KafkaConfig:
-    """The least there is, and what the test is about."""
+    """The minimal settings, and those under test."""
     return KafkaConfig("127.0.0.1:9", ("t",), "g", properties=properties or {}, security=security or {})
 
 
@@ -35,7 +35,7 @@ def config(properties: dict[str, str] | None = None, security: dict[str, str] | 
         ({"session.timeout.ms": "99999999"}, '"session.timeout.ms" in KAFKA_PROPERTIES'),
         ({"debug": "hush"}, '"debug" in KAFKA_PROPERTIES'),
         ({"socket.timeout.ms": "1000", "socket.timeout": "1"}, '"socket.timeout" in KAFKA_PROPERTIES'),
-        # Of the producer alone: it would have been refused with the first dead letter, days later.
+        # A property of the producer alone: it would have been refused at the first dead letter, days later.
         ({"max.in.flight": "100"}, '"max.in.flight" in KAFKA_PROPERTIES'),
         ({"retries": "0"}, '"retries" in KAFKA_PROPERTIES'),
         ({"ssl.keystore.location": "/nope"}, '"ssl.keystore.password" in KAFKA_PROPERTIES'),
@@ -63,7 +63,7 @@ def test_a_refused_property_is_named_with_its_variable(properties: dict[str, str
 def test_a_file_that_cannot_be_used_is_named_by_its_variable(
     security: dict[str, str], variable: str, tmp_path: Path
 ) -> None:
-    """Nobody set "ssl.ca.location", and it is not in KAFKA_PROPERTIES: that name would be looked for in vain."""
+    """Nobody set "ssl.ca.location", and it is not in KAFKA_PROPERTIES: that name would mislead."""
     (tmp_path / "bad.pem").write_text("nonsense")
     found = check_config(config(security={name: value.format(tmp_path) for name, value in security.items()}))
     assert found is not None
@@ -73,21 +73,21 @@ def test_a_file_that_cannot_be_used_is_named_by_its_variable(
 
 
 def test_every_security_property_has_the_variable_that_the_settings_give_it() -> None:
-    """The names are written down on both sides of a wall between rooms."""
+    """Both rooms hold the names; neither may import the other."""
     assert {name: Refusal(name, "").variable for name in SECURITY} == {
         name: field.upper() for name, field in SECURITY.items()
     }
 
 
 def test_a_mechanism_that_was_not_built_in_is_named_by_its_variable() -> None:
-    """The client speaks of the mechanism without the name of a property."""
+    """The client's message names the mechanism and no property."""
     found = check_config(config(security={"security.protocol": "sasl_plaintext", "sasl.mechanism": "GSSAPI"}))
     assert found is not None
     assert found.variable == "KAFKA_SASL_MECHANISM"
 
 
 def test_asking_fetches_no_token() -> None:
-    """A token endpoint that does not answer would hold up every start for a minute, before a line is said."""
+    """A token endpoint that does not answer would delay every start by a minute, before the first log line."""
     with socket.socket() as endpoint:
         endpoint.bind(("127.0.0.1", 0))
         endpoint.listen()
@@ -103,8 +103,8 @@ def test_asking_fetches_no_token() -> None:
         assert time.monotonic() - began < 10
 
 
-def test_a_login_by_tokens_that_nobody_brings_is_refused() -> None:
-    """The client would wait for its program to bring one, for ever and without a word."""
+def test_a_login_without_a_token_source_is_refused() -> None:
+    """The client would wait for ever, silently, for the program to supply a token."""
     login = {"security.protocol": "sasl_ssl", "sasl.mechanism": "OAUTHBEARER"}
     found = check_config(config(security=login))
     assert found is not None
@@ -119,7 +119,7 @@ def test_a_login_by_tokens_that_nobody_brings_is_refused() -> None:
 def test_every_command_ends_with_code_2_and_names_variable_and_property(
     words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One of them that tries again has its reader wait for what waiting does not change."""
+    """Retrying would not help: the setting must change."""
     for name, value in NOWHERE.items():
         monkeypatch.setenv(name, value)
     assert main(words) == 2
@@ -127,7 +127,7 @@ def test_every_command_ends_with_code_2_and_names_variable_and_property(
 
 
 def test_the_service_does_too(tmp_path: Path) -> None:
-    """As a program of its own, since it sets the logs of its whole process up."""
+    """In a process of its own, since it configures the logs of its process."""
     with Program(tmp_path, ["run"], NOWHERE) as running:
         assert running.wait(120) == 2
         _judge(running.stdout + running.stderr)

@@ -1,4 +1,4 @@
-"""A login at a port that belongs to something else than a Kafka broker."""
+"""A login at a port that is not a Kafka broker's."""
 
 import socket
 import threading
@@ -9,8 +9,8 @@ from connector.kafka.errors import KafkaFailure
 from connector.kafka.inspect.cluster import log_in
 
 
-def test_a_web_server_is_told_from_a_broker() -> None:
-    """The port of Kafka's web interface is the usual mistake; what librdkafka makes of the answer leads astray."""
+def test_a_web_server_is_distinguished_from_a_broker() -> None:
+    """The port of Kafka's web interface is the usual mistake; librdkafka's message about it misleads."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
 

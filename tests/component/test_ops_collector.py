@@ -13,7 +13,7 @@ COLLECTOR = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
 def test_a_collector_that_hangs_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kubernetes kills what outlives its grace time, and the connector has offsets to commit before."""
+    """Kubernetes kills after the grace time, and the connector must commit its offsets before."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv(COLLECTOR, f"http://127.0.0.1:{server.getsockname()[1]}")
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "6")

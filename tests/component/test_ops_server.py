@@ -1,4 +1,4 @@
-"""The ops port over a real socket, asked by a client that is not ours."""
+"""The ops port over a real socket, asked by an independent client."""
 
 import asyncio
 import base64
@@ -35,7 +35,7 @@ def make(
     metrics: Callable[[str], tuple[bytes, str]] = lambda accept: (accept.encode(), "text/x-metrics"),
     status: Callable[[], Mapping[str, object]] = lambda: {"updates_pending": 3},
 ) -> OpsServer:
-    """A server that is well, but for what is said."""
+    """A healthy server, but for the given changes."""
     return OpsServer(HOST, port, livez=livez, readyz=readyz, metrics=metrics, status=status)
 
 
@@ -126,13 +126,13 @@ def test_metrics_get_the_accept_header_and_keep_their_content_type() -> None:
 
 
 def test_status_is_what_the_pipeline_says() -> None:
-    """As JSON, read at the request."""
+    """As JSON, read at request time."""
     reply = ask(make(), "/status")
     assert (reply.status, json.loads(reply.body)) == (200, {"updates_pending": 3})
 
 
 def test_the_page_may_run_only_what_is_in_it_and_ask_only_its_own_server() -> None:
-    """The browser's owner is logged in elsewhere: scripts by hash, not by place, and no markup from text."""
+    """The user is logged in elsewhere: scripts by hash, not by origin, and no markup from text."""
     reply = ask(make(), "/")
     page = reply.body.decode()
     assert reply.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -155,7 +155,7 @@ def test_the_page_may_run_only_what_is_in_it_and_ask_only_its_own_server() -> No
 
 
 def test_all_but_the_page_may_run_nothing_at_all() -> None:
-    """Metrics and status hold texts of other people, and a browser may be made to take them for a page."""
+    """Metrics and status contain foreign texts, and a browser could be made to render them as a page."""
     for path in ("/livez", "/metrics", "/status", "/nothing"):
         assert ask(make(), path).headers["Content-Security-Policy"] == (
             "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -168,7 +168,7 @@ def test_all_but_the_page_may_run_nothing_at_all() -> None:
      ("/livez", "POST", 405), ("/metrics", "DELETE", 405), ("/livez", "PROPFIND", 405)],
 )  # fmt: skip
 def test_every_answer_is_safe_to_show_and_names_no_library(path: str, method: str, status: int) -> None:
-    """A version in a header is the first thing that a scanner looks for."""
+    """Scanners look for a version in a header."""
     reply = ask(make(), path, method)
     assert reply.status == status
     assert reply.headers["Server"] == "connector"
@@ -193,7 +193,7 @@ def test_every_answer_is_safe_to_show_and_names_no_library(path: str, method: st
     ids=["words", "tls", "long header", "long path", "bad length"],
 )
 def test_what_is_no_request_gets_a_short_answer_and_no_log_line(data: bytes) -> None:
-    """A port scan must neither fill the log nor learn what serves here."""
+    """A port scan must neither fill the log nor identify the server."""
     with captured_logs(level="info") as logs:
         answer = raw(make(), data)
     assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.0 400 "))
@@ -204,13 +204,13 @@ def test_what_is_no_request_gets_a_short_answer_and_no_log_line(data: bytes) -> 
 
 
 def test_a_body_is_not_read() -> None:
-    """Nothing here takes one, however long it says it is."""
+    """No path takes a body, whatever its announced length."""
     answer = raw(make(), b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999\r\n\r\nabc")
     assert answer.startswith(b"HTTP/1.1 405 ")
 
 
 def test_a_failure_behind_an_answer_is_a_500_without_detail_and_a_log_line_with_it() -> None:
-    """Whoever asks may be a stranger; whoever reads the log may not."""
+    """The client may be anybody; readers of the log are trusted."""
 
     def broken() -> Mapping[str, object]:
         raise RuntimeError("the inside")  # noqa: TRY003, EM101
@@ -226,18 +226,18 @@ def test_a_failure_behind_an_answer_is_a_500_without_detail_and_a_log_line_with_
 
 
 def test_a_port_in_use_is_an_error_that_names_the_setting() -> None:
-    """Without a traceback in sight: the most usual mistake of a first start on a laptop."""
+    """Without a traceback: the usual mistake of a first start on a laptop."""
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(OpsUnavailable, match=rf"cannot listen on 127\.0\.0\.1 port {port} .*OPS_PORT") as caught:
             asyncio.run(make(port=port).start())
     assert isinstance(caught.value, Fatal)
-    assert caught.value.event in EVENTS
-    assert EVENTS[caught.value.event].levels == ("error",)
+    assert caught.value.failure.event in EVENTS
+    assert EVENTS[caught.value.failure.event].levels == ("error",)
 
 
 @pytest.mark.parametrize(("host", "port"), [("256.1.1.1", 0), ("127.0.0.1", 70_000)])
-def test_an_address_that_cannot_be_is_the_same_error(host: str, port: int) -> None:
+def test_an_impossible_address_is_the_same_error(host: str, port: int) -> None:
     """OPS_HOST is free text."""
     served = OpsServer(
         host,
@@ -252,7 +252,7 @@ def test_an_address_that_cannot_be_is_the_same_error(host: str, port: int) -> No
 
 
 def test_the_port_is_known_after_the_start_and_free_after_the_stop() -> None:
-    """Port 0 is how tests and the demo run beside each other; stopping twice is harmless."""
+    """Port 0 lets tests and the demo run in parallel; stopping twice is harmless."""
     served = make()
     ports: list[int] = []
 
@@ -270,7 +270,7 @@ def test_the_port_is_known_after_the_start_and_free_after_the_stop() -> None:
 
 
 def test_one_connection_too_many_is_closed_and_the_next_one_served() -> None:
-    """Memory is bounded, and whoever holds connections open does not keep the probe out for good."""
+    """Memory is bounded, and open connections do not block the probe for good."""
 
     async def use(port: int) -> None:
         held = [await asyncio.open_connection(HOST, port) for _ in range(MAX_CONNECTIONS)]
@@ -281,7 +281,7 @@ def test_one_connection_too_many_is_closed_and_the_next_one_served() -> None:
         for _, each in held:
             each.close()
             await each.wait_closed()
-        # The server hears of each end in its own time: it is asked until it has.
+        # The server notices each close with a delay: poll until it has.
         replies = [b""]
         while not replies[-1] and len(replies) < 1_000:
             replies.append(await asyncio.to_thread(raw_blocking, port, b"GET /livez HTTP/1.0\r\n\r\n"))

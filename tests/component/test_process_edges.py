@@ -1,4 +1,4 @@
-"""The real process where what is around it blocks: a name look-up that hangs, and a log that nobody reads."""
+"""The real process while its surroundings block: a name look-up that hangs, and a log that nobody reads."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def _fill(broker: EmbeddedBroker, events: int) -> None:
 
 
 def test_sigterm_while_a_name_look_up_hangs_ends_within_the_grace(tmp_path: Path) -> None:
-    """It took as long as the look-up: asyncio, and then the interpreter, waited for the thread that it hung in."""
+    """It took as long as the look-up: asyncio, and then the interpreter, waited for the hanging thread."""
     (tmp_path / "sitecustomize.py").write_text(_HANGS)
     with EmbeddedBroker() as broker:
         _fill(broker, 5)
@@ -57,8 +57,8 @@ def test_sigterm_while_a_name_look_up_hangs_ends_within_the_grace(tmp_path: Path
 
 
 @pytest.mark.parametrize("reads", [False, True])
-def test_a_log_that_nobody_reads_does_not_stop_the_delivery(tmp_path: Path, *, reads: bool) -> None:
-    """A pipe holds 64 KiB; the write that finds it full blocks, and with it the event loop did."""
+def test_an_unread_log_does_not_stop_the_delivery(tmp_path: Path, *, reads: bool) -> None:
+    """A pipe holds 64 KiB; a write to a full one blocks, and blocked the event loop too."""
     events = 3_000
     with EmbeddedBroker() as broker, Sandbox(tmp_path) as sandbox:
         _fill(broker, events)

@@ -1,4 +1,4 @@
-"""`connector sandbox` is what a user points a first connector at: it must start, say how to try it, and end cleanly."""
+"""`connector sandbox` is the first endpoint of a new user: it must start, say how to try it, and end cleanly."""
 
 import http.client
 import re
@@ -43,7 +43,7 @@ def test_it_serves_until_it_is_interrupted_and_sums_up() -> None:
     assert out == "sandbox: 2 requests, 1 applied, 1 visitors, 0 broken rules, 0 of them two in flight\n"
 
 
-def test_a_taken_port_is_said_plainly(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_taken_port_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     """One line with host and port instead of a traceback, and code 1."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -76,7 +76,7 @@ def test_a_wrong_option_is_explained(options: list[str], words: str, capsys: pyt
 
 
 def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    """With the faults, which nobody could guess."""
+    """With the faults, whose syntax cannot be guessed."""
     assert main(["sandbox", "--help"]) == 0
     out = capsys.readouterr().out
     assert "connector sandbox --port 8099 --fault status=503,p=0.1,retry_after=1" in out
@@ -84,7 +84,7 @@ def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_example_of_a_connector_beside_it_can_be_typed(capsys: pytest.CaptureFixture[str]) -> None:
-    """With the variables of Target alone `connector run` ends at once, for want of Kafka's."""
+    """With the variables of Target alone `connector run` ends at once: Kafka's are missing."""
     assert main(["sandbox", "--help"]) == 0
     (line,) = re.findall(r"^  (.+) connector run$", capsys.readouterr().out.replace("\\\n", ""), re.MULTILINE)
     settings = load(dict(word.split("=", 1) for word in line.split()))

@@ -1,4 +1,4 @@
-"""The sandbox judges over a real socket, so a real socket must show what its clients will see."""
+"""The sandbox checks requests over a real socket, so a real socket must show what its clients will see."""
 
 import asyncio
 import contextlib
@@ -71,7 +71,7 @@ class Client:
         return stats
 
     def wait_for(self, right: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """The statistics once they say what is waited for; the server may notice a moment after the client."""
+        """Poll the statistics until they match; the server may notice a moment after the client."""
         deadline = time.monotonic() + 5
         while not right(stats := self.stats()):
             assert time.monotonic() < deadline, stats
@@ -120,7 +120,7 @@ def sandbox(*faults: str, **options: Any) -> Iterator[Client]:
     ],
 )
 def test_success_is_answered_in_the_known_words(form: BodyForm, body: bytes, kind: str) -> None:
-    """Both known bodies, to the byte, for GET and POST; what they brought is in the profile."""
+    """Both known bodies, byte for byte, for GET and POST; their values are in the profile."""
     with sandbox(body=form) as client:
         seen = client.ask(ANN)
         assert (seen.status, seen.body, seen.headers["Content-Type"]) == (200, body, kind)
@@ -182,7 +182,7 @@ def test_a_fault_that_answers_shows_its_answer(
     headers: dict[str, str],
     applied: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
-    """Status, body and headers as documented, and the update taken or not."""
+    """Status, body and headers as documented, and the update applied or not."""
     with sandbox(fault) as client:
         seen = client.ask(ANN)
         assert (seen.status, seen.body) == (status, body)
@@ -213,7 +213,7 @@ def test_a_hang_lasts_until_the_client_gives_up() -> None:
 
 
 def test_a_delay_comes_after_the_update_is_taken() -> None:
-    """The answer waits, the update does not: who gives up meanwhile cannot know that it was applied."""
+    """The answer waits, the update does not: a client that gives up meanwhile cannot know that it was applied."""
     with sandbox("delay=0.05", "delay=0.05") as client:
         began = time.monotonic()
         assert client.ask(ANN).status == 200
@@ -242,7 +242,7 @@ def test_a_delay_comes_after_the_update_is_taken() -> None:
 def test_a_broken_rule_is_refused_and_kept(
     target: str, method: str, body: bytes | None, status: int, rules: list[str]
 ) -> None:
-    """Also what a strict HTTP server would refuse by itself is read, so that the rule has a name and a culprit."""
+    """What a strict HTTP server would refuse is read too, so that rule and client are named."""
     with sandbox() as client:
         seen = client.ask(target, method, body, {"Content-Type": FORM})
         assert seen.status == status
@@ -261,7 +261,7 @@ def send_raw(port: int, data: bytes) -> bytes:
 
 
 def test_what_is_no_http_is_a_broken_rule() -> None:
-    """The framework answers it alone, but the judge must hear of it."""
+    """The framework answers it alone, but the rules must count it."""
     with sandbox() as client:
         assert send_raw(client.port, b"GET / nonsense\r\n\r\n").startswith(b"HTTP/1.0 400")
         assert client.stats()["violations"] == {"http": 1}
@@ -276,7 +276,7 @@ def test_a_body_that_is_not_framed_as_http_is_a_broken_rule() -> None:
 
 
 def test_a_client_that_leaves_in_its_body_is_gone() -> None:
-    """Half a body is no update, and breaks no rule: the network does that too."""
+    """Half a body is no update, and breaks no rule: a broken network looks the same."""
     with sandbox() as client:
         with socket.create_connection(("127.0.0.1", client.port), timeout=5) as raw:
             raw.sendall(f"POST {UPDATE} HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\nmboxPC=1".encode())
@@ -294,7 +294,7 @@ def test_a_compressed_body_is_not_unpacked() -> None:
 
 
 def test_a_missing_and_a_wrong_token_are_refused() -> None:
-    """403 without one and 401 with a wrong one, for updates and fetches, until the right one; it can be replaced."""
+    """403 without a token, 401 with a wrong one, for updates and fetches, until the right one; it can be replaced."""
     with sandbox("unauthorized_after=60", token="secret") as client:
         assert client.ask(ANN).status == 403
         assert client.ask("/rest/v1/profiles/1?client=demo").status == 403
@@ -308,7 +308,7 @@ def test_a_missing_and_a_wrong_token_are_refused() -> None:
 
 
 def test_the_quota_outlives_a_new_plan() -> None:
-    """Faults come and go in a chaos test, the account's quota does not."""
+    """A chaos test changes faults, and the account's quota stays."""
     with sandbox("status=500,limit=1", quota=parse_fault("quota=2/60"), window_seconds=60.0) as client:
         assert client.ask(ANN).status == 500
         assert client.ask("/sandbox/faults", "PUT", "[]").status == 204
@@ -348,7 +348,7 @@ HOSTILE = ["a/b", "100%", "a b", "a+b", "é😀", "?x=1&y#z", "..", ".", "thirdP
 
 
 def test_a_profile_is_fetched_by_a_hostile_id() -> None:
-    """Ids come from customers: each must be found again, by either kind, whatever its characters."""
+    """Customers choose the ids: each must be found again, by either kind, whatever its characters."""
     with sandbox(client_code="acme") as client:
         for visitor in HOSTILE:
             encoded = quote(visitor, safe="")
@@ -367,7 +367,7 @@ def test_a_profile_is_fetched_by_a_hostile_id() -> None:
 
 
 def test_an_unknown_profile_is_a_404_in_adobes_words() -> None:
-    """Also one that expired; a request in the wrong form says what the right one is. None of them is metered."""
+    """Also one that expired; a request in the wrong form is told the right one. None of them is metered."""
     with sandbox(expire_after_seconds=0.000001) as client:
         client.ask(ANN)
         seen = client.ask("/rest/v1/profiles/thirdPartyId/ann?client=demo")
@@ -382,7 +382,7 @@ def test_an_unknown_profile_is_a_404_in_adobes_words() -> None:
 
 
 def test_registered_visitors_alone_get_a_profile_in_update_only_mode() -> None:
-    """A registered visitor has an empty profile at once; the others' updates are accepted and vanish."""
+    """A registered visitor has an empty profile at once; other updates are accepted and dropped."""
     with sandbox(update_only=True) as client:
         assert client.ask("/sandbox/visitors", "POST", '["mbox3rdPartyId:ann"]').status == 204
         assert client.ask("/rest/v1/profiles/thirdPartyId/ann?client=demo").json["profileAttributes"] == {}
@@ -395,7 +395,7 @@ def test_registered_visitors_alone_get_a_profile_in_update_only_mode() -> None:
 
 
 def test_the_log_tells_each_request() -> None:
-    """What came, from whom, what was answered and whether it was taken, from a number on."""
+    """Request, sender, answer and whether it was applied, from a given number on."""
     with sandbox(override=True, path=PathForm.CODE) as client:
         client.ask(ANN)
         client.ask(ANN.replace("client", "demo"), headers={"X-Instance": "replica-1"})
@@ -425,7 +425,7 @@ MISTAKES: list[tuple[str, str, str | bytes | None, str]] = [
 
 
 def test_wrong_input_to_its_own_api_is_explained() -> None:
-    """A test that gets its fault plan wrong must be told, not run without faults."""
+    """A test with an invalid fault plan must fail, not run without faults."""
     with sandbox() as client:
         for method, path, body, words in MISTAKES:
             seen = client.ask(f"/sandbox/{path}", method, body)
@@ -434,7 +434,7 @@ def test_wrong_input_to_its_own_api_is_explained() -> None:
 
 
 def test_it_runs_on_the_callers_loop_and_stops_at_once() -> None:
-    """The demo starts it beside the pipeline; a request in flight does not hold up the end, what is kept stays."""
+    """The demo starts it beside the pipeline; a request in flight does not delay the stop, and the profiles stay."""
 
     async def main() -> SandboxTarget:
         target = SandboxTarget(SandboxConfig(faults=(parse_fault("hang=60"),)))
@@ -460,6 +460,6 @@ def test_it_runs_on_the_callers_loop_and_stops_at_once() -> None:
 
 
 def test_a_taken_address_is_an_os_error() -> None:
-    """The caller hears of it; nothing is left half open."""
+    """The caller gets the error; nothing is left half open."""
     with serving(SandboxConfig()) as target, pytest.raises(OSError, match="address already in use"):
         asyncio.run(SandboxTarget(SandboxConfig(port=target.port)).start())

@@ -1,4 +1,4 @@
-"""The composition root: what it shows must add up, and a start that cannot succeed must end with a remedy."""
+"""The composition root: its numbers must add up, and a start that cannot succeed must end with a remedy."""
 
 import asyncio
 import json
@@ -38,13 +38,13 @@ NOWHERE = "127.0.0.1:9"
 
 @pytest.fixture(autouse=True)
 def no_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The embedded broker never says a group's session or a topic's id: five seconds of each test went into that."""
+    """The embedded broker never reports a group's session or a topic's id: that cost five seconds of each test."""
     monkeypatch.setattr(admin, "ANSWER_SECONDS", 0.5)
     monkeypatch.setattr(log_inspector, "ANSWER_SECONDS", 0.5)
 
 
 def settings(bootstrap: str = NOWHERE, target: str = f"http://{NOWHERE}", **others: str) -> Settings:
-    """Short times, and a group that forms at once: with the newer protocol the embedded broker waits for nobody."""
+    """Short times, and a group that forms at once: with the newer protocol the embedded broker does not delay joins."""
     return load(
         {
             "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
@@ -77,7 +77,7 @@ async def parts(*faults: str) -> AsyncIterator[tuple[EmbeddedBroker, SandboxTarg
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Look again and again, for at most 30 seconds."""
+    """Poll for at most 30 seconds."""
     deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline
@@ -85,7 +85,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 def produce(broker: EmbeddedBroker, count: int, visitors: int) -> None:
-    """So many events, round and round the visitors, and one of each kind that is no update."""
+    """Events for the visitors in turn, and one of each kind that is no update."""
     for number in range(count):
         value = {"mbox3rdPartyId": f"v{number % visitors}", "profile": {"n": number}}
         broker.produce("events", json.dumps(value).encode(), str(number % visitors).encode())
@@ -101,7 +101,7 @@ def ask(service: Service, path: str) -> tuple[int, Any]:
 
 
 def test_the_numbers_add_up_at_every_moment_and_at_the_end() -> None:
-    """Consumed = done + pending is the promise of the metrics; someone reconciles with it in an incident."""
+    """Consumed = done + pending is the promise of the metrics; operators reconcile with it in an incident."""
 
     async def scenario() -> None:
         async with parts("delay=0.05") as (broker, target):
@@ -151,7 +151,7 @@ def test_the_numbers_add_up_at_every_moment_and_at_the_end() -> None:
 
 
 def test_what_waits_for_its_turn_and_the_age_of_the_last_commit_are_shown() -> None:
-    """The alerts for "nothing moves" rest on these two; a constant 0 would keep them silent for ever."""
+    """The alerts for "nothing moves" rest on these two; a constant 0 would keep them from firing."""
 
     async def scenario() -> None:
         async with parts() as (broker, target):
@@ -163,7 +163,7 @@ def test_what_waits_for_its_turn_and_the_age_of_the_last_commit_are_shown() -> N
             now = service.snapshot()
             assert now.bytes_pending > 0
             assert now.slots > 0
-            # The lease has the group asked every few seconds, whether there is something to commit or not.
+            # The lease asks the group every few seconds, also when there is nothing to commit.
             await until(lambda: 0.0 < service.snapshot().commit_age_seconds < 30)
             stop.set()
             await running
@@ -172,14 +172,14 @@ def test_what_waits_for_its_turn_and_the_age_of_the_last_commit_are_shown() -> N
 
 
 def partitions(service: Service) -> list[dict[str, int]]:
-    """As a person sees them."""
+    """The partitions as the status shows them."""
     found = service.status()["partitions"]
     assert isinstance(found, list)
     return found
 
 
 def test_before_the_start_everything_is_zero_and_nothing_is_ready() -> None:
-    """A scrape may come at any time; and the settings it shows are masked."""
+    """A scrape may come at any time; the settings shown are masked."""
 
     async def scenario() -> None:
         service = Service(settings(TARGET_AUTH_TOKEN="very-hush-hush"))
@@ -211,7 +211,7 @@ def test_the_status_stays_small_with_many_partitions() -> None:
         assert len(shown) == MOST_PARTITIONS
         assert shown == sorted(shown, key=lambda each: (each["topic"], each["partition"]))
         behind = [each["lag"] for each in shown if each["lag"] is not None]
-        # What is not known may be the worst.
+        # An unknown lag may be the worst.
         assert sorted(behind) == list(range(5_000 - MOST_PARTITIONS + 1, 5_000))
         assert len(msgspec.json.encode(told)) < 128 * 1024
 
@@ -219,7 +219,7 @@ def test_the_status_stays_small_with_many_partitions() -> None:
 
 
 def test_behind_markers_there_is_no_lag_and_what_waits_has_an_age() -> None:
-    """Lag by the last record never becomes 0 behind an aborted tail; an age of what is done is an alert for nothing."""
+    """Lag by the last record never becomes 0 behind an aborted tail; an age of settled records is a false alarm."""
 
     async def scenario() -> None:
         service = Service(settings(KAFKA_TOPICS="events,others"))
@@ -248,7 +248,7 @@ def test_behind_markers_there_is_no_lag_and_what_waits_has_an_age() -> None:
 
 
 def test_the_status_holds_only_what_json_can_hold() -> None:
-    """Infinity is a lease before the first contact and a rate without a limit; a browser would refuse the answer."""
+    """Before the first contact the lease is infinite, and so is a rate without a limit; a browser would refuse both."""
 
     async def scenario() -> None:
         service = Service(settings(TARGET_MAX_UPDATES_PER_SECOND="0"))
@@ -266,7 +266,7 @@ def test_the_status_holds_only_what_json_can_hold() -> None:
 
 
 def test_an_outage_shows_since_when_and_among_the_problems() -> None:
-    """The first two questions at night: since when, and what does it say."""
+    """The first two questions of an operator: since when, and with which message."""
 
     async def scenario() -> None:
         async with parts("status=502") as (broker, target):
@@ -292,20 +292,20 @@ def test_an_outage_shows_since_when_and_among_the_problems() -> None:
 
 @pytest.mark.parametrize("content", [None, b"", b"Bearer hush", b"\xff\xfe"])
 def test_a_token_that_cannot_be_used_is_fatal_with_the_remedy(tmp_path: Path, content: bytes | None) -> None:
-    """To start without it would be a 401 a request; the message must not hold what stands in the file."""
+    """A start without it would mean a 401 a request; the message must not hold the file's content."""
     file = tmp_path / "token"
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(Fatal) as caught:
         Service(settings(TARGET_AUTH_TOKEN_FILE=str(file)))
-    assert caught.value.event == "token_unreadable"
-    assert "TARGET_AUTH_TOKEN" in caught.value.remedy
-    assert str(file) in caught.value.remedy
-    assert "hush" not in caught.value.remedy
+    assert caught.value.failure.event == "token_unreadable"
+    assert "TARGET_AUTH_TOKEN" in str(caught.value)
+    assert str(file) in str(caught.value)
+    assert "hush" not in str(caught.value)
 
 
 def test_a_fatal_start_is_exit_code_1_and_two_lines(tmp_path: Path) -> None:
-    """The remedy, and then that it stopped: without a traceback, which would bury both."""
+    """The remedy, and then that it stopped: without a traceback, which would hide both."""
     with captured_logs(level="info") as logs:
         code = asyncio.run(serve(settings(TARGET_AUTH_TOKEN_FILE=str(tmp_path / "nothing"))))
         said = logs.lines
@@ -316,19 +316,19 @@ def test_a_fatal_start_is_exit_code_1_and_two_lines(tmp_path: Path) -> None:
 
 
 def test_a_file_of_certificates_that_is_missing_is_exit_code_1_and_nothing_is_tried(tmp_path: Path) -> None:
-    """A mounted file may be there at the next start, so it is not code 2; and no topic is blamed for it meanwhile."""
+    """A mounted file may exist at the next start, so it is not code 2; and no topic is blamed for it."""
     tls = {"KAFKA_SECURITY_PROTOCOL": "ssl", "KAFKA_SSL_CA_LOCATION": str(tmp_path / "nothing")}
     with captured_logs(level="info") as logs:
         code = asyncio.run(serve(settings(**tls)))
         said = logs.lines
     assert code == 1
     assert [line["event"] for line in said] == ["kafka_fatal", "connector_stopped"]
-    assert "KAFKA_SSL_CA_LOCATION" in said[0]["remedy"]
+    assert "KAFKA_SSL_CA_LOCATION" in said[0]["reason"]
 
 
 @pytest.mark.parametrize(("signals", "code", "reason"), [(1, 0, "signal"), (2, 1, "second signal")])
 def test_a_signal_drains_and_a_second_one_ends_it_at_once(signals: int, code: int, reason: str) -> None:
-    """What is not done is not committed either way; only the exit code tells a supervisor that the drain was cut."""
+    """What is not done is not committed in either case; the exit code tells a supervisor that the drain was cut."""
 
     async def scenario() -> int:
         async with parts("hang=60" if signals > 1 else "delay=0.1") as (broker, target):
@@ -346,7 +346,7 @@ def test_a_signal_drains_and_a_second_one_ends_it_at_once(signals: int, code: in
     assert (last["event"], last["reason"], last["exit_code"]) == ("connector_stopped", reason, code)
 
 
-def test_a_missing_dead_letter_topic_is_said_at_the_start_and_is_no_reason_to_stop() -> None:
+def test_a_missing_dead_letter_topic_is_logged_at_the_start_and_is_no_reason_to_stop() -> None:
     """Kafka may be slow to answer, and there may never be a dead letter."""
 
     async def scenario() -> list[dict[str, Any]]:
@@ -365,8 +365,8 @@ def test_a_missing_dead_letter_topic_is_said_at_the_start_and_is_no_reason_to_st
 
 
 @pytest.mark.parametrize(("level", "expected"), [("debug", 4), ("info", 0)])
-def test_an_updates_life_is_told_at_debug_level_alone(level: str, expected: int) -> None:
-    """It is several lines an event: nobody may get them unasked, and whoever asks must."""
+def test_an_updates_log_is_written_at_debug_level_alone(level: str, expected: int) -> None:
+    """It is several lines an event: off by default, complete at debug level."""
 
     async def scenario() -> None:
         async with parts() as (broker, target):
@@ -384,7 +384,7 @@ def test_an_updates_life_is_told_at_debug_level_alone(level: str, expected: int)
 
 
 def test_traces_go_from_kafkas_headers_to_a_collector(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The whole way: a real client's headers, the real exporter, set up by the standard's variables alone."""
+    """End to end: a real client's headers, the real exporter, configured by the standard's variables alone."""
     got: list[ExportTraceServiceRequest] = []
 
     async def export(asked: web.Request) -> web.Response:
@@ -426,7 +426,7 @@ def test_traces_go_from_kafkas_headers_to_a_collector(monkeypatch: pytest.Monkey
 
 
 def test_a_proxys_password_is_in_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It comes by a variable that is none of ours, so the settings do not know it for a secret."""
+    """It comes from a variable that is not ours, so the settings do not mark it as a secret."""
     monkeypatch.setenv("HTTP_PROXY", "http://someone:very%2Fhush@proxy.example:3128")
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
@@ -440,8 +440,8 @@ def test_a_proxys_password_is_in_no_line(monkeypatch: pytest.MonkeyPatch) -> Non
         assert logs.lines[-1]["message"] == "refused: [secret]"
 
 
-def test_a_token_that_is_replaced_is_said_without_a_character_of_it(tmp_path: Path) -> None:
-    """An operator wants to see that the new token was taken, and a broken one must show before it is needed."""
+def test_a_replaced_token_is_logged_without_a_character_of_it(tmp_path: Path) -> None:
+    """The log shows that the new token is in use, and reports a broken one before it is needed."""
     file = tmp_path / "token"
     file.write_text("first-hush")
 

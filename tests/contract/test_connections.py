@@ -1,4 +1,4 @@
-"""The way to the endpoint: an address that moves is followed, and what this machine lacks is no outage."""
+"""Connections to the endpoint: a changed address is followed, and a local shortage is no outage."""
 
 import asyncio
 import gc
@@ -35,13 +35,13 @@ Loop = Callable[[], asyncio.AbstractEventLoop]
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def loop(request: pytest.FixtureRequest) -> Loop:
-    """On both event loops, which look names up in ways of their own."""
+    """On both event loops, which resolve names differently."""
     made: Loop = request.param
     return made
 
 
 class Names:
-    """The system's name look-up, with one name that the test moves, and one that hangs."""
+    """The system's resolver, with one name that the test moves, and one that hangs."""
 
     def __init__(self) -> None:
         self.address = ""
@@ -59,19 +59,19 @@ class Names:
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> Names:
-    """In place of the system's."""
+    """Replaces `socket.getaddrinfo`."""
     made = Names()
     monkeypatch.setattr(socket, "getaddrinfo", made)
     return made
 
 
 def test_an_address_that_moves_is_followed_within_a_minute() -> None:
-    """A connection may be made to an address that was looked up a moment before it moved, and then grow old."""
+    """A connection may use an address that was resolved a moment before the move, and then live to its maximum age."""
     assert AGE_SECONDS + NAME_SECONDS < 60
 
 
 def test_an_address_that_moves_is_followed_although_the_old_one_works_on(loop: Loop, names: Names) -> None:
-    """Busy connections never rest, so no idle time ends them: an old version of a service would be used for ever."""
+    """Busy connections never go idle, so no idle timeout ends them: an old version would be used for ever."""
 
     async def main() -> None:
         async with HostileServer([says(answer())]) as old, HostileServer([says(answer())], port=old.port) as new:
@@ -95,7 +95,7 @@ def test_an_address_that_moves_is_followed_although_the_old_one_works_on(loop: L
 
 
 def test_a_request_that_is_under_way_is_not_cut_by_its_connections_age(loop: Loop, names: Names) -> None:
-    """Age decides where a request begins; a slow answer is still an answer."""
+    """Age decides where a request begins; a slow answer still counts."""
 
     async def slow(_: object, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.3)
@@ -137,9 +137,9 @@ class _Through(FakeSender):
 def test_an_address_that_moves_in_an_outage_is_followed_by_the_next_probe(
     loop: Loop, names: Names, old_does: Behaviour | None
 ) -> None:
-    """The old one errs, hangs or refuses (None): its connections are given up, and each probe asks the name again.
+    """The old one errs, hangs or refuses (None): its connections are closed, and each probe resolves the name again.
 
-    With the ages of the real thing, so that nothing but the open circuit can be what follows.
+    With the real maximum ages, so that only the open circuit can be the cause.
     """
 
     async def main() -> None:
@@ -183,7 +183,7 @@ def test_an_address_that_moves_in_an_outage_is_followed_by_the_next_probe(
 
 
 def test_a_name_look_up_that_hangs_does_not_keep_the_loop(loop: Loop, names: Names) -> None:
-    """Asyncio waits for its executor's threads when a loop is closed, and the attempt itself ended long before."""
+    """Asyncio waits for its executor's threads when a loop is closed, although the attempt ended long before."""
 
     async def main() -> None:
         names.hanging = 5.0
@@ -215,7 +215,7 @@ with asyncio.Runner(loop_factory={loop}) as runner:
 
 @pytest.mark.parametrize("factory", ["asyncio.new_event_loop", "uvloop.new_event_loop"])
 def test_a_name_look_up_that_hangs_does_not_keep_the_process(factory: str) -> None:
-    """SIGTERM has a grace of some seconds, and the interpreter too waits for an executor's threads when it ends."""
+    """SIGTERM has a grace of some seconds, and the interpreter too waits for an executor's threads at its end."""
     ended = subprocess.run(
         [sys.executable, "-c", _PROCESS.replace("{loop}", factory)],
         capture_output=True,
@@ -228,7 +228,7 @@ def test_a_name_look_up_that_hangs_does_not_keep_the_process(factory: str) -> No
 
 @contextmanager
 def _no_more_files() -> Iterator[None]:
-    """The limit of open files is what is open now."""
+    """The limit of open files is the number open now."""
     gc.collect()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     probe = os.open(os.devnull, os.O_RDONLY)
@@ -242,11 +242,11 @@ def _no_more_files() -> Iterator[None]:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "nobody.invalid"])
 def test_a_limit_of_open_files_is_named(loop: Loop, host: str) -> None:
-    """By itself it reads as a connection that was refused, or a name that is not known: a person looks elsewhere."""
+    """By itself it looks like a refused connection or an unknown name, which misleads."""
 
     async def main() -> None:
         async with HttpSender(replace(CONFIG, origin=f"http://{host}:9")) as sender:
-            await sender.send(get())  # What is opened once is open now.
+            await sender.send(get())  # Opens what is opened once.
             with _no_more_files():
                 given = await sender.send(get())
         assert (given.verdict, given.reached, given.local) == (Verdict.UNAVAILABLE, False, True)
@@ -256,8 +256,8 @@ def test_a_limit_of_open_files_is_named(loop: Loop, host: str) -> None:
         runner.run(main())
 
 
-def test_a_kept_connection_goes_on_without_more_files(loop: Loop) -> None:
-    """What has a connection needs no file."""
+def test_a_kept_connection_works_without_more_files(loop: Loop) -> None:
+    """An open connection needs no new file."""
 
     async def main() -> None:
         async with (

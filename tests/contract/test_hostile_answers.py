@@ -1,7 +1,7 @@
-"""What an endpoint, or whatever stands in its place, can do to the sender with an answer: cost one attempt, no more.
+"""What a hostile endpoint, or a proxy in its place, can do to the sender with an answer: cost one attempt, no more.
 
-`test_sender.py` has what servers do by mistake. Here each answer is meant to exhaust, to mislead or to lead elsewhere,
-and each is held to the same: one `Answer` in time, nothing sent twice, little memory, and the next request is well.
+`test_sender.py` covers servers' mistakes. Here each answer is meant to exhaust, to mislead or to redirect,
+and the checks are the same: one `Answer` in time, nothing sent twice, little memory, and the next request succeeds.
 """
 
 import asyncio
@@ -33,10 +33,10 @@ SECRET = "visitor-4711"
 UPDATE = get(f"mbox3rdPartyId={SECRET}&profile.a=b")
 TIMEOUT_SECONDS = 0.5
 LATE_SECONDS = 2.0
-"""Of a busy machine, beyond the timeout."""
+"""Margin for a busy machine, beyond the timeout."""
 PEAK_BYTES = 8_000_000
 PASSED_BYTES = 40_000_000
-"""What fits in the buffers of both sides of a connection, many times over, and is far from a gigabyte."""
+"""Many times what the buffers of both sides hold, and far less than a gigabyte."""
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -61,7 +61,7 @@ async def _exchange(behaviours: Sequence[Behaviour], exchange: Exchange) -> None
 
 
 def _survives(runner: asyncio.Runner, behaviour: Behaviour) -> Answer:
-    """Send one update to it, and then one to a server that has come to its senses; returns the first answer."""
+    """Send one update to it, and then one to a healthy server; returns the first answer."""
     answers: list[Answer] = []
 
     async def exchange(sender: HttpSender, server: HostileServer) -> None:
@@ -76,7 +76,7 @@ def _survives(runner: asyncio.Runner, behaviour: Behaviour) -> Answer:
         assert loop.time() - began < TIMEOUT_SECONDS + LATE_SECONDS
         assert peak < PEAK_BYTES
         assert len(server.received) == 1
-        # One connection is all there may be: a hostile answer must not keep it. Its end may be on its way still.
+        # The connection limit is one: a hostile answer must not keep it. Its close may still be under way.
         await asyncio.sleep(0.02)
         assert (await sender.send(post())).verdict is Verdict.ACCEPTED
         sent = [f"GET {UPDATE.target} HTTP/1.1", "POST /m2/client/profile/update HTTP/1.1"]
@@ -89,7 +89,7 @@ def _survives(runner: asyncio.Runner, behaviour: Behaviour) -> Answer:
 
 
 def _pours(start: bytes, piece: bytes) -> tuple[Behaviour, list[int]]:
-    """Answer a start and pieces without end; also gives how much of that was taken off its hands."""
+    """Answer a start and pieces without end; also gives how many bytes the sender took."""
     passed = [0]
 
     async def behave(_: Received, writer: asyncio.StreamWriter) -> None:
@@ -120,7 +120,7 @@ MEGABYTE = b"x" * 1_048_576
     ids=["chunked", "one chunk", "until closed", "by length", "HTTP 500", "HTTP 401", "redirect", "tiny chunks"],
 )
 def test_gigabytes_are_not_taken_in(runner: asyncio.Runner, start: bytes, piece: bytes) -> None:
-    """Catches a sender that reads to the end of what it is given, or drops the connection without closing it."""
+    """Catches a sender that reads a body to its end, or drops the connection without closing it."""
     behaviour, passed = _pours(start, piece)
     assert _survives(runner, behaviour).verdict in NOT_ACCEPTED
     assert passed[0] < PASSED_BYTES
@@ -158,7 +158,7 @@ def test_gigabytes_are_not_taken_in(runner: asyncio.Runner, start: bytes, piece:
     ],
 )
 def test_what_never_ends_ends_with_the_attempt(runner: asyncio.Runner, behaviour: Behaviour) -> None:
-    """Catches a sender whose timeout is for a read and not for the whole, or who keeps what a parser collects."""
+    """Catches a sender whose timeout is per read and not for the whole, or that keeps what a parser collects."""
     assert _survives(runner, behaviour).verdict in {Verdict.UNAVAILABLE, Verdict.TIMEOUT}
 
 
@@ -185,7 +185,7 @@ def _drips(data: bytes, pause: float) -> Behaviour:
     ids=["header", "body", "chunks", "after a hint"],
 )
 def test_a_success_that_drips_in_past_the_timeout_is_none(runner: asyncio.Runner, data: bytes) -> None:
-    """Catches a timeout that each byte winds up again."""
+    """Catches a timeout that each byte restarts."""
     assert _survives(runner, _drips(data, TIMEOUT_SECONDS / 20)).verdict is Verdict.TIMEOUT
 
 
@@ -220,7 +220,7 @@ def _bomb(times: int) -> bytes:
 def test_a_wrong_encoding_costs_neither_memory_nor_the_process(
     runner: asyncio.Runner, encoding: str, body: bytes
 ) -> None:
-    """Catches a sender that unpacks without a limit, or a decoder's exception that nobody expects."""
+    """Catches a sender that unpacks without a limit, or an unexpected exception of a decoder."""
     _survives(runner, says(answer(200, body, f"Content-Encoding: {encoding}")))
 
 
@@ -271,13 +271,13 @@ def test_a_wrong_encoding_costs_neither_memory_nor_the_process(
 def test_what_is_no_clean_http_is_no_success(
     runner: asyncio.Runner, data: bytes, ends: Callable[[bytes], Behaviour]
 ) -> None:
-    """Catches a lenient parser: lengths that lie and framing that does not fit must not pass for an acceptance."""
+    """Catches a lenient parser: wrong lengths and wrong framing must not pass for an acceptance."""
     assert _survives(runner, ends(data)).verdict in NOT_ACCEPTED
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is one loopback address")
-def test_a_stranger_who_knows_the_port_is_not_taken_for_the_sender(runner: asyncio.Runner) -> None:
-    """A client of another test, or of another suite, may still ask at a port that is a server's again.
+def test_a_foreign_client_on_the_port_is_not_taken_for_the_sender(runner: asyncio.Runner) -> None:
+    """A client of another test, or of another suite, may still send to a reused port.
 
     One such request between a test's own two looked as if the sender had sent its GET twice.
     """
@@ -292,8 +292,8 @@ def test_a_stranger_who_knows_the_port_is_not_taken_for_the_sender(runner: async
     runner.run(_exchange([says(answer())], exchange))
 
 
-def test_a_second_answer_behind_the_first_is_nobodys(runner: asyncio.Runner) -> None:
-    """Catches a sender that keeps a connection on which more came than was announced: the rest would be the next's."""
+def test_a_second_answer_behind_the_first_is_discarded(runner: asyncio.Runner) -> None:
+    """Catches a sender that keeps a connection with surplus bytes: the next request would get them."""
 
     async def exchange(sender: HttpSender, server: HostileServer) -> None:
         assert (await sender.send(get())).verdict is Verdict.THROTTLED
@@ -306,7 +306,7 @@ def test_a_second_answer_behind_the_first_is_nobodys(runner: asyncio.Runner) -> 
 
 
 def test_an_answer_before_the_form_was_sent_is_not_sent_on(runner: asyncio.Runner) -> None:
-    """Catches a sender that goes on with the old form on a connection that was answered early, or sends it again."""
+    """Catches a sender that keeps sending the old form on a connection that was answered early, or sends it again."""
     large = post(b"mbox3rdPartyId=1&profile.a=" + b"x" * 60_000)
 
     async def main() -> None:
@@ -335,7 +335,7 @@ def test_an_answer_before_the_form_was_sent_is_not_sent_on(runner: asyncio.Runne
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 307, 308])
 @pytest.mark.parametrize("form", ["{}/collect", "//{}/collect", "http://user:pass@{}/", "\\\\{}\\x", "{}\x00"])
 def test_no_answer_leads_anywhere_else(runner: asyncio.Runner, status: int, form: str) -> None:
-    """Catches a client that follows: a stranger would get the visitor, the token, and an update nobody counted."""
+    """Catches a client that follows: a third party would get the visitor, the token, and an update nobody counted."""
 
     async def main() -> None:
         async with HostileServer([says(answer())]) as stranger:
@@ -362,7 +362,7 @@ def test_no_answer_leads_anywhere_else(runner: asyncio.Runner, status: int, form
 
 @pytest.mark.parametrize("cookie", ["a=1", "a=1; Domain=127.0.0.1; Path=/", "__Host-a=1; Secure", "\x00=1", "=", "a"])
 def test_no_cookie_comes_back(runner: asyncio.Runner, cookie: str) -> None:
-    """Catches a cookie jar: it would tie visitors together at the endpoint, and grow with what the endpoint likes."""
+    """Catches a cookie jar: it would tie visitors together at the endpoint, and grow without a bound."""
 
     async def exchange(sender: HttpSender, server: HostileServer) -> None:
         for status in (200, 401, 302):
@@ -379,7 +379,7 @@ def test_no_cookie_comes_back(runner: asyncio.Runner, cookie: str) -> None:
 @pytest.mark.parametrize(
     "value", ["9" * 400, "-1", "1e999", "nan", "\u0661", "Fri, 99 Foo 99999 99:99:99", "1, 2", "\xff"]
 )
-def test_a_mad_retry_after_holds_nothing_up_for_long(runner: asyncio.Runner, value: str) -> None:
+def test_an_invalid_retry_after_delays_nothing_for_long(runner: asyncio.Runner, value: str) -> None:
     """Catches a header that becomes infinite, negative or an exception."""
     head = f"HTTP/1.1 429 No\r\nContent-Length: 0\r\nRetry-After: {value}\r\n\r\n".encode()
     given = _survives(runner, says(head))

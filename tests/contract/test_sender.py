@@ -1,4 +1,4 @@
-"""The sender against a real server on the loopback: what the wire shows, and that no behaviour of a server escapes."""
+"""The sender against a real server on the loopback: what is on the wire, and no server behaviour is unhandled."""
 
 import asyncio
 import base64
@@ -94,13 +94,13 @@ def _send_one(
 @pytest.mark.parametrize("status", [200, 204, 302, 400, 401, 403, 404, 408, 413, 425, 429, 500, 502, 503, 599, 999])
 @pytest.mark.parametrize("body", [SUCCESS, b"<response><success>false</success></response>", b"<html>"])
 def test_every_answer_is_classified_by_status_and_body(runner: Runner, status: int, body: bytes) -> None:
-    """What comes over the wire reaches the table unchanged."""
+    """The answer reaches the classification unchanged."""
     given, _ = _send_one(runner, says(answer(status, b"" if status == 204 else body)))
     assert given == classify(status, b"" if status == 204 else body, None, 0.0)
 
 
 def test_a_get_arrives_byte_for_byte(runner: Runner) -> None:
-    """No layer decodes, sorts or encodes again what was rendered."""
+    """No layer decodes, sorts or encodes the rendered request again."""
     query = "mbox3rdPartyId=a%2Fb%20c%2B&profile.x=%C3%BC%26%3D%23%25%3f&profile.e=&profile.tilde=~-._"
     target = f"/m2/a%20b%2Fc:d;e/%61/update?{query}"
     _, server = _send_one(runner, says(answer()), request=Request("GET", target, None, ("x",)))
@@ -116,7 +116,7 @@ def test_a_get_arrives_byte_for_byte(runner: Runner) -> None:
 
 
 def test_a_post_arrives_byte_for_byte(runner: Runner) -> None:
-    """The form is the body, its type is said, and the query is empty; at the full size that is allowed."""
+    """The form is the body, with its content type and an empty query; at the largest allowed size."""
     form = b"mbox3rdPartyId=a%2Fb&profile.x=" + b"%C3%BC" * 10_000
     _, server = _send_one(runner, says(answer()), request=post(form))
     received = server.received[0]
@@ -127,7 +127,7 @@ def test_a_post_arrives_byte_for_byte(runner: Runner) -> None:
 
 
 def test_many_requests_share_one_connection(runner: Runner) -> None:
-    """Answers are read to their end, so connections are kept: a handshake a request would halve the rate."""
+    """Answers are read to their end, so connections are kept: a handshake per request would halve the rate."""
 
     async def exchange(sender: HttpSender, server: HostileServer) -> None:
         for _ in range(20):
@@ -178,8 +178,8 @@ def test_a_kept_connection_that_breaks_is_not_sent_on_unseen(
     runner(_exchange([says(answer()), breaks, says(answer())], exchange, CONFIG))
 
 
-def test_what_a_server_says_unasked_is_nobodys_answer(runner: Runner) -> None:
-    """An answer too many on a kept connection must not be taken for the next visitor's."""
+def test_a_surplus_answer_is_discarded(runner: Runner) -> None:
+    """A surplus answer on a kept connection must not be taken for the next visitor's."""
 
     async def exchange(sender: HttpSender, server: HostileServer) -> None:
         assert (await sender.send(get())).verdict is Verdict.ACCEPTED
@@ -203,8 +203,8 @@ def _late(second: bytes, go: asyncio.Event) -> Behaviour:
 
 
 @pytest.mark.parametrize("second", [answer(), answer(408, b""), b"x"], ids=["success", "408", "noise"])
-def test_what_a_server_says_on_an_idle_connection_is_nobodys_answer(runner: Runner, second: bytes) -> None:
-    """By itself aiohttp takes it for the next visitor's: an update would count as accepted that was never answered."""
+def test_an_answer_on_an_idle_connection_is_discarded(runner: Runner, second: bytes) -> None:
+    """By itself aiohttp takes it for the next visitor's: an unanswered update would count as accepted."""
 
     async def main() -> None:
         go = asyncio.Event()
@@ -241,7 +241,7 @@ def test_a_switch_of_protocols_is_no_success(runner: Runner) -> None:
 
 
 def test_a_connection_that_was_closed_while_idle_is_replaced_without_a_failure(runner: Runner) -> None:
-    """Servers close idle connections all day: that must cost a handshake, not an attempt."""
+    """Servers close idle connections all the time: that must cost a handshake, not an attempt."""
 
     async def exchange(sender: HttpSender, server: HostileServer) -> None:
         for number in range(1, 6):
@@ -254,7 +254,7 @@ def test_a_connection_that_was_closed_while_idle_is_replaced_without_a_failure(r
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_never_followed(runner: Runner, status: int) -> None:
-    """A followed redirect is a second call, perhaps to a stranger who would get the token."""
+    """A followed redirect is a second call, perhaps to a third party that would get the token."""
     given, server = _send_one(runner, says(answer(status, b"", "Location: /elsewhere")))
     assert given.verdict is Verdict.UNAVAILABLE
     assert "TARGET_BASE_URL" in given.reason
@@ -318,7 +318,7 @@ class _JumpingLoop(asyncio.SelectorEventLoop):
 
 
 def test_a_long_timeout_is_kept_to_the_fraction() -> None:
-    """By itself aiohttp rounds those above 5 s up to a whole second; leases are reckoned with the one that was set."""
+    """By itself aiohttp rounds those above 5 s up to a whole second; leases are computed with the one that was set."""
 
     async def exchange(sender: HttpSender, _: HostileServer) -> None:
         loop = asyncio.get_running_loop()
@@ -375,8 +375,8 @@ def test_a_long_timeout_is_kept_to_the_fraction() -> None:
         "endless noise",
     ],
 )
-def test_what_breaks_off_or_is_no_http_is_unavailable(runner: Runner, behaviour: Behaviour) -> None:
-    """It may have been applied, so it is tried again; it never raises, and never counts as a success."""
+def test_a_broken_off_or_invalid_answer_is_unavailable(runner: Runner, behaviour: Behaviour) -> None:
+    """It may have been applied, so it is retried; it never raises, and never counts as a success."""
     given, _ = _send_one(runner, behaviour)
     assert (given.verdict, given.reached) == (Verdict.UNAVAILABLE, True)
     assert given.reason
@@ -392,7 +392,7 @@ def test_what_breaks_off_or_is_no_http_is_unavailable(runner: Runner, behaviour:
     ids=["9 KB", "300 cookies", "16 KB"],
 )
 def test_a_large_head_is_read(runner: Runner, headers: list[str]) -> None:
-    """Gateways add policies and cookies: taken for no HTTP, accepted updates would be sent again and again."""
+    """Gateways add policies and cookies: taken for invalid HTTP, accepted updates would be sent again and again."""
     given, _ = _send_one(runner, says(answer(200, SUCCESS, *headers)))
     assert given.verdict is Verdict.ACCEPTED
 
@@ -401,7 +401,7 @@ def test_a_large_head_is_read(runner: Runner, headers: list[str]) -> None:
     "headers", [["X: " + "x" * 20_000], [f"X-{number}: x" for number in range(501)]], ids=["long", "many"]
 )
 def test_a_head_beyond_what_is_read_is_named(runner: Runner, headers: list[str]) -> None:
-    """Not as something that is no HTTP: the remedy is at another place."""
+    """Not as invalid HTTP: the remedy is another one."""
     given, _ = _send_one(runner, says(answer(200, SUCCESS, *headers)))
     assert given.verdict is Verdict.UNAVAILABLE
     assert "16,384 bytes, or more than 500" in given.reason
@@ -416,8 +416,8 @@ def test_a_head_beyond_what_is_read_is_named(runner: Runner, headers: list[str])
         ("identity", SUCCESS),
     ],
 )
-def test_an_encoding_that_nobody_asked_for_is_read_where_it_can_be(runner: Runner, encoding: str, body: bytes) -> None:
-    """Some gateways encode whatever the request says."""
+def test_an_unrequested_encoding_is_read_where_possible(runner: Runner, encoding: str, body: bytes) -> None:
+    """Some gateways encode whatever Accept-Encoding says."""
     given, _ = _send_one(runner, says(answer(200, body, f"Content-Encoding: {encoding}")))
     assert given.verdict is Verdict.ACCEPTED
     false = b"<response><success>false</success></response>"
@@ -440,20 +440,20 @@ def test_an_encoding_that_nobody_asked_for_is_read_where_it_can_be(runner: Runne
 def test_a_success_in_an_encoding_that_cannot_be_read_is_unconfirmed(
     runner: Runner, encoding: str, body: bytes, said: str
 ) -> None:
-    """Sent again, an accepted update would become a dead letter; the setting for unconfirmed answers decides."""
+    """Retried, an accepted update would become a dead letter; the setting for unconfirmed answers decides."""
     given, _ = _send_one(runner, says(answer(200, body, f"Content-Encoding: {encoding}")))
     assert given.verdict is Verdict.UNCONFIRMED
     assert said in given.reason
 
 
 def test_an_error_in_an_encoding_that_cannot_be_read_is_still_that_error(runner: Runner) -> None:
-    """The status says enough."""
+    """The status is enough."""
     given, _ = _send_one(runner, says(answer(400, b"\x0b\x10", "Content-Encoding: br")))
     assert given.verdict is Verdict.REJECTED
 
 
 def test_an_error_status_counts_although_its_body_broke_off(runner: Runner) -> None:
-    """The status came whole: a 401 with half a body is still about the token."""
+    """The status is complete: a 401 with half a body is still about the token."""
     given, _ = _send_one(runner, says_and_hangs_up(b"HTTP/1.1 401 No\r\nContent-Length: 99\r\n\r\nhalf"))
     assert given.verdict is Verdict.UNAUTHORIZED
     given, _ = _send_one(runner, says(b"HTTP/1.1 400 No\r\nContent-Length: 99\r\n\r\nhalf"), SHORT)
@@ -461,7 +461,7 @@ def test_an_error_status_counts_although_its_body_broke_off(runner: Runner) -> N
 
 
 def test_a_refused_connection_says_that_nothing_was_sent(runner: Runner) -> None:
-    """`reached` is False, so that the attempt is not held against the update."""
+    """`reached` is False, so that the attempt is not charged to the update."""
 
     async def main() -> None:
         async with HostileServer([hangs]) as server:
@@ -474,11 +474,11 @@ def test_a_refused_connection_says_that_nothing_was_sent(runner: Runner) -> None
     runner(main())
 
 
-@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux can be told")
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux has TCP_USER_TIMEOUT")
 def test_what_was_given_up_does_not_arrive_later(runner: Runner) -> None:
-    """Invariant: a request is over when its attempt is; here the server takes nothing for long.
+    """Invariant: a request is over when its attempt is; here the server reads nothing for long.
 
-    The kernel goes on for minutes, and would deliver it late: uncounted by the quota, and over a newer value.
+    The kernel retransmits for minutes, and would deliver it late: uncounted by the quota, and over a newer value.
     """
 
     async def main() -> None:
@@ -516,8 +516,8 @@ def test_an_unknown_host_says_that_nothing_was_sent(runner: Runner) -> None:
     runner(main())
 
 
-def test_a_connection_that_does_not_come_about_in_time_says_that_nothing_was_sent(runner: Runner) -> None:
-    """A server that accepts and never shakes hands is a dead way to the endpoint, not a doubtful update."""
+def test_a_connection_that_is_not_made_in_time_says_that_nothing_was_sent(runner: Runner) -> None:
+    """A server that accepts TCP and never finishes the handshake got no update, so nothing is in doubt."""
 
     async def main() -> None:
         async with (
@@ -531,7 +531,7 @@ def test_a_connection_that_does_not_come_about_in_time_says_that_nothing_was_sen
 
 
 def test_connecting_gets_half_of_the_time() -> None:
-    """A dead way to the endpoint is known early, and leaves a connection's slot the sooner."""
+    """An unreachable endpoint is noticed early, and the connection's slot is freed sooner."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -547,7 +547,7 @@ def test_connecting_gets_half_of_the_time() -> None:
 
 
 async def _unconfirmed_at_a_peak(sender: HttpSender) -> int:
-    """Send once, to an answer that says nothing; how many bytes it took."""
+    """Send once, to an answer without a known body; returns how many bytes it took."""
     tracemalloc.start()
     try:
         assert (await sender.send(UPDATE)).verdict is Verdict.UNCONFIRMED
@@ -579,7 +579,7 @@ def test_a_gzip_bomb_stays_small(runner: Runner) -> None:
 
 
 def test_half_a_compressed_success_is_none(runner: Runner) -> None:
-    """By itself aiohttp takes a gzip that ends early as whole, so the text decides: it is in no known form."""
+    """By itself aiohttp takes a truncated gzip as complete, so the text decides: it is in no known form."""
     half = gzip.compress(SUCCESS, mtime=0)[:-9]
     given, _ = _send_one(runner, says(answer(200, half, "Content-Encoding: gzip")))
     assert given.verdict is Verdict.UNCONFIRMED
@@ -601,7 +601,7 @@ def test_a_wrong_charset_does_not_matter(runner: Runner, charset: str) -> None:
 
 
 def test_a_body_in_pieces_is_put_together(runner: Runner) -> None:
-    """A success is one however the network cut it."""
+    """A success is one however the network splits it."""
 
     async def in_pieces(_: Received, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -616,7 +616,7 @@ def test_a_body_in_pieces_is_put_together(runner: Runner) -> None:
 
 
 def test_retry_after_comes_through_in_both_forms(runner: Runner) -> None:
-    """Seconds and a date; the date is reckoned from now."""
+    """Seconds and a date; the date is relative to now."""
     given, _ = _send_one(runner, says(answer(429, b"", "Retry-After: 7")))
     assert (given.verdict, given.retry_after) == (Verdict.THROTTLED, 7.0)
     given, _ = _send_one(runner, says(answer(503, b"", f"Retry-After: {formatdate(time() + 100, usegmt=True)}")))
@@ -626,10 +626,10 @@ def test_retry_after_comes_through_in_both_forms(runner: Runner) -> None:
 
 
 def test_the_token_is_sent_and_read_again_after_401(runner: Runner, tmp_path: Path) -> None:
-    """A replaced token is used by the very next attempt, without a restart."""
+    """The next attempt uses a replaced token, without a restart."""
     file = tmp_path / "token"
     file.write_text("first\n")
-    # A clock that stands still: only the 401 can be what makes it look.
+    # A clock that stands still: only the 401 can cause the reload.
     token = FileToken(file, lambda: 0.0, lambda _: None)
 
     async def exchange(sender: HttpSender, server: HostileServer) -> None:
@@ -645,7 +645,7 @@ def test_the_token_is_sent_and_read_again_after_401(runner: Runner, tmp_path: Pa
 
 
 def test_a_token_file_that_changes_is_used_without_a_401(runner: Runner, tmp_path: Path) -> None:
-    """Tokens are replaced before the old one ends."""
+    """Tokens are replaced before the old one expires."""
     file = tmp_path / "token"
     file.write_text("first")
     now = [0.0]
@@ -662,7 +662,7 @@ def test_a_token_file_that_changes_is_used_without_a_401(runner: Runner, tmp_pat
 
 
 def test_a_fixed_token_stays_the_same_after_401(runner: Runner) -> None:
-    """There is nothing to read again; the answer says what to do."""
+    """There is nothing to read again; the answer names the remedy."""
     given, server = _send_one(runner, says(answer(403, b"")), replace(CONFIG, token=FixedToken("hidden")))
     assert server.received[0].headers["authorization"] == "Bearer hidden"
     assert given.verdict is Verdict.UNAUTHORIZED
@@ -685,7 +685,7 @@ def test_cancellation_passes_and_leaves_the_sender_in_order(runner: Runner) -> N
 
 
 def test_closing_ends_what_is_on_the_wire_as_an_answer(runner: Runner) -> None:
-    """A drain that ran out of time closes the sender; its callers must see an answer, not an exception of aiohttp."""
+    """A drain that ran out of time closes the sender; its callers must get an answer, not an exception of aiohttp."""
 
     async def exchange(sender: HttpSender, server: HostileServer) -> None:
         task = asyncio.ensure_future(sender.send(UPDATE))
@@ -697,7 +697,7 @@ def test_closing_ends_what_is_on_the_wire_as_an_answer(runner: Runner) -> None:
 
 
 def test_an_unstarted_sender_says_so(runner: Runner) -> None:
-    """A mistake of ours is an exception, never an answer; and closing what never began is nothing."""
+    """A programming error is an exception, never an answer; closing an unstarted sender does nothing."""
 
     async def main() -> None:
         sender = HttpSender(CONFIG)
@@ -709,7 +709,7 @@ def test_an_unstarted_sender_says_so(runner: Runner) -> None:
 
 
 def test_tls_is_verified(runner: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An unknown certificate ends the attempt before anything is sent, and SSL_CERT_FILE is the way to trust it."""
+    """An unknown certificate ends the attempt before anything is sent, and SSL_CERT_FILE makes it trusted."""
     authority = trustme.CA()
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(tls)
@@ -733,7 +733,7 @@ def test_tls_is_verified(runner: Runner, monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 def test_a_plain_proxy_gets_the_whole_address_and_its_password(runner: Runner) -> None:
-    """For an http:// endpoint the proxy is the one that is spoken to, and the endpoint never gets its password."""
+    """For an http:// endpoint the proxy is the peer, and the endpoint never gets its password."""
 
     async def main() -> None:
         async with HostileServer([says(answer())]) as proxy:
@@ -753,7 +753,7 @@ def test_a_plain_proxy_gets_the_whole_address_and_its_password(runner: Runner) -
 
 @pytest.mark.parametrize("password", ["pässwörd", "пароль", "密码"])
 def test_a_proxys_password_is_encoded_as_check_encodes_it(runner: Runner, password: str) -> None:
-    """In UTF-8, with and without a tunnel; by itself aiohttp sends nothing what has no form in Latin-1."""
+    """In UTF-8, with and without a tunnel; by itself aiohttp sends nothing that Latin-1 cannot encode."""
     wanted = f"Basic {base64.b64encode(f'user:{password}'.encode()).decode()}"
 
     async def main() -> None:
@@ -774,7 +774,7 @@ def test_a_proxys_password_is_encoded_as_check_encodes_it(runner: Runner, passwo
 
 
 def test_a_proxy_without_a_password_never_gets_the_endpoints_token(runner: Runner) -> None:
-    """By itself aiohttp hands a session's Authorization to the proxy as its own, in clear, before there is a tunnel."""
+    """By itself aiohttp sends a session's Authorization to the proxy, in clear, before there is a tunnel."""
 
     async def main() -> None:
         async with HostileServer([says_and_hangs_up(answer(407, b""))]) as proxy:
@@ -809,7 +809,7 @@ def test_a_proxy_that_refuses_the_tunnel_never_saw_the_update(runner: Runner, st
 def test_a_tunnel_carries_the_update_to_the_endpoint_alone(
     runner: Runner, status: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The proxy sees where to, and its own password; the endpoint's token and the visitor stay inside the tunnel."""
+    """The proxy sees the address and its own password; the endpoint's token and the visitor stay inside the tunnel."""
     authority = trustme.CA()
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(tls)
@@ -855,7 +855,7 @@ def test_a_tunnel_carries_the_update_to_the_endpoint_alone(
 
 
 def test_a_proxy_that_is_down_is_named(runner: Runner) -> None:
-    """The remedy is at the proxy, not at the endpoint."""
+    """The remedy is for the proxy, not for the endpoint."""
 
     async def main() -> None:
         async with HostileServer([hangs]) as proxy:
@@ -869,6 +869,6 @@ def test_a_proxy_that_is_down_is_named(runner: Runner) -> None:
 
 
 def test_no_secret_is_in_the_repr_of_the_config() -> None:
-    """A config may end up in a log or a traceback."""
+    """A config may be in a log or a traceback."""
     text = repr(replace(CONFIG, token=FixedToken("hidden"), proxy="http://user:hidden@proxy"))
     assert "hidden" not in text

@@ -1,6 +1,6 @@
 """What every source of records promises its listener; run on the fake and on the consumer thread with a real broker.
 
-Were the fake to promise more than the thread keeps, the pipeline's tests would prove nothing.
+If the fake promised more than the thread keeps, the pipeline's tests would prove nothing.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from tests.support.fakes import FakeLog, FakeSource
 from tests.support.kafka.broker import KafkaBroker, free_ports
 
 SETTLE_SECONDS = 90.0
-"""A rebalance takes two of these at most; a busy machine, ten times that."""
+"""A rebalance takes at most two of these; ten times that on a busy machine."""
 PROTOCOLS = ("classic", "consumer")
 
 
@@ -34,10 +34,10 @@ CLOSE_SECONDS = 8.0
 
 
 class Recorder:
-    """A listener that notes all it is told, and whatever should not have been told."""
+    """A listener that records its calls, and those that should not have come."""
 
     def __init__(self, source: Source, *, generous: bool = True) -> None:
-        """`generous` grants a new batch for each that came."""
+        """`generous` grants a new credit for each batch."""
         self.source = source
         self.generous = generous
         self.batches = 0
@@ -48,7 +48,7 @@ class Recorder:
         self.totals: Mapping[str, int] = {}
         self.sessions: list[float] = []
         self.note = ""
-        """What is committed beside each offset at a revoke."""
+        """Metadata to commit with each offset at a revoke."""
         self.taken: dict[TopicPartition, list[int]] = {}
         self.handed_over: dict[TopicPartition, int] = {}
         self.gone: list[TopicPartition] = []
@@ -83,7 +83,7 @@ class Recorder:
 
     async def revoked(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, OffsetAndMetadata]:
         self.mistakes += [f"{name} was revoked and is not owned" for name in partitions if name not in self.owned]
-        await asyncio.sleep(0.05)  # What is on the wire takes its time; the next owner must wait for it.
+        await asyncio.sleep(0.05)  # A request is in flight meanwhile; the next owner must wait for it.
         self.owned.difference_update(partitions)
         self.gone += partitions
         going = {name: self.done(name, self.taken[name][-1] + 1) for name in partitions if name in self.taken}
@@ -111,7 +111,7 @@ class Recorder:
         self.failures.append(error)
 
     async def until_batch(self, number: int) -> None:
-        """Wait for so many batches in all."""
+        """Wait for this many batches in all."""
         await until(lambda: self.batches == number, f"batch {number}")
 
     @property
@@ -135,15 +135,15 @@ class World(Protocol):
         ...
 
     async def join(self, source: Source, listener: Listener) -> None:
-        """Start it; the rebalance may still be going on."""
+        """Start it; the rebalance may still be under way."""
         ...
 
     async def leave(self, source: Source) -> None:
-        """Close it; those who stay take over."""
+        """Close it; the remaining members take over."""
         ...
 
     async def append(self, count: int, partitions: int) -> None:
-        """Put so many records on each partition."""
+        """Write this many records to each partition."""
         ...
 
     async def committed(self) -> dict[TopicPartition, int]:
@@ -152,7 +152,7 @@ class World(Protocol):
 
 
 class FakeWorld:
-    """The fake log, with a coordinator that deals its partitions out in turn."""
+    """The fake log, with a coordinator that assigns its partitions in turn."""
 
     def __init__(self) -> None:
         self.topic = "t"
@@ -250,7 +250,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 
 async def until(condition: Callable[[], object], what: str, seconds: float = SETTLE_SECONDS) -> None:
-    """Wait for what the source will do."""
+    """Poll until it is true."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
@@ -258,7 +258,7 @@ async def until(condition: Callable[[], object], what: str, seconds: float = SET
 
 
 def test_each_record_comes_once_in_order_and_only_while_its_partition_is_owned(world: World) -> None:
-    """The pipeline's offsets rest on it: a record out of order or of another's partition would be committed over."""
+    """Offsets depend on it: a record out of order or of another's partition would be committed over."""
 
     async def main() -> None:
         await world.append(700, 4)
@@ -277,21 +277,21 @@ def test_each_record_comes_once_in_order_and_only_while_its_partition_is_owned(w
 
 
 def test_a_batch_costs_a_credit_and_without_one_none_comes(world: World) -> None:
-    """Bounded memory hangs on it: what is handed on is only what was asked for."""
+    """Memory is bounded by it: only requested batches are handed on."""
 
     async def main() -> None:
         source = world.source()
         recorder = Recorder(source, generous=False)
         await world.append(100, 4)
         await world.join(source, recorder)
-        while recorder.batches < CREDITS:  # What was there before the join may have come in one.
+        while recorder.batches < CREDITS:  # Records from before the join may come in one batch.
             await world.append(1, 4)
             await asyncio.sleep(0.05)
         for granted in range(CREDITS, CREDITS + 3):
             await recorder.until_batch(granted)
             before = recorder.count
             await world.append(100, 4)
-            await asyncio.sleep(0.3)  # Nothing must come, and nothing says that nothing will.
+            await asyncio.sleep(0.3)  # Nothing must come, and no event says so.
             assert (recorder.batches, recorder.count) == (granted, before)
             source.more()
         await world.leave(source)
@@ -300,7 +300,7 @@ def test_a_batch_costs_a_credit_and_without_one_none_comes(world: World) -> None
 
 
 def test_a_commit_lands_and_the_next_member_begins_there(world: World) -> None:
-    """It is the only thing that survives a member."""
+    """Only the commit outlives a member."""
 
     async def main() -> None:
         await world.append(50, 2)
@@ -326,7 +326,7 @@ def test_a_commit_lands_and_the_next_member_begins_there(world: World) -> None:
 
 
 def test_what_was_noted_beside_an_offset_reaches_the_next_owner(world: World) -> None:
-    """It names who is still owed: lost on its way, a restart would send everything again."""
+    """It holds the owed visitors: without it, a restart would send everything again."""
 
     async def main() -> None:
         await world.append(20, 1)
@@ -351,7 +351,7 @@ def test_what_was_noted_beside_an_offset_reaches_the_next_owner(world: World) ->
 
 
 def test_a_commit_of_nothing_that_is_owned_proves_nothing(world: World) -> None:
-    """The lease on sending rests on it: an answer without the coordinator's word would let a zombie write."""
+    """The lease on sending depends on it: an answer without the coordinator's would let a zombie write."""
 
     async def main() -> None:
         await world.append(1, 1)
@@ -361,7 +361,7 @@ def test_a_commit_of_nothing_that_is_owned_proves_nothing(world: World) -> None:
         await until(lambda: recorder.count == 1, "it owns something")
         assert not await source.commit(at({TopicPartition(world.topic, 99): 1}))
         assert await source.commit(at({TopicPartition(world.topic, 0): 1}))
-        await until(lambda: recorder.sessions, "and knows how long its session is")
+        await until(lambda: recorder.sessions, "and knows its session timeout")
         assert len(recorder.sessions) == 1
         await world.leave(source)
 
@@ -370,8 +370,8 @@ def test_a_commit_of_nothing_that_is_owned_proves_nothing(world: World) -> None:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_who_does_not_leave_keeps_the_others_waiting_for_its_session(kafka: KafkaBroker, protocol: str) -> None:
-    """Requests that were cut may still land; a consumer that says goodbye lets a successor write before they do."""
+def test_a_member_that_does_not_leave_blocks_the_others_for_its_session(kafka: KafkaBroker, protocol: str) -> None:
+    """Cancelled requests may still land; a consumer that leaves would let a successor write before they do."""
 
     async def main() -> None:
         world = RealWorld(kafka, protocol)
@@ -379,7 +379,7 @@ def test_who_does_not_leave_keeps_the_others_waiting_for_its_session(kafka: Kafk
         mine, others = Recorder(first), Recorder(second)
         await world.join(first, mine)
         await until(lambda: len(mine.owned) == 4, "the first has all")
-        await until(lambda: mine.sessions, "it knows its session")
+        await until(lambda: mine.sessions, "it knows its session timeout")
         await first.close(CLOSE_SECONDS, leave=False)
         assert not mine.gone, "nothing is revoked"
         # The client's own threads live on in this process, and so does its membership; a real one ends with it.
@@ -392,7 +392,7 @@ def test_who_does_not_leave_keeps_the_others_waiting_for_its_session(kafka: Kafk
 
 
 def test_a_partition_that_another_member_owns_cannot_be_committed(world: World) -> None:
-    """The coordinator does not check who owns what, so a late commit would overwrite the owner's."""
+    """The coordinator does not check ownership, so a late commit would overwrite the owner's."""
 
     async def main() -> None:
         await world.append(10, 4)
@@ -414,7 +414,7 @@ def test_a_partition_that_another_member_owns_cannot_be_committed(world: World) 
 
 
 def test_the_next_owner_begins_exactly_where_the_revoked_one_left(world: World) -> None:
-    """What was handed over is committed before the next owner reads: else older values would go over newer ones."""
+    """Handed-over offsets are committed before the next owner reads: else older values would go over newer ones."""
 
     async def main() -> None:
         await world.append(200, 4)
@@ -442,7 +442,7 @@ def test_the_next_owner_begins_exactly_where_the_revoked_one_left(world: World) 
 
 
 def test_closing_revokes_what_is_owned_and_commits_what_that_returns(world: World) -> None:
-    """A clean end repeats nothing."""
+    """A clean stop repeats nothing."""
 
     async def main() -> None:
         await world.append(60, 4)
@@ -459,13 +459,13 @@ def test_closing_revokes_what_is_owned_and_commits_what_that_returns(world: Worl
     asyncio.run(main())
 
 
-# What only the real one has: a broker that fails, a group that throws out, a configuration that is wrong.
+# The real source alone: a broker that fails, a group that fences, a configuration that is wrong.
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_starved_source_keeps_its_membership_and_resumes_where_it_was(kafka: KafkaBroker, protocol: str) -> None:
-    """However long the endpoint is out, the group must not take the partitions away, and no record may fall out."""
+    """However long the endpoint is down, the group must not revoke the partitions, and no record may be lost."""
 
     async def main() -> None:
         world = RealWorld(kafka, protocol)
@@ -478,7 +478,7 @@ def test_a_starved_source_keeps_its_membership_and_resumes_where_it_was(kafka: K
         await asyncio.sleep(STALL_SECONDS + 3.5)  # Past the stall, and past the poll interval.
         assert (recorder.batches, recorder.count, recorder.gone) == (CREDITS, before, [])
         committed = await asyncio.to_thread(kafka.committed, world.topic, world.topic)
-        assert committed == {}, "nothing that was handed on counts as done"
+        assert committed == {}, "no batch that was handed on counts as done"
         recorder.generous = True
         for _ in range(CREDITS):
             source.more()
@@ -492,7 +492,7 @@ def test_a_starved_source_keeps_its_membership_and_resumes_where_it_was(kafka: K
 
 @pytest.mark.integration
 def test_a_frozen_broker_stops_neither_the_polls_nor_the_end(broker: KafkaBroker) -> None:
-    """A commit of this client has no deadline of its own: ours must hold, and the thread must stay alive meanwhile."""
+    """A commit of this client has no deadline of its own: ours must hold, and the thread must keep polling."""
 
     async def one(protocol: str, frozen: asyncio.Event, ready: asyncio.Semaphore) -> None:
         world = RealWorld(broker, protocol)
@@ -532,7 +532,7 @@ def test_a_frozen_broker_stops_neither_the_polls_nor_the_end(broker: KafkaBroker
 
 @pytest.mark.integration
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_topic_that_does_not_exist_is_said(kafka: KafkaBroker, protocol: str) -> None:
+def test_a_topic_that_does_not_exist_is_reported(kafka: KafkaBroker, protocol: str) -> None:
     """A misspelt topic must not look like an empty one."""
 
     async def main() -> None:
@@ -550,8 +550,8 @@ def test_a_topic_that_does_not_exist_is_said(kafka: KafkaBroker, protocol: str) 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_broker_that_is_not_there_is_said_and_waited_for(protocol: str) -> None:
-    """A wrong address is the first mistake to make, and a broker that is down comes back: neither ends the process."""
+def test_an_unreachable_broker_is_reported_and_waited_for(protocol: str) -> None:
+    """A wrong address is a common mistake, and a stopped broker comes back: neither ends the process."""
 
     async def main() -> None:
         source = ConsumerThread(KafkaConfig(f"127.0.0.1:{free_ports(1)[0]}", ("t",), "g", protocol))
@@ -571,7 +571,7 @@ def test_a_broker_that_is_not_there_is_said_and_waited_for(protocol: str) -> Non
 @pytest.mark.integration
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_second_member_of_the_same_static_name_ends_one_of_the_two(kafka: KafkaBroker, protocol: str) -> None:
-    """Two replicas of one name would throw each other out for ever: whom the group refuses must say so and end."""
+    """Two replicas of one name would fence each other for ever: the fenced one must report it and end."""
 
     async def main() -> None:
         world = RealWorld(kafka, protocol)
@@ -582,9 +582,9 @@ def test_a_second_member_of_the_same_static_name_ends_one_of_the_two(kafka: Kafk
         await until(lambda: len(before.owned) == 4, "the first member has all")
         await world.join(new, after)
         thrown_out, stays = (before, after) if protocol == "classic" else (after, before)
-        await until(lambda: thrown_out.failures, "one is thrown out")
-        assert thrown_out.failures[0].event == "kafka_fatal"
-        assert "KAFKA_GROUP_INSTANCE_ID" in thrown_out.failures[0].remedy
+        await until(lambda: thrown_out.failures, "one is fenced")
+        assert thrown_out.failures[0].failure.event == "kafka_fatal"
+        assert "KAFKA_GROUP_INSTANCE_ID" in str(thrown_out.failures[0])
         assert stays.failures == []
         await old.close(CLOSE_SECONDS)
         await new.close(CLOSE_SECONDS)
@@ -597,16 +597,16 @@ def test_a_second_member_of_the_same_static_name_ends_one_of_the_two(kafka: Kafk
     ("properties", "word"),
     [({"no.such.property": "1"}, "KAFKA_PROPERTIES"), ({"session.timeout.ms": "abc"}, "invalid literal")],
 )
-def test_whatever_keeps_the_client_from_being_made_is_fatal(properties: Mapping[str, str], word: str) -> None:
-    """A thread that just ends leaves a process that is live for ever and reads nothing."""
+def test_any_error_in_making_the_client_is_fatal(properties: Mapping[str, str], word: str) -> None:
+    """A thread that ends silently leaves a process that is live for ever and reads nothing."""
 
     async def main() -> None:
         source = ConsumerThread(KafkaConfig("127.0.0.1:1", ("t",), "g", properties=properties))
         recorder = Recorder(source)
         source.start(recorder)
         await until(lambda: recorder.failures, "the refusal is said")
-        assert recorder.failures[0].event == "kafka_fatal"
-        assert word in recorder.failures[0].remedy
+        assert recorder.failures[0].failure.event == "kafka_fatal"
+        assert word in str(recorder.failures[0])
         with pytest.raises(CommitFailed, match="closed"):
             await source.commit(at({TopicPartition("t", 0): 1}))
         await source.close(CLOSE_SECONDS)

@@ -57,7 +57,7 @@ def test_every_variable_is_a_setting_and_every_port_is_listened_on() -> None:
 
 
 def test_every_image_of_others_is_pinned() -> None:
-    """`latest` is another Kafka next year."""
+    """`latest` changes over time."""
     others = {service["image"] for service in SERVICES.values() if "build" not in service}
     assert others
     assert all(re.fullmatch(r"apache/kafka:\d+\.\d+\.\d+(@sha256:[0-9a-f]{64})?", image) for image in others)
@@ -95,7 +95,7 @@ def environment(service: str, ports: dict[str, int]) -> dict[str, str]:
 
 
 def sandbox_options(ports: dict[str, int]) -> list[str]:
-    """Those of the example behind the port that the helper gives; the last one counts."""
+    """Variables of the example behind the port that the helper gives; the last one counts."""
     first, *options = SERVICES["sandbox"]["command"]
     assert first == "sandbox"
     return [here(f":{word}", ports)[1:] for word in options]

@@ -1,4 +1,4 @@
-"""The demo is the first thing that anybody runs: it must come out even, say what it is, and clean up at any end."""
+"""The demo is a new user's first command: it must reconcile, say what it is, and clean up at any end."""
 
 import fcntl
 import json
@@ -21,7 +21,7 @@ from tests.support.process import Program, until
 SMALL = ("demo", "--events", "3000", "--visitors", "300")
 KEYS = ["events", "requests", "updates", "dead_letters", "lost", "wrong"]
 
-# What a person's shell may have set for the real service, or for the way out of a company's network.
+# What a shell may have set for the real service, or for a company's proxy.
 AROUND = {
     "KAFKA_TOPIC": "a misspelling",
     "KAFKA_BOOTSTRAP_SERVERS": "production:9092",
@@ -35,7 +35,7 @@ AROUND = {
 
 @pytest.mark.parametrize("faults", [(), ("--faults",)])
 def test_it_reconciles_and_ends_with_one_json_line(tmp_path: Path, faults: tuple[str, ...]) -> None:
-    """The contract: exactly these keys, nothing lost, nothing wrong, whatever the shell around it has set."""
+    """The contract: exactly these keys, nothing lost, nothing wrong, whatever the environment."""
     with Program(tmp_path, [*SMALL, *faults, "--format", "json"], AROUND) as demo:
         assert demo.wait(90) == 0
         assert demo.stderr == ""
@@ -53,7 +53,7 @@ def test_it_reconciles_and_ends_with_one_json_line(tmp_path: Path, faults: tuple
         assert report["dead_letters"] == 0
 
 
-def test_off_a_terminal_it_tells_its_story_in_plain_lines(tmp_path: Path) -> None:
+def test_off_a_terminal_it_reports_in_plain_lines(tmp_path: Path) -> None:
     """With the defaults: what is real, what is waited for, the sum, what to change."""
     with Program(tmp_path, ["demo"], AROUND) as demo:
         demo.until(lambda: "the connector starts" in demo.stdout, "it says at once what it waits for")
@@ -76,7 +76,7 @@ def test_off_a_terminal_it_tells_its_story_in_plain_lines(tmp_path: Path) -> Non
 
 
 def test_what_is_done_stays_done_when_the_connector_is_killed(tmp_path: Path) -> None:
-    """Its next life counts from nothing, and from older offsets: shown as they are, numbers would fall and jump."""
+    """The next process counts from zero, and from older offsets: unadjusted, the numbers would fall and jump."""
     with Program(tmp_path, [*SMALL, "--faults"], AROUND) as demo:
         assert demo.wait(120) == 0
         said = demo.stdout
@@ -88,7 +88,7 @@ def test_what_is_done_stays_done_when_the_connector_is_killed(tmp_path: Path) ->
 
 
 def test_on_a_terminal_it_draws_a_board() -> None:
-    """A person watches: bar, rates and savings move in place, and the sum stays at the end."""
+    """For a person: bar, rates and savings update in place, and the sum stays at the end."""
     code, drawn = on_a_terminal("xterm-256color")
     assert code == 0
     assert "\x1b[1A" in drawn
@@ -101,7 +101,7 @@ def test_on_a_terminal_it_draws_a_board() -> None:
 
 
 def test_on_a_terminal_that_cannot_draw_it_prints_lines_until_ctrl_c() -> None:
-    """A board that cannot be drawn over itself would be no sign of life; and the key must reach us, not the child."""
+    """Redrawing is impossible there, so lines show the progress; and Ctrl-C must reach us, not the child."""
     code, drawn = on_a_terminal("dumb", interrupt_at=" of 1,000 events done, ")
     assert code == 130
     assert "\x1b" not in drawn
@@ -110,7 +110,7 @@ def test_on_a_terminal_that_cannot_draw_it_prints_lines_until_ctrl_c() -> None:
 
 
 def on_a_terminal(kind: str, interrupt_at: str | None = None) -> tuple[int, str]:
-    """Run a small demo on a pseudo-terminal, and press Ctrl-C there; returns its exit code and all that it drew."""
+    """Run a small demo on a pseudo-terminal, and press Ctrl-C there; returns its exit code and its output."""
     ours, its = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "connector", "demo", "--events", "1000", "--visitors", "100"],
@@ -139,7 +139,7 @@ def on_a_terminal(kind: str, interrupt_at: str | None = None) -> tuple[int, str]
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65_536)
-    except OSError:  # Linux says so when the other end is closed.
+    except OSError:  # Linux raises it when the other end is closed.
         return b""
 
 
@@ -164,7 +164,7 @@ if sys.orig_argv[-2:] == ["connector", "run"]:
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_a_connector_that_dies_at_its_start_is_shown_with_its_last_lines(tmp_path: Path, form: str) -> None:
-    """Code 1, at once, the reason on the screen, and the log kept: whoever tries the product must not search for it."""
+    """Code 1, at once, the reason on the screen, and the log kept: a new user must not search for it."""
     (tmp_path / "sitecustomize.py").write_text(DEAD_AT_START)
     with Program(tmp_path, [*SMALL, "--format", form], {"PYTHONPATH": str(tmp_path)}) as demo:
         assert demo.wait() == 1
@@ -189,7 +189,7 @@ def test_a_connector_that_dies_at_its_start_is_shown_with_its_last_lines(tmp_pat
 def test_an_end_from_outside_is_quick_and_leaves_nothing(
     tmp_path: Path, number: signal.Signals, code: int, moment: str
 ) -> None:
-    """Ctrl-C, a supervisor, a closed window: no process, no folder, no traceback stays behind."""
+    """Ctrl-C, a supervisor, a closed window: no process, no folder, no traceback remains."""
     mark = uuid.uuid4().hex
     environment = {**os.environ, "DEMO_RUN": mark}
     out = tmp_path / "out"
@@ -226,7 +226,7 @@ def folder_of(said: str) -> Path:
 
 
 def test_a_single_event_with_faults_reconciles_too(tmp_path: Path) -> None:
-    """The crash in the middle must not fall together with the end."""
+    """The crash in the middle must not coincide with the end."""
     with Program(tmp_path, ["demo", "--events", "1", "--visitors", "1", "--faults", "--format", "json"], {}) as demo:
         assert demo.wait(90) == 0
         assert json.loads(demo.stdout)["events"] == 1

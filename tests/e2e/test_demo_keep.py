@@ -1,4 +1,4 @@
-"""`connector demo --keep`: after the sum the connector and its page stay up, to be looked at until Ctrl-C."""
+"""`connector demo --keep`: after the sum the connector and its page stay up until Ctrl-C."""
 
 import json
 import re
@@ -17,7 +17,7 @@ MARK = "DEMO_KEEP_RUN"
 
 
 def taken(port: int) -> socket.socket | None:
-    """Take the port; None if another program has it."""
+    """Bind the port; None if another program has it."""
     try:
         return socket.create_server(("127.0.0.1", port))
     except OSError:
@@ -25,7 +25,7 @@ def taken(port: int) -> socket.socket | None:
 
 
 def page(demo: Program) -> str:
-    """Where the kept page is, once the sum was printed."""
+    """The URL of the kept page, once the sum was printed."""
     found = demo.until(
         lambda: re.search(r"its status page is (http://\S+/); Ctrl-C ends it", demo.stdout), "it is kept"
     )
@@ -34,7 +34,7 @@ def page(demo: Program) -> str:
 
 
 def test_the_page_stays_on_its_port_until_ctrl_c(tmp_path: Path) -> None:
-    """The sum comes first; the connector still works; the end is the reconciliation's, not that of an interrupt."""
+    """The sum comes first; the connector still works; the exit code is the reconciliation's, not the interrupt's."""
     free = taken(PAGE_PORT)
     if free is None:
         pytest.skip(f"NOT RUN, port {PAGE_PORT} is in use on this machine")
@@ -53,7 +53,7 @@ def test_the_page_stays_on_its_port_until_ctrl_c(tmp_path: Path) -> None:
 
 
 def test_with_its_port_taken_the_page_is_on_a_free_one(tmp_path: Path) -> None:
-    """Said, not failed: 8080 is what every other program wants too."""
+    """Reported, not a failure: other programs use 8080 too."""
     with ExitStack() as until_the_end:
         if (socket_there := taken(PAGE_PORT)) is not None:
             until_the_end.enter_context(socket_there)
@@ -84,7 +84,7 @@ def test_what_does_not_reconcile_is_code_1_after_ctrl_c_too(tmp_path: Path) -> N
 
 
 def test_for_programs_the_sum_is_one_line_at_once(tmp_path: Path) -> None:
-    """A script reads it and looks at the page, or ends it."""
+    """A script reads it and fetches the page, or ends it."""
     with Program(tmp_path, [*SMALL, "--format", "json"], {}) as demo:
         line = demo.until(lambda: demo.stdout, "the sum is printed")
         assert json.loads(line)["lost"] == 0

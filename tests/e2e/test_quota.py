@@ -16,11 +16,11 @@ LIMIT, WINDOW = 600, 30.0
 SECONDS = 90.0
 REPLICAS = 3
 LEAST_USE = 0.8
-"""In so short a window the caution of lease and margin weighs more, and each kill leaves its lease counted."""
+"""In a short window lease and margin weigh more, and each kill leaves its lease counted."""
 
 
 def test_three_replicas_keep_the_quota_through_kill_9(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """Limits of a replica each would send three times as much, and one that forgets at a restart sends it again."""
+    """Limits per replica would send three times as much, and one that a restart forgets sends it again."""
     topic = kafka.unique_topic("quota", 6)
     rng = random.Random(1)
     events = plain_events(rng, 20_000, 20_000)
@@ -40,8 +40,8 @@ def test_three_replicas_keep_the_quota_through_kill_9(kafka: KafkaBroker, tmp_pa
                 replicas[victim].kill9()
                 replicas[victim] = running.enter_context(Connector(tmp_path, settings))
                 kill_at = now + rng.uniform(15, 25)
-            time.sleep(0.2)  # Time is what this test is about: the window rolls on.
-        # The last one that was killed may have been this: what is used is told once the ledger has been read.
+            time.sleep(0.2)  # Real time is under test: the window moves.
+        # The last killed replica may be this one: it reports usage once the ledger has been read.
         replicas[0].until(lambda: "target_connector_quota_used" in replicas[0].metrics(), "it knows what is used")
         metrics, at = replicas[0].metrics(), time.monotonic()
         for replica in replicas:
@@ -60,7 +60,7 @@ def test_three_replicas_keep_the_quota_through_kill_9(kafka: KafkaBroker, tmp_pa
     assert metrics["target_connector_quota_limit"] == LIMIT
     assert _within(times, at) <= metrics["target_connector_quota_used"] <= LIMIT
     assert _within(times, told_at) <= told["used"] <= LIMIT
-    assert told["leases"] == [], "whoever ends in order gives back what it holds"
+    assert told["leases"] == [], "an orderly stop returns its leases"
 
 
 def _within(times: Sequence[float], now: float) -> int:
@@ -69,7 +69,7 @@ def _within(times: Sequence[float], now: float) -> int:
 
 
 def test_calls_of_others_are_booked_and_the_window_is_shown(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """Before the first replica runs there is nothing to show; a booking makes the ledger and takes its part."""
+    """Before the first replica runs there is nothing to show; a booking creates the ledger and is counted."""
     topic = kafka.unique_topic("booked", 1)
     settings = environment(kafka.bootstrap, topic, "http://127.0.0.1:9", QUOTA_UPDATES=1_000)
 

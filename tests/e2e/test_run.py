@@ -42,7 +42,7 @@ def test_kill_9_at_random_moments_loses_nothing_and_leaves_nothing_stale(
 
 
 def test_sigterm_while_the_endpoint_hangs_ends_within_the_grace_time(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """An orchestrator kills what is late; what was on the wire is not done, so the next process sends it again."""
+    """An orchestrator kills what is late; requests in flight are not done, so the next process sends them again."""
     topic = kafka.unique_topic("hanging", 4)
     events = plain_events(random.Random(SEED), 200, 50)
     kafka.produce(topic, [(event.key, event.value, None) for event in events])
@@ -64,7 +64,7 @@ def test_sigterm_while_the_endpoint_hangs_ends_within_the_grace_time(kafka: Kafk
 
 
 def test_a_second_sigterm_ends_it_at_once(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """Who presses Ctrl-C twice does not want to wait for the drain; nothing is lost by it all the same."""
+    """A second Ctrl-C skips the drain; nothing is lost by it."""
     topic = kafka.unique_topic("twice", 4)
     kafka.produce(topic, [(*event("somebody", a=1), None)])
     with Sandbox(tmp_path, "--fault", "hang=60") as sandbox:
@@ -83,8 +83,8 @@ def test_a_second_sigterm_ends_it_at_once(kafka: KafkaBroker, tmp_path: Path) ->
     assert not any(where.offset for where in kafka.committed(topic, topic).values())
 
 
-def test_bad_settings_are_told_one_by_one_before_anything_is_started(tmp_path: Path) -> None:
-    """One correction must do, not five: exit code 2 and a line for each mistake, no secret among them."""
+def test_bad_settings_are_reported_one_by_one_before_anything_is_started(tmp_path: Path) -> None:
+    """One correction must suffice: exit code 2 and a line for each mistake, no secret among them."""
     settings = {
         "KAFKA_TOPIC": "profile-changes",
         "KAFKA_BOOTSTRAP_SERVERS": "localhost",
@@ -113,7 +113,7 @@ def test_bad_settings_are_told_one_by_one_before_anything_is_started(tmp_path: P
 
 
 def test_a_fatal_error_ends_it_with_1_and_says_what_to_do(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """Whoever looks first looks at the end of the log."""
+    """The end of the log names the cause."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         topic = kafka.unique_topic("fatal")
@@ -127,7 +127,7 @@ def test_a_fatal_error_ends_it_with_1_and_says_what_to_do(kafka: KafkaBroker, tm
 
 
 def test_a_missing_token_file_is_fatal_and_named(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """To begin without the token would mean a 401 for each request."""
+    """A start without the token would mean a 401 for each request."""
     settings = environment(kafka.bootstrap, "t", "http://127.0.0.1:9", TARGET_AUTH_TOKEN_FILE=str(tmp_path / "nothing"))
     with Connector(tmp_path, settings) as connector:
         assert connector.wait() == 1
@@ -137,8 +137,8 @@ def test_a_missing_token_file_is_fatal_and_named(kafka: KafkaBroker, tmp_path: P
         assert last["exit_code"] == 1
 
 
-def test_a_broker_that_is_not_there_is_said_once_and_waited_for(tmp_path: Path) -> None:
-    """A wrong address is the first mistake to make: alive, not ready, a line that says what to check, not a flood."""
+def test_an_unreachable_broker_is_logged_once_and_waited_for(tmp_path: Path) -> None:
+    """A wrong address is a common mistake: alive, not ready, one line that says what to check, no flood."""
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         address = f"127.0.0.1:{nobody.getsockname()[1]}"
     with Connector(tmp_path, environment(address, "t", "http://127.0.0.1:9")) as connector:

@@ -1,4 +1,4 @@
-"""What docs/try-it.md shows: one event from a person's hand to the profile, without a cluster or containers."""
+"""What docs/try-it.md shows: one event from the command line to the profile, without a cluster or containers."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def get(url: str) -> Any:
 
 
 def test_every_step_of_the_page_does_what_the_page_says(tmp_path: Path) -> None:
-    """A newcomer types these; the profile at the end is the one that the page shows."""
+    """A newcomer types these; the resulting profile is the one that the page shows."""
     page = steps()
     assert list(page) == ["make", "sandbox", "export", "run", "produce", "curl"]
     ports = dict(zip(("8099", "19092", "8080"), map(str, free_ports(3)), strict=True))
@@ -61,7 +61,7 @@ def test_every_step_of_the_page_does_what_the_page_says(tmp_path: Path) -> None:
         assert "0 broken rules" in sandbox.stdout
 
 
-def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+def test_a_taken_port_is_reported(tmp_path: Path) -> None:
     """Code 1, and the endpoint's port is free again at once."""
     one, two = free_ports(2)
     with Program(tmp_path, ["sandbox", "--port", str(one), "--kafka-port", str(two)], {}) as first:

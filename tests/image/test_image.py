@@ -1,4 +1,4 @@
-"""The image as a cluster runs it: without rights, on a root that is read-only, against the real broker."""
+"""The image as a cluster runs it: without rights, on a read-only root, against the real broker."""
 
 import os
 import random
@@ -36,7 +36,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
 
 
 def test_events_flow_and_the_sums_are_right(image: Image, kafka: KafkaBroker, tmp_path: Path) -> None:
-    """A start that writes beside itself, needs a right, or a package that only builds have: each fails here first."""
+    """A start that writes to its root, needs a right, or needs a package of the build alone fails here."""
     topic = kafka.unique_topic("image", 4)
     events = plain_events(random.Random(SEED), 5_000, 500)
     kafka.produce(topic, [(event.key, event.value, None) for event in events])
@@ -61,7 +61,7 @@ def test_events_flow_and_the_sums_are_right(image: Image, kafka: KafkaBroker, tm
 
 
 def test_the_check_of_the_init_container_passes(image: Image, kafka: KafkaBroker, tmp_path: Path) -> None:
-    """It has no more rights than the connector, and must not fail where that would run."""
+    """It has no more rights than the connector, and must not fail where the connector would run."""
     topic = kafka.unique_topic("image-check", 2)
     with Sandbox(tmp_path) as sandbox:
         settings = environment(kafka.bootstrap, topic, sandbox.url, KAFKA_DEAD_LETTER_TOPIC=f"{topic}-letters")
@@ -72,7 +72,7 @@ def test_the_check_of_the_init_container_passes(image: Image, kafka: KafkaBroker
 
 
 def test_bad_settings_end_it_with_the_code_that_says_so(image: Image, tmp_path: Path) -> None:
-    """The entry point is the program itself, in exec form: its exit code and its line are what the cluster sees."""
+    """The entry point is the program itself, in exec form: the cluster sees its exit code and its line."""
     with Container(image, tmp_path, {"KAFKA_TOPICS": "a"}) as connector:
         assert connector.wait() == 2
         assert "KAFKA_BOOTSTRAP_SERVERS" in connector.stdout + connector.stderr
@@ -86,7 +86,7 @@ def test_other_commands_take_the_place_of_run(image: Image, tmp_path: Path) -> N
 
 
 def test_it_says_what_it_is_and_for_whom(image: Image) -> None:
-    """A numeric user is what `runAsNonRoot` can check; labels are how a scanner tells whose image it is."""
+    """`runAsNonRoot` needs a numeric user; scanners need labels."""
     config = image.config
     assert config["User"] == f"{NOBODY}:{NOBODY}"
     assert config["Entrypoint"] == ["/opt/connector/bin/connector"]
@@ -99,7 +99,7 @@ def test_it_says_what_it_is_and_for_whom(image: Image) -> None:
 
 
 def test_nothing_is_inside_that_only_a_build_needs(image: Image) -> None:
-    """What is not there cannot be used by somebody who broke in, and needs no patch."""
+    """What is absent cannot be exploited, and needs no patch."""
     installed = {path.name.partition("-")[0].lower() for path in image.root.glob("opt/connector/lib/*/site-packages/*")}
     assert {"connector", "confluent_kafka", "aiohttp"} <= installed
     assert not installed & {"pip", "setuptools", "hatchling", "editables", "pytest", "tests"}
@@ -108,7 +108,7 @@ def test_nothing_is_inside_that_only_a_build_needs(image: Image) -> None:
 
 
 def test_its_user_can_change_nothing_of_it(image: Image) -> None:
-    """Also where somebody runs it on a root that is not read-only."""
+    """Also on a root that is writable."""
     for path in (image.root / "opt/connector").rglob("*"):
         status = path.lstat()
         assert status.st_uid == 0, path
@@ -116,14 +116,14 @@ def test_its_user_can_change_nothing_of_it(image: Image) -> None:
 
 
 def rights(pid: int) -> dict[str, str]:
-    """What the kernel lets this process do."""
+    """The capabilities of this process."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     fields = {name: text.split()[0] for name, _, text in (line.partition(":") for line in lines) if text.strip()}
     return {name: fields[name] for name in ("Uid", "CapEff", "NoNewPrivs")}
 
 
 def root_options(pid: int) -> str:
-    """How its root folder is mounted."""
+    """The mount options of its root."""
     mounts = [line.split() for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines()]
     (options,) = [fields[5] for fields in mounts if fields[4] == "/"]
     return options

@@ -1,4 +1,4 @@
-"""An assignment while brokers do not answer: the thread is not held up, and nobody begins at a wrong place."""
+"""An assignment while brokers do not answer: the thread is not blocked, and no partition begins at a wrong offset."""
 
 import asyncio
 import time
@@ -25,13 +25,13 @@ from tests.support.scene import PROTOCOLS
 LONGEST_SECONDS = 90.0
 LEADERLESS = 30
 LEADERLESS_SECONDS = 12.0
-"""Longer than a question to the brokers lasts at most, and the pause before the next."""
+"""Longer than one request to the brokers may last, and the pause before the next."""
 LATE_SECONDS = 10.0
-"""A thread may be held up this long in all; 30 partitions that are asked for in turn, two seconds each, pass it."""
+"""The thread may be blocked this long in all; 30 partitions in turn, two seconds each, exceed it."""
 
 
 class Reader:
-    """A listener that commits what it has read when it goes, and notes the longest time between two beats."""
+    """A listener that commits what it has read when it ends, and measures the longest time between two heartbeats."""
 
     def __init__(self, source: ConsumerThread) -> None:
         self.source = source
@@ -76,7 +76,7 @@ class Reader:
         self.failures.append(error)
 
     async def until(self, condition: Callable[[], object], what: str) -> None:
-        """Wait, and look at the thread's beats meanwhile."""
+        """Poll, and watch the thread's heartbeats meanwhile."""
         deadline = time.monotonic() + LONGEST_SECONDS
         while not condition():
             assert not self.failures
@@ -117,7 +117,7 @@ def config(bootstrap: str, protocol: str, *topics: str, reset: str = "earliest")
 
 
 def stand_at(broker: KafkaBroker, topic: str, offset: int) -> None:
-    """Let the group of a topic's name have committed an offset."""
+    """Commit an offset for the group of a topic's name."""
     member = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": topic})
     try:
         patiently(lambda: member.commit(offsets=[KafkaTopicPartition(topic, 0, offset)], asynchronous=False))
@@ -128,10 +128,10 @@ def stand_at(broker: KafkaBroker, topic: str, offset: int) -> None:
 def test_partitions_without_a_leader_hold_up_neither_the_thread_nor_the_others(
     broker: KafkaBroker, distribution: Distribution, tmp_path: Path
 ) -> None:
-    """Where each was asked for in turn, 30 of them passed the limit of `/livez`, and the restart changed nothing."""
+    """Asked for in turn, 30 of them passed the limit of `/livez`, and the restart changed nothing."""
     topics = {protocol: (broker.unique_topic("healthy", 2), f"leaderless-{protocol}") for protocol in PROTOCOLS}
     for healthy, _ in topics.values():
-        stand_at(broker, healthy, 0)  # So that the groups' topic lies on the first broker.
+        stand_at(broker, healthy, 0)  # So that the coordinator of the groups is the first broker.
         broker.produce(healthy, [(None, b"{}", partition) for partition in range(2)])
     second = second_broker(distribution, tmp_path / "second", broker)
     second.start()
@@ -176,10 +176,10 @@ def behind_door(distribution: Distribution, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.mark.parametrize(("committed", "begins"), [(10, 10), (None, 30)])
-def test_a_coordinator_that_does_not_answer_at_the_assignment_moves_nobody(
+def test_a_coordinator_that_does_not_answer_at_the_assignment_moves_no_position(
     behind_door: BrokerBehindDoor, committed: int | None, begins: int
 ) -> None:
-    """With `latest` the client itself would begin at its own default, and read the whole log or nothing of it."""
+    """With `latest` the client itself would begin at its own default: the whole log or nothing of it."""
     topics = {protocol: behind_door.unique_topic("unanswered") for protocol in PROTOCOLS}
     for topic in topics.values():
         behind_door.produce(topic, [(None, b"{}", 0) for _ in range(30)])
@@ -190,7 +190,7 @@ def test_a_coordinator_that_does_not_answer_at_the_assignment_moves_nobody(
         topic = topics[protocol]
         name = TopicPartition(topic, 0)
         async with reading(config(behind_door.through_door, protocol, topic, reset="latest")) as reader:
-            await reader.until(lambda: behind_door.door.held_requests >= 1, "it asks where the group stands")
+            await reader.until(lambda: behind_door.door.held_requests >= 1, "it asks for the group's offsets")
             began = time.monotonic()
             await reader.until(lambda: time.monotonic() - began > 4, "it asks again")
             assert (reader.starts, reader.taken) == ({}, {})

@@ -1,4 +1,4 @@
-"""The ground of the tests: what they say of the connector holds only if the broker under them does what it says."""
+"""The tests' own broker: what they say of the connector holds only if the broker behaves as assumed."""
 
 import os
 import sys
@@ -46,12 +46,12 @@ def take(consumer: Consumer, count: int) -> list[bytes | None]:
 
 @pytest.fixture
 def group() -> str:
-    """A group that no other test has."""
+    """A unique group name."""
     return f"group-{uuid.uuid4().hex[:8]}"
 
 
 def test_records_come_back_as_they_were_written(kafka: KafkaBroker) -> None:
-    """Order within a partition, keys, and null values are what coalescing and tombstones are tested with."""
+    """Coalescing and tombstones are tested with order in a partition, keys, and null values."""
     topic = kafka.unique_topic("written", 2)
     kafka.produce(topic, [("a", "1", 0), (b"a", b"2", 0), ("b", None, 1), (None, "3", 1)])
     read = [(record.partition, record.offset, record.key, record.value) for record in kafka.read_all(topic)]
@@ -60,7 +60,7 @@ def test_records_come_back_as_they_were_written(kafka: KafkaBroker) -> None:
 
 
 def test_records_without_a_partition_go_by_their_key(kafka: KafkaBroker) -> None:
-    """One visitor's events on one partition is what the order of its updates rests on."""
+    """The order of a visitor's updates depends on having its events on one partition."""
     topic = kafka.unique_topic("keyed", 4)
     kafka.produce(topic, ((f"key-{number % 50}", str(number), None) for number in range(1000)))
     records = kafka.read_all(topic)
@@ -70,15 +70,15 @@ def test_records_without_a_partition_go_by_their_key(kafka: KafkaBroker) -> None
     assert len(set.union(*homes.values())) == 4
 
 
-def test_a_topic_that_nobody_made_is_an_error(kafka: KafkaBroker) -> None:
-    """A broker that made topics by itself would hide a misspelt name from the tests."""
+def test_a_missing_topic_is_an_error(kafka: KafkaBroker) -> None:
+    """A broker with auto-creation would hide a misspelt name from the tests."""
     with pytest.raises(KafkaException):
         kafka.end_offsets("nobody-made-this")
 
 
 @pytest.mark.parametrize("protocol", [CLASSIC, KIP_848], ids=["classic", "kip-848"])
 def test_both_group_protocols_share_partitions(kafka: KafkaBroker, group: str, protocol: dict[str, str | int]) -> None:
-    """The connector offers both protocols: two members must part the partitions between them under either."""
+    """The connector offers both protocols: two members must share the partitions under either."""
     topic = kafka.unique_topic("shared", 4)
     kafka.produce(topic, [(None, str(number), number % 4) for number in range(40)])
     members = [member(kafka, group, **protocol) for _ in range(2)]
@@ -99,7 +99,7 @@ def test_both_group_protocols_share_partitions(kafka: KafkaBroker, group: str, p
 
 @pytest.mark.parametrize("protocol", [CLASSIC, KIP_848], ids=["classic", "kip-848"])
 def test_a_commit_keeps_its_metadata(kafka: KafkaBroker, group: str, protocol: dict[str, str | int]) -> None:
-    """The set of visitors still owed travels in the metadata of the commit, beyond ASCII too."""
+    """The set of owed visitors is in the metadata of the commit, beyond ASCII too."""
     topic = kafka.unique_topic("committed", 2)
     kafka.produce(topic, [(None, "x", 0)] * 3)
     assert kafka.committed(group, topic) == {}
@@ -112,7 +112,7 @@ def test_a_commit_keeps_its_metadata(kafka: KafkaBroker, group: str, protocol: d
 
 
 def test_a_killed_broker_comes_back_with_data_and_commits(broker: KafkaBroker, group: str) -> None:
-    """The tests of "nothing is lost" kill the broker: what it acknowledged before must be there after."""
+    """The tests of "nothing is lost" kill the broker: what it acknowledged before must exist after."""
     topic = broker.create_topic("kept", 2, retention_ms=-1)
     broker.produce(topic, ((None, str(number), number % 2) for number in range(1000)))
     before = broker.read_all(topic)
@@ -131,8 +131,8 @@ def test_a_killed_broker_comes_back_with_data_and_commits(broker: KafkaBroker, g
     assert broker.read_all(topic) == before
 
 
-def test_a_paused_broker_answers_nobody_until_it_is_resumed(broker: KafkaBroker) -> None:
-    """A pause is the tests' black hole: connections stay, answers do not come, nothing is lost."""
+def test_a_paused_broker_does_not_answer_until_it_is_resumed(broker: KafkaBroker) -> None:
+    """A paused broker is the tests' black hole: connections stay, answers do not come, nothing is lost."""
     topic = broker.unique_topic("paused")
     consumer = member(broker, "watcher")
     part = TopicPartition(topic, 0)
@@ -147,7 +147,7 @@ def test_a_paused_broker_answers_nobody_until_it_is_resumed(broker: KafkaBroker)
 
 
 def test_a_broker_that_cannot_start_shows_its_log(broker: KafkaBroker) -> None:
-    """A broken broker must say why at once, and not cost every test its whole time limit."""
+    """A broken broker must report why at once, and not use up the time limit of every test."""
     broker.stop()
     (broker.folder / "data" / "meta.properties").write_text("version=1\nnode.id=7\n")
     with pytest.raises(RuntimeError, match=r"ended with \d+(.|\n)*cluster\.id was not found"):
@@ -156,7 +156,7 @@ def test_a_broker_that_cannot_start_shows_its_log(broker: KafkaBroker) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists the children of a process")
 def test_a_stopped_broker_leaves_no_process(broker: KafkaBroker) -> None:
-    """Brokers that outlive their tests fill the machine until unrelated tests fail."""
+    """Brokers that outlive their tests use up the machine until unrelated tests fail."""
     children = Path(f"/proc/self/task/{os.getpid()}/children")
     running = set(children.read_text().split())
     broker.stop()

@@ -1,4 +1,4 @@
-"""What can never be delivered must stop nobody else, must not vanish, and must say why."""
+"""An undeliverable record must block no other, must not vanish, and must carry its reason."""
 
 import random
 from pathlib import Path
@@ -36,14 +36,14 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
 
 
 def letters(kafka: KafkaBroker, topic: str) -> list[Record]:
-    """What lies in the group's dead-letter topic."""
+    """Records of the group's dead-letter topic."""
     return kafka.read_all(f"{topic}.dead-letter")
 
 
 def test_every_kind_of_malformed_record_is_kept_with_its_reason_and_the_good_ones_arrive(
     kafka: KafkaBroker, tmp_path: Path
 ) -> None:
-    """Keys and values must be byte for byte what came, or nobody can mend and replay them."""
+    """Keys and values must be byte for byte the originals, or they could not be corrected and replayed."""
     topic = kafka.unique_topic("malformed", 2)
     good = plain_events(random.Random(1), 500, 100)
     records: list[tuple[bytes | None, bytes | None, int | None]] = [(key, value, None) for key, value in good]
@@ -83,10 +83,10 @@ def test_every_kind_of_malformed_record_is_kept_with_its_reason_and_the_good_one
 
 
 def test_updates_that_target_rejects_become_letters_that_can_be_replayed(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """A merged update has no record of its own: its letter is a valid event of what was rejected."""
+    """A merged update has no record of its own: its letter is a valid event of the rejected values."""
     topic = kafka.unique_topic("rejected", 2)
     bad = [f"rejected-{number}" for number in range(5)] + ["failing-0", "failing-1"]
-    # Enough good ones to last longer than the retries: were nothing but failures left, that would be an outage.
+    # Enough good ones to outlast the retries: with nothing but failures left, it would count as an outage.
     visitors = [*bad, *(f"good-{number}" for number in range(500))]
     events = [event(visitor, **{name: name * 2}) for name in "ab" for visitor in visitors]
     kafka.produce(topic, [(key, value, None) for key, value in events])
@@ -117,20 +117,20 @@ def test_updates_that_target_rejects_become_letters_that_can_be_replayed(kafka: 
 
 
 def test_without_a_dead_letter_topic_it_stops_before_the_record(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """Who sets it empty wants to be asked: nothing is passed over, and the log says what and where."""
+    """An empty setting means: stop and ask. No record is skipped, and the log says what and where."""
     topic = kafka.unique_topic("undeliverable")
     good = plain_events(random.Random(2), 30, 5)
     kafka.produce(topic, [*((key, value, 0) for key, value in good[:20]), (b"bad", b"{", 0)])
     kafka.produce(topic, [(key, value, 0) for key, value in good[20:]])
     with Sandbox(tmp_path) as sandbox:
         settings = environment(kafka.bootstrap, topic, sandbox.url, KAFKA_DEAD_LETTER_TOPIC="")
-        for _ in range(2):  # The second start meets the same record, and must not step over it either.
+        for _ in range(2):  # The second start meets the same record, and must not skip it either.
             with Connector(tmp_path, settings) as connector:
                 assert connector.wait() == 1
                 *_, said, last = connector.lines()
                 assert said["event"] == "dead_letter_failed"
-                assert "offset 20" in said["remedy"]
-                assert "KAFKA_DEAD_LETTER_TOPIC" in said["remedy"]
+                assert "offset 20" in said["reason"]
+                assert "KAFKA_DEAD_LETTER_TOPIC" in said["reason"]
                 assert (last["event"], last["exit_code"]) == ("connector_stopped", 1)
             assert all(where.offset <= 20 for where in kafka.committed(topic, topic).values())
 
@@ -146,7 +146,7 @@ def test_without_a_dead_letter_topic_it_stops_before_the_record(kafka: KafkaBrok
 def test_the_guard_stops_a_topic_of_nothing_but_malformed_records(
     kafka: KafkaBroker, tmp_path: Path, limits: dict[str, float], most: int
 ) -> None:
-    """A wrong topic or format must not be moved into the dead letters as a whole."""
+    """A wrong topic or format must not be moved to the dead letters as a whole."""
     topic = kafka.unique_topic("wrong-topic", 2)
     kafka.produce(topic, [(str(number), f"not an event {number}", None) for number in range(1_200)])
     with (
@@ -156,19 +156,19 @@ def test_the_guard_stops_a_topic_of_nothing_but_malformed_records(
         assert connector.wait() == 1
         *_, said, last = connector.lines()
         assert said["event"] == "dead_letter_guard_tripped"
-        assert "DEAD_LETTER_MAX" in said["remedy"]
+        assert "DEAD_LETTER_MAX" in said["reason"]
         assert last["exit_code"] == 1
         assert sandbox.stats()["requests"] == 0
     kept = letters(kafka, topic)
     assert len(kept) <= most
-    # What is committed lies in the dead-letter topic, every record of it.
+    # Every committed record is in the dead-letter topic.
     sources = {(int(k.headers[f"{CONNECT}partition"]), int(k.headers[f"{CONNECT}offset"])) for k in kept}
     for partition, where in kafka.committed(topic, topic).items():
         assert {(partition, offset) for offset in range(where.offset)} <= sources
 
 
 def test_a_malformed_record_of_a_megabyte_is_kept_whole_or_cut_with_a_mark(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """A dead-letter topic may take less than the source: better a part that says so than a connector that stands."""
+    """A dead-letter topic may take less than the source: a marked part is better than a connector that stops."""
     huge = b"{" + random.Random(3).randbytes(990_000)
     for limit, kept in ((1_048_588, len(huge)), (100_000, 65_536)):
         topic = kafka.unique_topic("huge")

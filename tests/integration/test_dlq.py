@@ -1,4 +1,4 @@
-"""Dead letters shown and replayed on a real broker: each at most once, where it came from, and nothing by accident."""
+"""Dead letters shown and replayed on a real broker: each at most once, to its partition, and none by accident."""
 
 import asyncio
 import json
@@ -51,36 +51,36 @@ def bury(kafka: KafkaBroker, topic: str, letters: Iterable[DeadLetter]) -> None:
 def letter(
     topic: str, number: int, stage: Stage = Stage.TARGET, error: str = "Rejected", partitions: int = 1
 ) -> DeadLetter:
-    """One of many, as `events` puts them into the source topic."""
+    """One of many, as `events` writes them to the source topic."""
     key, value = event(f"visitor-{number}", a=number)
     source = TopicPartition(topic, number % partitions)
     return DeadLetter(source, number // partitions, stage, error, f"reason {number}", key, value)
 
 
 def events(kafka: KafkaBroker, topic: str, count: int, partitions: int = 1) -> None:
-    """What the letters were made of."""
+    """The events that the letters were made of."""
     kafka.produce(topic, [(*event(f"visitor-{number}", a=number), number % partitions) for number in range(count)])
 
 
 def replayed(kafka: KafkaBroker, topic: str) -> list[Record]:
-    """What replays wrote to the source topic."""
+    """Records that replays wrote to the source topic."""
     return [record for record in kafka.read_all(topic) if "target_connector.replayed_from" in record.headers]
 
 
 def came_from(records: Iterable[Record]) -> list[str]:
-    """Which letters the records of a source topic were written from."""
+    """The letters that the records of a source topic were written from."""
     return [record.headers["target_connector.replayed_from"].decode() for record in records]
 
 
 def listed(folder: Path, kafka: KafkaBroker, topic: str, *words: str) -> list[dict[str, Any]]:
-    """What list says, for programs."""
+    """The output of list, as JSON."""
     ended = dlq(folder, kafka, topic, "list", "--format", "json", *words)
     assert (ended.code, ended.err) == (0, "")
     return [json.loads(line) for line in ended.out]
 
 
 def test_a_rejected_update_arrives_after_its_cause_is_gone(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """The whole way: rejected, listed, replayed, delivered; what was refused by the decoder stays where it is."""
+    """End to end: rejected, listed, replayed, delivered; events that the decoder refused are left."""
     topic = kafka.unique_topic("healed", 2)
     good, bad = event("good", a=1), event("rejected-1", a="x y&z")
     kafka.produce(topic, [(*good, 0), (*bad, 1), (b"k", b"no event", 0)])
@@ -111,7 +111,7 @@ def test_a_rejected_update_arrives_after_its_cause_is_gone(kafka: KafkaBroker, t
 
 
 def test_a_replay_brings_no_old_value_back(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """Anna's first event was rejected and her second one accepted: only what the second one does not set is sent."""
+    """Anna's first event was rejected, her second one accepted: only what the second one does not set is sent."""
     topic = kafka.unique_topic("superseded")
     anna = [event("anna", tier="OLD", city="Bern"), event("anna", tier="NEW"), event("ben", tier="OLD")]
     kafka.produce(topic, [(*anna[0], 0), (*anna[2], 0)])
@@ -149,7 +149,7 @@ def test_a_replay_brings_no_old_value_back(kafka: KafkaBroker, tmp_path: Path) -
 
 
 def test_a_letter_whose_event_is_gone_is_left_unless_it_is_forced(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """What came after it may be gone too, and with it a newer value."""
+    """Later events may be gone too, and with them a newer value."""
     topic = kafka.unique_topic("gone")
     events(kafka, topic, 3)
     bury(kafka, topic, [letter(topic, number) for number in range(3)])
@@ -165,7 +165,7 @@ def test_a_letter_whose_event_is_gone_is_left_unless_it_is_forced(kafka: KafkaBr
 
 
 def test_a_time_beyond_the_calendar_is_listed(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """A producer gives milliseconds as it likes, microseconds for one."""
+    """Producers set any milliseconds, for example microseconds."""
     topic = kafka.unique_topic("beyond")
     kafka.create_topic(f"{topic}.dead-letter", message_timestamp_after_max_ms=2**63 - 1)
     producer = Producer({"bootstrap.servers": kafka.bootstrap})
@@ -179,7 +179,7 @@ def test_a_time_beyond_the_calendar_is_listed(kafka: KafkaBroker, tmp_path: Path
 def test_each_goes_back_to_its_partition_with_key_and_value_as_they_were(kafka: KafkaBroker, tmp_path: Path) -> None:
     """By its key alone it could land in another partition than its visitor's newer events: their order would be lost.
 
-    Other producers, Java's above all, hash keys in another way than ours.
+    Other producers, Java's above all, hash keys differently.
     """
     topic = kafka.unique_topic("places", 6)
     events(kafka, topic, 24, 6)
@@ -226,7 +226,7 @@ def test_none_is_replayed_twice_unless_it_is_asked_for(kafka: KafkaBroker, tmp_p
 
 
 def test_refused_events_are_replayed_only_by_name(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """The same bytes are refused again, and would be a dead letter each time, for ever."""
+    """The same bytes are refused again, and would become a dead letter each time."""
     topic = kafka.unique_topic("refused")
     events(kafka, topic, 1)
     bury(kafka, topic, [letter(topic, 0, Stage.DECODE, "Refused"), letter(f"{topic}-elsewhere", 1)])
@@ -237,7 +237,7 @@ def test_refused_events_are_replayed_only_by_name(kafka: KafkaBroker, tmp_path: 
     ended = dlq(tmp_path, kafka, topic, "replay", "--stage", "VALUE_CONVERTER", "--yes")
     assert "refused again" in ended.err
     assert len(replayed(kafka, topic)) == 1
-    # Its topic is not there: nothing is made, nothing is noted, and the run says so.
+    # Its topic does not exist: nothing is created, nothing is noted, and the run says so.
     for force in ([], ["--force"]):
         ended = dlq(tmp_path, kafka, topic, "replay", "--topic", f"{topic}-elsewhere", "--yes", *force)
         assert ended.code == 1
@@ -247,7 +247,7 @@ def test_refused_events_are_replayed_only_by_name(kafka: KafkaBroker, tmp_path: 
 
 
 def test_the_list_shows_what_is_asked_for(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """Lines for people on stdout alone, so that they can be sorted and counted."""
+    """Lines for people on stdout alone, to be sorted and counted."""
     topic = kafka.unique_topic("listed", 2)
     bury(kafka, topic, [letter(topic, number, partitions=2) for number in range(3)])
     ended = dlq(tmp_path, kafka, topic, "list", "--since", "1h")
@@ -270,7 +270,7 @@ def test_the_list_shows_what_is_asked_for(kafka: KafkaBroker, tmp_path: Path) ->
 
 @pytest.mark.parametrize("command", ["list", "replay"])
 def test_a_topic_that_is_not_there_yet_has_no_letters(kafka: KafkaBroker, tmp_path: Path, command: str) -> None:
-    """Nothing was ever undeliverable: that is no failure. But a misspelt name looks the same, so it is said."""
+    """No dead letter yet is no failure. But a misspelt name looks the same, so it is reported."""
     topic = kafka.unique_topic("none")
     ended = dlq(tmp_path, kafka, topic, command, *(["--yes"] if command == "replay" else []))
     assert (ended.code, ended.out) == (0, [])

@@ -1,4 +1,4 @@
-"""Replicas that come, go and freeze, and a broker that dies, under load: the profiles must come out right."""
+"""Replicas that join, leave and freeze, and a broker that crashes, under load: the profiles must be right."""
 
 import random
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def produce(kafka: KafkaBroker, topic: str, events: Sequence[Event]) -> None:
 
 
 def owned(*replicas: Connector) -> list[int]:
-    """How many partitions each has."""
+    """The number of partitions of each."""
     return [int(replica.metrics()["target_connector_partitions_assigned"]) for replica in replicas]
 
 
@@ -29,7 +29,7 @@ def owned(*replicas: Connector) -> list[int]:
 def test_replicas_that_join_and_leave_under_load_lose_nothing(
     kafka: KafkaBroker, tmp_path: Path, protocol: str
 ) -> None:
-    """Scaling and rollouts are every day: no visitor may have two requests at once, from whichever replicas."""
+    """Scaling and rollouts are routine: no visitor may have two requests at once, from any replicas."""
     topic = kafka.unique_topic("rebalanced", 6)
     waves = [plain_events(random.Random(wave), 3_000, 600) for wave in range(6)]
     load = iter(waves)
@@ -77,7 +77,7 @@ class Pair(NamedTuple):
 def test_a_replica_that_was_frozen_past_its_session_gives_up_what_it_had_and_comes_back(
     kafka: KafkaBroker, tmp_path: Path
 ) -> None:
-    """A paused machine does not own its partitions when it wakes: it must neither commit nor stand there for ever."""
+    """A paused machine does not own its partitions when it wakes: it must neither commit nor hang."""
     events = plain_events(random.Random(11), 2_000, 200)
     late = plain_events(random.Random(12), 400, 200)
     with ExitStack() as stack:
@@ -110,7 +110,7 @@ def test_a_replica_that_was_frozen_past_its_session_gives_up_what_it_had_and_com
 
 
 def test_a_broker_that_crashes_and_comes_back_costs_nothing_but_time(broker: KafkaBroker, tmp_path: Path) -> None:
-    """The process waits, and says when Kafka is back; both protocols at once, because a broker of one's own is dear."""
+    """The process waits, and reports when Kafka is back; both protocols at once, since an own broker takes time."""
     with ExitStack() as stack:
         runs = []
         for protocol in PROTOCOLS:

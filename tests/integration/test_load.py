@@ -1,4 +1,4 @@
-"""What the numbers say under load: calls are saved, and nothing is unaccounted for at any moment."""
+"""The numbers under load: calls are saved, and no record is unaccounted for at any moment."""
 
 import json
 import random
@@ -14,7 +14,7 @@ from tests.support.process import Connector, Sandbox, environment
 def test_a_backlog_of_100000_events_needs_few_requests_and_adds_up_at_every_scrape(
     kafka: KafkaBroker, tmp_path: Path
 ) -> None:
-    """1,000 visitors need about 1,000 calls; consumed = done + pending while it happens, not only in the end."""
+    """1,000 visitors need about 1,000 calls; consumed = done + pending throughout, not only at the end."""
     topic = kafka.unique_topic("backlog", 4)
     events = plain_events(random.Random(5), 100_000, 1_000)
     kafka.produce(topic, [(key, value, None) for key, value in events])
@@ -91,5 +91,5 @@ def test_the_rate_of_the_group_is_held_and_memory_is_bounded(kafka: KafkaBroker,
         assert differences(fold(value for _, value in events), sandbox.profiles()) == []
         sandbox.assert_no_rule_was_broken()
     assert requests <= 100 * seconds + 10
-    # The bound is looked at between batches, so the batches of the two credits may come on top.
+    # The bound is checked between batches, so the batches of the two credits may come on top.
     assert most <= 50 + 400

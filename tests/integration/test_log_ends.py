@@ -1,4 +1,4 @@
-"""Where reading begins without an offset, behind what retention or truncation took, and behind transaction markers.
+"""Where reading begins without an offset, after retention or truncation, and behind transaction markers.
 
 Each case runs under both group protocols at once: most of its time is waiting.
 """
@@ -21,23 +21,23 @@ QUICK = {"topic.metadata.refresh.interval.ms": 500}
 LATEST = {"KAFKA_AUTO_OFFSET_RESET": "latest", "KAFKA_PROPERTIES": json.dumps(QUICK)}
 OUTAGE = "status=503"
 PAUSED_SECONDS = 3.0
-"""Without credit the consumer's thread first holds back for a second, then pauses."""
+"""Without credit the consumer's thread first waits for a second, then pauses."""
 
 
 def some(prefix: str, count: int, value: str = "new") -> list[Event]:
-    """A visitor each."""
+    """One event for each visitor."""
     return [event(f"{prefix}{number}", a=value) for number in range(count)]
 
 
 def begun(scene: Scene, connector: Connector, first: Sequence[Event] = ()) -> None:
-    """The replica reads to the end of the log, after `first` was written; and the group has an offset."""
+    """The replica reads to the end of the log, after `first` was written; the group has an offset then."""
     connector.until_said("partitions_assigned")
     scene.produce(first or some("first", 10))
     connector.until(lambda: scene.caught_up() and scene.committed() > 0, "the first ones are committed")
 
 
 def missed(connector: Connector) -> list[tuple[str, int, int, int]]:
-    """What the log says is gone: why, from, until and how many."""
+    """The log's report of missing records: why, from, until and how many."""
     said = connector.said("records_missed")
     return [(line["reason"], line["offset"], line["until"], line["records"]) for line in said]
 
@@ -46,7 +46,7 @@ def missed(connector: Connector) -> list[tuple[str, int, int, int]]:
 
 
 def test_latest_is_the_end_of_the_log_for_a_group_that_is_new(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """What was written before is not wanted; what is written after the assignment is."""
+    """Earlier records are not wanted; those after the assignment are."""
 
     def case(scene: Scene) -> None:
         scene.produce(some("before", 20))
@@ -60,7 +60,7 @@ def test_latest_is_the_end_of_the_log_for_a_group_that_is_new(kafka: KafkaBroker
 
 
 def test_latest_reads_added_partitions_from_their_start(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """What is written between the creation of a partition and its assignment belongs to the group."""
+    """Records between a partition's creation and its assignment belong to the group."""
 
     def case(scene: Scene) -> None:
         with scene.start() as connector:
@@ -75,7 +75,7 @@ def test_latest_reads_added_partitions_from_their_start(kafka: KafkaBroker, tmp_
     both(case, kafka, tmp_path, **LATEST)
 
 
-def test_latest_reads_partitions_added_while_nobody_ran_from_their_start(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_latest_reads_partitions_added_during_downtime_from_their_start(kafka: KafkaBroker, tmp_path: Path) -> None:
     """The same after a restart: the group has offsets in the topic."""
 
     def case(scene: Scene) -> None:
@@ -93,7 +93,7 @@ def test_latest_reads_partitions_added_while_nobody_ran_from_their_start(kafka: 
 
 
 def test_latest_reads_a_topic_that_was_made_again_from_its_start(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """The group is not new; its offsets went with the old topic."""
+    """The group is not new; its offsets were deleted with the old topic."""
 
     def case(scene: Scene) -> None:
         with scene.start() as connector:
@@ -107,10 +107,10 @@ def test_latest_reads_a_topic_that_was_made_again_from_its_start(kafka: KafkaBro
     both(case, kafka, tmp_path, **LATEST)
 
 
-# Records that are gone are told.
+# Missing records are reported.
 
 
-def test_records_that_retention_took_while_nobody_ran_are_told(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_records_deleted_by_retention_during_downtime_are_reported(kafka: KafkaBroker, tmp_path: Path) -> None:
     """Committed 10, the log begins at 60."""
 
     def case(scene: Scene) -> None:
@@ -131,7 +131,7 @@ def test_records_that_retention_took_while_nobody_ran_are_told(kafka: KafkaBroke
 
 
 def read_until_paused(scene: Scene, connector: Connector) -> list[Event]:
-    """Write, a few at a time, until nothing more is read; returns what was read."""
+    """Write, a few at a time, until nothing more is read; returns the records read."""
     read = some("first", 10)
     for wave in range(50):
         more = some(f"wave{wave}-", 5)
@@ -146,7 +146,7 @@ def read_until_paused(scene: Scene, connector: Connector) -> list[Event]:
     pytest.fail("it reads on")
 
 
-def test_records_that_retention_took_while_an_outage_paused_consumption_are_told(
+def test_records_deleted_by_retention_while_an_outage_paused_consumption_are_reported(
     kafka: KafkaBroker, tmp_path: Path
 ) -> None:
     """The longer the endpoint is down, the likelier it is."""
@@ -170,8 +170,8 @@ def test_records_that_retention_took_while_an_outage_paused_consumption_are_told
     both(case, kafka, tmp_path, COALESCE_MAX_VISITORS=10)
 
 
-def test_records_that_truncation_took_are_told(broker: KafkaBroker, tmp_path: Path) -> None:
-    """Committed 1,000, the log ends at 30: with nothing written since, and with a few."""
+def test_truncated_records_are_reported(broker: KafkaBroker, tmp_path: Path) -> None:
+    """Committed 1,000, the log ends at 30: with nothing written since, and with a few records."""
     with ExitStack() as stack:
         scenes = [Scene.open(broker, tmp_path, stack, protocol) for protocol in (*PROTOCOLS, *PROTOCOLS)]
         for scene in scenes:
@@ -197,7 +197,7 @@ def test_records_that_truncation_took_are_told(broker: KafkaBroker, tmp_path: Pa
             assert scene.sandbox.stats()["applied"] == 1_010 + len(new), "what was sent is not sent again"
 
 
-# Offsets that no reader sees.
+# Offsets that no consumer sees.
 
 
 def test_transactions_leave_no_lag(kafka: KafkaBroker, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A log that is another one than the committed offset speaks of: made again, or cut and written anew.
+"""A log that the committed offset does not belong to: recreated, or truncated and written anew.
 
 Each case runs under both group protocols at once: most of its time is waiting.
 """
@@ -19,19 +19,19 @@ OUTAGE = "status=503"
 
 
 def with_one_stuck(count: int) -> list[Event]:
-    """A visitor each; the tenth is the one that the endpoint refuses."""
+    """One event for each visitor; the endpoint refuses the tenth."""
     return [event("poison" if number == 10 else f"v{number}", a="old") for number in range(count)]
 
 
 def owed(scene: Scene, events: list[Event], connector: Connector) -> None:
-    """All is delivered but what one visitor is owed, and the group knows it."""
+    """All is delivered but one visitor's update, and the group's metadata says so."""
     connector.until(lambda: scene.has("a", "old", len(events) - 1), "the others are delivered")
-    connector.until(lambda: scene.committed() == 10, "the offset stands at what is owed")
+    connector.until(lambda: scene.committed() == 10, "the offset stands at the owed update")
 
 
 @pytest.mark.parametrize("how", ["at once", "after its commit", "kill -9"])
 def test_topic_made_again_with_one_update_owed_then_a_restart(kafka: KafkaBroker, tmp_path: Path, how: str) -> None:
-    """The old offset and what it says of owed visitors reach the new topic's group: a restart must not believe them."""
+    """The old offset and its owed visitors reach the new topic's group: a restart must not use them."""
     new = [event(f"v{number}", a="new") for number in range(2_900)]
 
     def case(scene: Scene) -> None:
@@ -82,7 +82,7 @@ def test_topic_made_again_under_a_running_replica(kafka: KafkaBroker, tmp_path: 
 
 @pytest.mark.parametrize("count", [60, 150])
 def test_topic_made_again_with_all_updates_pending(kafka: KafkaBroker, tmp_path: Path, count: int) -> None:
-    """What waits of the old log is known nowhere else: it goes out once, unless the group takes the partition away."""
+    """Pending updates of the old log exist nowhere else: they are sent once, unless the partition is revoked."""
     old = [event(f"v{number}", a="old", b=number) for number in range(100)]
     new = [event(f"v{number}", a="new") for number in range(count)]
 
@@ -94,7 +94,7 @@ def test_topic_made_again_with_all_updates_pending(kafka: KafkaBroker, tmp_path:
             )
             make_again(scene.kafka, scene.topic)
             scene.produce(new)
-            # A client that sees the topic missing gives the partition up: what waited is handed over, and gone with its log.
+            # A client that sees the topic missing gives the partition up: pending updates are handed over with it.
             taken = connector.until(
                 lambda: [e for e in ("topic_made_again", "partitions_revoked", "partitions_lost") if connector.said(e)],
                 "the change of the log is noticed",
@@ -116,7 +116,7 @@ def test_topic_made_again_with_all_updates_pending(kafka: KafkaBroker, tmp_path:
 def test_tail_of_the_log_cut_under_a_running_replica_with_updates_pending(
     broker: KafkaBroker, tmp_path: Path, count: int
 ) -> None:
-    """An unclean leader election takes records away that were read; the new log is shorter or longer than it was."""
+    """An unclean leader election removes records that were read; the new log is shorter or longer than it was."""
     kept = [event(f"v{number}", a="kept") for number in range(50)]
     lost = [event(f"w{number}", a="lost") for number in range(50)]
     new = [event(f"{kind}{number}", a="new") for kind in "vw" for number in range(count)]
@@ -129,7 +129,7 @@ def test_tail_of_the_log_cut_under_a_running_replica_with_updates_pending(
             running.append((scene, stack.enter_context(scene.start())))
         for _, connector in running:
             connector.until(lambda: connector.metrics()["target_connector_updates_pending"] == 100, "all are pending")  # noqa: B023 - called in this round
-        # Not in order: a broker that is about to end can answer with an empty list of brokers, which librdkafka does
+        # Not in order: a broker that is stopping can answer with an empty list of brokers, which librdkafka does
         # not survive (https://github.com/confluentinc/librdkafka/issues/5301).
         broker.kill9()
         for scene, _ in running:
@@ -141,8 +141,8 @@ def test_tail_of_the_log_cut_under_a_running_replica_with_updates_pending(
         for scene, connector in running:
             connector.until(lambda: scene.has("a", "new", len(new)), "all of the new records are delivered")  # noqa: B023
             connector.until(scene.caught_up, "all is committed")
-            # A broker that is away longer than the session costs the assignment, and with it what was pending: it is
-            # handed over, and what was cut cannot be read again.
+            # A broker that is away longer than the session costs the assignment, and with it the pending updates:
+            # they are handed over, and truncated records cannot be read again.
             gone = connector.said("partitions_lost") or connector.said("partitions_revoked")
             pending = [] if gone else lost
             connector.until(lambda: scene.wrong(*kept, *pending, *new) == [], "what was pending is delivered too")  # noqa: B023
@@ -151,10 +151,10 @@ def test_tail_of_the_log_cut_under_a_running_replica_with_updates_pending(
 
 
 @pytest.mark.parametrize("stuck", [0, 1])
-def test_log_cut_while_nobody_reads_and_written_beyond_the_committed_offset(
+def test_log_truncated_during_downtime_and_written_beyond_the_committed_offset(
     broker: KafkaBroker, tmp_path: Path, stuck: int
 ) -> None:
-    """The committed offset lies within the log, so only leader epochs tell that what is below it was never read."""
+    """The committed offset lies within the log, so only leader epochs show that records below it were never read."""
     kept = with_one_stuck(50) if stuck else [event(f"v{number}", a="old") for number in range(50)]
     lost = [event(f"w{number}", a="old") for number in range(50)]
     new = [event(f"{kind}{number}", a="new") for kind in "wx" for number in range(60)]

@@ -1,4 +1,4 @@
-"""The command as a user runs it, on a real broker: it must read everything once, and leave no trace."""
+"""`connector plan` on a real broker: it must read everything once, and change nothing."""
 
 import json
 import time
@@ -33,25 +33,25 @@ def produce(kafka: KafkaBroker, topic: str, logs: Sequence[Log]) -> None:
 
 
 def plan(folder: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> Program:
-    """The command, ended."""
+    """Run the command."""
     with Program(folder, ["plan", *arguments], environ) as program:
         program.wait(300)
     return program
 
 
 def around(kafka: KafkaBroker, topics: str, **others: str) -> dict[str, str]:
-    """What it needs of the environment: whose account it is, it need not know."""
+    """Its environment, without an account: it needs none."""
     return {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap, "KAFKA_TOPICS": topics, **others}
 
 
 def report(program: Program) -> Any:
-    """Its JSON, of a run that went well and said nothing else."""
+    """Its JSON, of a run that succeeded and printed nothing else."""
     assert (program.exit_code, program.stderr) == (0, "")
     return json.loads(program.stdout)
 
 
 def updates(records: Iterable[tuple[int, str]], linger: float, request: float = 0.1) -> int:
-    """By hand: a visitor's update takes in all that comes until its linger ends and the one before is answered."""
+    """A simple reference: an update merges all that comes before its linger ends and the previous one is answered."""
     goes: dict[str, float] = {}
     count = 0
     for ms, visitor in sorted(records):
@@ -65,7 +65,7 @@ def updates(records: Iterable[tuple[int, str]], linger: float, request: float = 
 
 
 def test_partitions_of_different_times_are_read_whole_and_by_time(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """Who is ahead is held, which throws away what was fetched: nothing may be lost, doubled, or taken out of time."""
+    """Partitions that are ahead are paused, which drops fetched records: none may be lost, doubled, or out of order."""
     topic, other = kafka.unique_topic("plan", 3), kafka.unique_topic("plan-more", 1)
     now = int(time.time() * 1_000) - 1_000
     count = merge.WAITING_RECORDS // 4 * 3
@@ -103,7 +103,7 @@ def groups(kafka: KafkaBroker) -> set[str]:
 
 
 def test_only_the_hours_asked_for_are_read(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """What is older shows only that the silence before the first record was one."""
+    """Older records only show that the time before the first record was quiet."""
     topic = kafka.unique_topic("plan-hours", 1)
     now = int(time.time() * 1_000)
     produce(kafka, topic, [[(now - hours * HOUR_MS, "a", event("a", n=1)) for hours in (30, 20, 10, 2)]])
@@ -123,12 +123,12 @@ def test_only_the_hours_asked_for_are_read(kafka: KafkaBroker, tmp_path: Path) -
     assert report(plan(tmp_path, ["--hours", "1", "--format", "json"], around(kafka, topic)))["lingers"] == []
 
 
-def test_what_cannot_be_read_is_said_with_a_remedy(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_a_read_failure_is_reported_with_a_remedy(kafka: KafkaBroker, tmp_path: Path) -> None:
     """One line and code 1: no traceback, no forecast of half a topic, no waiting for ever."""
     missing = plan(tmp_path, [], around(kafka, "not-there"))
     assert (missing.exit_code, missing.stdout) == (1, "")
     assert missing.stderr == (
-        "connector plan: Kafka cannot be read: the topic not-there does not exist: "
+        "connector plan: Kafka cannot be read: the topic not-there does not exist; "
         "create the topic or correct KAFKA_TOPICS\n"
     )
     nobody = plan(tmp_path, [], {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "KAFKA_TOPICS": "t"})
@@ -137,5 +137,5 @@ def test_what_cannot_be_read_is_said_with_a_remedy(kafka: KafkaBroker, tmp_path:
     assert nobody.stderr.count("\n") == 1
     wrong = plan(tmp_path, [], around(kafka, "t", KAFKA_SECURITY_PROTOCOL="ssl"))
     assert (wrong.exit_code, wrong.stdout) == (1, "")
-    # The broker may hang up before librdkafka knows why; the remedy is the same.
+    # The broker may close the connection before librdkafka knows why; the remedy is the same.
     assert "check KAFKA_SECURITY_PROTOCOL and KAFKA_SSL_CA_LOCATION against the listener" in wrong.stderr

@@ -1,4 +1,4 @@
-"""`connector produce` on a real broker: what it says is written is there, and what it cannot write it says."""
+"""`connector produce` on a real broker: what it reports as written exists, and what it cannot write it reports."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ def produce(servers: str, *words: str, stdin: str = "") -> tuple[int, str, str]:
 
 
 def test_an_event_is_in_the_topic_with_the_visitors_id_as_its_key(kafka: KafkaBroker) -> None:
-    """And where, so that it can be looked for with other tools."""
+    """With its partition and offset, for other tools."""
     topic = kafka.unique_topic("produce", 1)
     assert produce(kafka.bootstrap, "--topic", topic, GOLD) == (
         0,
@@ -48,7 +48,7 @@ def test_an_event_is_in_the_topic_with_the_visitors_id_as_its_key(kafka: KafkaBr
 
 
 def test_lines_are_delivered_by_a_running_connector(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """The whole way, from a person's hand to the profile."""
+    """End to end, from the command line to the profile."""
     topic = kafka.unique_topic("produce", 4)
     with Sandbox(tmp_path) as sandbox:
         code, said, wrong = produce(kafka.bootstrap, "--topic", topic, "-", stdin=f"{GOLD}\n\n{SILVER}\n")
@@ -60,7 +60,7 @@ def test_lines_are_delivered_by_a_running_connector(kafka: KafkaBroker, tmp_path
 
 
 def test_a_refused_line_ends_it_with_the_count_of_those_before(kafka: KafkaBroker) -> None:
-    """Code 2, and the number of the line to begin with next time."""
+    """Code 2, and the number of the line to resume at."""
     topic = kafka.unique_topic("produce", 1)
     code, said, wrong = produce(kafka.bootstrap, "--topic", topic, "-", stdin=f'{GOLD}\n{{"pcId": "1"}}\n{SILVER}\n')
     assert (code, said) == (2, "")
@@ -90,7 +90,7 @@ def test_an_event_that_the_topic_does_not_take_is_code_1(kafka: KafkaBroker) -> 
 
 
 def test_without_a_broker_it_says_what_to_look_at() -> None:
-    """Code 1, with the setting to look at, and not only that something timed out."""
+    """Code 1, with the setting to check, and not only that something timed out."""
     code, _, wrong = produce(f"127.0.0.1:{free_ports(1)[0]}", "--topic", "t", GOLD)
     assert code == 1
     assert "Connection refused" in wrong

@@ -1,4 +1,4 @@
-"""After a crash or a freeze, on a real broker: little is sent again, and nothing by a replica that owns nothing."""
+"""After a crash or a freeze, on a real broker: little is sent again, and nothing by a replica without partitions."""
 
 import json
 from collections import Counter
@@ -42,7 +42,7 @@ def test_kill_9_with_one_visitor_stuck_repeats_little_of_what_was_delivered(
             assert heir.stop() == 0
         times = Counter(line["visitor"] for line in sent(sandbox))
         again = sum(count - 1 for visitor, count in times.items() if "poison" not in str(visitor))
-        assert again <= 64 + 2_000, "on the wire, and settled since the last commit"
+        assert again <= 64 + 2_000, "in flight, and settled since the last commit"
         assert differences(fold(value for _, value in events), sandbox.profiles()) == []
         sandbox.assert_no_rule_was_broken()
 
@@ -51,7 +51,7 @@ def test_kill_9_with_one_visitor_stuck_repeats_little_of_what_was_delivered(
 def test_a_replica_that_wakes_from_a_freeze_sends_nothing_old(
     kafka: KafkaBroker, tmp_path: Path, protocol: str
 ) -> None:
-    """It wakes with old values that are long due; sent before it hears of its loss, they go over newer ones."""
+    """It wakes with old values that are overdue; sent before it notices the loss, they would overwrite newer ones."""
     topic = kafka.unique_topic("zombie", 2)
     old = [event(f"v{number}", a="old") for number in range(100)]
     new = [event(f"v{number}", a="new") for number in range(100)]

@@ -1,4 +1,4 @@
-"""What a real broker says of how long its topics keep a record."""
+"""A real broker's answer on the retention of its topics."""
 
 from connector.kafka.config import KafkaConfig
 from connector.kafka.retention import asked

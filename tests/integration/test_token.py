@@ -1,4 +1,4 @@
-"""A token that ends must cost time and nothing else: no restart, no dead letter, no word of it in the output."""
+"""An expired token must cost time and nothing else: no restart, no dead letter, no part of it in the output."""
 
 import random
 from pathlib import Path
@@ -9,7 +9,7 @@ from tests.support.process import Connector, Sandbox, environment
 
 
 def test_an_expired_token_holds_everything_back_until_the_file_changes(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """Integrations that discard on 401 lose data at each expiry."""
+    """Discarding updates on 401 would lose data at each expiry."""
     topic = kafka.unique_topic("token", 2)
     events = plain_events(random.Random(4), 600, 200)
     token = tmp_path / "token"
@@ -26,7 +26,7 @@ def test_an_expired_token_holds_everything_back_until_the_file_changes(kafka: Ka
             assert "TARGET_AUTH_TOKEN" in line["remedy"]
             connector.until(
                 lambda: connector.metrics()['target_connector_requests_total{outcome="unauthorized"}'] >= 3,
-                "it goes on asking",
+                "it keeps probing",
             )
             assert [where.offset for where in kafka.committed(topic, topic).values()] == committed
             token.write_text("second-token\n")
@@ -40,7 +40,7 @@ def test_an_expired_token_holds_everything_back_until_the_file_changes(kafka: Ka
 
 
 def test_no_secret_no_visitor_and_no_value_reaches_the_output(kafka: KafkaBroker, tmp_path: Path) -> None:
-    """Logs, metrics and status are read by people who may see none of these: at the loudest level, of every fault."""
+    """Readers of logs, metrics and status may see none of these: at the most verbose level, for every fault."""
     topic = kafka.unique_topic("secret", 2)
     visitors = [f"visitor-{number}@example.com" for number in range(30)]
     events = [event(visitor, email=f"payload-{visitor}") for visitor in visitors]

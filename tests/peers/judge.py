@@ -1,4 +1,4 @@
-"""Looks at each commit at the moment it takes effect, so that a loss shows where it happens and not at the end."""
+"""Checks each commit when it takes effect, so that a loss shows where it happens and not at the end."""
 
 import json
 
@@ -11,7 +11,7 @@ P1 = TopicPartition("t", 1)
 
 
 class Judge:
-    """Whatever lies before a commit is at the endpoint or a dead letter; a commit never goes back or past the end.
+    """Every record below a commit is at the endpoint or a dead letter; a commit never goes back or past the end.
 
     For logs whose values are numbers that grow with each event, so that "this or a newer one" is a comparison.
     """
@@ -39,7 +39,7 @@ class Judge:
         return _holds(self._sender.profiles.get(visitor, {}), wanted) or self._is_buried(name, offset, visitor, wanted)
 
     def _is_buried(self, name: TopicPartition, offset: int, visitor: str, wanted: dict[str, int]) -> bool:
-        """By a letter of its own, or within a merged one; some of its values may be at the endpoint all the same."""
+        """By its own letter, or within a merged one; some of its values may be at the endpoint too."""
         known = dict(self._sender.profiles.get(visitor, {}))
         for letter in self._letters.letters:
             if letter.source == name and letter.offset == offset:

@@ -1,4 +1,4 @@
-"""What peers lost by reading an endpoint's answer wrongly, each as a test that would fail here if we did the same."""
+"""What peers lost by misreading an endpoint's answer: each test would fail if we did the same."""
 
 import asyncio
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_vector_24215_a_later_success_does_not_pass_an_earlier_failure() -> None
     """Thread vectordotdev/vector #24215: the source committed message 3 while 2 had failed; a restart skipped 2.
 
     Catches a design that commits each success, or the highest one, and one that gives an update up in an outage after
-    so many attempts: the success that follows the outage would carry the commit over it.
+    a number of attempts: the success that follows the outage would commit past it.
     """
     down = False
     slow = True
@@ -121,7 +121,7 @@ def test_vector_24215_a_later_success_does_not_pass_an_earlier_failure() -> None
 def test_adobe_19_the_lag_stands_while_nothing_can_be_sent(failure: Answer) -> None:
     """Thread adobe/experience-platform-streaming-connect #19: on wrong credentials the lag went to 0 and all was lost.
 
-    Catches a design that commits what was taken in, by time or by count, and not what was accepted.
+    Catches a design that commits what was consumed, by time or by count, and not what was accepted.
     """
     broken = True
 
@@ -170,7 +170,7 @@ PARTLY_REFUSED = b'{"inletId":"x","batchId":"y","responses":[{"status":400,"mess
 def test_adobe_62_a_2xx_whose_body_refuses_is_no_success(body: bytes) -> None:
     """Thread adobe/experience-platform-streaming-connect #62: 200 with an error inside was taken for a success.
 
-    Catches a design that reads the status alone: the record would count as accepted and nobody would hear of it.
+    Catches a design that reads the status alone: the record would count as accepted, silently.
     """
 
     def behave(visitor: str, _attributes: dict[str, str], _number: int) -> tuple[Answer, float]:
@@ -182,7 +182,7 @@ def test_adobe_62_a_2xx_whose_body_refuses_is_no_success(body: bytes) -> None:
         Judge(log, sender, letters)
         async with Bench(log, sender, letters, commit_interval=0.5) as bench:
             await asyncio.sleep(30)
-            assert log.committed == {P0: 1}, "nor is it passed while its dead letter is under way"
+            assert log.committed == {P0: 1}, "nor is it committed before its dead letter is written"
             letters.hold.set()
             await bench.settle(10)
         assert (bench.done(Done.ACCEPTED), bench.done(Done.DEAD_LETTERED)) == (2, 1)
@@ -196,10 +196,10 @@ def test_adobe_62_a_2xx_whose_body_refuses_is_no_success(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("accept", [True, False])
-def test_adobe_62_a_2xx_with_an_unknown_body_is_said_and_counted(*, accept: bool) -> None:
-    """Thread adobe/experience-platform-streaming-connect #62: the body with the refusal was looked at by nobody.
+def test_adobe_62_a_2xx_with_an_unknown_body_is_reported_and_counted(*, accept: bool) -> None:
+    """Thread adobe/experience-platform-streaming-connect #62: the body with the refusal was not read.
 
-    Catches a design that calls a 2xx in no known form a success without a word; under `retry` it never is one.
+    Catches a design that calls a 2xx in no known form a success silently; under `retry` it never is one.
     """
 
     def behave(visitor: str, _attributes: dict[str, str], _number: int) -> tuple[Answer, float]:
@@ -222,7 +222,7 @@ def test_adobe_62_a_2xx_with_an_unknown_body_is_said_and_counted(*, accept: bool
 
 
 class _Through(FakeSender):
-    """The real sender in the fake's place."""
+    """The real sender behind the fake's interface."""
 
     def __init__(self, http: HttpSender) -> None:
         super().__init__()
@@ -233,9 +233,9 @@ class _Through(FakeSender):
 
 
 def test_adobe_25_a_token_that_expires_is_read_again_by_itself(tmp_path: Path) -> None:
-    """Thread adobe/experience-platform-streaming-connect #25: after a day the token was never renewed; all stood still.
+    """Thread adobe/experience-platform-streaming-connect #25: the token expired after a day and was never renewed.
 
-    Catches a design that reads the token once at its start, or counts the refusals in between against the updates.
+    Catches a design that reads the token once at its start, or charges the refusals in between to the updates.
     """
     file = tmp_path / "token"
     wanted = "day-0"

@@ -1,4 +1,4 @@
-"""How peers ran out of memory while their endpoint refused them, each as a test on hours of virtual time."""
+"""How peers ran out of memory while their endpoint refused them: tests over hours of virtual time."""
 
 import asyncio
 import gc
@@ -31,7 +31,7 @@ def _traced() -> Iterator[None]:
 
 
 def _held() -> int:
-    """Bytes that the connector's own lines allocated and still hold; not those of the log and the fakes."""
+    """Bytes that the connector's own lines allocated and still hold, without those of the log and the fakes."""
     gc.collect()
     found = tracemalloc.take_snapshot().filter_traces([OURS])
     return sum(trace.size for trace in found.statistics("filename"))
@@ -41,7 +41,7 @@ def _held() -> int:
 def test_vector_17276_memory_is_flat_however_long_the_throttling(status: int) -> None:
     """Thread vectordotdev/vector #17276: a Kafka source before a sink that got 429 grew until it was killed.
 
-    Catches a design that goes on reading while the endpoint throttles, or keeps something for each attempt.
+    Catches a design that keeps consuming while the endpoint throttles, or keeps something for each attempt.
     """
     throttled = True
 
@@ -63,11 +63,11 @@ def test_vector_17276_memory_is_flat_however_long_the_throttling(status: int) ->
                 await asyncio.sleep(60)
                 assert len(bench.pipeline.state.coalescer) <= 500 + 2 * BATCH
                 assert bench.pending <= 500 + 2 * BATCH
-                assert bench.source.credits == 0, "nobody asks for more"
+                assert bench.source.credits == 0, "no more batches are requested"
                 if minute in (3, 19):
                     held.append(_held())
             assert held[1] <= 1.1 * held[0]
-            assert held[1] <= 2_000 * bench.pending, "what an update costs is of the order of a kilobyte"
+            assert held[1] <= 2_000 * bench.pending, "an update costs about a kilobyte"
             throttled = False
             await bench.settle(300)
         assert len(sender.profiles) == 1_500 + 20 * 40
@@ -81,7 +81,7 @@ def test_vector_17276_memory_is_flat_however_long_the_throttling(status: int) ->
 def test_vector_17276_a_visitor_who_changes_all_day_is_one_update_and_no_queue() -> None:
     """Thread vectordotdev/vector #17276: what could not be sent was kept record by record.
 
-    Catches a design in which a record that comes while its visitor waits is held until it is sent itself.
+    Catches a design in which a record that comes while its visitor waits is kept until it is sent itself.
     """
     throttled = True
 
@@ -117,8 +117,8 @@ def test_vector_17276_a_visitor_who_changes_all_day_is_one_update_and_no_queue()
 def test_vector_25212_what_waits_for_a_retry_does_not_make_room_for_more() -> None:
     """Thread vectordotdev/vector #25212: the retry was outside of the limit of concurrency, so batches piled up.
 
-    Catches a design in which a refused update gives its slot back and waits in a task of its own: with answers that
-    come at once, each retry would let the next update start, without end.
+    Catches a design in which a refused update frees its slot and waits in a task of its own: with immediate
+    answers, each retry would let the next update start, without a bound.
     """
     broken = True
 
@@ -139,7 +139,7 @@ def test_vector_25212_what_waits_for_a_retry_does_not_make_room_for_more() -> No
                 assert len(asyncio.all_tasks()) <= before + 4 + 10
                 assert len(bench.pipeline.state.coalescer) <= 500 + 2 * BATCH
                 assert bench.source.credits == 0
-            assert len(sender.sent) <= 3_600 / 2 + 4 * 20, "nothing but probes is spent"
+            assert len(sender.sent) <= 3_600 / 2 + 4 * 20, "only probes are sent"
             broken = False
             await bench.settle(60)
         assert len(sender.profiles) == 5_000

@@ -30,8 +30,8 @@ def _in_order(sender: FakeSender) -> None:
 def test_connect_4387_a_block_that_is_sent_again_does_not_end_behind_the_next_one(seed: int) -> None:
     """Thread redpanda-data/connect #4387: of three blocks for the same keys the third came out in another order.
 
-    Catches a design that retries what it sent with the values it had then, or that has two requests of a visitor on
-    the wire: a block whose answers got lost would be written again over the block after it.
+    Catches a design that retries with the values of the first attempt, or that has two requests of a visitor in
+    flight: a block whose answers were lost would be written again over the block after it.
     """
     rng = random.Random(seed)
 
@@ -75,7 +75,7 @@ def test_connect_4387_a_block_that_is_sent_again_does_not_end_behind_the_next_on
 def test_connect_4387_a_lost_answer_is_followed_by_the_newest_values_alone() -> None:
     """Thread redpanda-data/connect #4387, in its smallest form: the first write was applied, its answer was lost.
 
-    Catches a design that sends the doubtful request again as it was, after a newer value is known.
+    Catches a design that sends the unanswered request again unchanged, after a newer value is known.
     """
 
     def behave(_visitor: str, _attributes: dict[str, str], number: int) -> tuple[Answer, float]:

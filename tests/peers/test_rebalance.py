@@ -1,6 +1,6 @@
-"""How peers lost, repeated or stood still when a partition changed hands or a member left, each as a test.
+"""How peers lost, repeated or stalled when a partition changed hands or a member left, each as a test.
 
-On virtual time; those where the group itself is at fault are in test_rebalance_kafka.py.
+On virtual time; cases that need a real group are in test_rebalance_kafka.py.
 """
 
 import asyncio
@@ -42,10 +42,10 @@ def _all_there(log: FakeLog, sender: FakeSender, letters: FakeDeadLetters) -> No
 
 @pytest.mark.parametrize("how", ["revoke", "lose", "stop", "crash"])
 def test_parallel_consumer_826_no_moment_to_close_or_to_rebalance_loses_a_record(how: str) -> None:
-    """Thread confluentinc/parallel-consumer #826: with frequent closing and rebalancing, records fell out.
+    """Thread confluentinc/parallel-consumer #826: with frequent closing and rebalancing, records were lost.
 
-    Catches a design whose commits tell how far was polled: the one that runs just as the partition goes would count
-    records that were taken in and never sent. Each moment of a record's life is tried.
+    Catches a design that commits the polled position: a commit just as the partition is revoked would count
+    records that were consumed and never sent. Each moment of a record's life is tried.
     """
 
     async def life(moment: float) -> None:
@@ -80,7 +80,7 @@ def test_parallel_consumer_827_a_commit_beside_a_revoke_counts_only_what_is_done
     """Thread confluentinc/parallel-consumer #827: the timer's commit ran between the revoke and the work's start.
 
     Catches a design whose committer reads a position that the revoke has not corrected yet, and one that trusts a
-    commit which failed: each of the commits here is in doubt, and the revoke waits for a request meanwhile.
+    failed commit: the outcome of each commit here is unknown, and the revoke waits for a request meanwhile.
     """
 
     async def main() -> None:
@@ -93,7 +93,7 @@ def test_parallel_consumer_827_a_commit_beside_a_revoke_counts_only_what_is_done
         first.source.failed_commits_land = lands
         await asyncio.sleep(4.5)
         await first.source.revoke(P0)
-        assert log.committed[P0] == 16, "eight were sent and eight were on the wire; four waited"
+        assert log.committed[P0] == 16, "eight were sent and eight were in flight; four waited"
         first.crash()
         async with Bench(log, sender, letters, linger=0.0) as second:
             await second.settle(120)
@@ -108,8 +108,8 @@ def test_parallel_consumer_827_a_commit_beside_a_revoke_counts_only_what_is_done
 def test_parallel_consumer_894_little_traffic_and_many_rebalances_never_move_the_commit_out_of_range() -> None:
     """Thread confluentinc/parallel-consumer #894: a commit past the log's end made the next owner reset its offset.
 
-    Catches a design that keeps "highest done" from the offset it was given to begin at, and commits one after it while
-    an older record is still open. The judge looks at each commit: never past what is open, past the end, or back.
+    Catches a design that keeps "highest done" from its start offset, and commits one after it while
+    an older record is still open. The judge checks each commit: never past an open record, past the end, or back.
     """
     stuck = True
 
@@ -140,7 +140,7 @@ def test_parallel_consumer_894_little_traffic_and_many_rebalances_never_move_the
                 owner.source.lose(P0, P1)
             else:
                 await owner.source.revoke(P0, P1)
-            assert log.committed.get(P1, 0) == 0, "its first record is open all the time"
+            assert log.committed.get(P1, 0) == 0, "its first record stays open"
             assert before.get(P0, 0) <= log.committed.get(P0, 0) == len(log.records[P0])
         stuck = False
         members[0].source.assign(P0, P1)
@@ -155,10 +155,10 @@ def test_parallel_consumer_894_little_traffic_and_many_rebalances_never_move_the
 
 @pytest.mark.parametrize("grace", [25.0, 0.0])
 def test_parallel_consumer_559_what_is_in_flight_at_the_end_is_finished_or_not_counted(grace: float) -> None:
-    """Thread confluentinc/parallel-consumer #559: closing without a drain broke off the work that was in flight.
+    """Thread confluentinc/parallel-consumer #559: closing without a drain cancelled the work in flight.
 
     Catches a design that ends its workers at once although there is time, and, when there is none, one that counts
-    what it broke off as done.
+    cancelled work as done.
     """
 
     async def main() -> None:
@@ -171,7 +171,7 @@ def test_parallel_consumer_559_what_is_in_flight_at_the_end_is_finished_or_not_c
         cut = len(sender.sent) - len(sender.profiles)
         assert sum(log.committed.values()) == len(sender.profiles)
         assert (len(sender.profiles) > 20) is (grace > 0)
-        assert first.source.left is (grace > 0), "what was cut may still land, so nobody may take over at once"
+        assert first.source.left is (grace > 0), "cancelled requests may still land, so no member may take over at once"
         assert (cut > 0) is (grace == 0)
         async with Bench(log, sender, letters, linger=0.0) as second:
             await second.settle(30)
@@ -185,9 +185,9 @@ def test_parallel_consumer_559_what_is_in_flight_at_the_end_is_finished_or_not_c
 def test_knative_3746_attempts_begin_anew_with_each_owner_and_still_end_in_a_dead_letter() -> None:
     """Thread knative-extensions/eventing-kafka-broker #3746: each rebalance forgot the attempts, 184 of one event.
 
-    What we do: attempts live in memory and begin anew with each owner, since no count that survives a crash can be
+    What we do: attempts live in memory and restart with each owner, since no count that survives a crash can be
     kept for every update. Catches what made that a loop there, a design in which the failing record itself causes the
-    rebalance or holds up others, and one that makes a dead letter early, or loses the record, at a change of owner.
+    rebalance or blocks others, and one that makes a dead letter early, or loses the record, at a change of owner.
     """
 
     def behave(visitor: str, _attributes: dict[str, str], _number: int) -> tuple[Answer, float]:
@@ -219,14 +219,14 @@ def test_knative_3746_attempts_begin_anew_with_each_owner_and_still_end_in_a_dea
             owner.source.assign(P0)
             while tries() < before + 3:
                 await second_of(owner)
-            assert letters.letters == [], "some failures of eight"
+            assert letters.letters == [], "fewer failures than eight"
             await owner.source.revoke(P0)
             assert log.committed.get(P0, 0) == 0
         before = tries()
         members[0].source.assign(P0)
         while not letters.letters:
             await second_of(members[0])
-        assert tries() == before + 8, "one owner who stays spends its attempts once"
+        assert tries() == before + 8, "an owner that stays makes its attempts once"
         await members[0].settle(10)
         for member in members:
             await member.stop()

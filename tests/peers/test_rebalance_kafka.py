@@ -50,7 +50,7 @@ class Holding(FakeSender):
 
 
 class Member:
-    """The pipeline on the real consumer thread, in this process. Leaving it as a context is its SIGTERM."""
+    """The pipeline on the real consumer thread, in this process. Leaving the context is its SIGTERM."""
 
     def __init__(self, kafka: KafkaBroker, topic: str, protocol: str, *, free: bool) -> None:
         quick = {"max.poll.interval.ms": "1000"}  # The least that is kept: 60 s and the request's timeout.
@@ -82,7 +82,7 @@ class Member:
 
     @property
     def owned(self) -> set[int]:
-        """The numbers of its partitions."""
+        """Numbers of its partitions."""
         return {name.partition for name in self.pipeline.state.partitions}
 
     async def __aenter__(self) -> Self:
@@ -115,7 +115,7 @@ def _offsets(kafka: KafkaBroker, topic: str) -> dict[int, int]:
 
 
 def _done(partitions: Iterable[int]) -> set[str]:
-    """The visitors of these partitions' first fifty records, but for those that are held."""
+    """Visitors of these partitions' first fifty records, without those that are held."""
     return {f"{p}.{n}" for p in partitions for n in range(50) if n != HELD}
 
 
@@ -127,13 +127,13 @@ async def _until_committed(kafka: KafkaBroker, topic: str, wanted: dict[int, int
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_connect_4010_what_was_waiting_in_a_revoked_partition_comes_to_its_next_owner(
+def test_connect_4010_pending_updates_of_a_revoked_partition_reach_its_next_owner(
     kafka: KafkaBroker, tmp_path: Path, protocol: str
 ) -> None:
-    """Issue redpanda-data/connect #4010: each partition that was revoked lost what waited in its batch, 10,433 in all.
+    """Issue redpanda-data/connect #4010: each revoked partition lost the pending records of its batch, 10,433 in all.
 
-    Catches a design that commits what it polled when a partition goes, or forgets at a revoke what still lingers. The
-    linger is long and each visitor has one event, so each revoke finds a full window, and nothing covers a loss up.
+    Catches a design that commits the polled position at a revoke, or drops at a revoke what is in its linger. The
+    linger is long and each visitor has one event, so each revoke finds a full window, and nothing hides a loss.
     """
     topic = kafka.unique_topic("window", 8)
     events = [(f"v{number}".encode(), event(f"v{number}", a=number)) for number in range(4_000)]
@@ -150,7 +150,7 @@ def test_connect_4010_what_was_waiting_in_a_revoked_partition_comes_to_its_next_
             return [int(replica.metrics()[f"target_connector_{name}"]) for replica in replicas]
 
         def wave(number: int, *replicas: Connector) -> None:
-            """Fill the window; returns as soon as it is taken in."""
+            """Fill the window; returns as soon as it is consumed."""
             before = sum(sample("events_consumed_total", *replicas))
             kafka.produce(topic, [(*pair, None) for pair in events[number * 1_000 : (number + 1) * 1_000]])
             wait_until(
@@ -179,9 +179,9 @@ def test_connect_4010_what_was_waiting_in_a_revoked_partition_comes_to_its_next_
         for replica in (first, third, fourth, fifth):
             handed_over += sum(sample('events_done_total{outcome="handed_over"}', replica))
             assert replica.stop() == 0
-        assert handed_over > 0, "no revoke found anything that waited, so this proved nothing"
+        assert handed_over > 0, "no revoke found a pending update, so this proved nothing"
         assert differences(fold(value for _, value in events), sandbox.profiles()) == []
-        assert sandbox.stats()["requests"] <= 4_000 + 40, "what was handed over is sent by one owner only"
+        assert sandbox.stats()["requests"] <= 4_000 + 40, "a handed-over update is sent by one owner only"
         sandbox.assert_no_rule_was_broken()
     assert kafka.read_all(f"{topic}.dead-letter") == []
 
@@ -192,8 +192,8 @@ def test_connect_4009_an_answer_after_the_revoke_commits_nothing_for_the_next_ow
 ) -> None:
     """Pull request redpanda-data/connect #4009: state that outlived a cooperative revoke was committed after it.
 
-    Catches a design whose receipts settle by partition and offset and not by assignment: their late answers would move
-    the commit of a partition that another member owns, over what is not done there, or back behind what is.
+    Catches a design that settles by partition and offset and not by assignment: late answers would move the commit
+    of a partition that another member owns, past unsettled records, or back behind settled ones.
     """
     topic = kafka.unique_topic("late", 4)
 
@@ -219,14 +219,14 @@ def test_connect_4009_an_answer_after_the_revoke_commits_nothing_for_the_next_ow
         asyncio.run(main())
 
 
-def test_librdkafka_5604_a_poll_interval_that_ends_in_a_rebalance_commits_nothing_of_what_is_gone(
+def test_librdkafka_5604_a_poll_interval_that_expires_in_a_rebalance_commits_nothing_lost(
     kafka: KafkaBroker, tmp_path: Path
 ) -> None:
-    """Pull request confluentinc/librdkafka #5604: the poll interval ended in a rebalance, and "lost" was never said.
+    """Pull request confluentinc/librdkafka #5604: the poll interval expired in a rebalance, "lost" was not reported.
 
-    The client then revokes as if it still owned what it had, and what is committed there goes over the commits of the
-    new owner. Catches a design that trusts that callback, or commits without asking what it owns; the member that was
-    stuck must come back by itself. The interval is 61 s, so this takes longer than that.
+    The client then revokes as if it still owned its partitions, and what is committed there overwrites the commits of
+    the new owner. Catches a design that trusts that callback, or commits without checking ownership; the stuck
+    member must come back by itself. The interval is 61 s, so this takes longer than that.
     """
     topic = kafka.unique_topic("expired", 4)
 
@@ -235,13 +235,13 @@ def test_librdkafka_5604_a_poll_interval_that_ends_in_a_rebalance_commits_nothin
         async with Member(kafka, topic, "classic", free=False) as stuck:
             await _until_committed(kafka, topic, dict.fromkeys(range(4), HELD))
             other = stack.enter_context(Connector(tmp_path, environment(kafka.bootstrap, topic, sandbox.url)))
-            # Holds the lock that Python code needs to run: the consumer's thread cannot poll, and librdkafka's own
-            # threads go on sending heartbeats, which is what a starved process looks like from outside.
+            # Holds the GIL: the consumer's thread cannot poll, and librdkafka's own
+            # threads keep sending heartbeats, which is what a starved process looks like from outside.
             ctypes.PyDLL(None).sleep(75)
             await _until_committed(kafka, topic, dict.fromkeys(range(4), 50))
             deadline = time.monotonic() + SETTLE_SECONDS
             while [len(stuck.owned), int(other.metrics()["target_connector_partitions_assigned"])] != [2, 2]:
-                assert time.monotonic() < deadline, "the one that was stuck did not come back"
+                assert time.monotonic() < deadline, "the stuck member did not come back"
                 found = await asyncio.to_thread(_offsets, kafka, topic)
                 assert found == dict.fromkeys(range(4), 50), "a commit went back"
                 await asyncio.sleep(0.05)
@@ -249,7 +249,7 @@ def test_librdkafka_5604_a_poll_interval_that_ends_in_a_rebalance_commits_nothin
             await _append(kafka, topic, range(50, 60))
             await _until_committed(kafka, topic, dict.fromkeys(range(4), 60))
             sent = {key.partition(":")[2] for key in await asyncio.to_thread(sandbox.profiles)}
-            assert sent >= {f"{p}.{HELD}" for p in range(4)}, "what it had not done, the other did"
+            assert sent >= {f"{p}.{HELD}" for p in range(4)}, "the other member sent what it had not settled"
             assert sent | stuck.sender.profiles.keys() == {f"{p}.{n}" for p in range(4) for n in range(60)}
         assert await asyncio.to_thread(other.stop) == 0
 

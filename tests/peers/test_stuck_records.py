@@ -1,4 +1,4 @@
-"""How one record that fails for ever stopped peers for everyone, each as a test."""
+"""How one record that always fails stopped peers for all visitors, each as a test."""
 
 import asyncio
 
@@ -27,10 +27,10 @@ def _failing(answer: Answer) -> Behaviour:
 
 @pytest.mark.parametrize(("status", "one_in"), [(500, 20), (503, 100)])
 def test_parallel_consumer_857_records_that_fail_for_ever_do_not_freeze_the_intake(status: int, one_in: int) -> None:
-    """Thread confluentinc/parallel-consumer #857: records that always failed filled what may be held; intake ended.
+    """Thread confluentinc/parallel-consumer #857: records that always failed filled the buffer; intake stopped.
 
-    Catches a design in which what fails counts against the intake for ever, or in which its retries take the slots
-    that the others need: more visitors fail here in the end than may be held at once.
+    Catches a design in which failing updates count against the intake for ever, or in which their retries take the
+    slots of the others: more visitors fail here in the end than may be pending at once.
     """
 
     async def main() -> None:
@@ -50,12 +50,12 @@ def test_parallel_consumer_857_records_that_fail_for_ever_do_not_freeze_the_inta
                     log.append(event(f"{'bad' if fails else 'good'}{number}", a=number))
                 bench.source.feed()
                 await asyncio.sleep(1)
-                assert second % 60 or bench.pipeline.state.counters.events_consumed > taken, "nothing is taken any more"
+                assert second % 60 or bench.pipeline.state.counters.events_consumed > taken, "intake has stopped"
             while bench.pending:
                 log.append(event("good", a=len(log.records[P0])))
                 bench.source.feed()
                 await asyncio.sleep(1)
-                assert len(log.records[P0]) < 8_000, "those that fail are kept for ever"
+                assert len(log.records[P0]) < 8_000, "failing updates are kept for ever"
         assert bad > 50
         assert sum(visitor.startswith("good") for visitor in sender.profiles) == 7_200 - bad + 1
         assert bench.done(Done.DEAD_LETTERED) == len(letters.letters) == bad
@@ -66,11 +66,11 @@ def test_parallel_consumer_857_records_that_fail_for_ever_do_not_freeze_the_inta
 
 
 @pytest.mark.parametrize("status", [400, 500, 503])
-def test_aiven_204_a_message_that_fails_too_often_is_put_aside_and_the_rest_goes_on(status: int) -> None:
+def test_aiven_204_an_update_that_fails_too_often_is_a_dead_letter_and_the_rest_continues(status: int) -> None:
     """Thread Aiven-Open/http-connector-for-apache-kafka #204: after its retries the task ended, and the queue with it.
 
-    Catches a design whose last retry is the end of the process, one that tries for ever at the head of the line, and
-    one that throws the message away: it must be a dead letter, and the process must live.
+    Catches a design whose last retry ends the process, one that retries for ever at the head of the queue, and
+    one that drops the message: it must be a dead letter, and the process must live.
     """
 
     async def main() -> None:

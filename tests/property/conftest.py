@@ -1,4 +1,4 @@
-"""Nothing here starts a process, opens a socket or sleeps."""
+"""No test here starts a process, opens a socket or sleeps."""
 
 from tests.support.in_memory import in_memory
 

@@ -1,6 +1,6 @@
-"""Coalescer and offsets against a model made of plain lists, because their bugs need an order that nobody thinks of.
+"""Coalescer and offsets against a model of plain lists, because their bugs need an unexpected order of events.
 
-The model keeps every record of every assignment and folds from scratch; it shares no idea with the code but the rules.
+The model keeps every record of every assignment and folds from scratch; it shares nothing with the code but the rules.
 """
 
 import math
@@ -11,7 +11,7 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from connector.delivery.coalescer import SUSPECT_ATTEMPTS, SUSPECT_SLOTS, Coalescer, Order
+from connector.delivery.coalescer import REPEAT_ATTEMPTS, REPEAT_SLOTS, Coalescer, Order
 from connector.delivery.offset_tracker import OffsetTracker, TopicPartition
 from connector.delivery.update import UPDATE_BYTES, WEIGH_AGAIN_BYTES, Update
 from connector.events.change import Change, Visitor
@@ -26,7 +26,7 @@ SLOTS = 8
 
 @dataclass(eq=False)
 class Taken:
-    """One record as the model remembers it."""
+    """One record as the model keeps it."""
 
     tracker: OffsetTracker
     offset: int
@@ -37,25 +37,25 @@ class Taken:
 
 @dataclass(eq=False)
 class OffsetMetadata:
-    """A visitor's update as the model sees it: its records, in the order in which they came."""
+    """A visitor's update in the model: its records, in the order of arrival."""
 
     due: float
     attempts: int = 0
     records: list[Taken] = field(default_factory=list)
     values: dict[str, tuple[str, float, OffsetTracker]] = field(default_factory=dict)
-    """Written one by one, and cut with the partition that wrote them."""
+    """Merged one by one, and cut with the partition that wrote them."""
     whole: bool = True
     """No partition was cut out of it, so folding its records must give its values."""
 
     def write(self, record: Taken, *, by_time: bool) -> None:
-        """The rule of the order, one record at a time."""
+        """The order rule, one record at a time."""
         for name, value in record.attributes.items():
             if by_time and name in self.values and self.values[name][1] > record.when:
                 continue
             self.values[name] = (value, record.when, record.tracker)
 
     def cut(self, trackers: list[OffsetTracker]) -> int:
-        """Partitions go, with their records and the values that they wrote last."""
+        """Remove revoked partitions, with their records and the values that they wrote last."""
         kept = [record for record in self.records if record.tracker not in trackers]
         gone = len(self.records) - len(kept)
         self.whole = self.whole and not gone
@@ -75,7 +75,7 @@ class OffsetMetadata:
 
 
 class CoalescerMachine(RuleBasedStateMachine):
-    """Random adds, takes, ends, revokes and reassignments; after each step the two must agree."""
+    """Random adds, takes, ends, revokes and reassignments; after each step model and code must agree."""
 
     order = Order.OFFSET
 
@@ -93,10 +93,10 @@ class CoalescerMachine(RuleBasedStateMachine):
         self.flying: dict[Visitor, tuple[Update, OffsetMetadata]] = {}
         self.detached: dict[OffsetTracker, int] = {}
 
-    # What comes in.
+    # Intake.
 
     def _open(self, draw: int) -> OffsetTracker | None:
-        """Pick a partition that takes records."""
+        """Pick an assigned partition."""
         trackers = [tracker for tracker in self.trackers.values() if not tracker.revoking]
         return trackers[draw % len(trackers)] if trackers else None
 
@@ -121,7 +121,7 @@ class CoalescerMachine(RuleBasedStateMachine):
         )
     )
     def add(self, events: list[tuple[Visitor, int, str, int | None, int]]) -> None:
-        """Records of visitors come; without a time of its own the record's counts."""
+        """Add records of visitors; without a time of its own the record's counts."""
         for visitor, draw, names, when, stamp in events:
             self._add(visitor, draw, names, when, stamp)
 
@@ -151,7 +151,7 @@ class CoalescerMachine(RuleBasedStateMachine):
 
     @rule(draw=st.integers(0, 5))
     def skip(self, draw: int) -> None:
-        """A tombstone comes."""
+        """Add a tombstone."""
         tracker = self._open(draw)
         if tracker is not None:
             record = self._take_record(tracker, {}, 0.0, 0)
@@ -160,7 +160,7 @@ class CoalescerMachine(RuleBasedStateMachine):
 
     @rule(draw=st.integers(0, 5))
     def refuse(self, draw: int) -> None:
-        """A malformed record comes, and waits for its dead letter."""
+        """Add a malformed record, which waits for its dead letter."""
         tracker = self._open(draw)
         if tracker is not None:
             record = self._take_record(tracker, {}, 0.0, 0)
@@ -171,13 +171,13 @@ class CoalescerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.letters)
     @rule(draw=st.integers(0, 50))
     def acknowledge(self, draw: int) -> None:
-        """A dead letter is written; of a detached partition it closes nothing."""
+        """Write a dead letter; on a detached partition it settles nothing."""
         record = self.letters.pop(draw % len(self.letters))
         if not record.tracker.detached:
             record.tracker.close(record.offset)
             record.done = True
 
-    # What goes out.
+    # Delivery.
 
     @rule(seconds=st.sampled_from([0.1, 1.0]))
     def pass_time(self, seconds: float) -> None:
@@ -185,14 +185,14 @@ class CoalescerMachine(RuleBasedStateMachine):
         self.now += seconds
 
     def _due(self) -> float:
-        """When the first update may go, by looking at all of them."""
-        suspects_flying = sum(owed.attempts >= SUSPECT_ATTEMPTS for _, owed in self.flying.values())
+        """When the first update may go, from all of them."""
+        repeats_in_flight = sum(owed.attempts >= REPEAT_ATTEMPTS for _, owed in self.flying.values())
         return min(
             (
                 owed.due
                 for visitor, owed in self.pending.items()
                 if visitor not in self.flying
-                and (owed.attempts < SUSPECT_ATTEMPTS or suspects_flying < SLOTS // SUSPECT_SLOTS)
+                and (owed.attempts < REPEAT_ATTEMPTS or repeats_in_flight < SLOTS // REPEAT_SLOTS)
             ),
             default=math.inf,
         )
@@ -200,7 +200,7 @@ class CoalescerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.coalescer.due_in(self.now) < math.inf)
     @rule()
     def take(self) -> None:
-        """As soon as one is due an update goes on the wire, with what is newest at that moment."""
+        """Take an update as soon as one is due; it has the newest values of that moment."""
         self.now = max(self.now, self._due())
         assert self.coalescer.due_in(self.now) <= 0
         update = self.coalescer.take(self.now)
@@ -215,7 +215,7 @@ class CoalescerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.flying)
     @rule(draw=st.integers(0, 50))
     def settle(self, draw: int) -> None:
-        """An update was accepted, or its dead letter was."""
+        """An update was accepted, or its dead letter was written."""
         update, owed = self.flying.pop(sorted(self.flying)[draw % len(self.flying)])
         assert update.records == len(owed.records)
         self.coalescer.settle(update)
@@ -223,7 +223,7 @@ class CoalescerMachine(RuleBasedStateMachine):
             record.done = True
         follower = self.pending.get(update.visitor)
         if self.by_time and follower is not None:
-            # What is older than the value that just went is not sent after it.
+            # Values older than those just sent are not sent after them.
             for name, (_, when, _) in owed.values.items():
                 if name in follower.values and follower.values[name][1] < when:
                     del follower.values[name]
@@ -232,7 +232,7 @@ class CoalescerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.flying)
     @rule(draw=st.integers(0, 50), delay=st.sampled_from([0.0, 0.5, 5.0]), failed=st.integers(0, 2))
     def give_back(self, draw: int, delay: float, failed: int) -> None:
-        """An update failed and goes again, with what came meanwhile."""
+        """An update failed and is retried, merged with what came meanwhile."""
         visitor = sorted(self.flying)[draw % len(self.flying)]
         update, owed = self.flying.pop(visitor)
         attempts = owed.attempts + failed
@@ -249,7 +249,7 @@ class CoalescerMachine(RuleBasedStateMachine):
         if owed.records:
             self.pending[visitor] = owed
 
-    # What the group does.
+    # Rebalance.
 
     def _cut_waiting(self, going: list[OffsetTracker]) -> int:
         gone = 0
@@ -262,7 +262,7 @@ class CoalescerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.serial % 3 == 0)
     @rule(picked=st.sets(st.sampled_from(NAMES), min_size=1, max_size=2))
     def begin_revoke(self, picked: set[TopicPartition]) -> None:
-        """The group takes partitions away: what waits for them goes."""
+        """The group revokes partitions: their pending updates are dropped."""
         going = [self.trackers[name] for name in sorted(picked) if name in self.trackers]
         for tracker in going:
             tracker.revoking = True
@@ -280,13 +280,13 @@ class CoalescerMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(tracker.revoking for tracker in self.trackers.values()))
     @rule()
     def end_revoke(self) -> None:
-        """The group waits no longer."""
+        """The group stops waiting."""
         self._detach([tracker for tracker in self.trackers.values() if tracker.revoking])
 
     @precondition(lambda self: self.serial % 5 == 0)
     @rule(name=st.sampled_from(NAMES))
     def lose(self, name: TopicPartition) -> None:
-        """A partition is gone at once."""
+        """A partition is lost at once."""
         if name in self.trackers:
             going = [self.trackers[name]]
             assert self.coalescer.drop_waiting(going) == self._cut_waiting(going)
@@ -295,29 +295,29 @@ class CoalescerMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.trackers) < len(NAMES))
     @rule(name=st.sampled_from(NAMES))
     def reassign(self, name: TopicPartition) -> None:
-        """A partition comes (back), as a fresh assignment from the committed offset on."""
+        """A partition is assigned (again), from the committed offset on."""
         if name not in self.trackers:
             tracker = self.trackers[name] = OffsetTracker(name)
             self.records[tracker] = []
 
-    # What must always hold.
+    # Invariants.
 
     @invariant()
     def commits_exactly_what_is_done(self) -> None:
-        """Committable is the first record that is not done, or the position: lower repeats, higher loses."""
+        """The watermark is the first unsettled record, or the position: lower repeats, higher loses."""
         for tracker in self.trackers.values():
             open_offsets = [record.offset for record in self.records[tracker] if not record.done]
             assert tracker.watermark == min(open_offsets, default=tracker.position)
 
     @invariant()
     def receipts_of_a_detached_assignment_change_nothing(self) -> None:
-        """What was committable when the assignment ended stays so, whatever settles later."""
+        """The watermark of an ended assignment stays, whatever settles later."""
         for tracker, committable in self.detached.items():
             assert tracker.watermark == committable
 
     @invariant()
     def counts_agree(self) -> None:
-        """Pending is counted record by record, waiting and in flight update by update."""
+        """Pending is counted per record, waiting and in flight per update."""
         flying = [owed for _, owed in self.flying.values()]
         assert self.coalescer.records == sum(len(owed.records) for owed in [*self.pending.values(), *flying])
         assert self.coalescer.waiting == len(self.pending)
@@ -326,13 +326,13 @@ class CoalescerMachine(RuleBasedStateMachine):
 
     @invariant()
     def size_follows_what_is_held(self) -> None:
-        """A size that only grows pauses for ever, one that forgets something bounds nothing."""
+        """A size that only grows pauses for ever; one that omits something bounds nothing."""
         size, updates = self.coalescer.size, len(self.coalescer)
         assert UPDATE_BYTES * updates <= size <= (2 * UPDATE_BYTES + 2 * WEIGH_AGAIN_BYTES) * updates
 
     @invariant()
     def a_record_is_kept_as_it_came_only_while_it_is_all(self) -> None:
-        """A dead letter of it is the whole change then; kept for longer, a letter would hide what merged into it."""
+        """Then its dead letter is the whole change; otherwise a letter would hide what was merged into it."""
         held = [(update, owed.records) for update, owed in self.flying.values()]
         waiting = self.coalescer._pending  # noqa: SLF001 - nobody else has what waits
         held += [(waiting[visitor], owed.records) for visitor, owed in self.pending.items()]
@@ -352,19 +352,19 @@ class CoalescerMachine(RuleBasedStateMachine):
 
     @invariant()
     def says_when_the_next_may_go(self) -> None:
-        """Due is the earliest that may go: a later one would sleep over work, an earlier one would spin."""
+        """Due is the earliest due time: a later one would delay work, an earlier one would spin."""
         assert self.coalescer.due_in(self.now) == self._due() - self.now
 
     @invariant()
     def knows_what_is_in_flight(self) -> None:
-        """A revoke waits for exactly those partitions that are on the wire."""
+        """A revoke waits for exactly the partitions with updates in flight."""
         for tracker in self.trackers.values():
             flying = any(record.tracker is tracker for _, owed in self.flying.values() for record in owed.records)
             assert self.coalescer.is_flying([tracker]) == flying
 
 
 class EventTimeMachine(CoalescerMachine):
-    """The same by event time."""
+    """The same in event-time order."""
 
     order = Order.EVENT_TIME
 

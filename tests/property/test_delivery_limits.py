@@ -1,4 +1,4 @@
-"""Rate and guard against brute force: their shortcuts must say what counting everything would say."""
+"""Rate and guard against brute force: their shortcuts must equal a full count."""
 
 import hypothesis.strategies as st
 from hypothesis import example, given
@@ -16,7 +16,7 @@ from connector.delivery.dead_letter_limit import RECENT, DeadLetterLimit
 def test_the_guard_says_what_a_list_of_all_that_settled_says(
     steps: list[tuple[bool, int]], max_in_a_row: int, max_ratio: float
 ) -> None:
-    """Row and share are exact; a running sum that drifts at the window's edge stops a good process."""
+    """Streak and share are exact; a running sum that drifts at the window's edge stops a healthy process."""
     guard = DeadLetterLimit(max_in_a_row, max_ratio)
     settled: list[bool] = []
     in_a_row = 0
@@ -37,7 +37,7 @@ def test_the_guard_says_what_a_list_of_all_that_settled_says(
 
 @given(st.sampled_from([0.5, 20.0, 200.0, 2_000.0]), st.lists(st.floats(0, 0.3), min_size=1, max_size=60))
 def test_no_timing_of_attempts_gets_more_than_the_rate(per_second: float, gaps: list[float]) -> None:
-    """Whenever senders come, no window holds more than its bound; a limiter that trusts regular callers would leak."""
+    """No window holds more than its bound, at any timing; a limiter that assumes regular calls would exceed it."""
     rate, now = RateLimiter(per_second), 100.0
     sent: list[float] = []
     for gap in gaps:
@@ -45,7 +45,7 @@ def test_no_timing_of_attempts_gets_more_than_the_rate(per_second: float, gaps: 
         while rate.wait(now) <= 0:
             rate.spend(now)
             sent.append(now)
-    # The worst window that ends at a send is the one from the send with the least `count - rate * time` before it.
+    # The worst window that ends at a send begins at the send with the least `count - rate * time` before it.
     least = float("inf")
     for count, at in enumerate(sent):
         least = min(least, count - per_second * at)

@@ -1,7 +1,7 @@
-"""Crash after crash over one partition: what is skipped was settled, and what was settled does not come again.
+"""Repeated crashes over one partition: skipped records were settled, and settled records do not come again.
 
-Wrong designs that this catches: a stretch that reaches one record too far, a visitor owed from its last record instead
-of its first, a word that is lost when a second crash comes in its middle, a cut list with an uncut reach.
+Wrong designs that this catches: a range that includes one record too many, a visitor owed from its last record instead
+of its first, metadata that is lost at a second crash, truncated metadata with its full range.
 """
 
 from dataclasses import dataclass, field
@@ -19,14 +19,14 @@ NAME = TopicPartition("t", 0)
 
 @dataclass
 class Pending:
-    """What one visitor waits for in this life of the process."""
+    """A visitor's pending records in this process."""
 
     first: int
     offsets: list[int] = field(default_factory=list)
 
 
 class Partition(RuleBasedStateMachine):
-    """A log that outlives its readers, each of which starts where the last commit stands."""
+    """A log that outlives its readers, each of which starts at the last commit."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Partition(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 8))
     def read(self, count: int) -> None:
-        """Take some records; those that the word says are done must be."""
+        """Take some records; those that the metadata calls done must be."""
         for _ in range(min(count, len(self.log) - self.tracker.position)):
             offset = self.tracker.position
             visitor = self.log[offset]
@@ -75,7 +75,7 @@ class Partition(RuleBasedStateMachine):
     @precondition(lambda self: self.pending)
     @rule(draw=st.integers(0, 5))
     def accept(self, draw: int) -> None:
-        """Some visitor's update is accepted."""
+        """A visitor's update is accepted."""
         visitor = sorted(self.pending)[draw % len(self.pending)]
         mine = self.pending.pop(visitor)
         self.tracker.close(mine.first)
@@ -83,15 +83,15 @@ class Partition(RuleBasedStateMachine):
 
     @precondition(lambda self: self.letters)
     @rule(draw=st.integers(0, 5))
-    def bury(self, draw: int) -> None:
-        """Some dead letter is acknowledged."""
+    def dead_letter(self, draw: int) -> None:
+        """A dead letter is acknowledged."""
         offset = self.letters.pop(draw % len(self.letters))
         self.tracker.close(offset)
         self.settled.add(offset)
 
     @rule(limit=st.sampled_from([0, 34, 40, MAX_CHARACTERS]))
     def commit(self, limit: int) -> None:
-        """The group's memory; what it says must be true of every single record."""
+        """The committed metadata; it must be true of every single record."""
         self.stored = self.tracker.to_commit(limit)
         offset = self.stored.offset
         assert self.settled >= set(range(offset))
@@ -103,7 +103,7 @@ class Partition(RuleBasedStateMachine):
             self._says_all(offset)
 
     def _says_all(self, offset: int) -> None:
-        """With room enough nothing that is settled comes again, but of visitors who are owed from before it."""
+        """With room enough no settled record comes again, except of visitors owed from before it."""
         earlier = self.tracker.recovering
         fresh = OffsetTracker(NAME, Start.at(self.stored))
         for at in range(offset, self.tracker.position):
@@ -118,12 +118,12 @@ class Partition(RuleBasedStateMachine):
 
     @rule()
     def crash(self) -> None:
-        """Kill -9: the next process knows what was committed and nothing else."""
+        """Kill -9: the next process knows only what was committed."""
         self._begin()
 
     @invariant()
     def never_past_a_gap(self) -> None:
-        """The committable offset has nothing unsettled behind it."""
+        """No record below the watermark is unsettled."""
         assert self.settled >= set(range(self.tracker.watermark))
 
 

@@ -1,4 +1,4 @@
-"""Holds decoder and schema to one verdict, since producers test against the one and are refused by the other.
+"""Decoder and schema must give one verdict: producers test against one and are refused by the other.
 
 How the schema's side reads a record: as strict UTF-8, by Python's `json`, with three corrections, because that parser
 takes more than JSON (RFC 8259) and the decoder do: NaN and Infinity are refused; a lone surrogate is refused anywhere,
@@ -28,13 +28,13 @@ suite = settings(max_examples=450, deadline=None, suppress_health_check=[HealthC
 
 
 class Number(str):
-    """A number as it is written, which `json.dumps` could not keep."""
+    """A number as written, which `json.dumps` would not keep."""
 
     __slots__ = ()
 
 
 class Not8259(ValueError):
-    """What Python's parser takes and JSON does not have."""
+    """Accepted by Python's parser, and no JSON."""
 
 
 def write(tree: object) -> str:
@@ -60,7 +60,7 @@ def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def schema_accepts(value: bytes) -> bool:
-    """Return the schema's verdict on a record, read as the module's first lines say."""
+    """Return the schema's verdict on a record, read as the module's docstring says."""
     try:
         text = value.decode()
         tree = json.loads(
@@ -86,7 +86,7 @@ def decoder_accepts(value: bytes, nulls: Nulls = Nulls.DROP) -> bool:
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Flatten in the plainest way, as the words of the contract say it: the oracle of the attributes."""
+    """Flatten by the contract's words in the simplest way: the oracle of the attributes."""
     found: dict[str, str] = {}
     for name, item in tree.items():
         if isinstance(item, dict):
@@ -115,7 +115,7 @@ times = st.one_of(
 
 @st.composite
 def good_events(draw: st.DrawFn) -> dict[str, Any]:
-    """Build an event that both sides must accept, its fields in any order."""
+    """Build an event that both must accept, its fields in any order."""
     fields: dict[str, Any] = {"profile": draw(profiles)}
     kind, other = draw(st.permutations(["pcId", "mbox3rdPartyId"]))
     fields[kind] = draw(ids)
@@ -139,7 +139,7 @@ junk: st.SearchStrategy[Any] = st.one_of(
     st.builds("{}{}{}{}".format, *map(st.sampled_from, NEARLY_TIMES)),
     scalars,
     values,
-).map(copy.deepcopy)  # What is drawn is broken further, and must not be the next example's start.
+).map(copy.deepcopy)  # The drawn value is broken further, and must not change the next example.
 
 
 def containers(tree: object) -> list[dict[str, Any]]:
@@ -151,7 +151,7 @@ def containers(tree: object) -> list[dict[str, Any]]:
 
 @st.composite
 def mutated_events(draw: st.DrawFn) -> dict[str, Any]:
-    """Take a good event and break it in up to three places, each a place where some rule looks."""
+    """Take a valid event and break it in up to three places, each one that a rule checks."""
     fields = draw(good_events())
     for _ in range(draw(st.integers(1, 3))):
         mutation = draw(st.sampled_from(["set", "drop", "inside", "inside", "deepen"]))
@@ -173,7 +173,7 @@ def mutated_events(draw: st.DrawFn) -> dict[str, Any]:
 @suite
 @given(good_events())
 def test_good_events_mean_the_same_to_both(fields: dict[str, Any]) -> None:
-    """A good event passes the schema, and decodes to what the plain words of the contract say."""
+    """A valid event passes the schema, and decodes to what the contract says."""
     value = write(fields).encode()
     assert schema_accepts(value)
     change = DECODERS[Nulls.DROP](value)
@@ -201,7 +201,7 @@ def test_schema_and_decoder_give_one_verdict(fields: dict[str, Any]) -> None:
 @suite
 @given(good_events(), st.data())
 def test_one_verdict_on_damaged_bytes(fields: dict[str, Any], data: st.DataObject) -> None:
-    """A record with a byte changed, lost or added is good or bad for both, and never a crash."""
+    """A record with a byte changed, lost or added is valid or not for both, and never a crash."""
     damaged = bytearray(write(fields).encode())
     for _ in range(data.draw(st.integers(1, 2))):
         place = data.draw(st.integers(0, len(damaged) - 1))
@@ -216,7 +216,7 @@ def test_one_verdict_on_damaged_bytes(fields: dict[str, Any], data: st.DataObjec
 @suite
 @given(st.binary(max_size=300) | st.text(alphabet='{}[]":,\\u0d8-+.eE1 \ufeffnulltrue', max_size=60).map(str.encode))
 def test_no_bytes_crash_the_decoder(value: bytes) -> None:
-    """Whatever stands in a topic, the decoder refuses it or takes it, for every rule of nulls."""
+    """For any bytes and every rule of nulls, the decoder refuses or accepts."""
     for nulls in Nulls:
         assert decoder_accepts(value, nulls) in {True, False}
 

@@ -1,4 +1,4 @@
-"""Ten thousand malformed records among as many good ones, through the real pipeline: none may vanish, stop it, or leak.
+"""Ten thousand malformed records among as many valid ones, in the real pipeline: none may vanish, stop it, or leak.
 
 Each value of each record holds the word `canary`, no name does: so a reason or a log line that quotes a value shows.
 """
@@ -63,7 +63,7 @@ def _valid(rng: random.Random, number: int) -> bytes:
 
 
 def _with(name: str, *values: str) -> Callable[[random.Random, int], bytes]:
-    """One field gets one of these values; whoever the visitor was stays."""
+    """Give one field one of these values; the visitor stays the same."""
 
     def make(rng: random.Random, number: int) -> bytes:
         fields = _fields(rng, number)
@@ -76,7 +76,7 @@ def _with(name: str, *values: str) -> Callable[[random.Random, int], bytes]:
 
 
 def _attribute(*texts: str) -> Callable[[random.Random, int], bytes]:
-    """One more attribute in the profile, at its begin, as it stands."""
+    """Insert one more attribute at the start of the profile, as raw text."""
 
     def make(rng: random.Random, number: int) -> bytes:
         fields = _fields(rng, number)
@@ -86,7 +86,7 @@ def _attribute(*texts: str) -> Callable[[random.Random, int], bytes]:
 
 
 def _in_a_value(*parts: bytes) -> Callable[[random.Random, int], bytes]:
-    """These bytes within a string."""
+    """Insert these bytes into a string."""
 
     def make(rng: random.Random, number: int) -> bytes:
         return _valid(rng, number).replace(CANARY.encode(), CANARY.encode() + rng.choice(parts), 1)
@@ -142,7 +142,7 @@ def _other_codes(rng: random.Random, number: int) -> bytes:
 
 
 def _byte_noise(rng: random.Random, number: int) -> bytes:
-    """Whatever comes of it: flipped, lost, doubled or foreign bytes."""
+    """Flipped, lost, doubled or foreign bytes, with any outcome."""
     value = bytearray(_valid(rng, number))
     for _ in range(rng.randint(1, 4)):
         at = rng.randrange(len(value))
@@ -223,9 +223,9 @@ KINDS = (
 
 @pytest.mark.parametrize("seed", range(2))
 def test_ten_thousand_malformed_records_are_each_delivered_or_a_dead_letter(seed: int) -> None:
-    """Never both, never neither, as they came, with a reason that names the field and quotes nothing.
+    """Never both, never neither, with unchanged bytes, and a reason that names the field and quotes nothing.
 
-    Catches a decoder that raises what nobody expects, takes half a record for a whole one, or says what it read.
+    Catches a decoder that raises an unexpected exception, takes half a record for a whole one, or quotes its input.
     """
     rng = random.Random(seed)
     log, sender, letters = FakeLog(), FakeSender(), FakeDeadLetters()
@@ -296,7 +296,7 @@ top = st.sampled_from(["pcId", "mbox3rdPartyId", "profile", "eventId", "occurred
 
 @given(st.dictionaries(top, trees, max_size=6) | trees)
 def test_any_shape_is_a_change_or_a_refusal_that_quotes_nothing(tree: object) -> None:
-    """Catches a decoder that lets another exception out, or a validator's message that shows the value it refused."""
+    """Catches a decoder that raises another exception, or a validator's message that shows the refused value."""
     refusal = ""
     try:
         assert JsonDecoder()(json.dumps(tree).encode()).visitor.id

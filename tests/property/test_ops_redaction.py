@@ -1,4 +1,4 @@
-"""No caller is trusted with secrets, so the promise is tested against lines that nobody would think of writing."""
+"""No caller is trusted with secrets, so redaction is tested against arbitrary lines."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from connector.ops.redact import Redactor
 from tests.support.captured_logs import captured_logs
 
 SECRET = 'Zq#"7\\é\nß%/+x9'
-"""A password of everything that quoting, JSON and URLs write in another way."""
+"""A password with every character that quoting, JSON and URLs encode."""
 TOKEN = "eyJhbGciOi.J9-never_given"
 IDENTITY = "vis'it or/QJX4711&\"ü"
 FORMS = (SECRET, repr(SECRET)[1:-1], json.dumps(SECRET)[1:-1], json.dumps(SECRET, ensure_ascii=False)[1:-1],
@@ -27,7 +27,7 @@ FORMS = (SECRET, repr(SECRET)[1:-1], json.dumps(SECRET)[1:-1], json.dumps(SECRET
 VISITOR = Visitor("mbox3rdPartyId", IDENTITY)
 
 noise = st.text(st.characters(exclude_characters="ZQ"), max_size=30)
-"""Any Unicode, lone surrogates included; without their first letters it cannot make a secret or an id by itself."""
+"""Any Unicode, with lone surrogates; without their first letters no drawn text can be a secret or an id."""
 telling_texts = st.sampled_from(
     [
         *FORMS,
@@ -95,7 +95,7 @@ def assert_tells_nothing(written: str, line: dict[str, Any]) -> None:
 def test_no_field_of_any_shape_brings_a_secret_or_a_visitor_into_a_line(
     event_fields: dict[str, Any], mode: VisitorIds
 ) -> None:
-    """Nested, as a name, in an exception, in bytes, in an object: a line is JSON and gives nothing away."""
+    """Nested, as a name, in an exception, in bytes, in an object: a line is JSON and reveals nothing."""
     with captured_logs(secrets=[SECRET], visitor_ids=mode) as logs:
         structlog.get_logger().warning("kafka_error", **event_fields)
         (line,) = logs.lines
@@ -104,10 +104,10 @@ def test_no_field_of_any_shape_brings_a_secret_or_a_visitor_into_a_line(
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(event_fields=fields, message=texts, remedy=values, mode=st.sampled_from(VisitorIds))
-def test_nothing_that_is_logged_brings_a_secret_or_a_visitor_into_the_status(
+def test_no_log_call_brings_a_secret_or_a_visitor_into_the_status(
     event_fields: dict[str, Any], message: str, remedy: Any, mode: VisitorIds
 ) -> None:
-    """The page shows the last problems to whoever reaches the port: no visitor there, whatever the log may hold."""
+    """Anybody who reaches the port sees the last problems: no visitor there, whatever the log may hold."""
     with captured_logs(secrets=[SECRET], visitor_ids=mode):
         structlog.get_logger().warning("kafka_error", **{**event_fields, "remedy": remedy})
         structlog.get_logger().error("update_rejected", visitor=VISITOR, reason=message, topic=message)
@@ -120,7 +120,7 @@ def test_nothing_that_is_logged_brings_a_secret_or_a_visitor_into_the_status(
 @settings(max_examples=150)
 @given(message=texts, cause=texts)
 def test_no_exception_brings_a_secret_into_a_line(message: str, cause: str) -> None:
-    """Messages of exceptions are other people's texts, and so are their causes."""
+    """Messages of exceptions, and of their causes, are foreign texts."""
     with captured_logs(secrets=[SECRET]) as logs:
         try:
             raise ConnectionError(message) from KeyError(cause)  # noqa: TRY301 - the log call needs a live exception
@@ -135,7 +135,7 @@ def test_no_exception_brings_a_secret_into_a_line(message: str, cause: str) -> N
 def test_no_library_and_no_wrong_event_name_brings_a_secret_into_a_line(
     message: str, argument: str, event: str
 ) -> None:
-    """Libraries format their own messages, and a mistaken call may put anything in the event's place."""
+    """Libraries format their own messages, and a wrong call may put anything in the event's place."""
     with captured_logs(secrets=[SECRET]) as logs:
         logging.getLogger("lib").error("%s %s", message, argument)
         structlog.get_logger().error(event)
@@ -152,7 +152,7 @@ extras = st.dictionaries(st.sampled_from(["peer", "url", "visitor"]), values)
 def test_no_traceback_of_a_library_brings_a_secret_into_a_line(
     message: str, cause: str, note: str, extra: dict[str, Any]
 ) -> None:
-    """Libraries log what they caught, with its causes, notes and variables, and hang on whatever they like."""
+    """Libraries log exceptions with causes, notes and variables of any content."""
 
     def fail(password: str, visitor: Visitor) -> None:
         error = ConnectionError(message)
@@ -175,10 +175,10 @@ def test_no_traceback_of_a_library_brings_a_secret_into_a_line(
 
 @settings(max_examples=50)
 @given(before=noise, after=noise, event_fields=fields)
-def test_a_secret_that_was_learnt_later_reaches_no_line_either(
+def test_a_secret_that_was_read_later_reaches_no_line_either(
     before: str, after: str, event_fields: dict[str, Any]
 ) -> None:
-    """A token file is read again while the program runs; what stands bare in a text has no word that betrays it."""
+    """A token file is read again while the program runs; a bare secret in a text has no marker beside it."""
     with captured_logs(secrets=[SECRET]) as logs:
         learn(TOKEN)
         structlog.get_logger().warning("kafka_error", **{**event_fields, "detail": before + TOKEN + after})
@@ -189,8 +189,8 @@ def test_a_secret_that_was_learnt_later_reaches_no_line_either(
 
 @settings(max_examples=100)
 @given(event_fields=fields)
-def test_the_console_tells_nothing_either(event_fields: dict[str, Any]) -> None:
-    """The form for people goes through the same redaction and stays one line."""
+def test_the_console_shows_no_secret_either(event_fields: dict[str, Any]) -> None:
+    """The console's format goes through the same redaction and stays one line."""
     with captured_logs(secrets=[SECRET], fmt="console") as logs:
         structlog.get_logger().warning("kafka_error", **event_fields)
     assert logs.text.count("\n") == 1
@@ -199,7 +199,7 @@ def test_the_console_tells_nothing_either(event_fields: dict[str, Any]) -> None:
 
 @given(event_fields=fields)
 def test_redacting_a_redacted_line_again_changes_no_type(event_fields: dict[str, Any]) -> None:
-    """What comes out is plain JSON and is read without mutation, so that a second pass is harmless."""
+    """The output is plain JSON and is not mutated, so a second pass is harmless."""
     redactor = Redactor(VisitorIds.HASH, [SECRET])
     once = redactor(None, "info", event_fields)
     again = redactor(None, "info", once)

@@ -1,4 +1,4 @@
-"""A forecast is worth something only if it is what the service does: so the service does it beside, in virtual time."""
+"""A forecast must equal what the service does: so the service runs beside it, in virtual time."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,30 +13,30 @@ from connector.delivery.counters import Histogram
 from connector.delivery.offset_tracker import TopicPartition
 from connector.events import JsonDecoder
 from connector.pipeline import back_pressure
-from connector.plan import Assumptions, Merge, Outlook, Quota, Survey, forecast
+from connector.plan import Assumptions, LingerForecast, Merge, Quota, Survey, forecast
 from tests.support.bench import Bench, quiet
 from tests.support.fakes import FakeLog, FakeRecord, FakeSender, event, event_at
 from tests.support.virtual_time import run
 
 START_MS = 1_000_000
 REQUEST_SECONDS = 0.0103
-"""Not a whole number of milliseconds, nor are the lingers and the rates: so nothing happens in the same instant as a
-record comes, where either order would be right."""
+"""Not a whole number of milliseconds, nor are the lingers and the rates: so nothing coincides with a record's
+arrival, where either order would be right."""
 PARTITIONS = [TopicPartition("t", 0), TopicPartition("t", 1), TopicPartition("u", 0)]
 
 
 class Came(NamedTuple):
-    """A record: when, in milliseconds from the start, where, and what it says."""
+    """A record: its time in milliseconds from the start, its partition, and its content."""
 
     ms: int
     where: int
     visitor: str
     kind: str
     said: int
-    """Its own second, which may be older than one that was sent already."""
+    """Its own second, which may be older than one sent before."""
 
     def value(self) -> bytes | None:
-        """What lies in the log."""
+        """Bytes of the record."""
         match self.kind:
             case "tombstone":
                 return None
@@ -48,7 +48,7 @@ class Came(NamedTuple):
                 return event_at(self.visitor, f"2026-11-22T10:15:{self.said:02}Z", tier=self.kind)
 
 
-# No more visitors than the service opens slots at once at its start, so that the forecast, which knows no slots, holds.
+# No more visitors than the service has slots at its start, so that the forecast, which knows no slots, holds.
 came = st.builds(
     Came,
     st.integers(0, 6_000) | st.integers(0, 60),
@@ -62,8 +62,8 @@ lingers = st.sampled_from([0.0, 0.0501, 0.5003, 2.0007])
 rates = st.sampled_from([0.0, 2.0**0.5 * 40, 2.0**0.5 * 7, 2.0**0.5])
 
 
-def forecasted(history: Sequence[Came], linger: float, assumed: Assumptions) -> Outlook:
-    """What the plan says, its records read one partition after the other."""
+def forecasted(history: Sequence[Came], linger: float, assumed: Assumptions) -> LingerForecast:
+    """The plan's forecast, with records read one partition after the other."""
     merge = Merge(PARTITIONS, START_MS, START_MS + 10_000)
     survey = Survey([linger], assumed, JsonDecoder())
     for number, name in enumerate(PARTITIONS):
@@ -82,7 +82,7 @@ def forecasted(history: Sequence[Came], linger: float, assumed: Assumptions) -> 
 
 
 async def served(history: Sequence[Came], linger: float, assumed: Assumptions) -> list[tuple[float, str]]:
-    """What the service sends, in seconds from the start."""
+    """When the service sends, in seconds from the start."""
     log = FakeLog({name: [] for name in PARTITIONS})
     sender = FakeSender(lambda *_: (Answer(Verdict.ACCEPTED), REQUEST_SECONDS))
     bench = Bench(
@@ -95,7 +95,7 @@ async def served(history: Sequence[Came], linger: float, assumed: Assumptions) -
     )
     loop = asyncio.get_running_loop()
     async with bench:
-        await asyncio.sleep(1)  # The group has acknowledged a commit by then, without which nothing may be sent.
+        await asyncio.sleep(1)  # The group has acknowledged a commit by then; before that nothing may be sent.
         began = loop.time()
         for ms in sorted({record.ms for record in history}):
             await asyncio.sleep(began + ms / 1_000 - loop.time())
@@ -109,7 +109,7 @@ async def served(history: Sequence[Came], linger: float, assumed: Assumptions) -
 
 
 def lives(history: Sequence[Came], sent: Sequence[tuple[float, str]]) -> list[tuple[float, float]]:
-    """From when to when each update was held: its first record came, its answer came."""
+    """When each update was pending: from its first record to its answer."""
     waiting: dict[str, list[float]] = {}
     for record in history:
         if record.kind in ("gold", "silver"):
@@ -124,7 +124,7 @@ def lives(history: Sequence[Came], sent: Sequence[tuple[float, str]]) -> list[tu
 
 
 def most_at_once(spans: Sequence[tuple[float, float]]) -> int:
-    """The most of them that hold at any time."""
+    """The most updates pending at any time."""
     return max((sum(begin <= at < end for begin, end in spans) for at, _ in spans), default=0)
 
 
@@ -132,14 +132,14 @@ def most_at_once(spans: Sequence[tuple[float, float]]) -> int:
 @example([Came(0, 0, "a", "gold", 3), Came(5, 0, "a", "silver", 1)], 0.0, 0.0, Order.EVENT_TIME)
 @settings(max_examples=150)
 def test_the_forecast_is_what_the_service_does(history: list[Came], linger: float, rate: float, order: Order) -> None:
-    """Number, delay and peak; a coalescer of the plan's own, or one that knows no rate, would show here."""
+    """Count, delay and peak; a divergent coalescer in the plan, or one without a rate, would show here."""
     assumed = Assumptions(order=order, updates_per_second=rate, request_seconds=REQUEST_SECONDS)
     outlook = forecasted(history, linger, assumed)
     with quiet():
         sent = run(served(history, linger, assumed))
     assert outlook.updates == len(sent)
     if order is Order.EVENT_TIME:
-        return  # An event that is older than what was sent is in no update, so the rest cannot be told from those.
+        return  # An event that is older than what was sent is in no update, so the rest cannot be told apart.
     spans = lives(history, sent)
     assert outlook.peak_visitors == most_at_once(spans)
     delays = Histogram(forecast.DELAY_SECONDS)
@@ -150,6 +150,6 @@ def test_the_forecast_is_what_the_service_does(history: list[Came], linger: floa
         assert said is None or true is None or abs(said / true - 1) <= forecast.STEP - 0.99
 
 
-def test_the_forecast_pauses_and_goes_on_where_the_service_does() -> None:
-    """The share is written in two rooms, of which the inner cannot see the outer."""
+def test_the_forecast_pauses_and_resumes_where_the_service_does() -> None:
+    """Two rooms hold the share, and the inner one cannot import it."""
     assert forecast.LOW_WATER == back_pressure.LOW_WATER

@@ -1,4 +1,4 @@
-"""The ledger's fold against a naive model: a list of all that was booked, gone through anew for each answer."""
+"""The ledger's fold against a naive model: a list of all bookings, evaluated anew for each answer."""
 
 import math
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from connector.quota.ledger import Ledger
+from connector.quota.policy import QuotaPolicy
 from connector.quota.records import Record, Reserve, Return, Spend, decode, encode
-from connector.quota.terms import Terms
 from connector.quota.view import view
 
-TERMS = Terms(limit=100, window=10.0, horizon=1.0, request_timeout=1.0)
+TERMS = QuotaPolicy(limit=100, window=10.0, horizon=1.0, request_timeout=1.0)
 
 HOLDERS = st.sampled_from(["a", "b", "c"])
 NUMBERS = st.integers(1, 4)
@@ -19,12 +19,12 @@ UPDATES = st.integers(0, 60)
 LIMITS = st.sampled_from([50, 100])
 COUNTED = st.sampled_from([5.0, 10.0, 25.0])
 STEPS = st.sampled_from([-2.0, 0.0, 0.0, 0.5, 3.0, 11.0])
-"""Seconds between two append times: those of another broker may go back."""
+"""Seconds between two append times: they may go back at another broker."""
 
 
 @dataclass
 class Booked:
-    """One lease, or what was spent by hand."""
+    """One lease, or a manual booking."""
 
     key: tuple[str, int]
     granted: int
@@ -33,11 +33,11 @@ class Booked:
 
 
 class Fold(RuleBasedStateMachine):
-    """Each record goes to the ledger and to the list."""
+    """Feeds each record to the ledger and to the list."""
 
     @initialize()
     def start(self) -> None:
-        """Nothing is booked."""
+        """Nothing is booked yet."""
         self.ledger = Ledger()
         self.records: list[tuple[Record, float]] = []
         self.booked: list[Booked] = []
@@ -55,7 +55,7 @@ class Fold(RuleBasedStateMachine):
 
     @rule(holder=HOLDERS, lease=NUMBERS, updates=UPDATES, limit=LIMITS, counted=COUNTED, step=STEPS)
     def reserve(self, holder: str, lease: int, updates: int, limit: int, counted: float, step: float) -> None:
-        """Granted is what is free, once for each number that counts."""
+        """The grant is what is free, and each number is granted once."""
         granted = self._apply(Reserve(holder, lease, updates, limit, counted, 1.0), step)
         known = any(each.key == (holder, lease) for each in self.booked)
         free = limit - sum(each.updates for each in self.booked)
@@ -75,7 +75,7 @@ class Fold(RuleBasedStateMachine):
     def give_back(
         self, holder: str, lease: int, unused: int, counted: float | None, step: float, times: int, *, leaves: bool
     ) -> None:
-        """However often it is written, it takes the same off, and never lets anything count for longer."""
+        """However often it is written, it takes off the same, and never lets anything count for longer."""
         for _ in range(times):
             self._apply(Return(holder, lease, unused, counted, leaves), step)
             for each in self.booked:
@@ -93,7 +93,7 @@ class Fold(RuleBasedStateMachine):
 
     @invariant()
     def the_books_agree(self) -> None:
-        """Used, free, what comes free and when: as the list says at any moment from now on."""
+        """Used, free, what becomes free and when: equal to the list at any later moment."""
         if not hasattr(self, "ledger"):
             return
         booked = [each for each in self.booked if each.updates]
@@ -113,7 +113,7 @@ class Fold(RuleBasedStateMachine):
             assert release[0] <= min(each.expires for each in booked)
 
     def teardown(self) -> None:
-        """Who starts late and is never asked anything in between folds the same."""
+        """A late starter without queries in between folds the same."""
         if not hasattr(self, "ledger"):
             return
         late = Ledger()

@@ -1,4 +1,4 @@
-"""The judge must read right whatever a correct client can write, and survive whatever a wrong one can."""
+"""The rules must read any output of a correct client, and survive any bytes of a wrong one."""
 
 from urllib.parse import quote, quote_plus, urlencode
 
@@ -35,7 +35,7 @@ def test_what_the_standard_library_encodes_is_read_back(
     plus: bool,  # noqa: FBT001 - drawn by hypothesis
     get: bool,  # noqa: FBT001 - drawn by hypothesis
 ) -> None:
-    """Any Unicode in names, values and ids comes back as it was, or the request is over its size and nothing else."""
+    """Any Unicode in names, values and ids is read back unchanged, or the request is over its size and nothing else."""
     pairs = {visitor.kind: visitor.id} | {f"profile.{name}": value for name, value in values.items()}
     form = urlencode(pairs, quote_via=quote_plus if plus else quote).encode()
     target = PATH + b"?" + form if get else PATH
@@ -48,7 +48,7 @@ def test_what_the_standard_library_encodes_is_read_back(
         assert len(target if get else form) > (MAX_TARGET_BYTES if get else MAX_BODY_BYTES)
 
 
-# Bytes of random kind rarely reach the later rules: pieces of a true request lead deeper.
+# Random bytes rarely reach the later rules: pieces of a valid request do.
 pieces = st.sampled_from(
     [b"mboxPC=", b"mbox3rdPartyId=1", b"profile.", b"profile.a=1", b"&", b"=", b"%", b"%4", b"+", b"?"]
 )
@@ -65,7 +65,7 @@ hostile = st.lists(st.one_of(st.binary(max_size=20), pieces)).map(b"".join)
 def test_no_bytes_crash_the_judge(
     method: str, target: bytes, content_type: str | None, body: bytes, path_form: PathForm
 ) -> None:
-    """Every request gets a verdict, and a good verdict only with a visitor and something to update."""
+    """Every request gets a verdict, and acceptance only with a visitor and an attribute."""
     result = check(RawRequest(method, target, content_type, body), "acme", path_form)
     if isinstance(result, Update):
         assert 0 < len(result.visitor.id) <= MAX_ID_CHARACTERS

@@ -1,4 +1,4 @@
-"""For any environment: no secret comes out, and what is refused is refused with words, never with a crash."""
+"""For any environment: no secret is printed, and a refusal is a message, never a crash."""
 
 import json
 import string
@@ -12,7 +12,7 @@ from connector.target.endpoint import endpoint, unfit_path
 
 GOOD = {"KAFKA_BOOTSTRAP_SERVERS": "kafka:9092", "KAFKA_TOPICS": "changes", "TARGET_CLIENT_CODE": "acme"}
 NAMES = [doc.name for doc in describe()]
-# Marked, so that finding it means that it leaked, and not that a short text is part of some word.
+# Marked, so that a match means a leak, and not that a short text is part of some word.
 SECRET = st.text(string.ascii_letters + string.digits, min_size=1, max_size=30).map(lambda text: f"S3CR3T{text}")
 BROKEN_SECRET = SECRET.flatmap(lambda text: st.sampled_from([f"{text}\n", f"{text} x", f"\x7f{text}", f"{text}ü"]))
 SECRET_PLACES = st.dictionaries(
@@ -41,7 +41,7 @@ ANYTHING = st.dictionaries(
 
 
 def loaded(environ: dict[str, str]) -> Settings | BadSettings:
-    """The settings, or their refusal as it was raised."""
+    """The settings, or their refusal as raised."""
     try:
         return load(environ)
     except BadSettings as bad:
@@ -49,7 +49,7 @@ def loaded(environ: dict[str, str]) -> Settings | BadSettings:
 
 
 def told(environ: dict[str, str]) -> str:
-    """Everything that could be printed of an environment: of the settings, or of the refusal with its traceback."""
+    """All texts printed of an environment: of the settings, or of the refusal with its traceback."""
     outcome = loaded(environ)
     if isinstance(outcome, BadSettings):
         parts = [str(outcome), repr(outcome), repr(outcome.mistakes), *traceback.format_exception(outcome)]
@@ -60,16 +60,16 @@ def told(environ: dict[str, str]) -> str:
 
 
 @given(SECRET_PLACES, PROPERTY_PLACES, st.just({}) | URL_PLACES, st.sampled_from([{}, SECURE]))
-def test_no_secret_is_ever_told(
+def test_no_secret_is_ever_printed(
     secrets: dict[str, str], properties: str, urls: dict[str, str], base: dict[str, str]
 ) -> None:
-    """Right or wrong, alone or among other mistakes, misspelt or in a property: a secret value is never printed."""
+    """Valid or not, alone or among other mistakes, misspelt or in a property: a secret value is never printed."""
     assert "S3CR3T" not in told({**GOOD, **base, **secrets, "KAFKA_PROPERTIES": properties, **urls})
 
 
 @given(SECRET)
-def test_a_secret_reaches_those_who_need_it(secret: str) -> None:
-    """The mask is on what is printed, not on what is used."""
+def test_a_secret_is_unmasked_in_use(secret: str) -> None:
+    """Only output is masked, not the value in use."""
     environ = {
         **GOOD,
         **SECURE,
@@ -83,7 +83,7 @@ def test_a_secret_reaches_those_who_need_it(secret: str) -> None:
 
 @given(ANYTHING)
 def test_any_environment_makes_settings_or_lines(environ: dict[str, str]) -> None:
-    """Whatever is set, the answer is settings or one printable line a mistake."""
+    """For any environment, the result is settings or one printable line a mistake."""
     outcome = loaded({**GOOD, **environ})
     if isinstance(outcome, BadSettings):
         assert outcome.mistakes
@@ -104,7 +104,7 @@ def test_any_environment_makes_settings_or_lines(environ: dict[str, str]) -> Non
     )
 )
 def test_effective_settings_are_an_environment_again(environ: dict[str, str]) -> None:
-    """What a log line shows can be set as it stands, and gives the same settings once more."""
+    """A logged value can be set as it stands, and gives the same settings again."""
     settings = load({**GOOD, **environ})
     shown = {name: str(value) for name, value in masked(settings).items() if value is not None}
     assert masked(load(shown)) == masked(settings)
@@ -119,7 +119,7 @@ HOSTS = st.text(st.sampled_from("ab1.-_:/[]@%{}?# é") | st.characters(), max_si
 
 
 @given(PATHS | st.just("/m2/{client_code}/profile/update"), HOSTS | st.just("https://{client_code}.tt.omtrdc.net"))
-def test_what_the_settings_accept_of_the_endpoint_its_sender_accepts_too(path: str, base: str) -> None:
+def test_an_endpoint_that_the_settings_accept_its_sender_accepts_too(path: str, base: str) -> None:
     """Two validators that disagree end a start with a second message, or let `check` fail where `run` does not."""
     settings = loaded({**GOOD, "TARGET_UPDATE_PATH": path, "TARGET_BASE_URL": base})
     if isinstance(settings, Settings):

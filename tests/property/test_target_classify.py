@@ -1,4 +1,4 @@
-"""Whatever an endpoint says, there is a verdict, and its words, which may hold an id, stay out of the reason."""
+"""Every answer gets a verdict, and its text, which may hold an id, stays out of the reason."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +22,7 @@ bodies = st.binary(max_size=300).map(lambda noise: SECRET + noise + SECRET) | st
 
 @given(status=st.integers(0, 999) | st.just(200), body=bodies, retry_after=st.text() | st.none())
 def test_no_answer_raises_and_no_body_is_quoted(status: int, body: bytes, retry_after: str | None) -> None:
-    """The reason is short and holds nothing of the body; the wait is within a day."""
+    """The reason is short and quotes nothing of the body; the wait is within a day."""
     answer = classify(status, body, retry_after, 1_800_000_000.0)
     assert SECRET.decode() not in answer.reason
     assert len(answer.reason) <= 200

@@ -1,4 +1,4 @@
-"""What is rendered, decoded by the standard library, is what was put in, for all of Unicode, within every size."""
+"""Rendered requests, decoded by the standard library, equal their input, for all of Unicode, within every size."""
 
 from urllib.parse import parse_qsl
 
@@ -14,14 +14,14 @@ SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
 
 unicode_text = st.text(st.characters(exclude_categories=["Cs"]))
 visitors = st.builds(Visitor, st.sampled_from(sorted(PARAMETERS)), unicode_text.filter(bool))
-# Long values in few draws: a short text, many times over.
+# Long values in few draws: a short text, repeated.
 long_text = st.builds(lambda text, times: text * times, unicode_text, st.integers(0, 9_000))
 updates = st.dictionaries(unicode_text.filter(bool), unicode_text | long_text, min_size=1, max_size=12)
 methods = st.sampled_from(Method)
 
 
 def _form(request: Request) -> str:
-    """Check what holds for every request, and give its form."""
+    """Check what holds for every request, and return its form."""
     path, _, query = request.target.partition("?")
     assert path == PATH
     if request.method == "GET":
@@ -55,7 +55,7 @@ def test_what_arrives_is_what_was_sent(visitor: Visitor, attributes: dict[str, s
 def test_rendering_is_deterministic_and_wastes_no_request(
     visitor: Visitor, attributes: dict[str, str], method: Method
 ) -> None:
-    """The same update is the same bytes, whatever was rendered before; no two neighbours would fit in one request."""
+    """The same update gives the same bytes, independent of earlier ones; no two neighbours would fit in one request."""
     render = Renderer(PATH, method)
     rendered = render(visitor, attributes)
     assert render(visitor, attributes) == rendered == Renderer(PATH, method)(visitor, dict(attributes))
@@ -79,7 +79,7 @@ def test_the_method_follows_from_the_size_alone(visitor: Visitor, attributes: di
 
 @given(visitor=visitors, attributes=updates, method=methods)
 def test_only_what_fits_in_no_request_is_unfit(visitor: Visitor, attributes: dict[str, str], method: Method) -> None:
-    """An attribute is given up exactly when it is too large even alone."""
+    """An attribute is dropped exactly when it is too large even alone."""
     render = Renderer(PATH, method)
     alone = {name for name, value in attributes.items() if render(visitor, {name: value}).unfit}
     assert set(render(visitor, attributes).unfit) == alone

@@ -1,4 +1,4 @@
-"""The pages beside the code (CONTRIBUTING and its like) say only what is there: links, files, targets, variables."""
+"""Community pages (CONTRIBUTING and the like) name only what exists: links, files, targets, variables."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ _FILE = re.compile(r"[.\w/-]+\.(?:py|md|yaml|yml|json|tpl)")
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_relative_link_leads_to_a_file(page: Path) -> None:
-    """A newcomer who meets a dead link stops reading."""
+    """A dead link loses a new reader."""
     links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
     assert [link for link in links if "://" not in link and not (page.parent / link.partition("#")[0]).exists()] == []
 
@@ -39,7 +39,7 @@ def test_every_target_and_command_exists(page: Path) -> None:
 
 
 def test_every_file_of_a_recipe_is_there() -> None:
-    """A recipe that names a file that was moved sends its reader searching."""
+    """A moved file leaves a recipe that cannot be followed."""
     named = {name for code in _CODE.findall((ROOT / "CONTRIBUTING.md").read_text()) for name in _FILE.findall(code)}
     bare = {"_helpers.tpl", "CHANGELOG.md"}
     assert named >= {"connector/settings/model.py", "connector/ops/metrics.py", "connector/ops/events.py"}
@@ -47,7 +47,7 @@ def test_every_file_of_a_recipe_is_there() -> None:
 
 
 def test_every_setting_that_security_speaks_of_exists() -> None:
-    """A promise about a setting that is not there is none."""
+    """A promise about a missing setting is void."""
     known = {doc.name for doc in describe()}
     assert set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)", (ROOT / "SECURITY.md").read_text())) <= known
 

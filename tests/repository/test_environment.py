@@ -1,4 +1,4 @@
-"""The tests mean the same whatever their caller has set: `make test-quick ARGS="-x"` tests what it does without."""
+"""The tests do not depend on the caller's environment: `make test-quick ARGS="-x"` tests what it does without."""
 
 import os
 import subprocess
@@ -38,7 +38,7 @@ HOSTILE = {
     "XDG_CACHE_HOME": "/nowhere",
     "XDG_CONFIG_HOME": "/nowhere",
 }
-"""What a developer, a CI job or a Pod may have set."""
+"""Variables that a developer, a CI job or a Pod may have set."""
 
 AFFECTED = (
     "tests/repository/test_readme.py",
@@ -47,19 +47,30 @@ AFFECTED = (
     "tests/unit/test_settings_load.py",
     "tests/unit/test_target_proxy.py",
 )
-"""Those that start make or the program, read settings, or look at what is printed; the quick ones of them."""
+"""Tests that start make or the program, read settings, or check output; the quick ones of them."""
 
 
 def test_no_variable_of_the_caller_decides_a_test() -> None:
-    """The fault: ARGS of the caller reached the `make -n` of a test, which then looked at another command."""
+    """The fault: ARGS of the caller reached the `make -n` of a test, which then checked another command."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not e2e", *AFFECTED]
     around = {**os.environ, **HOSTILE}
     done = subprocess.run(command, cwd=ROOT, env=around, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3_000:]
 
 
+def test_an_interrupt_that_the_caller_ignores_reaches_what_the_tests_start() -> None:
+    """The fault: a shell ignores SIGINT for a run in the background, and each command under test inherited that."""
+    program = "import signal; raise SystemExit(signal.getsignal(signal.SIGINT) is not signal.default_int_handler)"
+    look = (
+        "import subprocess, sys; from tests.support.environment import restore_interrupt; restore_interrupt(); "
+        f"raise SystemExit(subprocess.call([sys.executable, '-c', {program!r}]))"
+    )
+    words = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-c", look]
+    assert subprocess.run(words, cwd=ROOT, check=False).returncode == 0
+
+
 def test_what_the_tests_need_of_the_caller_stays() -> None:
-    """Tools, their caches, and the switch that makes a missing part a failure."""
+    """Tools, their caches, and the switch that makes a missing tool a failure."""
     kept = {"PATH": "/bin", "CI": "true", "HOME": "/root", "KAFKA_TEST_CACHE": "/cache", "PYTHONPATH": "."}
     environ = {**kept, **HOSTILE}
     neutralise(environ)
@@ -68,7 +79,7 @@ def test_what_the_tests_need_of_the_caller_stays() -> None:
 
 @pytest.mark.parametrize("name", ["ARGS", "SEEDS", "MINUTES", "PYTHON"])
 def test_every_variable_of_the_makefile_is_taken_away(name: str) -> None:
-    """A new one there has to be named in tests/support/environment.py too."""
+    """A new one must be added to tests/support/environment.py too."""
     makefile = (ROOT / "Makefile").read_text()
     assert f"\n{name} ?=" in makefile
     assert makefile.count(" ?=") == 4

@@ -1,4 +1,4 @@
-"""The tests are a house: each folder has one line that says what belongs there, and no test lives anywhere else."""
+"""Each test folder has one line that says what belongs there, and no test lives anywhere else."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_no_test_lives_outside_of_its_folder() -> None:
 
 
 def test_every_test_file_that_a_page_names_exists() -> None:
-    """A guarantee names the test that holds it: after a move the name must lead there."""
+    """A guarantee names its test: after a move the name must still be right."""
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     named = {name for page in pages for name in re.findall(r"`(tests/[\w/*.]+)`", page.read_text(encoding="utf-8"))}
     assert len(named) > 20

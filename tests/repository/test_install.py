@@ -1,4 +1,4 @@
-"""Every lock installs on any machine: by an old pip, whatever was released since, whatever is set around it."""
+"""Every lock installs on any machine: with an old pip, after any later release, with any environment."""
 
 import hashlib
 import os
@@ -30,12 +30,12 @@ HOSTILE = {
     "PYTHONSTARTUP": "/nowhere/startup.py",
     "VIRTUAL_ENV": "/nowhere",
 }
-"""What people have set for other work, and what used to decide where our packages went, or stopped the installation."""
+"""Variables of other work that used to decide where our packages went, or stopped the installation."""
 
 
 @pytest.fixture(scope="module")
 def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A venv as `make` makes it, with the pip that this Python ships."""
+    """A venv as `make` creates it, with the pip that this Python ships."""
     folder = tmp_path_factory.mktemp("install") / "venv"
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     return folder
@@ -43,7 +43,7 @@ def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
-    """All that can be had: what the lock names, and a release of today that it does not name."""
+    """The local index: the lock's packages, and a later release that it does not name."""
     folder = tmp_path / "index"
     folder.mkdir()
     _wheel(folder, "asking", "1.0", requires="asked[more]>=1")
@@ -78,7 +78,7 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_a_lock_installs_after_a_newer_release_of_what_it_names(venv: Path, index: Path) -> None:
+def test_a_lock_installs_after_a_newer_release_of_its_packages(venv: Path, index: Path) -> None:
     """coverage[toml]: by pip 22.3 to 23.2 a newer coverage on the index made a complete lock "unpinned"."""
     done = _install(venv, index, "asking", "asked")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -86,8 +86,8 @@ def test_a_lock_installs_after_a_newer_release_of_what_it_names(venv: Path, inde
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "1.0 1.0\n"
 
 
-def test_what_a_lock_lacks_is_told_by_name(venv: Path, index: Path) -> None:
-    """Nothing is resolved, so that a gap is found at once or at the first import of a rare path."""
+def test_what_a_lock_lacks_is_named(venv: Path, index: Path) -> None:
+    """Nothing is resolved, so a gap must show at once and not at a rare import."""
     subprocess.run([venv / "bin" / "python", "-I", "-m", "pip", "uninstall", "-q", "-y", "asked"], check=True)
     done = _install(venv, index, "asking")
     assert done.returncode == 1
@@ -97,11 +97,11 @@ def test_what_a_lock_lacks_is_told_by_name(venv: Path, index: Path) -> None:
 TEXTS = ("Makefile", "Dockerfile", ".ci/*", "scripts/*", "tests/**/*.py", "benchmarks/*.py", "docs/*.md", "*.md")
 _PIP = re.compile(r"\bpip\b[\s\"',]+(?:--?[\w-]+[\s\"',=]+|\"\$@\"|/\S+\s+)*(?:install|download|wheel)\b")
 _STATEMENT = 400
-"""Characters in which the options of one command stand."""
+"""Characters that delimit the options of one command."""
 
 
 def _commands() -> Iterator[tuple[str, str]]:
-    """Each place that makes pip install or download, with what follows."""
+    """Each place where pip installs or downloads, with what follows."""
     for path in sorted({path for pattern in TEXTS for path in ROOT.glob(pattern) if path.is_file()}):
         text = path.read_text(errors="replace")
         if path != Path(__file__):
@@ -111,7 +111,7 @@ def _commands() -> Iterator[tuple[str, str]]:
 
 
 def test_no_lock_is_resolved_anywhere() -> None:
-    """One forgotten place is a machine on which the next release of somebody's package breaks the build."""
+    """One forgotten place is a machine on which a later release of a dependency breaks the build."""
     commands = dict(_commands())
     assert {place.partition(":")[0] for place in commands} >= {
         "Dockerfile",
@@ -122,7 +122,7 @@ def test_no_lock_is_resolved_anywhere() -> None:
         options = re.split(r"\bpip\b.{0,80}?\b(?:install|download)\b|;;", command, flags=re.DOTALL)[1]
         if re.search(r"-r\b|--requirement\b|\.lock\b", options):
             assert "--no-deps" in options, f"{place} resolves a lock"
-            assert "--require-hashes" in options, f"{place} takes whatever the index has"
+            assert "--require-hashes" in options, f"{place} accepts any file of the index"
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_no_lock_is_resolved_anywhere() -> None:
     ],
 )
 def test_a_gap_in_a_lock_is_found_without_the_network(lock: str, name: str, asker: str, tmp_path: Path) -> None:
-    """What the installed packages ask for is followed through each lock."""
+    """The requirements of the installed packages are followed through each lock."""
     for path in (ROOT / "pyproject.toml", *ROOT.glob("requirements*.lock")):
         shutil.copy(path, tmp_path)
     text = (tmp_path / lock).read_text()

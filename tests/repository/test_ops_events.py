@@ -1,4 +1,4 @@
-"""Names in the log are an interface: these tests hold source, list and documentation to each other."""
+"""Log event names are an interface: these tests keep source, list and documentation equal."""
 
 import ast
 import itertools
@@ -22,7 +22,7 @@ LOGGERS = {"log", "_log", "logger", "_logger"}
 
 @cache
 def calls() -> list[tuple[str, ast.Call, str]]:
-    """Each call in the source with its place and the name of what is called (`log.info`, `self._say`, `Fatal`)."""
+    """Each call in the source with its place and the called name (`log.info`, `self._say`, `Fatal`)."""
     return list(_calls())
 
 
@@ -34,13 +34,13 @@ def _calls() -> Iterator[tuple[str, ast.Call, str]]:
 
 
 def first_text(call: ast.Call) -> str | None:
-    """The event, when it stands in the call itself."""
+    """The event, when it is a literal in the call."""
     first = call.args[0] if call.args else None
     return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
 
 
 def logged() -> Iterator[tuple[str, str, str, ast.Call]]:
-    """Place, level, event and call of each log call that names its event in place."""
+    """Place, level, event and call of each log call with a literal event."""
     for place, call, called in calls():
         receiver, _, method = called.rpartition(".")
         level = LEVELS.get(method) if receiver.rpartition(".")[2] in LOGGERS else None
@@ -53,7 +53,7 @@ def logged() -> Iterator[tuple[str, str, str, ast.Call]]:
 
 
 def constants() -> dict[str, str]:
-    """Names of texts at the top of a module: some events are said by such a name."""
+    """Module-level names of texts: some events are logged by such a name."""
     found = {}
     for path in ROOT.rglob("*.py"):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
@@ -69,11 +69,11 @@ SAYS = frozenset({"self._say", "self._state.say", "state.say"})
 """The calls of a throttled logger."""
 
 COMMANDS = ("cli/", "kafka/inspect/")
-"""What only commands reach: a person reads what they raise, and no log does."""
+"""Reached only by commands: what they raise is printed, not logged."""
 
 
 def fatals() -> Iterator[tuple[str, str]]:
-    """Place and event of each `Fatal` that can end the service: `serve` logs it with nothing but its remedy."""
+    """Place and event of each `Fatal` that can end the service: `serve` logs it with the fields of its failure."""
     named = constants()
     for place, call, called in calls():
         by_name = {keyword.arg: keyword.value for keyword in call.keywords}
@@ -98,12 +98,12 @@ def troubles() -> set[str]:
 
 
 def test_the_source_is_scanned_at_all() -> None:
-    """A scan that finds nothing would hold nothing."""
+    """A scan that finds nothing would check nothing."""
     assert {"ops_listening", "ops_failed"} <= {event for _, _, event, _ in logged()}
 
 
 def test_every_event_in_the_source_is_in_the_list_at_its_level_with_its_fields() -> None:
-    """The table is what people build alerts on."""
+    """Users build alerts on the table."""
     wrong = []
     for place, level, event, call in logged():
         listed = EVENTS.get(event)
@@ -119,19 +119,19 @@ def test_every_event_in_the_source_is_in_the_list_at_its_level_with_its_fields()
 
 
 def test_an_error_that_ends_the_process_names_an_event_that_is_an_error_with_a_remedy() -> None:
-    """`Fatal` carries the name of its last log line, which has the remedy and no other field."""
+    """`Fatal` carries the name of its last log line, which has the fields of a `Failure`."""
     named = list(fatals())
     assert {"kafka_fatal", "settings_refused", "ops_unavailable"} <= {event for _, event in named}
     wrong = [each for each in named if each[1] not in EVENTS or "error" not in EVENTS[each[1]].levels]
     assert wrong == []
-    assert [each for each in named if "remedy" not in EVENTS[each[1]].fields] == []
+    assert [each for each in named if not {"reason", "remedy"} <= set(EVENTS[each[1]].fields)] == []
 
 
 def test_every_warning_and_error_has_a_remedy() -> None:
-    """Of each line its own, or the same each time by the list; a warning without one leaves its reader alone."""
+    """Of each line its own, or one by the list; a warning without one leaves its reader alone."""
     alarming = {event for event in EVENTS.values() if {"warning", "error"} & {*event.levels}}
     assert [event.name for event in alarming if "remedy" not in event.fields] == []
-    # Where only the line can say it, each line does.
+    # Where only the line can know it, each line has one.
     without = [
         f"{place}: {event}"
         for place, level, event, call in logged()
@@ -143,7 +143,7 @@ def test_every_warning_and_error_has_a_remedy() -> None:
 
 
 def test_a_standing_remedy_is_in_the_line_of_a_warning_and_in_no_other() -> None:
-    """It is added where lines are made; a line that brings its own keeps that."""
+    """It is added where lines are rendered; a line with its own keeps that."""
     with captured_logs() as logs:
         log = structlog.get_logger()
         log.warning("commit_failed", reason="x")
@@ -165,8 +165,8 @@ def test_every_trouble_of_kafka_names_an_event_of_the_list_with_the_fields_of_a_
         assert set(EVENTS[name].fields) == {"code", "detail", "remedy"}
 
 
-def test_the_list_holds_no_level_and_no_field_that_nothing_says() -> None:
-    """A search for a field that the documentation promises and that never comes finds nothing."""
+def test_the_list_holds_no_level_and_no_field_that_is_never_logged() -> None:
+    """A search for a documented field that is never logged finds nothing."""
     levels: dict[str, set[str]] = {name: set() for name in EVENTS}
     fields: dict[str, set[str]] = {name: set() for name in EVENTS}
     for _, level, event, call in logged():
@@ -174,7 +174,7 @@ def test_the_list_holds_no_level_and_no_field_that_nothing_says() -> None:
         fields[event] |= {keyword.arg for keyword in call.keywords if keyword.arg is not None}
     for _, event in fatals():
         levels[event].add("error")
-        fields[event].add("remedy")
+        fields[event] |= {"reason", "remedy", "setting"}
     for event in troubles() - {"kafka_fatal"}:
         levels[event].add("warning")
         fields[event] |= {"code", "detail", "remedy"}
@@ -186,8 +186,8 @@ def test_the_list_holds_no_level_and_no_field_that_nothing_says() -> None:
         assert set(EVENTS[name].fields) <= fields[name], name
 
 
-def test_only_these_places_say_an_event_that_is_not_written_in_the_call() -> None:
-    """Each is held to the list by a test of its own: what a `Fatal`, a `KafkaFailure` or a throttled logger names."""
+def test_only_these_places_log_an_event_that_is_no_literal() -> None:
+    """Each has a test of its own against the list: the events of a `Fatal`, a `KafkaFailure` or a throttled logger."""
     places = set()
     for place, call, called in calls():
         receiver, _, method = called.rpartition(".")
@@ -208,19 +208,19 @@ def test_an_entry_is_complete(event: events.LogEvent) -> None:
 
 
 def test_no_field_is_explained_that_nothing_has() -> None:
-    """A glossary of the past misleads."""
+    """An obsolete glossary misleads."""
     used = {field for event in EVENTS.values() for field in event.fields}
     assert set(FIELDS) == used | set(COMMON_FIELDS)
 
 
 NEVER_LOGGED = ("sandbox/", "demo/", "cli/sandbox.py", "cli/produce.py", "settings/model.py")
-"""They speak to people at a terminal: of requests and events by example, and of what a setting is for."""
+"""They print for people: requests and events by example, and the purpose of a setting."""
 MASKED = {"Proxy-Authorization: it", "Bearer it", "&profile.it="}
-"""What is sent, not said; a line that held it would hold a secret or a value."""
+"""Sent, not logged; a log line with it would hold a secret or a value."""
 
 
 def sentences() -> Iterator[tuple[str, str]]:
-    """Each text of the source with its place, `it` in the place of what an f-string fills in; no docstrings."""
+    """Each text of the source with its place, `it` in the place of an f-string's values; no docstrings."""
     for path in sorted(ROOT.rglob("*.py")):
         place = str(path.relative_to(ROOT))
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -237,14 +237,14 @@ def sentences() -> Iterator[tuple[str, str]]:
 
 
 def test_the_redaction_takes_no_word_of_ours_for_a_secret() -> None:
-    """A remedy that begins with TARGET_AUTH_TOKEN and a colon would lose its next word, and so its sense."""
+    """A remedy that begins with TARGET_AUTH_TOKEN and a colon would lose its next word, and so its meaning."""
     eaten = [(place, text) for place, text in sentences() if text not in MASKED and as_logged(text) != text]
     assert eaten == []
     assert {text for _, text in sentences()} >= MASKED
 
 
 def test_a_name_outside_the_list_is_refused() -> None:
-    """What a test of another room puts first in its processors, to be told at once."""
+    """A test of another room puts this first in its processors, to fail at once."""
     assert require_listed(None, "info", {"event": "circuit_closed"}) == {"event": "circuit_closed"}
     with pytest.raises(UnlistedEvent, match="made_up"):
         require_listed(None, "info", {"event": "made_up"})
@@ -265,7 +265,7 @@ def test_a_running_program_renames_instead() -> None:
     ],
 )
 def test_the_documentation_is_made_from_the_list(page: str, table: str, make: str) -> None:
-    """A table that is written by hand is wrong within a month; the message says how to make it again."""
+    """A table written by hand becomes outdated; the message says how to generate it."""
     remedy = f'paste what python -c "from {make} import markdown; print(markdown())" prints into docs/{page}'
     text = (DOCS / page).read_text(encoding="utf-8")
     assert table in text, remedy

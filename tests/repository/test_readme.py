@@ -1,4 +1,4 @@
-"""What the README and docs say is what people type and wire up: each command, name and link must be real."""
+"""README and docs contain what users type and configure: each command, name and link must exist."""
 
 import argparse
 import itertools
@@ -16,7 +16,7 @@ from connector.cli import COMMANDS, demo
 from connector.events import JsonDecoder, Nulls
 from connector.ops.metrics import DEFINITIONS
 from connector.sandbox.broker import EmbeddedBroker
-from connector.service import ledger_topic, quota_terms
+from connector.service import ledger_topic, quota_policy
 from connector.settings import describe, load
 from tests.support.process import Connector, Sandbox
 
@@ -30,12 +30,12 @@ _VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 _METRIC = re.compile(r"\btarget_connector_[a-z_]+[a-z]\b")
 
 ELSEWHERE = {
-    # Proxies, as every HTTP client reads them.
+    # Proxy variables that every HTTP client reads.
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "ALL_PROXY",
     "NO_PROXY",
-    # The OpenTelemetry standard's.
+    # OpenTelemetry's.
     "OTEL_BSP",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_HEADERS",
@@ -47,14 +47,14 @@ ELSEWHERE = {
     "OTEL_TRACES_EXPORTER",
     "OTEL_TRACES_SAMPLER",
     "OTEL_TRACES_SAMPLER_ARG",
-    # OpenSSL's, for authorities that the system does not know.
+    # OpenSSL's, for authorities that the system does not trust.
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
     # The tests' own.
     "KAFKA_TEST_CACHE",
     "CHART_TEST_CACHE",
     "CLUSTER_TEST_CACHE",
-    # The Dockerfile's, and what a Service called kafka would set.
+    # The Dockerfile's, and one that a Service called kafka would set.
     "BASE_IMAGE",
     "BUILD_OPTIONS",
     # Those of scripts/publish, and a file that it sends, in docs/releasing.md.
@@ -76,7 +76,7 @@ ELSEWHERE = {
     # Kafka's name of a right, in docs/check.md.
     "DESCRIBE_CONFIGS",
 }
-"""Words in capitals that are no setting of ours; each with where it comes from."""
+"""Words in capitals that are no setting of ours; each with its source."""
 
 REQUIRED = [doc.name for doc in describe() if doc.required]
 
@@ -97,14 +97,14 @@ OURS = [words for words in commands() if words[0] != "make"]
 
 
 def recipe(words: list[str]) -> list[str]:
-    """What make would run for this, without running it: the words of the last command."""
+    """The command that make would run, as words, without running it."""
     command = ["make", "-n", "--no-print-directory", *words]
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return shlex.split(printed.splitlines()[-1])
 
 
 def test_the_readme_has_the_commands_that_it_is_about() -> None:
-    """Else the tests below would be content with a README without a block."""
+    """Otherwise the tests below would pass on a README without a block."""
     assert ["demo"] in MAKE
     assert ["test"] in MAKE
     assert any("ARGS=--faults" in words for words in MAKE)
@@ -119,7 +119,7 @@ def test_the_readme_is_read_in_a_few_minutes() -> None:
 
 @pytest.mark.parametrize("words", MAKE, ids=" ".join)
 def test_every_make_command_has_a_target_and_options_that_exist(words: list[str]) -> None:
-    """Make itself says what it would run; the parser takes the options; tests/e2e/test_demo.py runs the demo."""
+    """Make prints the command; the parser takes the options; tests/e2e/test_demo.py runs the demo."""
     ran = recipe(words)
     if words[0] == "demo":
         assert ran[:2] == [".venv/bin/connector", "demo"]
@@ -133,7 +133,7 @@ def test_every_make_command_has_a_target_and_options_that_exist(words: list[str]
 
 @pytest.mark.parametrize("words", OURS, ids=lambda words: " ".join(word for word in words if "=" not in word))
 def test_every_other_command_is_ours(words: list[str]) -> None:
-    """It is called where `make` installs it, by a name that exists."""
+    """It is run from where `make` installs it, by a name that exists."""
     program, command = [word for word in words if "=" not in word][:2]
     assert program == ".venv/bin/connector"
     assert command in [known.name for known in COMMANDS]
@@ -143,7 +143,7 @@ def test_every_other_command_is_ours(words: list[str]) -> None:
     "words", [words for words in OURS if "run" not in words], ids=lambda words: " ".join(words[1:])
 )
 def test_every_command_that_only_prints_succeeds(words: list[str]) -> None:
-    """As it is typed, without a terminal."""
+    """As typed, without a terminal."""
     done = subprocess.run([sys.executable, "-m", "connector", *words[1:]], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
@@ -151,7 +151,7 @@ def test_every_command_that_only_prints_succeeds(words: list[str]) -> None:
 
 @pytest.mark.e2e
 def test_the_run_command_delivers_the_event_of_the_readme(tmp_path: Path) -> None:
-    """Its variables load as they stand; with the addresses of a sandbox in their place it runs, delivers and stops."""
+    """Its variables load unchanged; with a sandbox's addresses it runs, delivers and stops."""
     (words,) = [words for words in OURS if "run" in words]
     given = dict(word.split("=", 1) for word in words if "=" in word)
     settings = load(given)
@@ -164,7 +164,7 @@ def test_the_run_command_delivers_the_event_of_the_readme(tmp_path: Path) -> Non
         broker.flush()
         here = {"KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap, "TARGET_BASE_URL": sandbox.url, "OPS_PORT": "0"}
         here |= {"OPS_HOST": "127.0.0.1", "COALESCE_LINGER_SECONDS": "1"}
-        here["QUOTA_UPDATES"] = "0"  # The embedded broker knows neither append times nor how a topic is set up.
+        here["QUOTA_UPDATES"] = "0"  # The embedded broker has neither append times nor topic configurations.
         with Connector(tmp_path, {**given, **here}) as connector:
             connector.until(sandbox.profiles, "the event is at Target")
             began = time.monotonic()
@@ -176,7 +176,7 @@ def test_the_run_command_delivers_the_event_of_the_readme(tmp_path: Path) -> Non
 
 
 def test_the_event_of_the_readme_decodes() -> None:
-    """It is what a producer copies."""
+    """Producers copy it."""
     (example,) = blocks(README, "json")
     change = JsonDecoder(Nulls.REJECT)(example.encode())
     assert change.attributes == {"loyaltyTier": "gold", "points": "120", "active": "true"}
@@ -185,21 +185,21 @@ def test_the_event_of_the_readme_decodes() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_relative_link_leads_to_a_file(page: Path) -> None:
-    """A reader who meets a dead link stops reading."""
+    """A dead link loses a reader."""
     links = [link.partition("#")[0] for link in _LINK.findall(page.read_text()) if "://" not in link]
     assert [link for link in links if link and not (page.parent / link).exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_variable_exists(page: Path) -> None:
-    """A name that is not ours ends the service at its start; one that we dropped must leave the docs too."""
+    """An unknown name ends the service at its start; a removed one must leave the docs too."""
     known = {doc.name for doc in describe()} | ELSEWHERE
     assert set(_VARIABLE.findall(page.read_text())) - known == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_metric_exists(page: Path) -> None:
-    """Alerts are copied from docs; one on a name that is not there never fires."""
+    """Users copy alerts from docs; one on a missing metric never fires."""
     known = {definition.name for definition in DEFINITIONS}
     known |= {f"{name}{ending}" for name in known for ending in ("_bucket", "_count", "_sum")}
     assert set(_METRIC.findall(page.read_text())) - known == set()
@@ -207,15 +207,15 @@ def test_every_metric_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_of_ours_in_a_block_exists(page: Path) -> None:
-    """A page is read on its own; `connector dlq` must not be there before it is."""
+    """Each page is read on its own; a command must exist before a page shows it."""
     known = {command.name for command in COMMANDS}
     text = "\n".join(blocks(page, "sh"))
     assert set(re.findall(r"(?:^|[\s/])connector ([a-z]+)", text)) - known == set()
 
 
 def test_the_ledger_made_by_hand_is_the_one_that_the_connector_makes() -> None:
-    """A ledger that is kept for less than records count is refused at the start."""
-    terms = quota_terms(load({name: "a:1" if "SERVERS" in name else "a" for name in REQUIRED}))
+    """A ledger with a retention below the counting time is refused at the start."""
+    terms = quota_policy(load({name: "a:1" if "SERVERS" in name else "a" for name in REQUIRED}))
     assert terms is not None
     wanted = ledger_topic("target-profile-connector.quota", terms)
     text = "".join(blocks(ROOT / "docs" / "kubernetes.md", "sh")).replace("\\\n", " ")

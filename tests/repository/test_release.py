@@ -1,4 +1,4 @@
-"""A release is what scripts/release.py builds and scripts/publish sends: whole, of one version, by steps that exist."""
+"""A release is what scripts/release.py builds and scripts/publish sends: complete, of one version, reproducible."""
 
 import hashlib
 import io
@@ -35,7 +35,7 @@ def run(*words: str, cwd: Path = ROOT, **around: str) -> "subprocess.CompletedPr
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `make release` builds, in a folder of its own."""
+    """Output of `make release`, in a folder of its own."""
     folder = tmp_path_factory.mktemp("dist")
     done = run(sys.executable, "-m", "scripts.release", "--out", str(folder))
     assert done.returncode == 0, done.stderr
@@ -43,7 +43,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_has_all_parts_and_a_sum_of_each(dist: Path) -> None:
-    """The sums are what the attestation is about: a file without one is not attested."""
+    """The attestation covers the checksums: a file without one is not attested."""
     assert sorted(path.name for path in dist.iterdir()) == [
         "RELEASE_NOTES.md",
         "SHA256SUMS",
@@ -59,13 +59,13 @@ def test_it_has_all_parts_and_a_sum_of_each(dist: Path) -> None:
 
 
 def test_the_same_commit_gives_the_same_bytes(dist: Path, tmp_path: Path) -> None:
-    """Otherwise nobody can check a release by building it."""
+    """Otherwise a release could not be verified by building it."""
     assert run(sys.executable, "-m", "scripts.release", "--out", str(tmp_path)).returncode == 0
     assert (tmp_path / "SHA256SUMS").read_text() == (dist / "SHA256SUMS").read_text()
 
 
 def test_wheel_chart_changelog_and_image_have_one_version(dist: Path) -> None:
-    """A user who reports a version must mean one thing."""
+    """A reported version must be unambiguous."""
     (wheel,) = dist.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         metadata = archive.read(f"target_profile_connector-{__version__}.dist-info/METADATA").decode()
@@ -79,7 +79,7 @@ def test_wheel_chart_changelog_and_image_have_one_version(dist: Path) -> None:
 
 
 def test_the_sdist_builds_the_same_wheel(dist: Path, tmp_path: Path) -> None:
-    """A packager has only this."""
+    """A packager has nothing else."""
     (sdist,) = dist.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path, filter="data")
@@ -98,7 +98,7 @@ def contents(wheel: Path) -> dict[str, bytes]:
 
 
 def test_the_chart_package_has_every_file_but_the_ignored_ones(dist: Path) -> None:
-    """As the package that helm itself made of the previous version has them."""
+    """As in the package that helm itself made of the previous version."""
     packed = (dist / f"{NAME}-{chart()['version']}.tgz").read_bytes()
     folder = ROOT / "helm" / NAME
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
@@ -133,11 +133,11 @@ def test_the_sbom_names_what_the_image_installs(dist: Path) -> None:
     asked = [*project["dependencies"], *project["optional-dependencies"]["otel"]]
     assert needs == {re.split(r"[^A-Za-z0-9-]", line)[0] for line in asked}
     needed = {purl for found in edges.values() for purl in found}
-    assert needed == components, "each is there because something needs it"
+    assert needed == components, "each is required by another"
 
 
 def test_the_notes_are_the_newest_section(dist: Path) -> None:
-    """Without the older ones and without a part that says nothing."""
+    """Without the older sections and without empty parts."""
     notes = (dist / "RELEASE_NOTES.md").read_text()
     assert notes.startswith("### Added\n- ")
     assert "## [" not in notes
@@ -158,7 +158,7 @@ def test_a_tag_of_another_version_is_refused(tag: str, said: str, tmp_path: Path
 
 
 def test_a_release_needs_the_date_of_its_section(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A tag on an unreleased section is a release that was not written up."""
+    """A tag on an unreleased section is a release without notes."""
     monkeypatch.setattr(release, "CHANGELOG", tmp_path / "CHANGELOG.md")
     for date, wrong in (("Unreleased", 1), ("2026-12-01", 0)):
         (tmp_path / "CHANGELOG.md").write_text(f"# Changelog\n\n## [{__version__}] - {date}\n\n### Added\n- x\n")
@@ -181,12 +181,12 @@ def chart() -> dict[str, str]:
     return about
 
 
-# Publishing, with stand-ins for the programs that need the network.
+# Publishing, with stubs for the programs that need the network.
 
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
-    """Docker, helm and gh that write down what they were asked for, and answer as the real ones do."""
+    """Docker, helm and gh that log their arguments, and answer as the real ones do."""
     folder = tmp_path / "bin"
     folder.mkdir()
     answers = {
@@ -202,7 +202,7 @@ def programs(tmp_path: Path) -> Path:
 
 
 def publish(what: str, programs: Path, **around: str) -> "subprocess.CompletedProcess[str]":
-    """Call scripts/publish with the stand-ins first on the path."""
+    """Call scripts/publish with the stubs first on the path."""
     token = {"REGISTRY": "registry.example.com/Acme", "REGISTRY_USER": "someone", "REGISTRY_TOKEN": "s3cret-token"}
     output, path = str(programs.parent / "output"), f"{programs}:{os.environ['PATH']}"
     variables = {**os.environ, **token, "PATH": path, "GITHUB_OUTPUT": output, **around}
@@ -225,7 +225,7 @@ def test_the_image_is_built_with_its_version_pushed_and_named_by_digest(programs
 
 
 def test_the_chart_is_pushed_as_an_oci_artifact(programs: Path, tmp_path: Path) -> None:
-    """From the package that was built and attested, not packed again."""
+    """The package that was built and attested, not a new one."""
     done = publish("chart", programs)
     assert done.returncode == 0, done.stderr
     name = f"registry.example.com/acme/charts/{NAME}"
@@ -274,7 +274,7 @@ def targets() -> set[str]:
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
 def test_a_workflow_runs_only_scripts_and_targets_of_this_tree(workflow: Path) -> None:
-    """Logic in a workflow is logic that nobody can run before a push."""
+    """Logic in a workflow cannot be run before a push."""
     runs = [step["run"] for step in steps(workflow) if "run" in step]
     assert runs
     for line in runs:
@@ -303,7 +303,7 @@ def test_every_action_is_pinned_by_its_commit(workflow: Path) -> None:
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
 def test_a_workflow_may_only_read_unless_a_job_says_more(workflow: Path) -> None:
-    """A token that can do everything is what an attack wants; an expression in a shell line is a way to one."""
+    """A token with all rights is an attacker's target; an expression in a shell line is a way to it."""
     document = yaml.safe_load(workflow.read_text())
     assert document["permissions"] == {"contents": "read"}
     assert not [step["run"] for step in steps(workflow) if "${{" in step.get("run", "")]
@@ -322,7 +322,7 @@ def test_ci_runs_the_oldest_and_the_newest_python() -> None:
 
 
 def test_the_hooks_run_what_exists() -> None:
-    """Programs of this clone alone: a hook that downloads fails behind a proxy."""
+    """Only programs of this clone: a hook that downloads fails behind a proxy."""
     (repo,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
     assert repo["repo"] == "local"
     for hook in repo["hooks"]:
@@ -333,7 +333,7 @@ def test_the_hooks_run_what_exists() -> None:
 
 
 def test_templates_and_dependabot_are_readable() -> None:
-    """A template with an error is not offered at all, without a word."""
+    """A template with an error is not offered, silently."""
     for path in (ROOT / ".github").rglob("*.yml"):
         assert yaml.safe_load(path.read_text()), path
     for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("[!c]*.yml"):
@@ -365,7 +365,7 @@ def test_a_subject_has_1_to_72_characters(length: int, wrong: bool) -> None:  # 
 
 
 def test_only_the_commits_of_a_change_are_looked_at(tmp_path: Path) -> None:
-    """What stands in the history already cannot be changed."""
+    """Existing history cannot be changed."""
     who = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
     script = str(ROOT / "scripts" / "check_subjects.py")
     assert run("git", "init", "-q", str(tmp_path)).returncode == 0

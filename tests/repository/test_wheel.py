@@ -1,4 +1,4 @@
-"""What people install is the wheel, not the clone: it must hold all that the product needs, and none of the tests."""
+"""Users install the wheel, not the clone: it must hold all that the product needs, and none of the tests."""
 
 import email
 import os
@@ -41,12 +41,12 @@ def read(wheel: Path, ending: str) -> bytes:
 
 
 def test_the_schema_is_inside_as_published(wheel: Path) -> None:
-    """Producers validate with the installed copy; one that differs from the published one would be a second truth."""
+    """Producers validate with the installed copy; it must not differ from the published one."""
     assert read(wheel, f"connector/schemas/{SCHEMA}") == (ROOT / "schemas" / SCHEMA).read_bytes()
 
 
 def test_every_module_is_inside_and_nothing_else(wheel: Path) -> None:
-    """No tests, no benchmarks, no caches: what is installed beside other packages must not shadow theirs."""
+    """No tests, no benchmarks, no caches: installed modules must not shadow those of other packages."""
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "connector").rglob("*.py")}
     inside = {name for name in names(wheel) if not name.startswith("target_profile_connector-")}
     assert inside >= modules
@@ -56,20 +56,20 @@ def test_every_module_is_inside_and_nothing_else(wheel: Path) -> None:
 
 
 def test_the_status_page_is_inside(wheel: Path) -> None:
-    """It is no Python, so a build that takes only modules would leave an ops port that fails at import."""
+    """It is no Python, so a build of modules alone would leave an ops port that fails at import."""
     folder = ROOT / "connector" / "ops" / "page"
     for part in [path for path in folder.iterdir() if path.suffix in (".html", ".css", ".js")]:
         assert read(wheel, f"connector/ops/page/{part.name}") == part.read_bytes()
 
 
 def test_its_types_are_declared(wheel: Path) -> None:
-    """Without the marker (PEP 561) a type checker takes all of it for untyped, whatever the classifier says."""
+    """Without the marker (PEP 561) a type checker treats all of it as untyped, despite the classifier."""
     assert read(wheel, "connector/py.typed") == b""
     assert "Typing :: Typed" in read(wheel, "METADATA").decode()
 
 
 def test_it_has_the_command_the_licence_and_its_needs(wheel: Path) -> None:
-    """Its metadata is what an installer, an index and an auditor read."""
+    """Installers, indexes and auditors read its metadata."""
     assert read(wheel, "entry_points.txt").decode().split() == [
         "[console_scripts]",
         "connector",
@@ -95,7 +95,7 @@ def test_it_has_the_command_the_licence_and_its_needs(wheel: Path) -> None:
 
 
 def test_it_works_away_from_the_clone(wheel: Path, tmp_path: Path) -> None:
-    """A module that is only found because the tests run in the clone would fail at the first user's."""
+    """A module that is found only in the clone would fail at the first user's."""
     unpacked = tmp_path / "unpacked"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(unpacked)

@@ -1,1 +1,1 @@
-"""The real pipeline in simulated worlds: several replicas, a group, an endpoint and faults, all of it from one seed."""
+"""The real pipeline in simulated worlds: several replicas, a group, an endpoint and faults, all from one seed."""

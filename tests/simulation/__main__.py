@@ -1,4 +1,4 @@
-"""`make simulate`: worlds by the thousand; a seed that fails prints itself and the command that replays it."""
+"""`make simulate`: thousands of worlds; a failing seed is printed with the command that replays it."""
 
 import argparse
 import os
@@ -21,7 +21,7 @@ SHOWN = (
 
 
 def say(*what: object) -> None:
-    """To the terminal, at once."""
+    """Print at once."""
     print(*what, flush=True)  # noqa: T201 - a program for the terminal
 
 
@@ -41,7 +41,7 @@ def show(profile: str, seed: int) -> int:
 
 
 def sweep(kinds: list[tuple[str, int]], jobs: int, *, keep_going: bool) -> int:
-    """Run them all, and say what happened."""
+    """Run them all, and print the sums."""
     began = time.monotonic()
     counts: Counter[str] = Counter()
     failures = worlds = 0

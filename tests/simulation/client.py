@@ -1,4 +1,4 @@
-"""librdkafka's own part of a replica: its membership and its commits on the wire, in a thread that nothing holds up."""
+"""librdkafka's own part of a replica: its membership and its commits on the wire, in a thread that never blocks."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -10,14 +10,14 @@ from tests.simulation.coordinator import Coordinator, Refusal
 from tests.simulation.timeline import Lane, Process
 
 COMMIT_SECONDS = 15.0
-"""So long it waits for the answer to a commit that goes before partitions are let go."""
+"""Seconds to wait for the answer to a commit before partitions are given up."""
 
 Offsets = dict[TopicPartition, OffsetAndMetadata]
 
 
 @dataclass
 class CommitFaults:
-    """What may happen to a commit now; each a probability."""
+    """Possible outcomes of a commit; each a probability."""
 
     vanishes: float = 0.0
     """It never reaches the coordinator."""
@@ -26,20 +26,20 @@ class CommitFaults:
     unanswered: float = 0.0
     """It takes effect, but the answer is lost."""
     lands_late: float = 0.0
-    """An error is answered, and it takes effect all the same, up to a minute later."""
+    """An error is answered, and the commit still takes effect, up to a minute later."""
     slow: float = 0.0
     """It takes effect at once, and the answer comes seconds later."""
     unknown_start: float = 0.0
-    """An assignment does not learn where the group stands."""
+    """An assignment does not get the committed offsets."""
 
     def end(self) -> None:
-        """All is well again."""
+        """No more faults."""
         for fault in fields(self):
             setattr(self, fault.name, 0.0)
 
 
 class User(Protocol):
-    """The consumer thread, as the client reaches it."""
+    """The consumer thread, as the client calls it."""
 
     def told(self, what: str, names: list[TopicPartition]) -> None: ...
 
@@ -71,9 +71,9 @@ class Client:
         self._user = user
         self._instance = instance
         self.number = 0
-        """What the coordinator calls it; 0 when it is no member."""
+        """Its number at the coordinator; 0 when it is no member."""
         self.cut_off = False
-        """No way to the brokers, either direction."""
+        """Cut off from the brokers, in both directions."""
         self.is_closing = False
         self.freeze_at_commit: Callable[[], None] | None = None
         """Called once, when the next commit has landed."""
@@ -87,11 +87,11 @@ class Client:
         self._user.told(what, names)
 
     def silent(self) -> None:
-        """It cannot be heard from now on."""
+        """Its heartbeats do not arrive from now on."""
         self._coordinator.silent(self.number)
 
     def heard(self) -> None:
-        """It can be heard again: its next heartbeat says whether it is still a member."""
+        """Its heartbeats arrive again: the next one says whether it is still a member."""
         delay = self._rng.choice((0.001, 0.01, 0.1)) if self._rng.random() < 0.7 else self._rng.uniform(0, 3)
         self._process.later(Lane.CLIENT, delay, self.beat)
 
@@ -102,7 +102,7 @@ class Client:
             self._user.thrown_out()
 
     def join_within(self, seconds: float) -> None:
-        """Join at a random moment."""
+        """Join after a random delay."""
         self._process.later(Lane.CLIENT, self._rng.uniform(0.0, seconds), self._join)
 
     def _join(self) -> None:
@@ -115,7 +115,7 @@ class Client:
         self._user.joined()
 
     def release(self, names: list[TopicPartition]) -> None:
-        """Tell the group soon that these are let go."""
+        """Tell the group soon that these partitions are given up."""
         if self.number:
             self._process.later(Lane.CLIENT, self._rng.uniform(0.0, 0.2), self._released, self.number, names)
 
@@ -126,7 +126,7 @@ class Client:
             self._process.later(Lane.CLIENT, 1.0, self._released, number, names)
 
     def leave(self) -> None:
-        """Say goodbye; a static member does not, since it may come back."""
+        """Leave the group; a static member does not, since it may come back."""
         if self.number and self.is_reachable() and not self._instance:
             self._coordinator.leave(self.number)
             self.number = 0
@@ -134,11 +134,11 @@ class Client:
     # Commits.
 
     def cannot_tell(self) -> bool:
-        """Whether a question about where the group stands gets no answer now."""
+        """Whether a request for committed offsets gets no answer now."""
         return self._rng.random() < self._faults.unknown_start
 
     def commit(self, offsets: Offsets) -> None:
-        """Send it, and whatever happens to it then."""
+        """Send it, with a random outcome."""
         rng, faults = self._rng, self._faults
         number = self.number
         delay = rng.uniform(0.0005, 0.005)
@@ -154,7 +154,7 @@ class Client:
         self._process.timeline.after(delay, self._arrive, number, offsets)
 
     def _arrive(self, number: int, offsets: Offsets) -> None:
-        """At the coordinator, whatever became of the sender."""
+        """At the coordinator, also when the sender is gone."""
         result = self._land(number, offsets)
         rng, faults = self._rng, self._faults
         if rng.random() < faults.unanswered:
@@ -174,7 +174,7 @@ class Client:
         return "OFFSET_METADATA_TOO_LARGE" if refused else ""
 
     def _reply(self, offsets: Offsets, seconds: float, code: str) -> None:
-        """The answer comes in through the client, and is served by the thread's next poll."""
+        """The answer arrives at the client, and is served by the thread's next poll."""
         self._process.later(Lane.CLIENT, seconds, self._replied, offsets, code)
 
     def _replied(self, offsets: Offsets, code: str) -> None:

@@ -1,4 +1,4 @@
-"""librdkafka's consumer as a fake: what the real `GroupMember` assigns, reads and commits by."""
+"""librdkafka's consumer as a fake: the real `GroupMember` assigns, reads and commits through it."""
 
 from collections import deque
 from collections.abc import Collection, Mapping
@@ -17,7 +17,7 @@ from tests.support.fakes import FakeRecord
 
 
 class ErrorMessage:
-    """A message that is none: the end of a partition, or a position that is none."""
+    """A message that carries an error: the end of a partition, or an invalid position."""
 
     def __init__(self, code: int, name: TopicPartition, offset: int | None) -> None:
         self._error = KafkaError(code)
@@ -38,19 +38,19 @@ class ErrorMessage:
 
 
 class _Place:
-    """Where a partition is read."""
+    """Read position of a partition."""
 
     def __init__(self, offset: int, epoch: int | None, generation: int) -> None:
         self.offset = offset
         self.epoch = epoch
-        """Of the leader whose log is read, as far as it is known."""
+        """Epoch of the leader whose log is read, as far as known."""
         self.generation = generation
         self.told_end = -1
         self.is_stopped = False
 
 
 class FakeConsumer:
-    """One replica's consumer. `batch` bounds what one call of `consume` gives."""
+    """One replica's consumer. `batch` bounds one call of `consume`."""
 
     def __init__(self, client: Client, coordinator: Coordinator, logs: Logs, batch: int) -> None:
         self._client = client
@@ -89,7 +89,7 @@ class FakeConsumer:
     def pause(self, partitions: list[KafkaTopicPartition]) -> None:
         names = _names(partitions)
         self._paused |= names
-        # A pause throws the prefetched records away: they are fetched again.
+        # A pause drops prefetched records: they are fetched again.
         for message in self._queue:
             name = TopicPartition(message.topic(), message.partition())
             if name in names and isinstance(message, FakeRecord):
@@ -109,7 +109,7 @@ class FakeConsumer:
             self._places[name] = _Place(p.offset, None, self._logs[name].generation)
 
     def seek(self, partition: KafkaTopicPartition) -> None:
-        """Here, and not at the assignment, the client asks whether the log continues there."""
+        """Here, and not at the assignment, the client checks whether the log continues there."""
         name = TopicPartition(partition.topic, partition.partition)
         if self._client.cut_off:
             raise KafkaException(KafkaError(KafkaError._STATE))  # noqa: SLF001
@@ -122,10 +122,10 @@ class FakeConsumer:
             del self._places[name]
         self._forget(names)
 
-    # What the group does.
+    # Calls of the group.
 
     def unassigned(self, names: Collection[TopicPartition]) -> None:
-        """The group took these away."""
+        """The group revoked these."""
         for name in names:
             self._places.pop(name, None)
             self._paused.discard(name)
@@ -134,7 +134,7 @@ class FakeConsumer:
     # The inspector.
 
     def look(self, names: Collection[TopicPartition]) -> "FakeLook":
-        """What the brokers say now."""
+        """The brokers' current answer."""
         if self._client.cut_off or self._client.cannot_tell():
             return FakeLook({}, is_done=not self._client.cut_off)
         known = bool(self._coordinator.committed)
@@ -153,7 +153,7 @@ class FakeConsumer:
             if place.generation != log.generation:
                 place.generation, place.epoch = log.generation, None
             if place.epoch is not None and log.end_of(place.epoch) < place.offset:
-                self._stop(name, place, None)  # The log was cut: where, the client does not say.
+                self._stop(name, place, None)  # The log was truncated: the client does not say where.
                 continue
             if not log.low <= place.offset <= len(log.records):
                 self._stop(name, place, place.offset)
@@ -175,7 +175,7 @@ class FakeConsumer:
 
 
 class FakeLook:
-    """An answer that is there at once, or never."""
+    """A query that is answered at once, or never."""
 
     trouble: KafkaFailure | None = None
 

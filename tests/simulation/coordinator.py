@@ -1,7 +1,7 @@
-"""A group coordinator that behaves as Kafka's does where it matters: sessions, cooperative hand-over, what it checks.
+"""A group coordinator with the relevant behaviour of Kafka's: sessions, cooperative hand-over, its checks.
 
-What it does not check is as important: a member may commit a partition that it does not own, an older commit may land
-after a newer one, and a member that was thrown out is not told until it asks.
+Missing checks matter too: a member may commit a partition that it does not own, an older commit may land
+after a newer one, and a fenced member learns of it only at its next request.
 """
 
 import random
@@ -16,7 +16,7 @@ NOTHING = OffsetAndMetadata(-1)
 
 
 class Client(Protocol):
-    """A member as the coordinator reaches it."""
+    """A member as the coordinator calls it."""
 
     def is_reachable(self) -> bool:
         """Whether it answers now."""
@@ -28,7 +28,7 @@ class Client(Protocol):
 
 
 class Seat:
-    """A member that the group knows, until its session ends or it leaves."""
+    """A known member, until its session ends or it leaves."""
 
     def __init__(self, number: int, client: Client, instance: str) -> None:
         self.number = number
@@ -41,7 +41,7 @@ class Seat:
 
 
 class Refusal(Exception):
-    """A commit that is not taken."""
+    """A refused commit."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -49,7 +49,7 @@ class Refusal(Exception):
 
 
 class Coordinator:
-    """Partitions, their owners and what was committed for them."""
+    """Partitions, their owners and committed offsets."""
 
     def __init__(  # noqa: PLR0913 - a broker has that many settings
         self,
@@ -76,14 +76,14 @@ class Coordinator:
         self.seats: dict[int, Seat] = {}
         self.owner: dict[TopicPartition, Seat | None] = dict.fromkeys(names)
         self._going: dict[TopicPartition, Seat] = {}
-        """Whom a partition goes to when its owner has let go."""
+        """The next owner of a partition whose owner gives it up."""
         self._numbers = 0
         self.committed: dict[TopicPartition, OffsetAndMetadata] = {}
 
     # Membership.
 
     def join(self, client: Client, instance: str) -> int:
-        """A new member, without partitions; or one that the group knows by its name, which has at once what it had."""
+        """Add a member without partitions; a known static member has its former ones at once."""
         self._numbers += 1
         seat = self.seats[self._numbers] = Seat(self._numbers, client, instance)
         seat.heard = self._timeline.now
@@ -108,7 +108,7 @@ class Coordinator:
                     self._move(name, to)
 
     def leave(self, number: int) -> None:
-        """It says goodbye, or its session is over: what it had goes to others at once."""
+        """It leaves, or its session expires: its partitions are free at once."""
         seat = self.seats.pop(number, None)
         if seat is None:
             return
@@ -120,7 +120,7 @@ class Coordinator:
         self.rebalance()
 
     def silent(self, number: int) -> None:
-        """From now on nothing is heard of it; its last heartbeat was a while ago."""
+        """It is unreachable from now on; its last heartbeat was a while ago."""
         seat = self.seats.get(number)
         if seat is None:
             return
@@ -129,7 +129,7 @@ class Coordinator:
         self._timeline.at(seat.heard + self._session, self._expire, seat, seat.silences)
 
     def heartbeat(self, number: int) -> bool:
-        """It is there again; False when the group does not know it any more."""
+        """It is reachable again; False when the group does not know it any more."""
         seat = self.seats.get(number)
         if seat is None:
             return False
@@ -142,7 +142,7 @@ class Coordinator:
         if self.seats.get(seat.number) is not seat or seat.silences != silence:
             return
         if seat.heard + self._session > self._timeline.now + 1e-9:
-            self._timeline.at(seat.heard + self._session, self._expire, seat, silence)  # A commit was heard.
+            self._timeline.at(seat.heard + self._session, self._expire, seat, silence)  # A commit is a heartbeat.
             return
         self._trace("session ended", seat.number)
         self.leave(seat.number)
@@ -155,7 +155,7 @@ class Coordinator:
         self.rebalance()
 
     def rebalance(self) -> None:
-        """As even as it can be, moving little: what is too much for one goes to whoever has least."""
+        """As even as possible, with few moves: surplus goes to the member with the fewest."""
         if not self.seats:
             return
         will: dict[TopicPartition, Seat] = {}
@@ -176,12 +176,12 @@ class Coordinator:
             self._move(name, to)
 
     def shuffle(self) -> None:
-        """Some partition goes to some member, as when an assignor changes its mind."""
+        """Move some partition to some member, as a new assignment would."""
         if len(self.seats) > 1:
             self._move(self._rng.choice(list(self.owner)), self._rng.choice(list(self.seats.values())))
 
     def released(self, number: int, names: list[TopicPartition]) -> None:
-        """A member has let go of what it was told to."""
+        """A member has given up what was revoked."""
         seat = self.seats.get(number)
         for name in names:
             if seat is not None and self.owner[name] is seat:
@@ -211,7 +211,7 @@ class Coordinator:
         self._timeline.after(self._rng.uniform(0.0, self._heartbeat), self._deliver, seat)
 
     def _deliver(self, seat: Seat) -> None:
-        """It learns with a heartbeat what is wanted of it."""
+        """Tell it its assignment with a heartbeat."""
         if self.seats.get(seat.number) is not seat or not seat.client.is_reachable():
             return
         while seat.mail:
@@ -224,7 +224,7 @@ class Coordinator:
     # Offsets.
 
     def commit(self, number: int, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> list[TopicPartition]:
-        """Take a commit of a member; returns the partitions whose metadata is too long. It may own none of them."""
+        """Take a commit of a member; returns the partitions whose metadata is too long. Ownership is not checked."""
         seat = self.seats.get(number)
         if seat is None:
             msg = "UNKNOWN_MEMBER_ID"
@@ -241,5 +241,5 @@ class Coordinator:
         return refused
 
     def standing(self, name: TopicPartition) -> OffsetAndMetadata:
-        """Where the group stands."""
+        """Committed offsets."""
         return self.committed.get(name, NOTHING)

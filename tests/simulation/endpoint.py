@@ -1,7 +1,7 @@
-"""The endpoint: it applies an update at a time of its own, whatever becomes of the sender meanwhile.
+"""The endpoint: it applies an update at a random time, independent of what the sender does meanwhile.
 
-What a request may do after its sender gave up on it is bounded by the request timeout, for HTTP cannot promise more:
-a request is applied within that time after it left, or never.
+A request may still take effect after its sender gave up, but only within the request timeout: HTTP cannot promise
+more. A request is applied within that time after it left, or never.
 """
 
 import asyncio
@@ -30,15 +30,15 @@ ANSWERS = {
 SILENCE = Answer(Verdict.TIMEOUT, "no whole answer in time")
 
 REJECTED_PREFIX = "r"
-"""Visitors whose id begins so are refused for good."""
+"""Visitors whose id has this prefix are always rejected."""
 FAILING_PREFIX = "f"
 """Likewise, but with a plain 500."""
 STUCK_PREFIX = "s"
-"""A plain 500, until the world calms down."""
+"""A plain 500, until the faults end."""
 
 
 class Fate(NamedTuple):
-    """What becomes of a request: `answer` after `seconds` (None: none ever comes), applied after `applied` (or not)."""
+    """Outcome of a request: `answer` after `seconds` (None: never), applied after `applied` (or not)."""
 
     answer: Answer | None
     seconds: float
@@ -47,16 +47,16 @@ class Fate(NamedTuple):
 
 @dataclass
 class Health:
-    """How the endpoint does now."""
+    """Current state of the endpoint."""
 
     outage: str = ""
     """One of `OUTAGES`; empty: none."""
     retry_after: float | None = None
     trouble: float = 0.0
-    """Of requests that fail alone, at random."""
+    """Share of requests that fail alone, at random."""
     slowness: float = 0.05
     cured: bool = False
-    """Visitors that were stuck are not any more."""
+    """Stuck visitors recover."""
 
 
 OUTAGES = (*ANSWERS, "hang", "hang_applied", "refused", "reset")
@@ -82,7 +82,7 @@ class Endpoint:
         if visitor.startswith(FAILING_PREFIX) or (visitor.startswith(STUCK_PREFIX) and not health.cured):
             return Fate(FAILED, seconds, None)
         if seconds > self._timeout / 2:
-            # What is slow may have been done long before it is answered, or just then.
+            # A slow request may have been applied long before its answer, or just then.
             return Fate(FINE, seconds, seconds * rng.random() if rng.random() < 0.5 else seconds)
         return Fate(FINE, seconds, seconds)
 
@@ -111,7 +111,7 @@ class Endpoint:
 
 
 class Sender:
-    """One replica's way to the endpoint."""
+    """One replica's connection to the endpoint."""
 
     def __init__(
         self,

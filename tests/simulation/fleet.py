@@ -1,4 +1,4 @@
-"""The replicas: each a process with a real pipeline in it, which starts, stops, crashes and comes back."""
+"""The replicas: each a process with a real pipeline in it, which starts, stops, crashes and restarts."""
 
 import asyncio
 import random
@@ -29,7 +29,7 @@ MOST_REPLICAS = 4
 
 @dataclass(eq=False)
 class Replica:
-    """A running process with what is inside."""
+    """A running process with its parts."""
 
     name: str
     instance: str
@@ -41,12 +41,12 @@ class Replica:
     pipeline: Pipeline | None = None
     main: "asyncio.Task[None] | None" = None
     busy: bool = False
-    """Something is being done to it already."""
+    """A fault is being applied to it already."""
     leaving: bool = False
 
 
 class Fleet:
-    """All of them."""
+    """All replicas."""
 
     def __init__(
         self,
@@ -70,17 +70,17 @@ class Fleet:
         self.box = LetterBox()
         self.replicas: list[Replica] = []
         self.tallies: list[Counters] = []
-        """What each of them counted, dead or alive."""
+        """Counters of each process, also of ended ones."""
         self.is_over = False
-        """No new ones from now on."""
+        """No new replicas from now on."""
 
     def poke(self) -> None:
-        """There is something new in the log."""
+        """The log has new records."""
         for replica in self.replicas:
             replica.source.poke()
 
     def start(self) -> None:
-        """A new process, which joins the group by itself."""
+        """Start a process, which joins the group by itself."""
         if len(self.replicas) >= MOST_REPLICAS or self.is_over:
             return
         self._names += 1
@@ -111,7 +111,7 @@ class Fleet:
         process.loop.call_soon(self._boot, replica, rng, batch)
 
     def _free_instance(self) -> str:
-        """The first free name, as those of a stateful set: whoever is started again has that of whoever was killed."""
+        """The first free name, as in a stateful set: a restarted replica has the name of the killed one."""
         taken = {replica.instance for replica in self.replicas}
         names = (f"i{number}" for number in range(MOST_REPLICAS))
         return next(name for name in names if name not in taken) if self._setting.static else ""
@@ -147,7 +147,7 @@ class Fleet:
             self._timeline.after(5.0, self.start)
 
     def kill(self, replica: Replica) -> None:
-        """The process is over, whether it said goodbye or not."""
+        """The process is over, whether it left the group or not."""
         if replica.process.dead:
             return
         replica.source.client.silent()

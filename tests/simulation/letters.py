@@ -1,4 +1,4 @@
-"""The dead-letter topic: slow, silent or refusing, as the world has it."""
+"""The dead-letter topic: slow, silent or refusing, by the world's faults."""
 
 import asyncio
 import random
@@ -10,20 +10,20 @@ from tests.simulation.timeline import Lane, Process
 
 
 class LetterBox:
-    """How the topic does now, for all replicas."""
+    """Current state of the topic, for all replicas."""
 
     def __init__(self) -> None:
         self.heal()
 
     def heal(self) -> None:
-        """All is well."""
+        """No faults."""
         self.seconds = 0.01
         self.holds_until = 0.0
         self.refuses = False
 
 
 class Letters:
-    """One replica's way to it."""
+    """One replica's connection to it."""
 
     def __init__(self, process: Process, box: LetterBox, oracle: Oracle, rng: random.Random, member: str) -> None:
         self._process = process
@@ -36,7 +36,7 @@ class Letters:
         loop = asyncio.get_running_loop()
         if self._box.refuses:
             await asyncio.sleep(0.1)
-            raise Fatal(event="dead_letter_failed", remedy="the topic refuses it")
+            raise Fatal(event="dead_letter_failed", reason="the topic refuses it", hint="make it anew")
         timeline = self._process.timeline
         stay = self._oracle.stay(self._member, letter.source)
         written: asyncio.Future[None] = loop.create_future()

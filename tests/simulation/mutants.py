@@ -1,7 +1,7 @@
-"""Bugs that we plant on purpose: a simulator is worth what it finds, and this is how we know.
+"""Bugs planted on purpose: they show which faults the simulation finds.
 
-Each does what a colleague, or a peer of this connector, has written in good faith. The one place where code of ours is
-patched in a test: here the simulation is what is tested. A bug is planted at a public method wherever it can be.
+Each is a plausible mistake, or one that a peer of this connector has made. Only here do tests patch code of ours,
+since the simulation itself is under test. A bug is planted at a public method wherever it can be.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from connector.delivery.offset_tracker import OffsetAndMetadata, OffsetTracker
 from connector.delivery.update import Update
 from connector.errors import CommitFailed
 from connector.kafka.assignment import Assignment
+from connector.kafka.first_positions import FirstPositions
 from connector.pipeline import assignment as group_assignment
 from connector.pipeline.back_pressure import BackPressure
 from connector.pipeline.pipeline import Pipeline
@@ -35,13 +36,13 @@ from tests.simulation.source import Source
 
 ENDLESS = 1 << 62
 IGNORED = property(lambda _: False, lambda *_: None)
-"""In place of a flag: it is never set."""
+"""Replaces a flag: it is never set."""
 
 mutant = Mutants()
 MUTANTS = mutant.all
 
 
-@mutant("commit past a gap", "the highest record taken is committed, whatever is still open below it", "calm", 0, 1)
+@mutant("commit past a gap", "the highest consumed offset is committed, although lower ones are open", "calm", 0, 1)
 def commit_past_a_gap(patch: Patches) -> None:
     """The position is committed."""
     patch.replace(OffsetTracker, "to_commit", lambda tracker, *_, **__: OffsetAndMetadata(tracker.position))
@@ -49,12 +50,12 @@ def commit_past_a_gap(patch: Patches) -> None:
 
 @mutant(
     "handed over is done",
-    "what is dropped at a revoke closes its receipt, and the offset of what nobody sent is committed",
+    "updates dropped at a revoke count as settled, and the offset of unsent records is committed",
     "rebalances",
     *(1, 8),
 )
 def handed_over_is_done(patch: Patches) -> None:
-    """Nothing is open of a partition that is being taken away."""
+    """A partition that is being revoked has no open record."""
 
     def to_commit(original: Any, tracker: Any, *limit: Any, **how: Any) -> OffsetAndMetadata:
         return OffsetAndMetadata(tracker.position) if tracker.revoking else original(tracker, *limit, **how)
@@ -64,12 +65,12 @@ def handed_over_is_done(patch: Patches) -> None:
 
 @mutant(
     "tracker reused",
-    "a partition that comes back goes on with the receipts of its earlier assignment",
+    "a partition that is assigned again keeps the tracker of its earlier assignment",
     "rebalances",
     *(1, 7),
 )
 def tracker_reused(patch: Patches) -> None:
-    """One tracker a partition and pipeline, for ever."""
+    """One tracker per partition and pipeline, for ever."""
     kept: dict[group_assignment.Assignment, dict[Any, OffsetTracker]] = {}
     current: dict[Any, OffsetTracker] = {}
 
@@ -89,12 +90,12 @@ def tracker_reused(patch: Patches) -> None:
 
 @mutant(
     "older over newer",
-    "an update that comes back for a retry writes its old values over those that came meanwhile",
+    "an update that is retried writes its old values over newer pending ones",
     "calm",
     *(1, 2),
 )
 def older_over_newer(patch: Patches) -> None:
-    """What comes back wins."""
+    """The retried values win."""
 
     def absorb(original: Any, update: Update, newer: Update, **how: Any) -> None:
         for partition, theirs in newer.parts.items():
@@ -105,9 +106,9 @@ def older_over_newer(patch: Patches) -> None:
     patch.wrap(Update, "absorb", absorb)
 
 
-@mutant("two in flight", "a change that comes while its visitor's update is on the wire goes too", "calm", 1, 2)
+@mutant("two in flight", "a change is sent while its visitor's update is in flight", "calm", 1, 2)
 def two_in_flight(patch: Patches) -> None:
-    """Whoever adds does not see what is in flight, and whoever settles does not see what followed."""
+    """Adding ignores the update in flight, and settling ignores the pending one."""
 
     def blind(hidden: str) -> Callable[..., None]:
         def call(original: Any, coalescer: Coalescer, *about: Any, **how: Any) -> None:
@@ -121,7 +122,7 @@ def two_in_flight(patch: Patches) -> None:
         return call
 
     def settle(original: Any, coalescer: Coalescer, update: Update, **how: Any) -> None:
-        coalescer._flying.setdefault(update.visitor, update)  # The other one has left already.
+        coalescer._flying.setdefault(update.visitor, update)  # The other one is settled already.
         blind("_pending")(original, coalescer, update, **how)
 
     patch.wrap(Coalescer, "add", blind("_flying"))
@@ -129,7 +130,7 @@ def two_in_flight(patch: Patches) -> None:
 
 
 def _not_awaited(patch: Patches, stage: Stage) -> None:
-    """A dead letter of this stage counts as written when it was handed over."""
+    """A dead letter of this stage counts as written when it is queued."""
     sent: set[asyncio.Task[None]] = set()
 
     async def send(original: Any, letters: Letters, letter: DeadLetter) -> None:
@@ -143,24 +144,24 @@ def _not_awaited(patch: Patches, stage: Stage) -> None:
 
 @mutant(
     "letter not awaited",
-    "the offset of a rejected update counts as done before its dead letter is written",
+    "a rejected update counts as done before its dead letter is written",
     "poison",
     *(1, 5),
 )
 def letter_not_awaited(patch: Patches) -> None:
-    """Of an update."""
+    """For an update."""
     _not_awaited(patch, Stage.TARGET)
 
 
-@mutant("letter of a record not awaited", "likewise a record that cannot be read", "poison", 1, 7)
+@mutant("letter of a record not awaited", "likewise for a malformed record", "poison", 1, 7)
 def letter_of_a_record_not_awaited(patch: Patches) -> None:
-    """Of a record."""
+    """For a record."""
     _not_awaited(patch, Stage.DECODE)
 
 
-@mutant("credit lost", "a rebalance forgets that it owes a batch, and consumption never goes on", "memory", 16, 18)
+@mutant("credit lost", "a rebalance drops the credit of a batch, and consumption never resumes", "memory", 16, 18)
 def credit_lost(patch: Patches) -> None:
-    """All begins anew at an assignment."""
+    """An assignment resets the credit."""
     known: dict[ReplicaState, BackPressure] = {}
 
     def init(original: Any, back_pressure: BackPressure, state: ReplicaState, more: Any) -> None:
@@ -175,18 +176,18 @@ def credit_lost(patch: Patches) -> None:
     patch.wrap(group_assignment.Assignment, "assigned", assigned)
 
 
-@mutant("until one too high", "a commit calls the record done that was not taken yet", "stuck", 0, 1)
+@mutant("until one too high", "a commit's metadata calls a record done that was not consumed yet", "stuck", 0, 1)
 def until_one_too_high(patch: Patches) -> None:
-    """An off-by-one in what is said of a whole stretch."""
+    """An off-by-one in the covered range."""
     patch.wrap(
         *(offset_metadata, "encode"),
         lambda original, offset, until, *about: original(offset, until + 1 if until > offset else until, *about),
     )
 
 
-@mutant("first one too high", "a commit owes a visitor from the record after its first", "stuck", 0, 1)
+@mutant("first one too high", "a commit's metadata owes a visitor from the record after its first", "stuck", 0, 1)
 def first_one_too_high(patch: Patches) -> None:
-    """An off-by-one in what is said of a visitor."""
+    """An off-by-one in a visitor's first offset."""
 
     def encode(original: Any, offset: int, until: int, waiting: Mapping[int, int], *about: Any) -> str:
         said: str = original(offset, until, {who: first + 1 for who, first in waiting.items()}, *about)
@@ -195,21 +196,21 @@ def first_one_too_high(patch: Patches) -> None:
     patch.wrap(offset_metadata, "encode", encode)
 
 
-@mutant("owed are forgotten", "a second restart does not know any more whom the first one owed", "stuck", 0, 2)
+@mutant("owed are forgotten", "after a second restart the visitors that the first one owed are lost", "stuck", 0, 2)
 def owed_are_forgotten(patch: Patches) -> None:
-    """Nothing is carried on."""
+    """No owed visitor is carried over."""
     patch.replace(offset_metadata, "carried", lambda *_: {})
 
 
-@mutant("owed are passed over", "a restart takes all that a commit speaks of as done", "stuck", 0, 1)
-def owed_are_passed_over(patch: Patches) -> None:
-    """Nobody is owed."""
+@mutant("owed are skipped", "a restart skips all records that a commit's metadata covers", "stuck", 0, 1)
+def owed_are_skipped(patch: Patches) -> None:
+    """No visitor is owed."""
     patch.wrap(OffsetMetadata, "is_done", lambda original, said, *record: original(replace(said, firsts={}), *record))
 
 
-@mutant("old body", "a retry sends what was rendered for the first attempt", "calm", 1, 2)
+@mutant("old body", "a retry sends the values of the first attempt", "calm", 1, 2)
 def old_body(patch: Patches) -> None:
-    """An update's values are those that were looked at first."""
+    """An update's values are those of the first look."""
     kept: dict[Update, dict[str, str]] = {}
     patch.wrap(
         *(Update, "attributes"),
@@ -217,9 +218,9 @@ def old_body(patch: Patches) -> None:
     )
 
 
-@mutant("lease not checked", "whoever was frozen past its session writes over its successor's values", "zombies", 1, 14)
+@mutant("lease not checked", "a process frozen past its session writes over its successor's values", "zombies", 1, 14)
 def lease_not_checked(patch: Patches) -> None:
-    """The lease's clock has not begun."""
+    """The lease never expires."""
     patch.wrap(Gate, "wait", lambda original, gate, now, _: original(gate, now, -math.inf))
 
 
@@ -235,25 +236,32 @@ def _leases(patch: Patches) -> dict[Source, tuple[MembershipLease, Callable[[], 
     return known
 
 
-@mutant("lease from the answer", "an answer that comes late says that the group knew us late", "zombies", 28, 41)
+@mutant(
+    "lease from the answer", "a late answer renews the lease from its arrival, not from the request", "zombies", 28, 41
+)
 def lease_from_the_answer(patch: Patches) -> None:
-    """It is renewed from now on."""
+    """It is renewed from now."""
     known = _leases(patch)
 
     def renew(original: Any, lease: MembershipLease, _: float) -> None:
-        original(lease, next(awake() for other, awake in known.values() if other is lease))
+        original(lease, next(boottime() for other, boottime in known.values() if other is lease))
 
     patch.wrap(MembershipLease, "renew", renew)
 
 
-@mutant("lease by a failed commit", "whoever cannot reach the group believes that it is a member", "zombies", *(21, 57))
+@mutant(
+    "lease by a failed commit",
+    "a failed commit renews the lease of a process that cannot reach the group",
+    "zombies",
+    *(21, 57),
+)
 def lease_by_a_failed_commit(patch: Patches) -> None:
-    """It is renewed by an answer that is none."""
+    """An error renews it."""
     known = _leases(patch)
 
     async def commit(original: Any, source: Source, offsets: Any) -> bool:
-        lease, awake = known[source]
-        asked = awake()
+        lease, boottime = known[source]
+        asked = boottime()
         try:
             answered: bool = await original(source, offsets)
         except CommitFailed:
@@ -264,29 +272,27 @@ def lease_by_a_failed_commit(patch: Patches) -> None:
     patch.wrap(Source, "commit", commit)
 
 
-@mutant(
-    "revoke does not wait", "a request is on the wire while the next owner sends a newer value", "rolling", *(41, 45)
-)
+@mutant("revoke does not wait", "a request is in flight while the next owner sends a newer value", "rolling", *(41, 45))
 def revoke_does_not_wait(patch: Patches) -> None:
-    """It does not see what is in flight."""
+    """It ignores requests in flight."""
     patch.replace(Coalescer, "is_flying", lambda *_: False)
 
 
-@mutant("revoke stops nothing", "a retry begins while its partition is being taken away", "rebalances", 116, 124)
+@mutant("revoke stops nothing", "a retry begins while its partition is being revoked", "rebalances", 116, 124)
 def revoke_stops_nothing(patch: Patches) -> None:
-    """No partition is ever marked."""
+    """No partition is ever marked as revoking."""
     patch.replace(OffsetTracker, "revoking", IGNORED)
 
 
-@mutant("lost is not heard", "what another member may own is sent and committed", "zombies", 0, 1)
-def lost_is_not_heard(patch: Patches) -> None:
-    """The pipeline goes on as if all were its own."""
+@mutant("loss is ignored", "updates of partitions that another member may own are sent and committed", "zombies", 0, 1)
+def loss_is_ignored(patch: Patches) -> None:
+    """The pipeline ignores the loss."""
     patch.wrap(group_assignment.Assignment, "lost", lambda *_: None)
 
 
 @mutant("split settled early", "an update of several requests counts as done after its first", "rebalances", 1, 3)
 def split_settled_early(patch: Patches) -> None:
-    """Nobody looks at the others."""
+    """The other requests are dropped."""
 
     def render(original: Any, *about: Any) -> Any:
         rendered = original(*about)
@@ -295,9 +301,9 @@ def split_settled_early(patch: Patches) -> None:
     patch.wrap(Renderer, "__call__", render)
 
 
-@mutant("memory unbounded", "batches are taken on however much is pending", "memory", 0, 1)
+@mutant("memory unbounded", "batches are consumed however many updates are pending", "memory", 0, 1)
 def memory_unbounded(patch: Patches) -> None:
-    """The bounds are out of reach."""
+    """The bounds are unreachable."""
 
     def init(original: Any, state: ReplicaState, config: Any, *how: Any) -> None:
         original(state, replace(config, max_visitors=ENDLESS, max_bytes=ENDLESS), *how)
@@ -305,7 +311,7 @@ def memory_unbounded(patch: Patches) -> None:
     patch.wrap(ReplicaState, "__init__", init)
 
 
-@mutant("hung probe", "a probe that is swallowed hides the recovery for a whole request timeout", "outages", 4, 11)
+@mutant("hung probe", "a hanging probe hides the recovery for a whole request timeout", "outages", 4, 11)
 def hung_probe(patch: Patches) -> None:
     """The next one waits for its answer."""
 
@@ -318,9 +324,9 @@ def hung_probe(patch: Patches) -> None:
     patch.wrap(CircuitBreaker, "started", started)
 
 
-@mutant("retry-after ignored", "a probe goes before the endpoint wants to be asked", "outages", 2, 21)
+@mutant("retry-after ignored", "a probe is sent before Retry-After is over", "outages", 2, 21)
 def retry_after_ignored(patch: Patches) -> None:
-    """The circuit does not read it."""
+    """The circuit ignores it."""
 
     def settled(original: Any, circuit: CircuitBreaker, visitor: Any, answer: Answer, now: float, **how: Any) -> Any:
         return original(circuit, visitor, replace(answer, retry_after=None), now, **how)
@@ -330,11 +336,17 @@ def retry_after_ignored(patch: Patches) -> None:
 
 @mutant("outage blamed on updates", "an outage makes dead letters of healthy visitors", "outages", 29, 75)
 def outage_blamed_on_updates(patch: Patches) -> None:
-    """Each failure is the update's own."""
+    """Each failure is charged to the update."""
     patch.replace(CircuitBreaker, "blames", lambda *_: True)
 
 
-@mutant("drain cuts and leaves", "what a shutdown cut may land after the next owner's newer value", "rolling", 1, 19)
+@mutant(
+    "drain cuts and leaves",
+    "a request cancelled at shutdown may land after the next owner's newer value",
+    "rolling",
+    1,
+    19,
+)
 def drain_cuts_and_leaves(patch: Patches) -> None:
     """It leaves the group in any case."""
     patch.wrap(Source, "close", lambda original, source, seconds, **_: original(source, seconds, leave=True))
@@ -342,7 +354,7 @@ def drain_cuts_and_leaves(patch: Patches) -> None:
 
 @mutant(
     "static member does not wait",
-    "it is back before the requests of its killed predecessor have landed",
+    "it sends before the requests of its killed predecessor have landed",
     "restarts",
     *(3, 8),
 )
@@ -351,26 +363,26 @@ def static_member_does_not_wait(patch: Patches) -> None:
     patch.replace(OffsetTracker, "hold_below", property(lambda _: -1, lambda *_: None))
 
 
-@mutant("another log not noticed", "a topic that was made again is read from where the old one stood", "logs", 26, 45)
+@mutant("another log not noticed", "a recreated topic is read from the old one's offset", "logs", 26, 45)
 def another_log_not_noticed(patch: Patches) -> None:
-    """A name is a name."""
+    """Only the name is compared."""
     patch.replace(start_position, "is_another", lambda *_: False)
 
 
-@mutant("later epochs not looked at", "records that replaced what was cut off are taken for done", "logs", 5, 9)
-def later_epochs_not_looked_at(patch: Patches) -> None:
-    """An offset is an offset."""
+@mutant("later epochs ignored", "records that replaced truncated ones count as done", "logs", 5, 9)
+def later_epochs_ignored(patch: Patches) -> None:
+    """Only the offset is compared."""
     patch.wrap(OffsetMetadata, "is_done", lambda original, said, offset, visitor, *_: original(said, offset, visitor))
 
 
 @mutant(
     "position moves in a drain",
-    "the end of a log is committed although the batches before it were not taken",
+    "the end of a log is committed although batches before it were not consumed",
     "rebalances",
     *(18, 32),
 )
 def position_moves_in_a_drain(patch: Patches) -> None:
-    """The client's word counts although its batches do not."""
+    """The client's position counts although its batches do not."""
 
     def advanced(original: Any, assignment: group_assignment.Assignment, positions: Any) -> None:
         state = assignment._state
@@ -381,9 +393,9 @@ def position_moves_in_a_drain(patch: Patches) -> None:
     patch.wrap(group_assignment.Assignment, "advanced", advanced)
 
 
-@mutant("answer of before", "where to go on is decided by what the log was before it changed", "logs", 0, 1)
-def answer_of_before(patch: Patches) -> None:
-    """What was asked before is still used."""
+@mutant("stale query used", "the position after a change of the log is decided by a query from before it", "logs", 0, 1)
+def stale_query_used(patch: Patches) -> None:
+    """The earlier query is still used."""
 
     def position_is_invalid(original: Any, assignment: Assignment, *about: Any) -> None:
         look = assignment._look
@@ -395,33 +407,33 @@ def answer_of_before(patch: Patches) -> None:
 
 @mutant(
     "latest for each partition",
-    "an added partition begins at its end, and what was written before is never read",
+    "an added partition begins at its end, and earlier records are never read",
     "logs",
     *(26, 52),
 )
 def latest_for_each_partition(patch: Patches) -> None:
-    """Whether the group knows the topic by other partitions does not count."""
+    """The topic's other partitions are ignored."""
 
-    def decide(original: Any, assignment: Assignment, name: Any, log: Any, committed: Mapping[Any, Any]) -> Any:
-        return original(assignment, name, log, {name: committed[name]} if name in committed else {})
+    def decide(original: Any, positions: FirstPositions, name: Any, log: Any, committed: Mapping[Any, Any]) -> Any:
+        return original(positions, name, log, {name: committed[name]} if name in committed else {})
 
-    patch.wrap(Assignment, "_decide", decide)
+    patch.wrap(FirstPositions, "decide", decide)
 
 
 @mutant(
     "retired log not revoked",
-    "what was read of a log that is another one now is sent after its partition was taken away",
+    "updates of a replaced log are sent after their partition was revoked",
     "logs",
     *(26, 45),
 )
 def retired_log_not_revoked(patch: Patches) -> None:
-    """They are forgotten."""
+    """Retired logs are forgotten."""
     patch.replace(group_assignment.Assignment, "_retired_of", lambda *_: [])
 
 
 @mutant(
     "cut log not checked",
-    "records that replaced what was cut off below the committed offset are never read",
+    "records that replaced truncated ones below the committed offset are never read",
     "logs",
     *(123,),
 )
@@ -436,5 +448,5 @@ def cut_log_not_checked(patch: Patches) -> None:
 
 @mutant("handed over twice", "consumed is not done and pending", "rebalances", 8, 9)
 def handed_over_twice(patch: Patches) -> None:
-    """The count of what was dropped is doubled."""
+    """The count of dropped records is doubled."""
     patch.wrap(Coalescer, "drop_waiting", lambda original, *about: 2 * original(*about))

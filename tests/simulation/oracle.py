@@ -1,25 +1,25 @@
-"""What must be true in every world, at every moment and at the end; it knows the truth and judges what replicas do.
+"""What must hold in every world, at every moment and at the end; it knows the truth and checks each action.
 
 Each value is the serial number of its event, so that "newer" is a comparison. An attribute of a visitor comes over one
 partition only, so that the order of its events is defined. A *stay* is one assignment of one partition to one replica.
 
-1. Nothing is lost. At the moment when a replica asks for a commit, each record that the commit calls done (below its
+1. Nothing is lost. When a replica requests a commit, each record that the commit calls done (below its
    offset, or below `until` and not owed by the metadata) is done: for each attribute of it that value or a newer one
    was applied by the endpoint or is in an acknowledged dead letter; a record that cannot be read has its letter. A
    healthy visitor is no dead letter unless its replica could not know better: no other healthy one failed, or plain
    500s came for fewer visitors than open the circuit (docs/guarantees.md has both among its limits).
-2. No stale value wins. A replica has one request a visitor on the wire. What is applied is never older than what a
+2. No stale value wins. A replica has one request a visitor in flight. An applied value is never older than what a
    later stay applied before (a zombie), nor than what the same stay applied before. At the end each attribute has the
    value of its last event, unless that very value is a dead letter.
-4. Memory is bounded: pending visitors and bytes are within their bounds, and the batches that credit was given for.
-5. The group stays: a replica that runs answers a revoke within the request timeout, and a slack.
+4. Memory is bounded: pending visitors and bytes are within their bounds, plus the batches that credit was given for.
+5. The group is stable: a running replica answers a revoke within the request timeout, and a slack.
 6. Reconciled: consumed = done + pending, after each turn of the loop.
 7. Little is repeated. Exactly: a request carries no value that its own stay had accepted, none older than its stay had
    sent, and of an attribute the newest value that the replica had taken when the update was taken from the queue. It
-   carries nothing that the word with which the stay began calls done. And each commit calls done all that was accepted
-   in its stay before that moment, and all that the first word of the stay called done, except what its own visitor's
+   carries nothing that the metadata at the stay's start calls done. And each commit calls done all that was accepted
+   in its stay before that moment, and all that the stay's first metadata called done, except what its own visitor's
    older record still holds back, or an older record without a visitor that waits for its letter. So after a crash
-   nothing is sent again but what was on the wire, and what was settled after the last commit was asked for; more only
+   only requests in flight, and what was settled after the last commit was requested, are sent again; more only
    if that commit was not acknowledged, or an older one landed after it.
 
 Besides: a request begins only for a partition that the replica holds and that is not being revoked; while the circuit
@@ -44,14 +44,14 @@ from tests.support.fakes import FakeRecord
 
 CREDITS = 2
 RESERVE = 1.05
-"""Beyond the bounds, when nothing that is held can show whether the endpoint works."""
+"""Extra visitors beyond the bounds, when no pending update can show whether the endpoint works."""
 SLACK_SECONDS = 0.5
 FAILURES_TO_OPEN = 8
 PROBE_SECONDS, UNAUTHORIZED_PROBE_SECONDS = 2.0, 10.0
 
 
 class Oracle:
-    """Told of everything that happens; raises Wrong (by `wrong`) when it must not have."""
+    """Receives every event; raises Wrong (by `wrong`) at a violation."""
 
     def __init__(self, timeline: Timeline, logs: Logs, trace: Callable[..., None]) -> None:
         self._timeline = timeline
@@ -59,7 +59,7 @@ class Oracle:
         self.truth = Truth(logs)
         self._stays: dict[tuple[str, TopicPartition], Stay] = {}
         self._retired: dict[tuple[str, TopicPartition], list[Stay]] = {}
-        """Those that ended because the log began anew; what they took still goes out."""
+        """Stays that ended because the log was replaced; their values are still sent."""
         self._numbers = 0
         self.members: dict[str, Member] = {}
         self.big: set[str] = set()
@@ -71,19 +71,19 @@ class Oracle:
         self.counts: Counter[str] = Counter()
 
     def words_are_short(self) -> None:
-        """The broker takes less metadata than a commit would say."""
+        """The broker takes less metadata than a commit needs."""
         self._words.are_short = True
 
     def _is_certain(self, visitor: str) -> bool:
         return visitor not in self.big and not self.doomed(visitor)
 
     def wrong(self, what: str) -> None:
-        """An invariant does not hold: remember it, for an exception may be swallowed, and raise."""
+        """An invariant does not hold: remember it, since an exception may be swallowed, and raise."""
         self.failure = self.failure or f"at {self._timeline.now - 1_000:.3f} s: {what}"
         self._trace("WRONG", what)
         raise Wrong(self.failure)
 
-    # What a replica is told.
+    # Intake.
 
     def before_assigned(self, member: str, partitions: Mapping[TopicPartition, Start]) -> None:
         for name, start in partitions.items():
@@ -95,10 +95,10 @@ class Oracle:
                     self.wrong(f"{member} is given {name.partition} twice")
                 self._retired.setdefault((member, name), []).append(before)
             if start.is_first and start.offset > 0 and not log.is_group_known:
-                self.truth.begun(name, start.offset)  # `latest`, and nobody has begun before.
+                self.truth.begun(name, start.offset)  # `latest`, and no member has begun before.
             self._numbers += 1
             word = Word.at(name, start)
-            # Cut below the committed offset while nobody read: the client finds it by the epoch, and begins anew.
+            # Truncated below the committed offset while nobody read: the client finds it by the epoch, and begins anew.
             is_cut = start.mark.epoch >= 0 and self.truth.logs[name].end_of(start.mark.epoch) < start.committed.offset
             version = -1 if is_cut and not start.is_reread else log.version
             self._stays[member, name] = Stay(self._numbers, name, word, version, taken=word.offset)
@@ -149,7 +149,7 @@ class Oracle:
             self._retired.pop((member, name), None)
 
     def ended(self, member: str) -> None:
-        """Its process is no more."""
+        """Its process has ended."""
         self.over(member, list(self.truth.facts))
         self.members.pop(member, None)
 
@@ -165,7 +165,7 @@ class Oracle:
     # Offsets.
 
     def asked(self, member: str, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
-        """A replica wants this committed: invariants 1 and 7."""
+        """A replica requests this commit: invariants 1 and 7."""
         for name, where in offsets.items():
             self._trace("asks", member, name.partition, where.offset, where.metadata)
             stay = self._stays.get((member, name))
@@ -179,7 +179,7 @@ class Oracle:
     # Requests.
 
     def sent(self, member: str, visitor: str, attributes: Mapping[str, str]) -> Sent:
-        """A request leaves."""
+        """A request is sent."""
         it = self.members[member]
         now = self._timeline.now
         self.counts["requests"] += 1
@@ -205,7 +205,7 @@ class Oracle:
         return sent
 
     def _stay_of(self, member: str, serial: int) -> Stay | None:
-        """The newest assignment of this replica that took the value."""
+        """The newest assignment of this replica that consumed the value."""
         its = [stay for (who, _), stay in self._stays.items() if who == member]
         its += [stay for (who, _), stays in self._retired.items() if who == member for stay in reversed(stays)]
         return next((stay for stay in its if serial in stay.serials), None)
@@ -229,7 +229,7 @@ class Oracle:
         stay.sent[key] = serial
 
     def applied(self, sent: Sent) -> None:
-        """The endpoint has done it, whatever the sender knows."""
+        """The endpoint has applied it, whether the sender knows or not."""
         self._trace("applies", sent.member, sent.visitor, [serial for _, serial, _ in sent.parts])
         for key, serial, stay in sent.parts:
             highest, by = self.truth.highest.get(key, (0, 0))
@@ -244,7 +244,7 @@ class Oracle:
             self.truth.profile[key] = serial
 
     def answered(self, sent: Sent, answer: Answer) -> None:
-        """The replica has its answer."""
+        """The replica gets its answer."""
         it = self.members.get(sent.member)
         if it is None:
             return
@@ -287,7 +287,7 @@ class Oracle:
             records = self.truth.logs[letter.source].records
             record = records[letter.offset] if letter.offset < len(records) else None
             if record is None or record.value() != letter.value:
-                return  # Of a log that is another one now.
+                return  # Of a log that was replaced.
             if not self.truth.facts[letter.source][letter.offset].malformed:
                 self.wrong(f"a letter for {letter.source.partition} {letter.offset}, which can be read")
             self.truth.letters.add((letter.source, letter.offset))
@@ -303,7 +303,7 @@ class Oracle:
             self.truth.buried[key] = max(self.truth.buried.get(key, 0), serial_of(value))
 
     def _shows_an_outage(self, member: str, visitor: str, reason: str) -> bool:
-        """Whether the replica could know that it is not this update's own fault."""
+        """Whether the replica could know that it is not this update's own failure."""
         it = self.members.get(member)
         if it is None or ("HTTP 500" in reason and len(it.firsts) < FAILURES_TO_OPEN):
             return False
@@ -311,11 +311,11 @@ class Oracle:
         return any(when >= since for other, when in it.failed.items() if other != visitor and not self.doomed(other))
 
     def stay(self, member: str, name: TopicPartition) -> Stay | None:
-        """The assignment that goes on."""
+        """The current assignment."""
         return self._stays.get((member, name))
 
     def letter_heard(self, member: str, letter: DeadLetter, stay: Stay | None) -> None:
-        """The replica learns that it is written; of a letter of an earlier assignment it makes nothing."""
+        """The replica learns that it is written; a letter of an earlier assignment is ignored."""
         if stay is not None and stay is self.stay(member, letter.source) and letter.stage is Stage.DECODE:
             stay.changes += 1
             stay.letters[letter.offset] = self._timeline.now
@@ -323,7 +323,7 @@ class Oracle:
     # After each turn of a replica's loop, and at the end.
 
     def after_turn(self, member: str) -> None:
-        """Invariant 6, and what the answers of this turn did to the circuit."""
+        """Invariant 6, and the effect of this turn's answers on the circuit."""
         it = self.members.get(member)
         if it is None:
             return
@@ -345,7 +345,7 @@ class Oracle:
                 it.wait_until = until
 
     def healed(self) -> None:
-        """The endpoint works again: whoever holds it to be down must ask it soon."""
+        """The endpoint works again: a replica with an open circuit must probe it soon."""
         now = self._timeline.now
         for name, it in self.members.items():
             gate = it.pipeline.state.gate
@@ -357,8 +357,8 @@ class Oracle:
         if it is None or it.process.frozen or it.process.slept or it.process.went_on_at >= healed:
             return
         pipeline, now = it.pipeline, self._timeline.now
-        # A probe that was on its way when the endpoint recovered may fail: the pause begins with its answer. And
-        # whatever Retry-After said may still hold.
+        # A probe that was in flight when the endpoint recovered may fail: the pause begins with its answer. And
+        # an earlier Retry-After may still hold.
         unauthorized = pipeline.state.gate.circuit.reason == Verdict.UNAUTHORIZED.value
         pause = UNAUTHORIZED_PROBE_SECONDS if unauthorized else PROBE_SECONDS
         until = max(healed, it.heard_at, it.longest_wait) + pause + SLACK_SECONDS
@@ -375,7 +375,7 @@ class Oracle:
             self.wrong(f"{member} does not ask the endpoint, which works since {healed - 1_000:.3f} s")
 
     def at_end(self, committed: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
-        """All is calm and drained: the fold of the events, and every offset committed."""
+        """At the end, drained: the fold of the events, and every offset committed."""
         for name, facts in self.truth.facts.items():
             if max(0, committed.get(name, OffsetAndMetadata(0)).offset) != len(facts):
                 self.wrong(f"{name.partition} is committed at {committed.get(name)} of {len(facts)}")

@@ -1,6 +1,6 @@
-"""How a bug is planted: a method or a function of ours is replaced by another one for as long as a hunt lasts.
+"""How a bug is planted: a method or a function of ours is replaced during a hunt.
 
-What is replaced is an object, never the text of the source: a bug holds through every rename that reaches its names.
+An object is replaced, never source text: a bug survives every rename that reaches its names.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from typing import Any
 from tests.simulation.runs import Outcome
 
 BROKEN = ("TypeError(", "AttributeError(", "NameError(", "KeyError(")
-"""What a replacement raises that does not fit the code any more: no oracle has found that."""
+"""Errors of a replacement that does not fit the code any more: these are no finding of the oracle."""
 DOCS = Path(__file__).parents[2] / "docs" / "simulation.md"
 
 
@@ -25,7 +25,7 @@ class Patches:
         self._kept: list[tuple[type | ModuleType, str, Any]] = []
 
     def replace(self, owner: type | ModuleType, name: str, by: Any) -> None:
-        """Put something else there; a name that the owner itself does not have is a KeyError."""
+        """Replace the attribute; a name that the owner itself does not have is a KeyError."""
         self._kept.append((owner, name, vars(owner)[name]))
         setattr(owner, name, by)
 
@@ -42,7 +42,7 @@ class Patches:
         self.replace(owner, name, property(call) if is_property else call)
 
     def undo(self) -> None:
-        """All is as it was."""
+        """Restore all attributes."""
         while self._kept:
             owner, name, before = self._kept.pop()
             setattr(owner, name, before)
@@ -54,10 +54,10 @@ class Mutant:
 
     name: str
     breaks: str
-    """What goes wrong, in the words of the oracle."""
+    """What goes wrong, in the oracle's words."""
     profile: str
     seeds: tuple[int, ...]
-    """Known to find it."""
+    """Seeds known to find it."""
     plant: Callable[[Patches], None]
 
 
@@ -81,7 +81,7 @@ class Mutants:
 
 @contextmanager
 def planted(mutant: Mutant) -> Iterator[None]:
-    """The bug is in our code for as long as this lasts."""
+    """The bug is in our code inside this context."""
     patches = Patches()
     try:
         mutant.plant(patches)
@@ -102,6 +102,6 @@ def hunt(mutant: Mutant, live: Callable[[str, int], Outcome], fallback: int) -> 
 
 
 def documented() -> set[tuple[str, ...]]:
-    """The rows of three in the documentation: a bug, what it breaks, and in which worlds."""
+    """Table rows of three in the documentation: a bug, what it breaks, and its profile."""
     rows = [line.split(" | ") for line in DOCS.read_text().splitlines() if line.startswith("| ")]
     return {(row[0].removeprefix("| "), row[1], row[2].removesuffix(" |")) for row in rows if len(row) == 3}

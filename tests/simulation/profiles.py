@@ -1,4 +1,4 @@
-"""Kinds of worlds: each makes other things likely, so that a few hundred seeds come to all of them."""
+"""Kinds of worlds: each makes other faults likely, so that a few hundred seeds cover all of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,12 +8,12 @@ MANY = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What to choose from; times in seconds."""
+    """Distributions to draw from; times in seconds."""
 
     faults: Mapping[str, int] = field(default_factory=dict)
-    """Weights of what happens; each is a method of World."""
+    """Weights of the faults; each is a method of World."""
     troubles: tuple[int, ...] = (1, 2, 4, 8)
-    """How many of them."""
+    """Number of faults."""
     replicas: tuple[int, ...] = (1, 2, 3)
     seconds: tuple[float, ...] = (30.0, 90.0)
     records: tuple[int, ...] = (20, 60, 150)
@@ -42,13 +42,13 @@ class Profile:
     graces: tuple[float, ...] = (25.0, 5.0)
     """Seconds for a drain."""
     static: float = 0.1
-    """Share of worlds with static members: whoever comes back in time has the partitions at once."""
+    """Share of worlds with static members: a member that returns within its session has its partitions at once."""
     markers: float = 0.01
     """Share of records with a transaction marker before them."""
     from_end: float = 0.0
     """Share of worlds in which a group without offsets begins at the end of the log."""
     suspends: float = 0.2
-    """Share of freezes in which the machine sleeps, and the process's monotonic clock with it."""
+    """Share of freezes in which the machine sleeps, and stops the process's monotonic clock too."""
 
 
 PROFILES: Mapping[str, Profile] = {
@@ -197,4 +197,4 @@ PROFILES: Mapping[str, Profile] = {
         short_words=0.1,
     ),
 }
-"""By name; a seed picks one of them unless it is told."""
+"""By name; a seed picks one of them unless one is given."""

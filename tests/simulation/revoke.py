@@ -1,4 +1,4 @@
-"""The consumer thread inside the callback that lets partitions go: it waits for the loop, but not for ever."""
+"""The consumer thread inside the revoke callback: it waits for the loop, with a time limit."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -12,7 +12,7 @@ HEAR_SECONDS = 30.0
 
 
 class Revoke:
-    """As `_ask_what_to_commit` of connector/kafka/consumer.py."""
+    """Mirrors `_ask_what_to_commit` of connector/kafka/consumer.py."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Revoke:
         self._end(task.result())
 
     def _give_up(self) -> None:
-        """The loop must hear it before another member may own them: it may just have woken, and send once more."""
+        """The loop must know it before another member may own them: it may just have woken, and send once more."""
         if self._answered:
             return
         self._answered = True

@@ -1,4 +1,4 @@
-"""Worlds by the thousand, and what happened in them in sum."""
+"""Runs worlds by the thousand, and sums up what happened."""
 
 import time
 from collections import Counter
@@ -19,16 +19,16 @@ HAPPENINGS = {
     "outage": "outages",
     "committed": "commits",
 }
-"""What is counted of a trace, and what it is called."""
+"""Trace entries that are counted, and the names of the counts."""
 
 
 class Outcome(NamedTuple):
-    """What became of one world."""
+    """Result of one world."""
 
     profile: str
     seed: int
     failure: str
-    """Empty: nothing is wrong."""
+    """Empty: no invariant failed."""
     counts: Counter[str]
     seconds: float
     program: str = "tests.simulation"
@@ -40,12 +40,12 @@ class Outcome(NamedTuple):
 
 
 def kind_of(number: int) -> str:
-    """The profile whose turn it is: round robin."""
+    """The profile of this number: round robin."""
     return list(PROFILES)[number % len(PROFILES)]
 
 
 def live(profile: str, seed: int) -> Outcome:
-    """One world, whole; whatever is raised in it is its failure."""
+    """Run one whole world; any exception in it is its failure."""
     began = time.perf_counter()
     world = World(seed, PROFILES[profile])
     failure = ""

@@ -1,4 +1,4 @@
-"""What stays the same in a world from its beginning to its end."""
+"""What stays constant in a world."""
 
 import random
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Setting:
     """Of the pipelines."""
     trouble: float
     most_characters: int
-    """Of a commit's metadata."""
+    """Limit of a commit's metadata."""
     from_end: bool
     """A group without offsets begins at the end of the log."""
 
@@ -41,12 +41,12 @@ class Setting:
 
     @property
     def told_session(self) -> float:
-        """What a replica is told: see connector/kafka/admin.py."""
+        """The session timeout that a replica is told: see connector/kafka/admin.py."""
         return self.session if self.classic else self.session - self.heartbeat
 
 
 def choose(seed: int, profile: Profile, rng: random.Random) -> Setting:
-    """All of it follows from the seed."""
+    """Drawn from the seed."""
     slowness = rng.choice(profile.slowness)
     session = rng.choice(profile.sessions)
     classic = session != CONSUMER_SESSION or rng.random() < profile.classic

@@ -1,6 +1,6 @@
 """The consumer's thread as a lane of a simulated process: it runs the real `GroupMember` over a fake client.
 
-What the pipeline asks is done when the thread comes round, and what the thread tells is heard when the loop does.
+The thread serves the pipeline's calls at its next turn, and the loop gets the thread's calls at its own.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from tests.simulation.timeline import Lane, Process
 
 COMMIT_SECONDS = 10.0
 LOOK_SECONDS = 1.0
-"""The thread comes round at least this often."""
+"""The thread has a turn at least this often."""
 
 
 class Source:
@@ -53,7 +53,7 @@ class Source:
         instance: str,
         from_end: bool,
     ) -> None:
-        """`session`: what the listener is told; `instance`: the name of a static member, or empty."""
+        """`session`: reported to the listener; `instance`: the name of a static member, or empty."""
         self._process = process
         self._logs = logs
         self._oracle = oracle
@@ -67,7 +67,7 @@ class Source:
         self._consumer = FakeConsumer(self.client, coordinator, logs, batch)
         self._inbox = Inbox()
         self.freeze_at_revoke: Callable[[], None] | None = None
-        """Called once, when the thread has just asked the loop what to commit before it lets go."""
+        """Called once, when the thread has just asked the loop what to commit at a revoke."""
         self._ops: deque[tuple[str, list[TopicPartition]]] = deque()
         self._is_poked = self._is_timed = False
         self._in_callback = False
@@ -77,7 +77,7 @@ class Source:
         self._finished = False
         self._finish: asyncio.Future[None] | None = None
 
-    # What the pipeline calls, in the loop.
+    # Called by the pipeline, in the loop.
 
     def start(self, listener: Listener) -> None:
         self._listener = listener
@@ -123,7 +123,7 @@ class Source:
             async with asyncio.timeout(seconds):
                 await self._finish
 
-    # What the client calls, in its own thread.
+    # Called by the client, in its own thread.
 
     def told(self, what: str, names: list[TopicPartition]) -> None:
         self._ops.append((what, names))
@@ -136,7 +136,7 @@ class Source:
             self._process.later(Lane.LOOP, 0.0, self._hear, self._listener.session, self._session)
 
     def thrown_out(self) -> None:
-        """The group does not know us: all is lost, and when the thread has served that we join again."""
+        """The group does not know us: all is lost, and once the thread has served that we join again."""
         self._ops.clear()
         self._ops.append(("lost", []))
         self.poke()
@@ -156,7 +156,7 @@ class Source:
     # The thread.
 
     def poke(self) -> None:
-        """There is something for the thread to do; it comes round within the length of a poll."""
+        """The thread has work; its next turn is within the length of a poll."""
         if not self._is_poked:
             self._is_poked = True
             rng = self._rng
@@ -178,7 +178,7 @@ class Source:
                 self._ops.clear()
                 self._revoke(self._member.owned, self._leave)
             else:
-                self._be_over()  # Without a word to the group, which waits for the session's end.
+                self._be_over()  # Without leaving the group, which waits for the session's end.
             return
         now = self._process.clock()
         while self._ops:
@@ -198,7 +198,7 @@ class Source:
             self._process.later(Lane.THREAD, LOOK_SECONDS, self._look_around)
 
     def _revoke(self, names: Sequence[TopicPartition], after: Callable[[list[TopicPartition]], None]) -> bool:
-        """Ask the loop what to commit; the thread stands still until it says so, or for the time of a request."""
+        """Ask the loop what to commit; the thread blocks until the answer, or for the time of a request."""
         owned = [name for name in names if name in self._member.owned]
         going = self._member.revoking([KafkaTopicPartition(*name) for name in owned])
         if not going:
@@ -234,7 +234,7 @@ class Source:
         began: float,
         offsets: Offsets | None,
     ) -> None:
-        """The client finishes a commit on its way before it unassigns."""
+        """The client finishes a commit in flight before it unassigns."""
         if offsets is not None:
             self._oracle.revoke_took(self._name, began)
         commit = self._member.revoked(going, offsets or {})
@@ -267,7 +267,7 @@ class Source:
         self._process.loop.call_soon(self._hear, method, *about)
 
     def _hear(self, method: Callable[..., None], *about: Any) -> None:
-        """In the loop; the oracle sees what the pipeline is told."""
+        """In the loop; the oracle sees all calls to the pipeline."""
         what = method.__name__
         getattr(self._oracle, f"before_{what}", _nothing)(self._name, *about)
         method(*about)
@@ -287,11 +287,11 @@ class _Once:
 
 
 def _nothing(*_: object) -> None:
-    """The oracle has nothing to say to it."""
+    """The oracle needs nothing of it."""
 
 
 def _copy(answer: Any, to: "asyncio.Future[bool]") -> None:
-    """In the loop: hand the answer on to the waiter."""
+    """In the loop: pass the answer to the waiter."""
     if to.done() or answer.cancelled():
         return
     if (error := answer.exception()) is not None:

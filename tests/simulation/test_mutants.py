@@ -1,4 +1,4 @@
-"""The simulation finds what it is there to find: each planted bug, within a bounded number of worlds."""
+"""The simulation finds each planted bug, within a bounded number of worlds."""
 
 import pytest
 
@@ -11,12 +11,12 @@ FALLBACK = 100
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "-"))
 def test_a_planted_bug_is_found(mutant: Mutant) -> None:
-    """An oracle that finds no bug in any world proves nothing by finding none in ours. Without it the world is well."""
+    """An oracle that misses a planted bug proves nothing when it finds none. Without the bug the world passes."""
     found = hunt(mutant, live, FALLBACK)
     assert found is not None, f"nobody sees that {mutant.breaks}"
     assert not live(found.profile, found.seed).failure
 
 
 def test_the_documentation_lists_the_planted_bugs() -> None:
-    """Whoever reads what the simulation can see finds each of them."""
+    """The documentation lists each of them."""
     assert {(mutant.name, mutant.breaks, f"`{mutant.profile}`") for mutant in MUTANTS} <= documented()

@@ -1,4 +1,4 @@
-"""The whole pipeline in random worlds on virtual time: what no list of named cases would think of.
+"""The whole pipeline in random worlds on virtual time: covers cases that no list of named tests has.
 
 `make simulate SEEDS=5000` runs more of them; docs/simulation.md says what is in them.
 """
@@ -26,12 +26,12 @@ KEPT = (
     ("outages", 201, "no defect: plain 500s for a few visitors only, which the guarantees have among their limits"),
     ("outages", 5088, "no defect: the probe that fails after the recovery began before it"),
 )
-"""Seeds that once failed, and what it was."""
+"""Seeds that once failed, and their defects."""
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_invariant_holds_in_any_world(profile: str) -> None:
-    """Nothing lost, stale, unbounded or repeated without need; test_mutants.py has what it catches."""
+    """Nothing lost, stale, unbounded or needlessly repeated; test_mutants.py says what it catches."""
     for seed in range(SEEDS):
         outcome = live(profile, seed)
         assert not outcome.failure, outcome.replay
@@ -39,13 +39,13 @@ def test_every_invariant_holds_in_any_world(profile: str) -> None:
 
 @pytest.mark.parametrize(("profile", "seed", "was"), KEPT, ids=lambda value: str(value)[:20])
 def test_what_once_failed_does_not_fail_again(profile: str, seed: int, was: str) -> None:
-    """A seed that found a defect stays."""
+    """A seed that found a defect stays in the list."""
     assert not live(profile, seed).failure, was
 
 
 @pytest.mark.parametrize("profile", ["calm", "zombies", "everything"])
 def test_a_seed_decides_everything(profile: str) -> None:
-    """Two processes with other hashes see the same trace; a set walked by address or by hash would part them."""
+    """Two processes with other hashes give the same trace; a set in order of address or hash would differ."""
     command = [sys.executable, "-m", "tests.simulation", "--profile", profile, "--seed", "7", "--trace"]
     traces = [
         subprocess.run(
@@ -63,9 +63,9 @@ def test_a_seed_decides_everything(profile: str) -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_a_visitor_never_goes_back_in_time_while_one_replica_owns_it(seed: int) -> None:
-    """Read from the trace, not by the oracle: a retry that kept its old values would send them after newer ones.
+    """Checked by the trace, not by the oracle: a retry that kept its old values would send them after newer ones.
 
-    The replica's counts agree with what is seen from outside.
+    The replica's counts agree with the trace.
     """
     world = World(seed, ALONE)
     with quiet():

@@ -1,7 +1,7 @@
 """One virtual clock for several processes, each with an event loop of its own that can be frozen or killed.
 
-A world is a discrete-event simulation: what is due first happens first, whosever it is. A frozen process is one whose
-turn does not come: what falls due meanwhile (its timers, what arrives for it) waits, and happens late, in a random
+A world is a discrete-event simulation: events happen in order of time, whatever their process. A frozen process
+has no turns: what falls due meanwhile (its timers, its arrivals) waits, and happens late, in a random
 order between its threads. No thread and no real time is in it, so a seed decides everything.
 """
 
@@ -19,15 +19,15 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 SETTLING_SECONDS = 1.0
-"""So long what fell due meanwhile may come late."""
+"""Seconds by which events that fell due meanwhile may come late."""
 GRAIN_SECONDS = 1e-7
 """Timers fire a little late, as real ones do; in time by rounding they would fire too early, and be set again."""
 SPINS = 200_000
-"""Steps at one moment after which a world is held to turn in circles."""
+"""Steps at one moment after which a world counts as looping."""
 
 
 class Timeline:
-    """What will happen, by time."""
+    """Future events, by time."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -36,24 +36,24 @@ class Timeline:
         self._spins = 0
 
     def at(self, when: float, what: Callable[..., object], *args: Any) -> None:
-        """Do it then, or now if that is over."""
+        """Do it then, or now if that is past."""
         heapq.heappush(self._due, (max(when, self.now), next(self._tie), what, args))
 
     def after(self, seconds: float, what: Callable[..., object], *args: Any) -> None:
-        """Do it after so many seconds."""
+        """Do it after this many seconds."""
         self.at(self.now + seconds, what, *args)
 
     def step(self) -> None:
-        """Let the next thing happen."""
+        """Run the next event."""
         when, _, what, args = heapq.heappop(self._due)
         self._spins = self._spins + 1 if when == self.now else 0
-        assert self._spins < SPINS, "the world turns in circles: no time passes"
+        assert self._spins < SPINS, "the world loops: no time passes"
         self.now = when
         what(*args)
 
 
 class Lane(enum.Enum):
-    """The threads of a process that matter."""
+    """The threads of a process that are simulated."""
 
     LOOP = "loop"
     """The event loop: all of the pipeline."""
@@ -64,16 +64,16 @@ class Lane(enum.Enum):
 
 
 class Process:
-    """One replica's process. `kill` ends it at once: nothing that it does from then on reaches the world."""
+    """One replica's process. `kill` ends it at once: nothing that it does after that has an effect."""
 
     def __init__(self, timeline: Timeline, rng: random.Random, wrong: Callable[[str], None]) -> None:
-        """`wrong` is told of an error that nobody in the process caught."""
+        """`wrong` is called with an error that nobody in the process caught."""
         self.timeline = timeline
         self.dead = False
         self.slept = 0.0
-        """Seconds for which its monotonic clock stood still, because the machine slept."""
+        """Seconds for which its monotonic clock stopped, because the machine slept."""
         self.went_on_at = -1.0
-        """When it last went on after it had stood still, by its own clock."""
+        """When it last resumed, by its own clock."""
         self.loop = Loop(self, wrong)  # type: ignore[abstract]  # Sockets and signals are not in this world.
         self._rng = rng
         self._held: dict[Lane, list[tuple[Callable[..., object], tuple[Any, ...]]]] = {}
@@ -84,20 +84,20 @@ class Process:
 
     @property
     def frozen(self) -> bool:
-        """Whether nothing of it runs."""
+        """Whether it is frozen or dead."""
         return Lane.CLIENT in self._held
 
     def holds(self, lane: Lane) -> bool:
-        """Whether this thread stands still."""
+        """Whether this thread is frozen."""
         return lane in self._held
 
     def hold(self, *lanes: Lane) -> None:
-        """These threads stand still from now on."""
+        """Freeze these threads."""
         for lane in lanes:
             self._held.setdefault(lane, [])
 
     def release(self, *lanes: Lane) -> None:
-        """They go on: what fell due meanwhile happens now, in order within a thread, and in any order between two."""
+        """Resume them: overdue events happen now, in order within a thread, and in any order between two."""
         self.went_on_at = self.clock() + SETTLING_SECONDS
         for lane in lanes:
             late = self._held.pop(lane, None)
@@ -111,11 +111,11 @@ class Process:
                 self.loop.wake()
 
     def later(self, lane: Lane, seconds: float, what: Callable[..., object], *args: Any) -> None:
-        """Do it in that thread after so many seconds by the process's own clock."""
+        """Do it in that thread after this many seconds by the process's own clock."""
         self.at(lane, self.clock() + seconds, what, *args)
 
     def at(self, lane: Lane, when: float, what: Callable[..., object], *args: Any) -> None:
-        """Do it in that thread when the process's own clock says so."""
+        """Do it in that thread at this time of the process's own clock."""
         self.timeline.at(when + self.slept, self._due, lane, when, what, args)
 
     def _due(self, lane: Lane, when: float, what: Callable[..., object], args: tuple[Any, ...]) -> None:
@@ -129,14 +129,14 @@ class Process:
             what(*args)
 
     def kill(self) -> None:
-        """End it; its tasks are ended too, in a world where nothing they do has an effect."""
+        """End it; its tasks are ended too, without any effect on the world."""
         self.dead = True
         self._held.clear()
         self.loop.finish()
 
 
 class _Future(asyncio.Future[T]):
-    """A future that hashes to its number: a set of them is walked in the same order in every run."""
+    """A future that hashes to its number: a set of them has the same order in every run."""
 
     def __init__(self, loop: "Loop", number: int) -> None:
         super().__init__(loop=loop)
@@ -170,7 +170,7 @@ class Loop(asyncio.AbstractEventLoop):
         self.after_turn: Callable[[], None] | None = None
         """Called when all that was ready has run."""
 
-    # What asyncio asks of a loop.
+    # asyncio's interface.
 
     def time(self) -> float:
         return self._process.clock()
@@ -235,12 +235,12 @@ class Loop(asyncio.AbstractEventLoop):
     # Run by the timeline.
 
     def wake(self) -> None:
-        """Something is ready."""
+        """A callback is ready."""
         self._woken = True
         self._process.timeline.at(self._process.timeline.now, self._turn)
 
     def finish(self) -> None:
-        """The process is dead: end every task that is left, so that none is found unfinished later."""
+        """The process is dead: end every remaining task, so that none is reported unfinished later."""
         for _ in range(20):
             left = [task for task in self._tasks if not task.done()]
             if not left and not self._ready:

@@ -1,4 +1,4 @@
-"""What is in the log: mostly events of visitors, at times a tombstone or rubbish; each value is a serial number."""
+"""Records of the log: mostly events of visitors, at times a tombstone or garbage; each value is a serial number."""
 
 import random
 from collections.abc import Callable
@@ -15,7 +15,7 @@ BIG = 40_000
 
 
 class Traffic:
-    """Appends to the log, and tells the truth of it."""
+    """Appends to the log, and reports it to the truth."""
 
     def __init__(
         self,
@@ -24,7 +24,7 @@ class Traffic:
         logs: Logs,
         truth: Callable[[TopicPartition, FakeRecord | None, Fact], None],
     ) -> None:
-        """`truth` is told of each record, and of each marker (None)."""
+        """`truth` is called with each record, and each marker (None)."""
         self._profile = profile
         self._rng = rng
         self._truth = truth
@@ -34,7 +34,7 @@ class Traffic:
         """Visitors whose updates may need several requests."""
 
     def record(self) -> None:
-        """One more record, of any kind."""
+        """Append one record, of any kind."""
         rng, profile = self._rng, self._profile
         number = rng.randrange(profile.visitors)
         partition = PARTITIONS[number % len(PARTITIONS)]

@@ -1,4 +1,4 @@
-"""What can happen to a world; each public method is a fault by the name that a profile gives it."""
+"""Faults of a world; each public method is a fault by the name that a profile gives it."""
 
 import random
 from collections.abc import Callable
@@ -17,7 +17,7 @@ MOST_PARTITIONS = 5
 
 
 class Troubles:
-    """Does it, and mends it later by itself."""
+    """Injects each fault, and ends it later by itself."""
 
     def __init__(
         self,
@@ -40,10 +40,10 @@ class Troubles:
         self._oracle = oracle
         self._outages = 0
         self.is_over = False
-        """The world is calm from now on."""
+        """The world has no faults from now on."""
 
     def plan(self, seconds: float) -> None:
-        """Choose what happens within these seconds."""
+        """Draw the faults of these seconds."""
         rng, profile = self._rng, self._setting.profile
         names = list(profile.faults)
         weights = list(profile.faults.values())
@@ -52,7 +52,7 @@ class Troubles:
             self._timeline.after(rng.uniform(1.0, seconds), getattr(self, name))
 
     def end(self) -> None:
-        """No more faults; what is frozen or cut off comes back by itself."""
+        """No more faults; what is frozen or cut off recovers by itself."""
         self.is_over = True
         self._fleet.faults.end()
         self._fleet.box.heal()
@@ -61,7 +61,7 @@ class Troubles:
         self._health.cured = True
         self._health.slowness = min(self._health.slowness, 1.0)
 
-    # What happens to the logs.
+    # Faults of the logs.
 
     def make_again(self) -> None:
         """The topic is deleted and made again; the group's offsets go with it, until a member commits again."""
@@ -77,7 +77,7 @@ class Troubles:
         self._fleet.poke()
 
     def cut_tail(self) -> None:
-        """An unclean election: what a follower did not have is gone."""
+        """An unclean election: records that the new leader did not have are lost."""
         if self.is_over:
             return
         name = self._rng.choice(list(self._fleet.logs))
@@ -115,7 +115,7 @@ class Troubles:
         self._coordinator.add(name)
 
     def _some(self) -> Replica | None:
-        """A replica to which nothing happens yet."""
+        """A replica without a fault."""
         there = [it for it in self._fleet.replicas if not it.busy and not it.leaving and it.pipeline is not None]
         return self._rng.choice(there) if there and not self.is_over else None
 
@@ -150,7 +150,7 @@ class Troubles:
             self._fleet.start()
 
     def roll(self) -> None:
-        """One after the other is replaced."""
+        """Replace one after the other."""
         for index, replica in enumerate(self._fleet.replicas):
             self._timeline.after(8.0 * index, self._fleet.terminate, replica)
             self._timeline.after(8.0 * index + 1.0, self._fleet.start)
@@ -189,14 +189,14 @@ class Troubles:
     def _thaw(self, replica: Replica, slept: float) -> None:
         if replica.process.dead:
             return
-        self._trace("goes on", replica.name)
+        self._trace("resumes", replica.name)
         replica.busy = False
         replica.process.slept += slept
         replica.process.release(*Lane)
         replica.source.client.heard()
 
     def cut_off(self) -> None:
-        """No way to the brokers, while the endpoint can be reached."""
+        """Cut off from the brokers, while the endpoint can be reached."""
         if (replica := self._some()) is None:
             return
         seconds = (
@@ -220,7 +220,7 @@ class Troubles:
         replica.source.poke()
 
     def stall(self) -> None:
-        """The consumer's thread stands still, the rest goes on."""
+        """The consumer's thread is frozen, the rest continues."""
         if (replica := self._some()) is None:
             return
         replica.busy = True

@@ -1,4 +1,4 @@
-"""What is true of the records, whatever any replica knows; and the small notes that the oracle judges by."""
+"""The truth about the records, which no replica knows; and the small classes that the oracle judges by."""
 
 import zlib
 from collections.abc import Mapping
@@ -21,17 +21,17 @@ class Wrong(AssertionError):
 
 
 class Fact(NamedTuple):
-    """What a record is: `visitor` is empty for one that is skipped; `malformed` for one that cannot be read."""
+    """One record: `visitor` is empty for one that is skipped; `malformed` for one that cannot be read."""
 
     visitor: str
     serials: Mapping[str, int]
     malformed: bool = False
     epoch: int = 0
-    """Of the leader that appended it."""
+    """Epoch of the leader that appended it."""
 
 
 class Word:
-    """What a commit, or what is known where reading begins, calls done."""
+    """The records that a commit, or the state where reading begins, calls done."""
 
     __slots__ = ("_owed", "offset", "until")
 
@@ -42,16 +42,16 @@ class Word:
 
     @classmethod
     def of(cls, where: OffsetAndMetadata) -> "Word":
-        """Of a commit."""
+        """From a commit."""
         return cls(where.offset, owed_in(where))
 
     @classmethod
     def at(cls, name: TopicPartition, start: Start) -> "Word":
-        """Of a beginning."""
+        """From a start position."""
         return cls(start.offset, OffsetTracker(name, start).recovering)
 
     def calls_done(self, offset: int, print_: int, epoch: int) -> bool:
-        """Whether the record of the visitor with this fingerprint is done, by this word; 0: malformed."""
+        """Whether the record of the visitor with this fingerprint is done by this metadata; 0: malformed."""
         if offset < self.offset:
             return True
         owed = self._owed
@@ -69,11 +69,11 @@ class Stay:
     name: TopicPartition
     start: Word
     version: int
-    """Of the log, when it was decided where to begin."""
+    """Number of the log, when the start position was decided."""
     revoking: bool = False
     taken: int = 0
     serials: set[int] = field(default_factory=set)
-    """Of the values that it has taken."""
+    """Newest values that it consumed."""
     newest: dict[Key, int] = field(default_factory=dict)
     sent: dict[Key, int] = field(default_factory=dict)
     accepted: dict[Key, tuple[int, float]] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class Sent:
 
 @dataclass(eq=False)
 class Member:
-    """A replica, as the oracle watches it."""
+    """A replica, as the oracle sees it."""
 
     process: Process
     pipeline: Pipeline
@@ -108,39 +108,39 @@ class Member:
     asked_to_wait: tuple[Sent, float] | None = None
     wait_until: float = 0.0
     longest_wait: float = 0.0
-    """Until when any answer asked it to wait."""
+    """The latest end of any Retry-After."""
     open_since: float | None = None
     sent_at: float = 0.0
     heard_at: float = 0.0
     failing: dict[str, float] = field(default_factory=dict)
-    """Since when a visitor does, without an end until now."""
+    """Since when a visitor fails, without an end until now."""
     failed: dict[str, float] = field(default_factory=dict)
-    """When it last did."""
+    """When it last failed."""
     firsts: set[str] = field(default_factory=set)
-    """Whose first attempt failed since anyone got through."""
+    """Visitors whose first attempt failed since any other succeeded."""
 
 
 class Truth:
-    """Each record, and what became of it."""
+    """Each record, and its outcome."""
 
     def __init__(self, logs: Logs) -> None:
         self.logs = logs
         self.facts: dict[TopicPartition, list[Fact]] = {name: [] for name in logs}
-        """Of the records that are in the logs now."""
+        """Records that are in the logs now."""
         self.of: dict[FakeRecord, Fact] = {}
-        """Likewise of those that are not any more."""
+        """Records that are not any more."""
         self.prints: dict[str, int] = {"": 0}
         """The fingerprint of a visitor."""
         self.open: dict[TopicPartition, list[int]] = {name: [] for name in logs}
         """Records that are not known to be done yet."""
         self.begin: dict[TopicPartition, int] = dict.fromkeys(logs, 0)
-        """What is below need not be delivered: the group began behind it, or retention deleted it."""
+        """Records below need not be delivered: the group began after them, or retention deleted them."""
         self.excused: dict[Key, set[int]] = {}
-        """Values that may be at the endpoint at the end or not, since their records are gone."""
+        """Values that may be at the endpoint at the end or not, since their records are lost."""
         self.profile: dict[Key, int] = {}
-        """What the endpoint holds."""
+        """Values at the endpoint."""
         self.highest: dict[Key, tuple[int, int]] = {}
-        """The newest value that was ever applied, and the number of its stay."""
+        """The newest value ever applied, and the number of its stay."""
         self.buried: dict[Key, int] = {}
         """The newest value in a dead letter."""
         self.letters: set[tuple[TopicPartition, int]] = set()
@@ -177,7 +177,7 @@ class Truth:
         self.begin[name] = max(self.begin[name], offset)
 
     def cut(self, name: TopicPartition, end: int) -> None:
-        """The records from here on are gone, and what they were is not in the log any more."""
+        """The records from here on are lost, and not in the log any more."""
         self.excuse(name, end, len(self.facts[name]))
         del self.facts[name][end:]
         self.begin[name] = min(self.begin[name], end)
@@ -204,7 +204,7 @@ class Truth:
         return True
 
     def lost_by(self, name: TopicPartition, word: Word) -> int | None:
-        """The first record that this word calls done and that is not."""
+        """The first record that this metadata wrongly calls done."""
         left: list[int] = []
         lost = None
         for offset in self.open[name]:

@@ -1,4 +1,4 @@
-"""What a commit says, held against the truth: nothing that is not done, and all that was done long before."""
+"""A commit's metadata against the truth: no unsettled record is called done, and each one settled long before is."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from tests.simulation.truth import Fact, Stay, Truth, Word
 
 
 class Words:
-    """Invariants 1 and 7, as far as they are about commits."""
+    """Invariants 1 and 7, as far as they concern commits."""
 
     def __init__(
         self, timeline: Timeline, truth: Truth, is_certain: Callable[[str], bool], wrong: Callable[[str], None]
@@ -19,10 +19,10 @@ class Words:
         self._is_certain = is_certain
         self._wrong = wrong
         self.are_short = False
-        """Whether the broker takes less metadata than a commit would say."""
+        """Whether the broker takes less metadata than a commit needs."""
 
     def judge(self, member: str, stay: Stay, where: OffsetAndMetadata) -> None:
-        """A replica asks for this commit."""
+        """A replica requests this commit."""
         if stay.version != self._truth.logs[stay.name].version:
             return  # It is about another log, and says so.
         word = Word.of(where)
@@ -30,7 +30,7 @@ class Words:
             self._wrong(f"lost: {member} commits {stay.name.partition} {where} and {lost} is not done")
         if self.are_short:
             return
-        # The same words of the same state need no second look.
+        # The same metadata in the same state needs no second check.
         state = (where, stay.changes)
         if stay.judged == state:
             return

@@ -1,4 +1,4 @@
-"""One world of one seed: a log, an endpoint, a dead-letter topic, a group of replicas, and what happens to them."""
+"""One world of one seed: a log, an endpoint, a dead-letter topic, a group of replicas, and their faults."""
 
 import random
 from typing import Any
@@ -19,14 +19,14 @@ from tests.simulation.truth import Wrong
 CALM_SECONDS = 1_800.0
 """After the last fault all must be done within this time."""
 LATE_SECONDS = 65.0
-"""A commit that was answered with an error may land within this time; only then the end is judged."""
+"""A commit that was answered with an error may land within this time; the end is judged after it."""
 STOP_SECONDS = 300.0
 """Likewise for the end of all processes."""
 TRICKLES = 300
 
 
 class World:
-    """Everything in it follows from the seed and the profile."""
+    """All of it follows from the seed and the profile."""
 
     def __init__(self, seed: int, profile: Profile | None = None) -> None:
         """Without a profile the seed chooses one."""
@@ -34,7 +34,7 @@ class World:
         self._rng = rng = random.Random(f"{seed} world")
         self.profile = profile or PROFILES[rng.choice(list(PROFILES))]
         self.lines: list[tuple[Any, ...]] = []
-        """What happened: the time, and what."""
+        """The trace: the time, and the event."""
         self.setting = setting = choose(seed, self.profile, rng)
         self._timeline = timeline = Timeline()
         self.logs: Logs = {name: PartitionLog(name) for name in PARTITIONS}
@@ -101,7 +101,7 @@ class World:
         self.fleet.poke()
 
     def _is_doomed(self, visitor: str) -> bool:
-        """Whether a visitor's updates may be dead letters, whatever happens."""
+        """Whether a visitor's updates may be dead letters in this world."""
         if visitor.startswith((REJECTED_PREFIX, FAILING_PREFIX)):
             return True
         most: int = self.setting.options["retry"].max_attempts
@@ -123,7 +123,7 @@ class World:
             self._stop_all()
             return
         if self._trickle > 0 and FAILING_PREFIX in self.profile.special.values():
-            # Whether an update fails by its own fault can only be told while others get through.
+            # Whether an update fails by its own fault can only be told while other updates succeed.
             self._trickle -= 1
             for name in PARTITIONS:
                 self.traffic.event(1_000 + name.partition, name)

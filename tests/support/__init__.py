@@ -1,1 +1,1 @@
-"""What several suites need to stand up the world around the connector."""
+"""What several suites need to set up the connector's surroundings."""

@@ -1,4 +1,4 @@
-"""A whole pipeline between fakes, so that a test says only what is special about its world."""
+"""A whole pipeline between fakes, so that a test states only what is special in it."""
 
 import asyncio
 import logging
@@ -41,9 +41,9 @@ def unwritten_letter() -> tuple[FakeLog, FakeDeadLetters]:
 
 
 class Bench:
-    """One member of the group, with everything around it that can be looked at or told to fail.
+    """One member of the group, with surroundings that can be inspected or made to fail.
 
-    `async with` starts it with all partitions of the log, watches that it reconciles, and at the end stops it in order.
+    `async with` starts it with all partitions of the log, checks that it reconciles, and at the end stops it in order.
     """
 
     def __init__(  # noqa: PLR0913 - a world has many sides, and a test names only its own
@@ -107,7 +107,7 @@ class Bench:
         await self.ended()
 
     async def ended(self) -> None:
-        """Wait for the end; raises what the process would end with, or TimeoutError when it goes on for an hour."""
+        """Wait for the end; raises what the process would end with, or TimeoutError when it runs for an hour."""
         assert self.task is not None
         try:
             await asyncio.wait_for(self.task, 3_600)
@@ -116,14 +116,14 @@ class Bench:
         self.reconcile()
 
     def crash(self) -> None:
-        """End it as kill -9 does: nothing is committed and nobody says goodbye."""
+        """End it as kill -9 does: nothing is committed, and it does not leave the group."""
         assert self.task is not None
         self.source.kill()
         self.task.cancel()
         self._end_watch()
 
     async def settle(self, seconds: float = 3_600.0) -> None:
-        """Wait until all that is in the log is done; fails when that takes longer."""
+        """Wait until all of the log is done; fails when that takes longer."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while not self.is_settled():
@@ -134,7 +134,7 @@ class Bench:
             await asyncio.sleep(0.05)
 
     def is_settled(self) -> bool:
-        """Whether all records of the owned partitions were taken and are done."""
+        """Whether all records of the owned partitions were consumed and are done."""
         return self.pending == 0 and all(
             (tracker.position if tracker.position >= 0 else self.log.committed.get(name, 0))
             == len(self.log.records[name])
@@ -143,15 +143,15 @@ class Bench:
 
     @property
     def pending(self) -> int:
-        """Records taken and not done, by what the pipeline holds."""
+        """Records consumed and not done, by what the pipeline holds."""
         return self.pipeline.state.events_pending
 
     def done(self, how: Done) -> int:
-        """Records that ended so."""
+        """Records with this outcome."""
         return self.pipeline.state.counters.events_done[how]
 
     def reconcile(self) -> None:
-        """Invariant 6, now."""
+        """Check invariant 6 now."""
         tally = self.pipeline.state.counters
         assert tally.events_consumed == sum(tally.events_done.values()) + self.pending
 

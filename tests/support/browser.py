@@ -1,4 +1,4 @@
-"""A real browser without a screen, and the status page in it as a person sees it: texts, sizes, colours, complaints."""
+"""A real browser without a screen, and the status page in it as a user sees it: texts, sizes, colours, errors."""
 
 import base64
 import shutil
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 PACKAGES: Final = "chromium chromium-driver"
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
-# Nothing but the page's own server is asked for anything, and it runs as root in a container too.
+# No background requests of the browser's own; and it runs as root in a container too.
 _FLAGS: Final = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--force-color-profile=srgb",
@@ -28,7 +28,7 @@ UNKNOWN: Final = "\N{EN DASH}"
 
 
 class NoBrowser(Exception):
-    """There is no browser on this machine; the message says what to install."""
+    """No browser on this machine; the message says what to install."""
 
 
 class Browser:
@@ -38,7 +38,7 @@ class Browser:
         self.driver = driver
 
     def open(self, url: str, *, width: int = 1280, height: int = 900, dark: bool = False, mobile: bool = False) -> None:
-        """Show a page in a window of this size, as it looks to someone who prefers light or dark."""
+        """Open a page in a window of this size, with a preference for light or dark."""
         self.driver.get("about:blank")
         self.complaints()
         self._command(
@@ -51,7 +51,7 @@ class Browser:
         self.driver.get(url)
 
     def text(self, name: str) -> str:
-        """What stands in the element of this id, as it is shown: nothing of what is hidden."""
+        """The visible text of the element with this id, without hidden parts."""
         shown: str = self.run(
             "const node = document.getElementById(arguments[0]); return node.checkVisibility() ? node.innerText : ''",
             name,
@@ -70,7 +70,7 @@ class Browser:
         return self.driver.execute_script(script, *arguments)
 
     def ask_again(self) -> None:
-        """Make the page fetch the status now; what was on its way when this was called does not count."""
+        """Make the page fetch the status now; a fetch already under way does not count."""
         self.driver.execute_async_script("const done = arguments[0]; poll().then(poll).then(() => done())")
 
     def until(self, condition: Callable[[], T], what: str) -> T:
@@ -83,7 +83,7 @@ class Browser:
         return [line["message"] for line in lines]
 
     def screenshot(self, height: int | None = None) -> bytes:
-        """The page as PNG, whole or so many pixels of it from the top."""
+        """The page as PNG, whole or this many pixels from the top."""
         size = self.run("return [innerWidth, document.documentElement.scrollHeight]")
         clip = {"x": 0, "y": 0, "width": size[0], "height": min(height or size[1], size[1]), "scale": 1}
         taken = self._command("Page.captureScreenshot", {"clip": clip, "captureBeyondViewport": True})
@@ -95,7 +95,7 @@ class Browser:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Start it, with a profile that nobody used before; raises NoBrowser when there is none."""
+    """Start it with a fresh profile; raises NoBrowser when there is none."""
     binary = next(filter(None, map(shutil.which, _BROWSERS)), None)
     driver = shutil.which("chromedriver")
     if binary is None or driver is None:

@@ -1,4 +1,4 @@
-"""Runs the real logging set-up into a buffer and restores what was, so that no test sees another's lines."""
+"""Runs the real logging set-up into a buffer and restores the previous one, so that tests do not share log lines."""
 
 import io
 import json
@@ -13,12 +13,12 @@ from connector.ops.logs import Format, Redactor, VisitorIds, configure
 
 
 def as_logged(text: str) -> str:
-    """What the redaction leaves of a text that knows no secret: of our own words it should be all."""
+    """A text after redaction without known secrets: our own words must come back unchanged."""
     return str(Redactor(VisitorIds.HASH)(None, "", {"event": "", "detail": text})["detail"])
 
 
 class Captured:
-    """What was written so far."""
+    """The lines so far."""
 
     def __init__(self, stream: io.StringIO, redactor: Redactor) -> None:
         self.stream = stream
@@ -49,7 +49,7 @@ def captured_logs(
     root.handlers.clear()
     try:
         redactor = configure(level, fmt, visitor_ids, stream, secrets)
-        # Else a logger that is first used in here keeps this level, and its voice, for all tests that follow.
+        # Else a logger that is first used in here keeps this level, and its output, for all tests that follow.
         structlog.configure(cache_logger_on_first_use=False)
         yield Captured(stream, redactor)
     finally:

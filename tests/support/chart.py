@@ -1,4 +1,4 @@
-"""The chart as its users meet it: rendered by the real helm, and read as the objects that a cluster would get."""
+"""The chart as users see it: rendered by the real helm, and read as the objects that a cluster would get."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ NAMED = ("minimal", "everything", "statefulset")
 """The values files of the chart's `ci` folder."""
 
 PREVIOUS = Path(__file__).parents[1] / "chart" / "previous"
-"""The package of the chart's previous version, and the values files that it was judged by."""
+"""The package of the chart's previous version, and the values files it was tested with."""
 (PACKAGE,) = PREVIOUS.glob("*.tgz")
 
 NEEDED: Mapping[str, Any] = {
@@ -38,11 +38,11 @@ def nested(variables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Refused(Exception):
-    """Helm did not take the values; the text is what it said."""
+    """Helm refused the values; the text is its message."""
 
 
 class Objects(list[Manifest]):
-    """What one rendering gave."""
+    """Objects of one rendering."""
 
     def of(self, kind: str, name: str | None = None) -> Manifest:
         """The one object of this kind (and name)."""
@@ -73,7 +73,7 @@ class Objects(list[Manifest]):
         return only
 
     def environment(self, pod: str = "x-target-profile-connector-0") -> dict[str, str]:
-        """What the connector's process would find, as the kubelet puts it together; sources outside are left out."""
+        """The environment of the connector's process, as the kubelet builds it; sources outside are left out."""
         found: dict[str, str] = {}
         container = self.container()
         for source in container["envFrom"]:
@@ -93,7 +93,7 @@ class Objects(list[Manifest]):
 
 
 class Rendering(TypedDict, total=False):
-    """How a chart is rendered, where it is not ours as `RELEASE` on the newest Kubernetes without further values."""
+    """How a chart is rendered, where it differs from our chart as `RELEASE` on the newest Kubernetes without values."""
 
     values: Mapping[str, Any] | None
     sets: Iterable[str]
@@ -112,7 +112,7 @@ class Chart:
 
     def text(self, *named: str, **how: Unpack[Rendering]) -> str:
         """Render with the `ci` files of these names, then values, then `--set`. Raises `Refused`."""
-        # JSON is YAML, and a number goes the way that a values file's numbers go.
+        # JSON is YAML, and a number is parsed as in a values file.
         self._values.write_text(json.dumps(how.get("values") or {}))
         chart = how.get("chart", CHART)
         files = [*(str(chart / "ci" / f"{name}-values.yaml") for name in named), str(self._values)]
@@ -122,11 +122,11 @@ class Chart:
         return self.helm("template", how.get("release", RELEASE), str(chart), "--kube-version", version, *arguments)
 
     def render(self, *named: str, **how: Unpack[Rendering]) -> Objects:
-        """As `text`, read."""
+        """As `text`, parsed."""
         return Objects(one for one in yaml.safe_load_all(self.text(*named, **how)) if one)
 
     def refusal(self, *sets: str) -> str:
-        """What helm says against these, on top of what is needed; it must say something."""
+        """Helm's refusal of these values, on top of the required ones; it must refuse."""
         try:
             self.text("minimal", sets=sets)
         except Refused as refused:

@@ -1,7 +1,7 @@
-"""Brings the tools that judge the chart onto this machine once: Go programs, and the schemas of what it renders.
+"""Installs the tools that check the chart once: Go programs, and the schemas of what it renders.
 
 `make test-chart` does it ahead of its tests. Programs and custom resources come as Go modules; Kubernetes' own schemas
-come with a Python package. Nothing of it is needed to use the chart.
+come with a Python package. None of it is needed to use the chart.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ PROGRAMS: Final = {
     "kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0",
     "kube-score": "github.com/zegl/kube-score/cmd/kube-score@v1.20.0",
 }
-"""Of helm, another one can be named by the variable HELM: the chart is for version 3 too."""
+"""The variable HELM can name another helm: the chart is for version 3 too."""
 
 KUBERNETES: Final = ("1.27.0", "1.32.0", "1.37.0")
 """The oldest that Chart.yaml allows, one between, the newest."""
@@ -49,7 +49,7 @@ BUILD_SECONDS: Final = 1800.0
 
 
 class Unavailable(Exception):
-    """The chart cannot be judged here; the text names the missing part and how to get it."""
+    """The chart cannot be checked here; the text names the missing part and how to get it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Tools:
     schemas: Path
     """For each version of Kubernetes a folder, and `custom`."""
     definitions: tuple[Path, ...]
-    """The custom resource definitions, as a cluster takes them."""
+    """The custom resource definitions, as for `kubectl apply`."""
 
 
 def cache() -> Path:
@@ -72,7 +72,7 @@ def cache() -> Path:
 
 
 def installed() -> Tools:
-    """Find what was installed. Raises `Unavailable` when a part is missing."""
+    """Find installed parts. Raises `Unavailable` when one is missing."""
     programs = {name: _program(name, module) for name, module in PROGRAMS.items()}
     helm = os.environ.get("HELM", str(programs.pop("helm")))
     hadolint = Path(sys.executable).with_name("hadolint")
@@ -112,7 +112,7 @@ def install() -> None:
 
 
 def main() -> int:
-    """Install; what is missing is one line, and an error."""
+    """Install; a missing part is one line, and an error."""
     try:
         install()
     except Unavailable as problem:
@@ -127,7 +127,7 @@ def _program(name: str, module: str) -> Path:
 
 
 def _version_of_schemas() -> str:
-    """A name that changes with what goes into them."""
+    """A name that changes with its inputs."""
     own = "".join(path.read_text() for path in sorted(OWN_DEFINITIONS.glob("*.yaml")))
     text = json.dumps([KUBERNETES, sorted(DEFINITIONS.items()), own, Path(__file__).read_text()])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -160,7 +160,7 @@ def _write_schemas(folder: Path) -> None:
         target = folder / version
         target.mkdir(parents=True)
         for path in (shipped / f"v{version}-local-strict").glob("*.json"):
-            # By their ids and references they would be looked for on a server; here all lie in one folder.
+            # Their ids and references would be fetched from a server; here all are in one folder.
             schema = json.loads(path.read_text().replace('"/api/_definitions.json', '"_definitions.json'))
             schema.pop("$id", None)
             (target / path.name).write_text(json.dumps(schema))
@@ -171,7 +171,7 @@ def _write_schemas(folder: Path) -> None:
         home = Path(json.loads(_go("mod", "download", "-json", module))["Dir"])
         sources += [home / path for path in paths]
     for source in sources:
-        # A module's files are read-only, and a copy of the mode could not be cleaned away.
+        # A module's files are read-only, and copies with that mode could not be removed.
         shutil.copyfile(source, folder / "definitions" / source.name)
         for name, schema in _schemas_of(yaml.safe_load(source.read_text())):
             (folder / "custom" / name).write_text(json.dumps(schema))
@@ -189,7 +189,7 @@ def _schemas_of(definition: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]
 
 
 def _closed(schema: Any) -> Any:
-    """The schema without room for misspelt fields: a cluster would drop those without a word."""
+    """The schema without unknown fields: a cluster would drop misspelt ones silently."""
     if isinstance(schema, list):
         return [_closed(part) for part in schema]
     if not isinstance(schema, dict):
@@ -200,7 +200,7 @@ def _closed(schema: Any) -> Any:
     is_object = isinstance(schema.get("properties"), dict) and schema.get("type") == "object"
     if is_object and "additionalProperties" not in schema and not schema.get("x-kubernetes-preserve-unknown-fields"):
         closed["additionalProperties"] = False
-        # The metadata of any object is Kubernetes' own matter.
+        # The metadata of any object is for Kubernetes to check.
         if {"apiVersion", "kind", "metadata"} <= schema["properties"].keys():
             closed["properties"]["metadata"] = {"type": "object"}
     return closed

@@ -1,4 +1,4 @@
-"""The edges as small fakes: a log with a group coordinator, an endpoint that remembers, a dead-letter topic."""
+"""The edges as small fakes: a log with a group coordinator, an endpoint that keeps profiles, a dead-letter topic."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -35,10 +35,10 @@ class FakeRecord:
         self._epoch = epoch
 
     def error(self) -> None:
-        """A record, and no error of the client."""
+        """None: it is a record, not an error of the client."""
 
     def leader_epoch(self) -> int | None:
-        """Of the leader that appended it."""
+        """Epoch of the leader that appended it."""
         return self._epoch
 
     def topic(self) -> str:
@@ -50,7 +50,7 @@ class FakeRecord:
         return self._fields[3]
 
     def offset(self) -> int:
-        """Place in the log."""
+        """Its offset."""
         return self._fields[1]
 
     def timestamp(self) -> tuple[int, int]:
@@ -58,7 +58,7 @@ class FakeRecord:
         return (1, self._fields[4])
 
     def key(self) -> bytes | None:
-        """What it was partitioned by."""
+        """The partitioning key."""
         return self._fields[5]
 
     def value(self) -> bytes | None:
@@ -66,7 +66,7 @@ class FakeRecord:
         return self._fields[0]
 
     def headers(self) -> Headers | None:
-        """Those of a test about traces; nobody else may cost the time to read them."""
+        """Headers in tests of traces; otherwise reading them is an error, since it costs time."""
         msg = "headers are read only where traces are asked for"
         raise AssertionError(msg)
 
@@ -77,23 +77,23 @@ def event(visitor: str, **profile: object) -> bytes:
 
 
 def event_at(visitor: str, occurred_at: str, **profile: object) -> bytes:
-    """A version 1 event that says when it was true, in RFC 3339."""
+    """A version 1 event with the time it became true, in RFC 3339."""
     return msgspec.json.encode({"mbox3rdPartyId": visitor, "occurredAt": occurred_at, "profile": profile})
 
 
 @dataclass
 class FakeLog:
-    """Topics and committed offsets, outliving every source that reads them."""
+    """Topics and committed offsets, which outlive every source that reads them."""
 
     records: dict[TopicPartition, list[FakeRecord]] = field(default_factory=dict)
     committed: dict[TopicPartition, int] = field(default_factory=dict)
     metadata: dict[TopicPartition, str] = field(default_factory=dict)
-    """What was committed beside the offset."""
+    """Metadata committed with the offset."""
     on_commit: Callable[[TopicPartition, int], None] | None = None
-    """Looks at each commit at the moment it takes effect."""
+    """Called with each commit when it takes effect."""
 
     def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
-        """Keep what the group committed."""
+        """Keep a commit of the group."""
         for name, (offset, metadata) in offsets.items():
             if self.on_commit is not None:
                 self.on_commit(name, offset)
@@ -101,7 +101,7 @@ class FakeLog:
             self.metadata[name] = metadata
 
     def standing(self, name: TopicPartition) -> OffsetAndMetadata:
-        """Where the group stands."""
+        """The committed offsets."""
         return OffsetAndMetadata(self.committed.get(name, 0), self.metadata.get(name, ""))
 
     def append(
@@ -113,14 +113,14 @@ class FakeLog:
         partition: int = 0,
         timestamp_ms: int = 0,
     ) -> int:
-        """Put a record at the end of its partition; returns its offset."""
+        """Append a record to its partition; returns its offset."""
         log = self.records.setdefault(TopicPartition(topic, partition), [])
         log.append(FakeRecord(value, len(log), key=key, topic=topic, partition=partition, timestamp_ms=timestamp_ms))
         return len(log) - 1
 
 
 class FakeSource:
-    """One member of the group: hands out batches for credit, commits, and is told to rebalance by the test."""
+    """One member of the group: hands out batches for credit, commits, and is rebalanced by the test."""
 
     def __init__(self, log: FakeLog, *, batch: int = 100) -> None:
         self.log = log
@@ -129,7 +129,7 @@ class FakeSource:
         self.failed_commits_land = False
         self.closed = False
         self.left = False
-        """Whether the group was told."""
+        """Whether it left the group."""
         self.killed = False
         self._batch = batch
         self._credits = 2
@@ -137,7 +137,7 @@ class FakeSource:
         self._listener: Listener | None = None
 
     def kill(self) -> None:
-        """From now on nothing that this member does has an effect, as after kill -9."""
+        """Nothing that this member does later has an effect, as after kill -9."""
         self.killed = True
         self._positions.clear()
 
@@ -148,17 +148,17 @@ class FakeSource:
 
     @property
     def listener(self) -> Listener:
-        """Whoever started this source."""
+        """The listener that started this source."""
         assert self._listener is not None
         return self._listener
 
     def start(self, listener: Listener) -> None:
-        """Join; partitions come by `assign`."""
+        """Join; partitions are given by `assign`."""
         self._listener = listener
         listener.session(45.0)
 
     def assign(self, *names: TopicPartition) -> None:
-        """Give partitions to this member, from their committed offsets on."""
+        """Assign partitions to this member, from their committed offsets on."""
         for name in names:
             self._positions[name] = self.log.committed.get(name, 0)
         totals: dict[str, int] = {}
@@ -172,20 +172,20 @@ class FakeSource:
         return Start.at(self.log.standing(name), LogState(0, len(self.log.records.get(name, ()))))
 
     async def revoke(self, *names: TopicPartition) -> None:
-        """Take partitions away in order, committing what the listener says."""
+        """Revoke partitions in order, committing what the listener returns."""
         for name in names:
             self._positions.pop(name, None)
         offsets = await self.listener.revoked(names)
         self._commit(dict(offsets))
 
     def lose(self, *names: TopicPartition) -> None:
-        """Take partitions away as a coordinator does with a member that it holds to be dead."""
+        """Revoke partitions as lost, as a coordinator does with a member whose session expired."""
         for name in names:
             self._positions.pop(name, None)
         self.listener.lost(names)
 
     def feed(self) -> None:
-        """Hand on what is there, as far as the credit goes."""
+        """Hand on pending records, as far as the credit allows."""
         while self._credits > 0:
             batch: list[FakeRecord] = []
             for name, position in self._positions.items():
@@ -198,7 +198,7 @@ class FakeSource:
             self.listener.records(batch)
 
     def more(self) -> None:
-        """One more batch may go."""
+        """Grant one more batch."""
         self._credits += 1
         asyncio.get_running_loop().call_soon(self.feed)
 
@@ -208,7 +208,7 @@ class FakeSource:
         return self._credits
 
     async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
-        """Commit, or fail as often as the test said."""
+        """Commit, or fail as often as the test asked for."""
         await asyncio.sleep(0.001)
         if self.fail_commits > 0:
             self.fail_commits -= 1
@@ -221,7 +221,7 @@ class FakeSource:
         return bool(owned)
 
     async def close(self, seconds: float, *, leave: bool = True) -> None:  # noqa: ARG002 - a fake leaves at once
-        """Revoke what is left, as a consumer that leaves does; without `leave` the group hears nothing."""
+        """Revoke what is left, as a consumer that leaves does; without `leave` the group is not told."""
         if leave:
             await self.revoke(*list(self._positions))
         self.closed = True
@@ -238,34 +238,34 @@ Behaviour = Callable[[str, dict[str, str], int], tuple[Answer, float]]
 
 
 def accept(_visitor: str, _attributes: dict[str, str], _number: int) -> tuple[Answer, float]:
-    """An endpoint in good health."""
+    """A healthy endpoint."""
     return Answer(Verdict.ACCEPTED), 0.01
 
 
 class Applied(Answer):
-    """An answer that does not say so, but the update was applied: a timeout after the work was done."""
+    """A failed answer, although the update was applied: a timeout after the work was done."""
 
 
 class FakeSender:
-    """An endpoint that keeps profiles and notes whether a visitor ever had two requests at once."""
+    """An endpoint that keeps profiles and records visitors with two requests at once."""
 
     def __init__(self, behaviour: Behaviour = accept) -> None:
         self.behaviour = behaviour
         self.profiles: dict[str, dict[str, str]] = {}
         self.longest = 10.0
-        """Seconds that a request may last."""
+        """Longest duration of a request in seconds."""
         self.sent: list[tuple[float, str, dict[str, str]]] = []
         self.renewed: list[float] = []
-        """When all connections were given up."""
+        """When all connections were closed."""
         self.overlaps = 0
         self.overlapped: set[str] = set()
-        """Visitors who ever had two requests at once."""
+        """Visitors that had two requests at once at any time."""
         self.applies_what_is_cut = False
-        """Whether a request that its sender gives up is applied all the same."""
+        """Whether an abandoned request is still applied."""
         self._on_the_wire: set[str] = set()
 
     async def send(self, request: Request) -> Answer:
-        """Answer as the behaviour says; what is accepted is applied when the answer leaves."""
+        """Answer as the behaviour says; an accepted update is applied when the answer leaves."""
         visitor, attributes = parse(request)
         if visitor in self._on_the_wire:
             self.overlaps += 1
@@ -286,16 +286,16 @@ class FakeSender:
         return answer
 
     def bound(self, seconds: float) -> None:
-        """No request lasts longer."""
+        """Limit the duration of a request."""
         self.longest = seconds
 
     @property
     def on_the_wire(self) -> int:
-        """Visitors whose request is not answered yet."""
+        """Visitors with a request in flight."""
         return len(self._on_the_wire)
 
     def renew(self) -> None:
-        """Note when connections were given up."""
+        """Record when connections were closed."""
         self.renewed.append(asyncio.get_running_loop().time())
 
     def _apply(self, visitor: str, attributes: dict[str, str]) -> None:
@@ -303,7 +303,7 @@ class FakeSender:
 
 
 def parse(request: Request) -> tuple[str, dict[str, str]]:
-    """Read a request back: the visitor's id and the attributes."""
+    """Parse a request: the visitor's id and the attributes."""
     query = request.body.decode() if request.body is not None else request.target.partition("?")[2]
     pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict")
     (_, visitor), *rest = pairs
@@ -311,7 +311,7 @@ def parse(request: Request) -> tuple[str, dict[str, str]]:
 
 
 class FakeDeadLetters:
-    """A dead-letter topic in memory; `hold` keeps acknowledgements back."""
+    """A dead-letter topic in memory; `hold` delays acknowledgements."""
 
     def __init__(self) -> None:
         self.letters: list[DeadLetter] = []

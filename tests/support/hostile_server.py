@@ -1,4 +1,4 @@
-"""A real loopback server that answers what a test tells it to, however wrong, and keeps what it received."""
+"""A real loopback server that gives the test's answers, however wrong, and keeps the requests it received."""
 
 import asyncio
 import ssl
@@ -15,7 +15,7 @@ SUCCESS = b"trueRequest successfully submitted"
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request as it came: the number of its connection, its first line, headers in small letters, body."""
+    """One request as received: the number of its connection, its first line, headers in lower case, body."""
 
     connection: int
     line: str
@@ -54,7 +54,7 @@ def says_and_hangs_up(data: bytes = b"") -> Behaviour:
 
 
 def resets(data: bytes = b"") -> Behaviour:
-    """Answer these bytes, perhaps none, and break the connection off as a crash does."""
+    """Answer these bytes, perhaps none, and reset the connection as a crash does."""
 
     async def behave(_: Received, writer: asyncio.StreamWriter) -> None:
         writer.write(data)
@@ -65,7 +65,7 @@ def resets(data: bytes = b"") -> Behaviour:
 
 
 def repeats(start: bytes, piece: bytes, pause: float = 0.0) -> Behaviour:
-    """Answer a start and then the same piece for ever, or until the client has enough."""
+    """Answer a start and then the same piece for ever, or until the client stops."""
 
     async def behave(_: Received, writer: asyncio.StreamWriter) -> None:
         writer.write(start)
@@ -78,7 +78,7 @@ def repeats(start: bytes, piece: bytes, pause: float = 0.0) -> Behaviour:
 
 
 async def hangs(_: Received, writer: asyncio.StreamWriter) -> None:
-    """Never answer, until the client goes away."""
+    """Never answer, until the client closes."""
     await writer.wait_closed()
 
 
@@ -131,7 +131,7 @@ class HostileServer:
                 behaviour = self.behaviours.pop(0) if len(self.behaviours) > 1 else self.behaviours[0]
                 await behaviour(received, writer)
         except (asyncio.IncompleteReadError, OSError):
-            pass  # The client left.
+            pass  # The client closed.
         finally:
             writer.transport.abort()
 

@@ -1,6 +1,6 @@
 """The image built from the Dockerfile without a container engine or a registry, and run as a cluster would run it.
 
-The base is a small Debian with Python, made by debootstrap: what is proven are the Dockerfile's steps and how the
+The base is a small Debian with Python, made by debootstrap: the tests prove the Dockerfile's steps and how the
 result runs, not the base that it names. Needs root, buildah, runc and debootstrap.
 """
 
@@ -21,10 +21,10 @@ from tests.support.process import Connector
 ROOT: Final = Path(__file__).parents[2]
 SUITE: Final = "bookworm"
 PYTHON: Final = "3.11"
-"""Of that suite; the wheels are for it, whatever Python runs the tests."""
+"""That suite's Python; the wheels are for it, whatever Python runs the tests."""
 
 GLIBC: Final = 36
-"""Of that suite, 2.36: wheels for this one and every older one fit."""
+"""That suite's glibc, 2.36: wheels for this one and every older one fit."""
 
 BASE: Final = f"localhost/target-profile-connector-base:{SUITE}"
 NAME: Final = "localhost/target-profile-connector:test"
@@ -34,14 +34,14 @@ BUILD_SECONDS: Final = 1200.0
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What was built: its OCI configuration, and its root folder, mounted for reading."""
+    """The built image: its OCI configuration, and its root folder, mounted for reading."""
 
     config: Mapping[str, Any]
     root: Path
 
 
 def build(folder: Path) -> Image:
-    """Build it from this tree; the base and the wheels are kept for the next time. `folder` is for what is not kept."""
+    """Build it from this tree; the base and the wheels are cached. `folder` is for temporary files."""
     if BASE not in run("buildah", "images", "--format", "{{.Name}}:{{.Tag}}").split():
         _make_base(folder / "base")
     wheels = ROOT / ".cache" / f"wheels-{PYTHON}"
@@ -57,7 +57,7 @@ def build(folder: Path) -> Image:
 
 
 def discard() -> None:
-    """Let go of the containers that `build` left; images stay, as a cache."""
+    """Remove the containers that `build` left; images stay, as a cache."""
     for container in json.loads(run("buildah", "containers", "--json")) or []:
         if container["imagename"] in (NAME, BASE):
             run("buildah", "rm", container["id"])
@@ -82,7 +82,7 @@ def _make_base(folder: Path) -> None:
 
 
 def _fetch_wheels(folder: Path) -> None:
-    """Fetch what the build installs; in the build itself no index may be reachable."""
+    """Fetch what the build installs; the build itself may reach no index."""
     machine = platform.machine()
     tags = [f"manylinux_2_{minor}_{machine}" for minor in range(5, GLIBC + 1)] + [f"manylinux2014_{machine}"]
     for lock in ("requirements.lock", "requirements-image.lock"):
@@ -112,11 +112,11 @@ class Container(Connector):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         super().__exit__(kind, error, trace)
-        # What runc started outlives it when it is killed.
+        # Processes that runc started outlive its kill.
         subprocess.run(["runc", "delete", "--force", self._bundle.name], capture_output=True, check=False)
 
     def command(self, arguments: Sequence[str], environment: Mapping[str, str]) -> list[str]:
-        """Write the bundle; the image says what is started."""
+        """Write the bundle; the image's configuration says what is started."""
         del arguments
         self._bundle.mkdir()
         run("runc", "spec", "--bundle", str(self._bundle))
@@ -130,7 +130,7 @@ class Container(Connector):
             super().assert_log_is_sound()
 
     def pid(self) -> int:
-        """The process inside, as the host numbers it."""
+        """The process inside, by the host's PID."""
         state = json.loads(run("runc", "state", self._bundle.name))
         return int(state["pid"])
 

@@ -1,4 +1,4 @@
-"""Holds tests to what is in memory: no process, no socket, no sleep. What needs one belongs in tests/component.
+"""Restricts tests to memory: no process, no socket, no sleep. What needs one belongs in tests/component.
 
 Kafka's client opens its sockets in C, where this does not reach: no unit test makes one.
 """
@@ -24,12 +24,12 @@ FORBIDDEN: tuple[tuple[Any, str], ...] = (
     (os, "fork"),
     (os, "posix_spawn"),
 )
-"""A loop of asyncio needs none of them: it wakes itself by a pair of connected sockets."""
+"""Sockets that asyncio's loop itself needs: it wakes up by a pair of connected sockets."""
 
 
 @pytest.fixture(autouse=True)
 def in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail at the call that reaches outside, or that waits for a real clock."""
+    """Fail at a call that reaches outside, or that waits for a real clock."""
     for owner, name in FORBIDDEN:
         monkeypatch.setattr(owner, name, _refusal(name))
     monkeypatch.setattr(time, "sleep", _no_sleep(time.sleep))

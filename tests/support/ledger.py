@@ -1,4 +1,4 @@
-"""The ledger's topic in memory: what the broker promises of it, and the ways in which it can fail."""
+"""The ledger's topic in memory: the broker's promises about it, and the ways in which it can fail."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,34 +12,34 @@ LATENCY = 0.005
 
 
 class FakeLedgerTopic:
-    """One partition, outliving every log that reads it."""
+    """One partition, which outlives every log that reads it."""
 
     def __init__(self) -> None:
         self.values: list[Appended] = []
         self.down = False
-        """Nothing can be appended or read."""
+        """Make appends and reads fail."""
         self.readers: list[FakeLedgerLog] = []
 
     def append(self, value: bytes | None) -> None:
-        """The broker takes a record, and tells everyone."""
+        """Append a record, and deliver it to all readers."""
         self.values.append((value, EPOCH + asyncio.get_running_loop().time()))
         for reader in self.readers:
             reader.feed()
 
     def come_back(self) -> None:
-        """The brokers are there again."""
+        """End the failure."""
         self.down = False
         for reader in self.readers:
             reader.feed()
 
     @property
     def records(self) -> list[Record]:
-        """What stands in it, as far as it is ours."""
+        """Its records, as far as they are ours."""
         return [record for value, _ in self.values if (record := decode(value)) is not None]
 
     @property
     def ledger(self) -> Ledger:
-        """What it folds to."""
+        """The fold of its records."""
         ledger = Ledger()
         for value, appended in self.values:
             if (record := decode(value)) is not None:
@@ -48,7 +48,7 @@ class FakeLedgerTopic:
 
 
 class FakeLedgerLog:
-    """One replica's end of it."""
+    """One replica's log of it."""
 
     def __init__(self, topic: FakeLedgerTopic) -> None:
         self.topic = topic
@@ -59,7 +59,7 @@ class FakeLedgerLog:
 
     @property
     def reader(self) -> Reader:
-        """Whoever started this log."""
+        """The listener that started this log."""
         assert self._reader is not None
         return self._reader
 
@@ -70,11 +70,11 @@ class FakeLedgerLog:
         self.feed()
 
     def feed(self) -> None:
-        """Hand on what is there, a moment later."""
+        """Hand on pending records, a moment later."""
         asyncio.get_running_loop().call_later(LATENCY, self._hand_on)
 
     def append(self, value: bytes, failed: Callable[[], None]) -> None:
-        """Append, or say that it is not known to have happened."""
+        """Append, or report an unknown outcome."""
         loop = asyncio.get_running_loop()
         if self._reader is None or self.closed or self.topic.down:
             loop.call_soon(failed)
@@ -82,7 +82,7 @@ class FakeLedgerLog:
             loop.call_later(LATENCY, self.topic.append, value)
 
     async def close(self, seconds: float) -> None:
-        """What was appended is written first."""
+        """Appended records are written first."""
         await asyncio.sleep(min(seconds, 2 * LATENCY))
         self.closed = True
         if self in self.topic.readers:

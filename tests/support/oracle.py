@@ -1,4 +1,4 @@
-"""The independent judge of a run: what the profiles must be, told from the events alone, with no code of ours."""
+"""The independent oracle of a run: the expected profiles, computed from the events alone, with no code of ours."""
 
 import json
 import random
@@ -34,18 +34,18 @@ HOSTILE_IDS = (
 )
 
 KINDS = {"mbox3rdPartyId": "mbox3rdPartyId", "pcId": "mboxPC"}
-"""An event's field to the parameter of the API, by which the sandbox names a visitor."""
+"""Maps an event's field to the API's parameter, by which the sandbox names a visitor."""
 
 
 class Event(NamedTuple):
-    """A record to produce: the key puts all events of one visitor on one partition."""
+    """A record to produce: the key keeps all events of one visitor on one partition."""
 
     key: bytes
     value: bytes
 
 
 def hostile_events(rng: random.Random, events: int, visitors: int) -> list[Event]:
-    """So many events over exactly so many visitors, each named at least once; ids, names and values are hostile."""
+    """Events over exactly this many visitors, each named at least once; ids, names and values are hostile."""
     who = _visitors(rng, visitors)
     order = [*who, *rng.choices(who, k=events - len(who))]
     rng.shuffle(order)
@@ -53,7 +53,7 @@ def hostile_events(rng: random.Random, events: int, visitors: int) -> list[Event
 
 
 def plain_events(rng: random.Random, events: int, visitors: int) -> list[Event]:
-    """Small events over `visitor-0` and so on, each with its number, for tests that are about something else."""
+    """Small events over `visitor-0` and so on, each with its number, for tests of other things."""
     return [
         event(f"visitor-{number if number < visitors else rng.randrange(visitors)}", seq=number)
         for number in range(events)
@@ -66,7 +66,7 @@ def event(visitor: str, **profile: object) -> Event:
 
 
 def fold(values: Iterable[bytes]) -> dict[str, dict[str, str]]:
-    """What each visitor's profile must be in the end, by the sandbox's name of the visitor: the last value wins."""
+    """Each visitor's expected profile at the end, by the sandbox's name of the visitor: the last value wins."""
     profiles: dict[str, dict[str, str]] = {}
     for value in values:
         record = json.loads(value, parse_int=str, parse_float=str)
@@ -78,7 +78,7 @@ def fold(values: Iterable[bytes]) -> dict[str, dict[str, str]]:
 
 
 def differences(expected: Mapping[str, Mapping[str, str]], found: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Each visitor whose profile is not what it must be, with both, for a person to read."""
+    """Each visitor whose profile is wrong, with both profiles as text."""
     return [
         f"{visitor!r}: must be {expected.get(visitor)}, is {found.get(visitor)}"
         for visitor in sorted(expected.keys() | found.keys())
@@ -87,13 +87,13 @@ def differences(expected: Mapping[str, Mapping[str, str]], found: Mapping[str, M
 
 
 def caught_up(kafka: KafkaBroker, topic: str, group: str | None = None) -> bool:
-    """Whether the offsets that the group committed are where the log ends; by default it has the topic's name."""
+    """Whether the group's committed offsets equal the log's ends; by default it has the topic's name."""
     committed = {partition: where.offset for partition, where in kafka.committed(group or topic, topic).items()}
     return committed == {partition: end for partition, end in kafka.end_offsets(topic).items() if end}
 
 
 def _visitors(rng: random.Random, count: int) -> Sequence[tuple[str, str]]:
-    """Each hostile id under both kinds, and more made of them, a part of which is under both kinds too."""
+    """Each hostile id under both kinds, and more made of them, some under both kinds too."""
     found = [(kind, name) for name in HOSTILE_IDS for kind in KINDS]
     number = 0
     while len(found) < count:
@@ -113,7 +113,7 @@ def _event(rng: random.Random, kind: str, name: str, number: int) -> Event:
 
 
 def _value(rng: random.Random) -> str:
-    """A value as JSON text: numbers are written as no encoder would write them."""
+    """A value as JSON text: numbers are written unlike any encoder's output."""
     kind = rng.randrange(8)
     if kind < 4:
         return json.dumps(rng.choice(TEXTS), ensure_ascii=rng.random() < 0.5)

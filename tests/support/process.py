@@ -1,4 +1,4 @@
-"""The program as its users run it: `python -m connector` in a process of its own, watched from outside alone."""
+"""The program as users run it: `python -m connector` in a process of its own, observed only from outside."""
 
 import ctypes
 import http.client
@@ -23,17 +23,17 @@ T = TypeVar("T")
 
 POLL_SECONDS = 0.05
 START_SECONDS = 90.0
-"""A start takes a second; on a machine busy with other work, ten times that."""
+"""A start takes a second; ten times that on a busy machine."""
 STOP_SECONDS = 60.0
 HTTP_SECONDS = 10.0
 BAD_SETTINGS = 2
-"""The exit code of a process that never came to have a log."""
+"""The exit code of a process that ended before it had a log."""
 
 _SAMPLE = re.compile(r"^(target_connector_\S+) (\S+)$", re.MULTILINE)
 
 
 def until(condition: Callable[[], T], seconds: float, what: str) -> T:
-    """Ask again and again until the answer is true; returns it. Fails with `what` when it never is."""
+    """Poll until the answer is true; returns it. Fails with `what` when it never is."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}; at last: {str(answer)[:2_000]}"
@@ -45,7 +45,7 @@ class Program:
     """One run of `python -m connector` with a command. As a context manager it leaves no process behind."""
 
     def __init__(self, folder: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start it; its output goes to files of `folder`. None of the settings of this process reach it."""
+        """Start it; its output goes to files of `folder`. It gets none of this process's settings."""
         name = f"{arguments[0]}-{time.monotonic_ns()}"
         self._out = folder / f"{name}.out"
         self._err = folder / f"{name}.err"
@@ -73,18 +73,18 @@ class Program:
             error.add_note(f"the end of its output:\n{self.stdout[-4_000:]}{self.stderr[-4_000:]}")
 
     def command(self, arguments: Sequence[str], environment: Mapping[str, str]) -> list[str]:
-        """What is started; a container has its environment from here too."""
+        """The command line; a container gets its environment here too."""
         del environment
         return [sys.executable, "-m", "connector", *arguments]
 
     @property
     def stdout(self) -> str:
-        """All that it printed so far."""
+        """Its stdout so far."""
         return self._out.read_text()
 
     @property
     def stderr(self) -> str:
-        """All that it printed there so far."""
+        """Its stderr so far."""
         return self._err.read_text()
 
     @property
@@ -101,33 +101,33 @@ class Program:
             raise AssertionError(msg) from late
 
     def terminate(self) -> None:
-        """Tell it to end, as an orchestrator does."""
+        """Send SIGTERM, as an orchestrator does."""
         self._process.send_signal(signal.SIGTERM)
 
     def interrupt(self) -> None:
-        """Tell it to end, as Ctrl-C does."""
+        """Send SIGINT, as Ctrl-C does."""
         self._process.send_signal(signal.SIGINT)
 
     def stop(self, seconds: float = STOP_SECONDS) -> int:
-        """Tell it to end and wait for that; returns the exit code."""
+        """Stop it and wait for its end; returns the exit code."""
         self.terminate()
         return self.wait(seconds)
 
     def kill9(self) -> None:
-        """End it as a crash does: no handler runs."""
+        """Kill it as a crash does: no handler runs."""
         self._process.kill()
         self._process.wait()
 
     def freeze(self) -> None:
-        """Stop it where it stands, as a paused machine does; it keeps its connections and knows nothing of it."""
+        """Freeze it, as a paused machine does; it keeps its connections and does not notice."""
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """End that."""
+        """Resume it."""
         self._process.send_signal(signal.SIGCONT)
 
     def until(self, condition: Callable[[], T], what: str, seconds: float = START_SECONDS) -> T:
-        """As the function, but a process that has ended meanwhile is a failure at once."""
+        """As the function, but a process that ended meanwhile is a failure at once."""
 
         def ask() -> T:
             answer = condition()
@@ -138,7 +138,7 @@ class Program:
 
 
 class Connector(Program):
-    """`connector run`, its log, and its ops port. Leaving it as a context also holds its log to the contract."""
+    """`connector run`, its log, and its ops port. Leaving the context also checks its log against the contract."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         super().__init__(folder, ["run"], environment)
@@ -152,7 +152,7 @@ class Connector(Program):
             self.assert_log_is_sound()
 
     def assert_log_is_sound(self) -> None:
-        """Each line one object, of a known event, at a level, with a time and no field that the event does not have."""
+        """Each line is one object: a known event, at a level, with a time and no unknown field."""
         if self.exit_code != BAD_SETTINGS:
             assert self.stderr == ""
         for line in self.lines():
@@ -163,7 +163,7 @@ class Connector(Program):
             assert line.keys() <= known, f"{sorted(line.keys() - known)} in {line}"
 
     def lines(self) -> list[dict[str, Any]]:
-        """The log so far, each line an object; a line that is not finished yet is left out."""
+        """The log so far, each line an object; an unfinished line is left out."""
         return [json.loads(line) for line in self.stdout.split("\n")[:-1]]
 
     def said(self, event: str) -> list[dict[str, Any]]:
@@ -181,25 +181,25 @@ class Connector(Program):
         return request(f"http://127.0.0.1:{self._port}", "GET", path)
 
     def metrics(self) -> dict[str, float]:
-        """Every sample of the contract's metrics, of one scrape, by its name with labels as it is written."""
+        """Every sample of the contract's metrics in one scrape, by its name with labels as written."""
         status, body = self.get("/metrics")
         assert status == 200
         return samples(body)
 
     def status(self) -> dict[str, Any]:
-        """What `/status` says."""
+        """The JSON of `/status`."""
         status, body = self.get("/status")
         assert status == 200
         answer: dict[str, Any] = json.loads(body)
         return answer
 
     def ready(self) -> bool:
-        """Whether the probe for readiness says so."""
+        """Whether the readiness probe succeeds."""
         return self.get("/readyz")[0] == 200
 
 
 class Sandbox(Program):
-    """`connector sandbox` on a free port, and its own API: the endpoint, and the judge of what reaches it."""
+    """`connector sandbox` on a free port, and its own API: the endpoint, and the check of every request."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         super().__init__(folder, ["sandbox", "--host", own_address(), "--port", "0", *options], {})
@@ -224,21 +224,21 @@ class Sandbox(Program):
         return stats
 
     def log(self) -> list[dict[str, Any]]:
-        """Every request, in the order in which they ended; `start` is by the sandbox's monotonic clock."""
+        """Every request, in order of its end; `start` is by the sandbox's monotonic clock."""
         status, answer = request(self.url, "GET", "/sandbox/log")
         assert status == 200, answer
         return [json.loads(line) for line in answer.splitlines()]
 
     def set_faults(self, *faults: str) -> None:
-        """Put another plan of faults in force; none: good health."""
+        """Replace the plan of faults; none: healthy."""
         self._ask("PUT", "/sandbox/faults", list(faults))
 
     def set_token(self, token: str) -> None:
-        """Ask for another bearer token from now on."""
+        """Require another bearer token from now on."""
         self._ask("PUT", "/sandbox/token", {"token": token})
 
     def assert_no_rule_was_broken(self) -> None:
-        """Not one request against the documented rules, and never two at once for one visitor."""
+        """No request broke a documented rule, and no visitor ever had two at once."""
         stats = self.stats()
         assert stats["violations"] == {}, stats["violation_samples"][:10]
         assert stats["overlapping"] == 0
@@ -250,10 +250,10 @@ class Sandbox(Program):
 
 
 def environment(bootstrap: str, topic: str, target: str, **others: str | float) -> dict[str, str]:
-    """What `connector run` needs, with short times; the group has the topic's name, so no other test has it.
+    """Settings of `connector run`, with short times; the group has the topic's name, so it is unique.
 
-    A member that was killed holds its partitions until its session ends: six seconds, not the usual 45. Shorter ones
-    end by themselves on a busy machine, and the lease on sending with them.
+    A killed member holds its partitions until its session ends: six seconds, not the usual 45. Shorter sessions
+    expire on a busy machine, and the lease on sending with them.
     """
     usual: dict[str, str | float] = {
         "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
@@ -275,7 +275,7 @@ def environment(bootstrap: str, topic: str, target: str, **others: str | float) 
 
 
 def samples(body: bytes) -> dict[str, float]:
-    """Every sample of the contract's metrics in the answer to a scrape."""
+    """Every sample of the contract's metrics in a scrape's answer."""
     return {name: float(number) for name, number in _SAMPLE.findall(body.decode())}
 
 

@@ -1,6 +1,6 @@
-"""Finds in PromQL what no Prometheus complains about: a metric, a label or a label value that nothing exports.
+"""Finds mistakes in PromQL that Prometheus accepts: a metric, a label or a label value that nothing exports.
 
-Such a query is valid and empty for ever: an alert that never fires, a panel that says "No data".
+Such a query is valid and always empty: an alert that never fires, a panel that says "No data".
 """
 
 import re
@@ -17,16 +17,16 @@ ROOT = Path(__file__).parents[2]
 CHART_FILES = ROOT / "helm" / "target-profile-connector" / "files"
 
 TARGET_LABELS = {"namespace", "job", "pod", "instance"}
-"""What Prometheus itself puts on a series."""
+"""Labels that Prometheus itself adds to a series."""
 KUBERNETES = ("kube_pod_container_status_restarts_total", "kube_pod_init_container_status_restarts_total")
-"""Of kube-state-metrics, which may be there; a query must be right without them."""
+"""Metrics of kube-state-metrics, which may be present; a query must be right without them."""
 WORDS = {
     *("and", "or", "unless", "by", "on", "ignoring", "offset", "time", "round", "clamp_min"),
     *("sum", "min", "max", "avg", "count", "group", "histogram_quantile"),
     *("rate", "increase", "changes", "deriv", "label_replace"),
     *("min_over_time", "max_over_time", "avg_over_time", "last_over_time"),
 }
-"""Of the language, as far as we use it."""
+"""PromQL's words, as far as we use them."""
 
 _STRINGS = re.compile(r'"[^"]*"|\'[^\']*\'')
 _RANGE = re.compile(r"\[[^\]]*\]")
@@ -34,12 +34,12 @@ _GROUPING = re.compile(r"\b(?:by|on|ignoring|group_left)\s*\(([^)]*)\)")
 _SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)\s*\{([^}]*)\}")
 _MATCHER = re.compile(r"(\w+)\s*(=~|!~|!=|=)\s*\"([^\"]*)\"")
 _MADE = re.compile(r'"(\w+)",\s*"[^"]*\$1[^"]*"')
-"""The label that a label_replace makes."""
+"""The label that a label_replace creates."""
 _NAME = re.compile(r"(?<![\w.$])[a-zA-Z_:][\w:]*")
 
 
 def exported() -> Mapping[str, Mapping[str, set[str]]]:
-    """Each sample name as scraped, with its labels and the values that are there from the start (if any)."""
+    """Each sample name as scraped, with its labels and the values that exist from the start (if any)."""
     snapshot = Snapshot(
         tally=Counters(), events_pending=0, updates_pending=0, updates_in_flight=0, partitions_assigned=0,
         circuit_open=False, paused=False, version="1",
@@ -56,14 +56,14 @@ def exported() -> Mapping[str, Mapping[str, set[str]]]:
             labels = names.setdefault(definition.name, {})
             for label in definition.labels:
                 labels.setdefault(label, set())
-    # Outside Linux these are not there; their names are those of every Prometheus client.
+    # Missing outside Linux; their names are those of every Prometheus client.
     for name in ("process_resident_memory_bytes", "process_cpu_seconds_total", "process_start_time_seconds"):
         names.setdefault(name, {})
     return names
 
 
 def mistakes(query: str) -> list[str]:
-    """Say each name, label and label value of the query that nothing exports."""
+    """List each name, label and label value of the query that nothing exports."""
     known = exported()
     wrong = []
     labels = TARGET_LABELS | set(_MADE.findall(query))
@@ -86,11 +86,11 @@ def mistakes(query: str) -> list[str]:
 
 
 class NoPromtool(Exception):
-    """There is none, and none could be fetched; the text says what would help."""
+    """Promtool is missing and cannot be fetched; the text names the remedy."""
 
 
 def promtool(*arguments: str | Path) -> str:
-    """Run promtool and return what it says; fails with that when it finds anything wrong."""
+    """Run promtool and return its output; fails with that when it finds a mistake."""
     found = subprocess.run([ROOT / "scripts" / "promtool"], check=False, capture_output=True, text=True)
     if found.returncode != 0:
         raise NoPromtool(found.stderr.strip())

@@ -52,16 +52,16 @@ class Scene(NamedTuple):
         self.kafka.produce(self.topic, [(key, value, partition) for key, value in events])
 
     def committed(self) -> int:
-        """Where the group stands; -1 where it has no offset."""
+        """The committed offset; -1 where there is none."""
         found = self.kafka.committed(self.topic, self.topic)
         return found[0].offset if found else -1
 
     def caught_up(self) -> bool:
-        """Whether the group has committed all there is."""
+        """Whether the group has committed the whole log."""
         return caught_up(self.kafka, self.topic)
 
     def wrong(self, *events: Event, without: str = "") -> list[str]:
-        """Each profile that is not what the events make it; `without` the one of this visitor."""
+        """Each profile that differs from the events; `without` the one of this visitor."""
         made = fold(value for _, value in events)
         found = self.sandbox.profiles()
         for profiles in (made, found):
@@ -69,7 +69,7 @@ class Scene(NamedTuple):
         return differences(made, found)
 
     def has(self, name: str, value: str, count: int) -> bool:
-        """Whether at least so many profiles have this value."""
+        """Whether at least this many profiles have this value."""
         return sum(profile.get(name) == value for profile in self.sandbox.profiles().values()) >= count
 
 
@@ -86,5 +86,5 @@ def both(case: Callable[[Scene], None], kafka: KafkaBroker, folder: Path, *fault
 
 
 def done(connector: Connector, outcome: str) -> float:
-    """How many records ended so."""
+    """Number of records with this outcome."""
     return connector.metrics()[f'target_connector_events_done_total{{outcome="{outcome}"}}']

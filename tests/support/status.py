@@ -1,4 +1,4 @@
-"""A status as the connector gives it, made up, and a real ops server that answers with it."""
+"""A made-up status in the connector's form, and a real ops server that answers with it."""
 
 import asyncio
 import copy
@@ -12,7 +12,7 @@ from connector.ops.health import Health
 from connector.ops.server import OpsServer
 
 NOON: Final = 1_795_867_200.0
-"""When the made-up statuses are from."""
+"""The time of the made-up statuses."""
 PROBLEM: Final[Mapping[str, Any]] = {
     "event": "circuit_opened",
     "level": "warning",
@@ -64,7 +64,7 @@ _QUIET: Final[Mapping[str, Any]] = {
 
 
 def status(**changes: Any) -> dict[str, Any]:
-    """A replica that has caught up, but for what is said; an inner mapping changes only the names that it has."""
+    """A replica that has caught up, but for the given changes; an inner mapping changes only its own names."""
     made = copy.deepcopy(dict(_QUIET))
     for name, value in changes.items():
         if isinstance(value, dict) and isinstance(made[name], dict):
@@ -75,7 +75,7 @@ def status(**changes: Any) -> dict[str, Any]:
 
 
 def quota(used: int = 400_000, **changes: Any) -> dict[str, Any]:
-    """A day's window of a million, used by day more than by night; what was used comes free a window later."""
+    """A day's window of a million, used by day more than by night; each use becomes free a window later."""
     waves = [1.25 - math.cos((index + 24) * math.pi / 24) + 0.2 * math.sin(index * 2.4) for index in range(48)]
     history = [round(used * wave / sum(waves)) for wave in waves]
     history[-1] += used - sum(history)
@@ -89,7 +89,7 @@ def quota(used: int = 400_000, **changes: Any) -> dict[str, Any]:
 
 
 class Served:
-    """An ops server in a thread of its own; `answer` is what `/status` says, and may raise."""
+    """An ops server in a thread of its own; `answer` is the body of `/status`, and may raise."""
 
     def __init__(self, answer: Callable[[], Mapping[str, Any]]) -> None:
         self.answer = answer
@@ -113,11 +113,11 @@ class Served:
 
     @property
     def url(self) -> str:
-        """Where the page is."""
+        """The URL of the page."""
         return f"http://127.0.0.1:{self.port}/"
 
     def start(self) -> None:
-        """Listen, on the port of last time if there was one."""
+        """Listen, on the previous port if there was one."""
         self._server = OpsServer(
             "127.0.0.1",
             self.port,

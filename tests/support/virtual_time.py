@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class _Selector(selectors.BaseSelector):
-    """Answers at once: nothing real is waited for; a wait only moves the clock."""
+    """Returns at once: nothing real is waited for; a wait only advances the clock."""
 
     def __init__(self) -> None:
         self._real = selectors.DefaultSelector()

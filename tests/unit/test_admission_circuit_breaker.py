@@ -1,4 +1,4 @@
-"""The circuit, because it decides between "this update is bad" and "the endpoint is down", and both errors cost."""
+"""The circuit breaker decides between "this update is bad" and "the endpoint is down"; both errors are costly."""
 
 import math
 import random
@@ -33,14 +33,14 @@ def _visitor(number: int) -> Visitor:
 
 def _update(number: int, *, seen: int = -1) -> Update:
     update = Update(_visitor(number), 0.0)
-    update.seen = seen
+    update.successes_at_failure = seen
     return update
 
 
 def _answer(
     circuit: CircuitBreaker, visitor: int, answer: Answer, now: float = 0.0, *, first: bool = True
 ) -> Transition | None:
-    """One request, from the wire and back at once."""
+    """One request, answered at once."""
     probe = circuit.started(now)
     return circuit.settled(_visitor(visitor), answer, now, first=first, probe=probe)
 
@@ -54,7 +54,7 @@ def _opened(answer: Answer = DOWN) -> CircuitBreaker:
 
 
 def test_a_lone_visitor_who_always_fails_never_opens_it() -> None:
-    """One poison update is its own fault; a plain counter of failures would stop everyone for it."""
+    """One poison update is its own fault; a plain counter of failures would stop all visitors for it."""
     circuit = CircuitBreaker()
     for turn in range(1_000):
         assert _answer(circuit, 1, DOWN, first=turn == 0) is None
@@ -62,7 +62,7 @@ def test_a_lone_visitor_who_always_fails_never_opens_it() -> None:
 
 
 def test_two_visitors_who_always_fail_do_not_open_it_either() -> None:
-    """Two may be chance; the third visitor is what makes an outage."""
+    """Two may be chance; three visitors are an outage."""
     circuit = CircuitBreaker()
     for turn in range(1_000):
         assert _answer(circuit, turn % 2, DOWN, first=turn < 2) is None
@@ -80,7 +80,7 @@ def test_eight_failures_from_three_visitors_open_it(answer: Answer) -> None:
 
 @pytest.mark.parametrize("good", [FINE, Answer(Verdict.REJECTED, "HTTP 400")])
 def test_any_answer_of_a_working_endpoint_starts_the_count_anew(good: Answer) -> None:
-    """A refusal is a sign of life too; counting it as failure would stop a whole group for bad data."""
+    """A rejection shows that the endpoint works; counting it as failure would stop the group for bad data."""
     circuit = CircuitBreaker()
     for _ in range(50):
         for number in range(7):
@@ -89,21 +89,21 @@ def test_any_answer_of_a_working_endpoint_starts_the_count_anew(good: Answer) ->
 
 
 def test_an_endpoint_that_is_never_reached_opens_it_for_one_visitor() -> None:
-    """No connection says nothing of the update, so one visitor is proof enough; else a quiet topic never sees it."""
+    """Without a connection the update is not at fault, so one visitor is enough; else a quiet topic never opens it."""
     circuit = CircuitBreaker()
     shifts = [_answer(circuit, 1, UNREACHED, first=turn == 0) for turn in range(8)]
     assert shifts[-1] is Transition.OPENED
 
 
 def test_an_answer_between_makes_it_reached() -> None:
-    """Unreached counts in a row only; one 500 between shows that the way is open."""
+    """Only a streak of unreached answers counts; one 500 between shows that the connection works."""
     circuit = CircuitBreaker()
     for turn in range(100):
         assert _answer(circuit, 1, DOWN if turn % 7 == 0 else UNREACHED, first=turn == 0) is None
 
 
 def test_an_outage_counts_from_its_opening() -> None:
-    """A probe that fails must not make a long outage look new."""
+    """A failed probe must not make a long outage look new."""
     circuit = CircuitBreaker()
     for number in range(FAILURES_TO_OPEN):
         _answer(circuit, number, DOWN, 100.0 + number)
@@ -121,12 +121,12 @@ def test_a_refused_token_opens_it_at_once() -> None:
 
 
 def test_a_visitor_who_is_refused_again_does_not_open_it_again() -> None:
-    """A firewall may refuse one visitor's values for ever: each of its retries would stop everyone for a while."""
+    """A firewall may refuse one visitor's values for ever: each of its retries would stop all others for a while."""
     assert _answer(CircuitBreaker(), 1, DENIED, first=False) is None
 
 
 def test_an_update_that_fails_while_others_get_through_is_blamed() -> None:
-    """Few others fail: an answer to another one between two failures shows whose fault it is, of whatever kind."""
+    """Few others fail: another update's success between two failures shows whose fault it is, of either kind."""
     circuit = CircuitBreaker()
     for turn in range(100):
         _answer(circuit, turn, FINE if turn % 10 else DOWN)
@@ -137,10 +137,10 @@ def test_an_update_that_fails_while_others_get_through_is_blamed() -> None:
 @pytest.mark.parametrize("answer", [BAD, DOWN, BUSY, Answer(Verdict.TIMEOUT)])
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
 def test_nobody_is_blamed_while_a_considerable_share_of_first_attempts_fails(answer: Answer, share: float) -> None:
-    """At random many healthy updates fail several times, and others get through between: bad luck, whatever the kind.
+    """At random many healthy updates fail several times, and others succeed between: chance, for either kind.
 
-    Catches a circuit for which "others got through since it failed last" is proof, and one whose measure of the share
-    swings below it by chance.
+    Catches a circuit for which "others succeeded since it failed last" is proof, and one whose measure of the share
+    drops below it by chance.
     """
     rng, circuit, blamed = random.Random(1), CircuitBreaker(), 0
     for number in range(5_000):
@@ -152,8 +152,8 @@ def test_nobody_is_blamed_while_a_considerable_share_of_first_attempts_fails(ans
     assert blamed <= 5_000 * 0.01
 
 
-def test_updates_that_fail_for_ever_are_blamed_though_they_are_many() -> None:
-    """A quarter of all visitors fails, and none of these ever gets through: it is no bad luck."""
+def test_updates_that_always_fail_are_blamed_though_they_are_many() -> None:
+    """A quarter of all visitors fails, and none of them ever succeeds: that is no chance."""
     circuit, blamed = CircuitBreaker(), 0
     for number in range(5_000):
         _answer(circuit, number, FINE if number % 4 else BAD)
@@ -162,8 +162,8 @@ def test_updates_that_fail_for_ever_are_blamed_though_they_are_many() -> None:
     assert blamed > 5_000 * 0.7, "all but a moment after each first failure"
 
 
-def test_what_an_outage_does_to_its_probes_says_nothing_of_the_time_after() -> None:
-    """An hour of probes of one visitor must not look like an endpoint of which all first attempts fail."""
+def test_failed_probes_of_an_outage_do_not_count_afterwards() -> None:
+    """An hour of one visitor's probes must not look like an endpoint where all first attempts fail."""
     circuit = CircuitBreaker()
     for number in range(1_000):
         _answer(circuit, number, FINE)
@@ -176,7 +176,7 @@ def test_what_an_outage_does_to_its_probes_says_nothing_of_the_time_after() -> N
 
 
 def test_nobody_is_blamed_for_a_429_while_many_are_asked_to_wait() -> None:
-    """Under steady throttling others get through all the time: healthy updates would end as dead letters by chance."""
+    """Under steady throttling others succeed all the time: healthy updates would become dead letters by chance."""
     circuit = CircuitBreaker()
     for turn in range(100):
         _answer(circuit, turn, BUSY if turn % 2 else FINE, first=False)
@@ -186,8 +186,8 @@ def test_nobody_is_blamed_for_a_429_while_many_are_asked_to_wait() -> None:
     assert circuit.blames(_update(-1, seen=0), BUSY, 0.0)
 
 
-def test_what_was_sick_long_ago_says_nothing_now() -> None:
-    """With no fresh update for a minute the share of failed ones would never move, and nobody ever be blamed."""
+def test_old_failures_do_not_count_now() -> None:
+    """Without new updates for a minute the share of failed ones would never change, and no update be blamed."""
     circuit = CircuitBreaker()
     for turn in range(50):
         _answer(circuit, turn, FINE if turn % 2 else DOWN)
@@ -196,7 +196,7 @@ def test_what_was_sick_long_ago_says_nothing_now() -> None:
 
 
 def test_one_probe_at_a_time_and_another_when_it_hangs() -> None:
-    """A crowd would hit a slow endpoint again; waiting for a probe that hangs would sleep through the recovery."""
+    """Many probes would overload a slow endpoint again; waiting for a hanging probe would miss the recovery."""
     circuit = _opened()
     assert circuit.wait(0.0) > 0
     at = circuit.wait(0.0)
@@ -210,12 +210,12 @@ def test_one_probe_at_a_time_and_another_when_it_hangs() -> None:
     assert circuit.wait(at + 5 + PROBE_SECONDS) <= 0
     newer = circuit.started(at + 5 + PROBE_SECONDS)
     assert circuit.settled(_visitor(1), DOWN, at + 9, first=False, probe=hanging) is None
-    assert circuit.wait(at + 5 + PROBE_SECONDS) == PROBE_SECONDS, "the older one says nothing new"
+    assert circuit.wait(at + 5 + PROBE_SECONDS) == PROBE_SECONDS, "the older one shows nothing new"
     assert circuit.settled(_visitor(2), FINE, at + 9, first=False, probe=newer) is Transition.CLOSED
 
 
-def test_a_probe_that_was_given_up_lets_another_go() -> None:
-    """An abandoned probe frees its place; else the circuit would wait for ever for an answer that cannot come."""
+def test_an_abandoned_probe_lets_another_go() -> None:
+    """An abandoned probe frees its place; else the circuit would wait for ever for its answer."""
     circuit = _opened()
     at = circuit.wait(0.0)
     probe = circuit.started(at)
@@ -229,7 +229,7 @@ def test_a_probe_that_was_given_up_lets_another_go() -> None:
 
 @pytest.mark.parametrize("late", [DOWN, DENIED, Answer(Verdict.THROTTLED, "HTTP 503", retry_after=50.0)])
 def test_a_late_failure_from_before_the_opening_neither_ends_nor_moves_the_probe(late: Answer) -> None:
-    """64 old answers say nothing new; if each moved the probe, recovery would be seen late."""
+    """64 old answers show nothing new; if each moved the probe, recovery would be noticed late."""
     circuit = _opened()
     at = circuit.wait(0.0)
     for number in range(64):
@@ -241,7 +241,7 @@ def test_a_late_failure_from_before_the_opening_neither_ends_nor_moves_the_probe
 
 
 def test_a_probe_of_an_earlier_opening_does_not_end_a_later_one() -> None:
-    """At most one probe is on its way, also when it opens twice; a bare flag lets an old answer free a third."""
+    """At most one probe is in flight, also when it opens twice; a bare flag lets an old answer free a third."""
     circuit = _opened()
     first_probe = circuit.started(0.5)
     # An old request succeeds and closes it; then it fails again while the first probe still hangs.
@@ -255,8 +255,8 @@ def test_a_probe_of_an_earlier_opening_does_not_end_a_later_one() -> None:
 
 
 @pytest.mark.parametrize("answer", [DOWN, BUSY, UNREACHED, Answer(Verdict.TIMEOUT)])
-def test_recovery_is_seen_within_two_seconds(answer: Answer) -> None:
-    """However long the outage, the next probe is at most 2 s away; an unbounded backoff sleeps through it."""
+def test_recovery_is_noticed_within_two_seconds(answer: Answer) -> None:
+    """However long the outage, the next probe is at most 2 s away; an unbounded backoff misses the recovery."""
     circuit = _opened(answer)
     now, probes = 0.0, 0
     while now < 3_600:
@@ -273,7 +273,7 @@ def test_recovery_is_seen_within_two_seconds(answer: Answer) -> None:
 
 
 def test_a_refused_token_is_probed_slowly() -> None:
-    """Only a person mends a token, and each probe is a call: at most one in 10 s, and no slower than that."""
+    """An operator must replace the token, and each probe is a call: one in 10 s, no more and no less."""
     circuit = CircuitBreaker()
     _answer(circuit, 1, DENIED)
     now, probes = 0.0, 0
@@ -288,7 +288,7 @@ def test_a_refused_token_is_probed_slowly() -> None:
 
 @pytest.mark.parametrize("by_probe", [False, True])
 def test_retry_after_moves_the_probe(*, by_probe: bool) -> None:
-    """What the endpoint asks for is waited for, when it opens and at each probe; a fixed pause would break its rule."""
+    """Retry-After holds when it opens and at each probe; a fixed pause would break it."""
     slow = Answer(Verdict.THROTTLED, "HTTP 503", retry_after=30.0)
     circuit = _opened(DOWN if by_probe else slow)
     now = 0.0
@@ -299,7 +299,7 @@ def test_retry_after_moves_the_probe(*, by_probe: bool) -> None:
 
 
 def test_few_bad_visitors_leave_it_healthy_and_many_do_not() -> None:
-    """Retries of bad updates say nothing new, first attempts do: counting retries would spare poison for ever."""
+    """Retries of bad updates show nothing new, first attempts do: counting retries would spare poison for ever."""
     circuit = CircuitBreaker()
     for turn in range(500):
         _answer(circuit, turn, FINE)
@@ -311,8 +311,8 @@ def test_few_bad_visitors_leave_it_healthy_and_many_do_not() -> None:
     assert not circuit.blames(_update(-1), DOWN, 0.0)
 
 
-def test_bad_updates_that_are_left_alone_are_no_outage() -> None:
-    """Updates that get a 500 each time come to an end; an open circuit would keep them, and the offset."""
+def test_bad_updates_alone_are_no_outage() -> None:
+    """Updates that get a 500 each time become dead letters; an open circuit would keep them, and the offset."""
     circuit = CircuitBreaker()
     for number in range(10):
         _answer(circuit, number, BAD if number % 2 else FINE)
@@ -323,7 +323,7 @@ def test_bad_updates_that_are_left_alone_are_no_outage() -> None:
 
 
 def test_a_lone_visitor_in_an_outage_is_not_blamed() -> None:
-    """A 502 counts only while others get through; else an outage in a quiet night makes dead letters."""
+    """A 502 counts only while others succeed; else an outage in a quiet night makes dead letters."""
     circuit = CircuitBreaker()
     blamed = 0
     for turn in range(100):
@@ -339,18 +339,18 @@ def test_nobody_is_blamed_while_an_outage_may_be_opening() -> None:
     for _ in range(10):
         _answer(circuit, 1, FINE)
     _answer(circuit, 2, BAD, 1.0)
-    assert circuit.blames(_update(2), BAD, 1.0), "alone, it may well be its own fault"
+    assert circuit.blames(_update(2), BAD, 1.0), "alone, it may be its own fault"
     _answer(circuit, 3, BAD, 2.0)
     assert not circuit.blames(_update(2), BAD, 3.0)
     assert not circuit.blames(_update(3), BAD, 3.0)
-    assert circuit.blames(_update(3), BAD, 2.0 + DOUBT_SECONDS), "nobody else tries: no outage came of it"
+    assert circuit.blames(_update(3), BAD, 2.0 + DOUBT_SECONDS), "no other update tries: it was no outage"
     _answer(circuit, 4, BAD, 13.0)
     _answer(circuit, 5, FINE, 13.0)
     assert circuit.blames(_update(3), BAD, 13.0), "others get through"
 
 
-def test_what_fails_in_this_process_opens_it_only_when_nobody_gets_through() -> None:
-    """Others may hold what it lacks: opened at once it would be closed by their answers, again and again."""
+def test_a_local_failure_opens_it_only_when_no_update_succeeds() -> None:
+    """Others may hold what is short locally: opened at once, their answers would close it, again and again."""
     local = Answer(Verdict.UNAVAILABLE, "no files", reached=False, local=True)
     circuit, now = CircuitBreaker(), 0.0
     for turn in range(1_000):

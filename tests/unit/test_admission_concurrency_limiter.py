@@ -1,10 +1,10 @@
-"""How many at once: too few wastes a fast endpoint, too many hurts a slow one and makes every request wait."""
+"""Requests in flight: too few waste a fast endpoint, too many overload a slow one and make every request wait."""
 
 from connector.admission.concurrency_limiter import EASE_FLOOR, FIRST, FORGET_SECONDS, WINDOW, ConcurrencyLimiter
 
 
 def _rounds(slots: ConcurrencyLimiter, count: int, seconds: float, now: float = 0.0) -> float:
-    """So many rounds with every slot in use; returns the time after them."""
+    """Run this many rounds with every slot in use; returns the time after them."""
     for _ in range(count):
         in_use = slots.slots
         now += seconds
@@ -14,23 +14,23 @@ def _rounds(slots: ConcurrencyLimiter, count: int, seconds: float, now: float = 
 
 
 def test_it_starts_small_and_is_at_full_speed_after_a_few_rounds() -> None:
-    """64 at once at the first moment hit a cold endpoint; adding one a round would take a minute."""
+    """64 at once from the start would overload a cold endpoint; adding one a round would take a minute."""
     slots = ConcurrencyLimiter(64)
     assert slots.slots == FIRST
     _rounds(slots, 4, 0.05)
     assert slots.slots == 64
 
 
-def test_the_maximum_is_never_passed() -> None:
-    """It is the user's word."""
+def test_the_maximum_is_never_exceeded() -> None:
+    """The user sets it."""
     for maximum in (1, 3, 8, 64):
         slots = ConcurrencyLimiter(maximum)
         _rounds(slots, 200, 0.05)
         assert slots.slots == maximum
 
 
-def test_slots_that_are_not_used_do_not_grow() -> None:
-    """An idle night would end in the maximum, and the morning's first burst would hit with all of it."""
+def test_unused_slots_do_not_grow() -> None:
+    """An idle night would end at the maximum, and the morning's first burst would use all of it."""
     slots = ConcurrencyLimiter(64)
     for turn in range(1_000):
         slots.answered(0.05, turn, 1)
@@ -38,7 +38,7 @@ def test_slots_that_are_not_used_do_not_grow() -> None:
 
 
 def test_one_round_of_overload_cuts_once() -> None:
-    """Sixty-four 503s to requests of one round are one message; halving for each would end at one slot."""
+    """Sixty-four 503s to requests of one round are one signal; halving for each would end at one slot."""
     slots = ConcurrencyLimiter(64)
     now = _rounds(slots, 10, 0.05)
     for _ in range(64):
@@ -48,16 +48,16 @@ def test_one_round_of_overload_cuts_once() -> None:
     assert slots.slots == 16
 
 
-def test_it_never_ends() -> None:
-    """One request at a time is the least: none would never hear of the recovery."""
+def test_one_slot_always_remains() -> None:
+    """One request at a time is the minimum: with none, recovery would never be noticed."""
     slots = ConcurrencyLimiter(64)
     for turn in range(100):
         slots.overloaded(turn, turn)
     assert slots.slots == 1
 
 
-def test_after_a_cut_it_feels_its_way_up_by_one_a_round() -> None:
-    """What was too much a moment ago is too much still: doubling would be a sawtooth at the endpoint's cost."""
+def test_after_a_cut_it_grows_by_one_a_round() -> None:
+    """What overloaded the endpoint a moment ago still does: doubling would oscillate at its cost."""
     slots = ConcurrencyLimiter(64)
     now = _rounds(slots, 10, 0.05)
     slots.overloaded(now, now)
@@ -66,7 +66,7 @@ def test_after_a_cut_it_feels_its_way_up_by_one_a_round() -> None:
 
 
 def test_after_an_outage_it_is_back_within_a_few_rounds() -> None:
-    """What an outage teaches is about the outage."""
+    """Overload in an outage says nothing about the time after it."""
     slots = ConcurrencyLimiter(64)
     now = _rounds(slots, 10, 0.05)
     for turn in range(10):
@@ -78,7 +78,7 @@ def test_after_an_outage_it_is_back_within_a_few_rounds() -> None:
 
 
 def test_rising_latency_takes_slots_away_but_not_the_last() -> None:
-    """An endpoint that queues answers late long before it answers 503; but latency alone proves no overload."""
+    """An overloaded endpoint answers late long before it answers 503; but latency alone proves no overload."""
     slots = ConcurrencyLimiter(64)
     now = _rounds(slots, 20, 0.05)
     for _ in range(40):
@@ -90,7 +90,7 @@ def test_rising_latency_takes_slots_away_but_not_the_last() -> None:
 
 
 def test_latency_that_stays_is_the_new_normal() -> None:
-    """A slower endpoint is not an overloaded one: what is lowest of late is what counts, not the best of all days."""
+    """A slower endpoint is not an overloaded one: the recent minimum counts, not the all-time one."""
     slots = ConcurrencyLimiter(64)
     now = _rounds(slots, 20, 0.05)
     _rounds(slots, 400, 0.2, now)
@@ -98,7 +98,7 @@ def test_latency_that_stays_is_the_new_normal() -> None:
 
 
 def test_a_few_slow_answers_take_nothing() -> None:
-    """A window's median: an endpoint's slowest percent is no news."""
+    """A window's median: an endpoint's slowest percent is normal."""
     slots = ConcurrencyLimiter(64)
     now = _rounds(slots, 20, 0.05)
     for turn in range(100 * WINDOW):

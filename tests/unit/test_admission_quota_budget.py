@@ -1,4 +1,4 @@
-"""What may still be sent: a grant is spent once, in its time, and whoever waits for one makes it known."""
+"""The quota in hand: a grant is spent once, within its lease, and demand is announced."""
 
 import pytest
 
@@ -19,15 +19,15 @@ def _allowance(*grants: QuotaGrant) -> tuple[QuotaBudget, list[None]]:
     return allowance, rings
 
 
-def test_without_a_quota_there_is_always_one() -> None:
-    """Who set QUOTA_UPDATES=0 must not wait for a lease that nobody asks for."""
+def test_without_a_quota_a_call_is_always_allowed() -> None:
+    """With QUOTA_UPDATES=0 no lease is ever requested, so none may be waited for."""
     allowance = QuotaBudget()
     assert allowance.current(1e18) is not None
     assert allowance.spend(1e18).number == 0
 
 
 def test_with_a_quota_nothing_goes_before_a_grant() -> None:
-    """The first request of a process that starts is the easiest to forget."""
+    """A process that starts must not skip the check."""
     allowance, rings = _allowance()
     assert allowance.current(NOW) is None
     assert rings
@@ -35,15 +35,15 @@ def test_with_a_quota_nothing_goes_before_a_grant() -> None:
         allowance.spend(NOW)
 
 
-def test_a_grant_is_spent_to_its_last_and_then_the_next() -> None:
-    """The older ends first: spent last, it would be given back instead."""
+def test_a_grant_is_spent_to_its_end_and_then_the_next() -> None:
+    """The older one expires first: spent last, it would be returned instead."""
     allowance, _ = _allowance(QuotaGrant(1, 2, NOW + 1), QuotaGrant(2, 1, NOW + 2))
     assert [allowance.spend(NOW).number for _ in range(3)] == [1, 1, 2]
     assert allowance.current(NOW) is None
 
 
-def test_a_grant_ends_at_its_end_though_something_is_left() -> None:
-    """At the very moment it is over: the lease counts from before that moment."""
+def test_a_grant_expires_though_something_is_left() -> None:
+    """At the very moment of its end it is over: the lease counts from before that moment."""
     allowance, rings = _allowance(QuotaGrant(1, 5, NOW + 1))
     assert allowance.current(NOW + 0.999) is not None
     assert not rings
@@ -52,7 +52,7 @@ def test_a_grant_ends_at_its_end_though_something_is_left() -> None:
 
 
 def test_one_rings_when_half_of_it_is_left() -> None:
-    """Asking when there is nothing left would make every lease wait for a round trip."""
+    """Asking only at zero would make every lease wait for a round trip."""
     allowance, rings = _allowance(QuotaGrant(1, 10, NOW + 1))
     for spent in range(1, 10):
         allowance.spend(NOW)
@@ -73,7 +73,7 @@ def test_one_rings_when_half_of_it_is_left() -> None:
     ],
 )
 def test_every_attempt_spends_and_only_an_answer_of_the_endpoint_settles_it(answer: Answer, *, lost: bool) -> None:
-    """A failed call is a call; and what may still be under way must not be told as arrived."""
+    """A failed call is a call; and one that may still be in flight must not count as arrived."""
     allowance, _ = _allowance(grant := QuotaGrant(1, 3, NOW + 9))
     gate = Gate(8, allowance)
     passed = gate.enter(NOW, NOW)
@@ -82,15 +82,15 @@ def test_every_attempt_spends_and_only_an_answer_of_the_endpoint_settles_it(answ
     assert (grant.left, grant.flying, grant.lost) == (2, 0, lost)
 
 
-def test_what_was_given_up_is_spent_and_may_still_arrive() -> None:
-    """A cut connection takes no request back."""
+def test_an_abandoned_call_is_spent_and_may_still_arrive() -> None:
+    """Closing the connection takes no request back."""
     allowance, _ = _allowance(grant := QuotaGrant(1, 3, NOW + 9))
     gate = Gate(8, allowance)
     gate.abandon(gate.enter(NOW, NOW))
     assert (grant.left, grant.flying, grant.lost) == (2, 0, True)
 
 
-def test_what_never_left_is_not_spent() -> None:
+def test_an_unsent_call_is_not_spent() -> None:
     """An update without a request costs nothing, also when its grant was spent meanwhile."""
     allowance, _ = _allowance(grant := QuotaGrant(1, 1, NOW + 9))
     gate = Gate(8, allowance)

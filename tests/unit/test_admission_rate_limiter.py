@@ -1,4 +1,4 @@
-"""The rate limit, held to its own bound in every window and to its promise of using what it may."""
+"""The rate limit keeps its bound in every window, and uses its whole rate."""
 
 import math
 import random
@@ -11,7 +11,7 @@ from connector.admission.rate_limiter import BURST_SECONDS, RateLimiter
 def _sends(
     rate: RateLimiter, start: float, end: float, lateness: random.Random | None = None, late: float = 0.0
 ) -> list[float]:
-    """Send as a worker does: look, sleep as long as told (and a little longer), look again."""
+    """Send as a worker does: check, sleep as long as told (and a little longer), check again."""
     now, sent = start, []
     while now < end:
         wait = rate.wait(now)
@@ -43,20 +43,20 @@ def test_timers_that_fire_late_lose_nothing(per_second: float) -> None:
 
 
 def test_it_says_its_rate() -> None:
-    """A replica's share of the group's rate, with its two ends: no limit, and nothing may go."""
+    """A replica's share of the group's rate, with its two extremes: no limit, and zero."""
     assert [RateLimiter(each).per_second for each in (0.25, 200.0, math.inf)] == [0.25, 200.0, math.inf]
     assert RateLimiter(0.0).per_second == 0.0
 
 
-def test_an_idle_hour_saves_nothing_up() -> None:
+def test_an_idle_hour_accumulates_nothing() -> None:
     """After idleness the burst is 10 ms' worth and no more; a bucket that fills would flood the endpoint."""
     rate = RateLimiter(200.0)
     rate.spend(0.0)
     assert len(_sends(rate, 3_600.0, 3_600.0 + 1e-6)) <= 1 + 200 * BURST_SECONDS
 
 
-def test_a_new_rate_counts_from_the_last_send_and_forgives_nothing() -> None:
-    """A limiter that starts anew would give a burst at each change; one that keeps the old wait would sleep an hour."""
+def test_a_new_rate_counts_from_the_last_send() -> None:
+    """A limiter that restarts would give a burst at each change; one that keeps the old wait would sleep an hour."""
     rate = RateLimiter(1.0)
     rate.spend(0.0)
     for _ in range(50):
@@ -67,7 +67,7 @@ def test_a_new_rate_counts_from_the_last_send_and_forgives_nothing() -> None:
     rate.limit(1 / 3_600)
     assert rate.wait(10.0) > 3_500
     rate.limit(100.0)
-    assert rate.wait(10.1) <= 0, "the quota's pace may be an update an hour, until something comes free"
+    assert rate.wait(10.1) <= 0, "the quota's pace may be an update an hour, until quota becomes free"
 
 
 def test_no_limit_never_waits() -> None:
@@ -79,7 +79,7 @@ def test_no_limit_never_waits() -> None:
 
 
 def test_zero_lets_nothing_through_until_it_is_raised() -> None:
-    """At 0 (no partition is owned) nothing goes, and the next assignment frees it, which a stuck state would not."""
+    """At 0 (no partition is owned) nothing goes, and the next assignment must free it."""
     rate = RateLimiter(0.0)
     assert rate.wait(1e9) == math.inf
     rate.limit(100.0)

@@ -1,38 +1,16 @@
-"""What a person and an init container get to see of `connector check`: lines, an exit code, and no secret."""
-
-from collections.abc import Mapping
+"""What `connector check` prints, for a person and for an init container: lines, an exit code, and no secret."""
 
 import pytest
 
-from connector.cli import main
 from connector.cli.check import checks
 from connector.settings import load
-
-GOOD = {
-    "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
-    "KAFKA_TOPICS": "t",
-    "TARGET_CLIENT_CODE": "demo",
-    "TARGET_BASE_URL": "http://127.0.0.1:9",
-}
-SECRET = "do-not-print-me"
-
-
-def checked(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], settings: Mapping[str, str], *words: str
-) -> tuple[int, list[str]]:
-    """Exit code and lines of a run with these settings."""
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    code = main(["check", *words])
-    said = capsys.readouterr()
-    assert said.err == ""
-    return code, said.out.splitlines()
+from tests.support.check import GOOD, SECRET, checked
 
 
 def test_bad_settings_are_code_2_and_nothing_is_asked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A supervisor that tries again on 1 need not try again on 2."""
+    """A supervisor retries on 1, and need not on 2."""
     code, lines = checked(monkeypatch, capsys, {"KAFKA_TOPICS": "t", "KAFKA_SASL_PASSWORD": SECRET})
     assert code == 2
     assert all(line.startswith("failed   setting ") for line in lines)
@@ -41,7 +19,7 @@ def test_bad_settings_are_code_2_and_nothing_is_asked(
 
 
 def test_only_the_probe_sends_anything() -> None:
-    """It costs a call of the quota, so it is asked for; and every need names a check before it."""
+    """It costs a call of the quota, so it is on request; and every dependency names a check before it."""
     names: list[str] = []
     for check in checks(load(GOOD), probe=True):
         assert {*check.needs} <= {*names}

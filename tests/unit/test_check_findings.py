@@ -1,4 +1,4 @@
-"""The check is asked when nothing else works: it must end, in order, and say of each thing how it stands."""
+"""The check runs when nothing else works: it must end, in order, and report the state of each item."""
 
 import asyncio
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from connector.cli.check.findings import Check, Finding, State, Wrong, in_turn, run_checks, text_line
+from connector.cli.check.findings import Check, CheckFailed, Finding, State, in_turn, run_checks, text_line
 from connector.threads import in_thread
 from tests.support.virtual_time import run
 
@@ -18,11 +18,11 @@ def ok(what: str) -> Finding:
 
 def bad(what: str) -> Finding:
     """A failed one."""
-    return Finding(State.FAILED, what, "bad", "mend it")
+    return Finding(State.FAILED, what, "bad", "fix it")
 
 
 def answers(*findings: Finding, after: float = 0.0) -> Check:
-    """A check that gives these after a time, under the name of the first."""
+    """A check that gives these after a time, named by the first."""
 
     async def ask() -> Sequence[Finding]:
         await asyncio.sleep(after)
@@ -37,7 +37,7 @@ async def _for_ever() -> Sequence[Finding]:
 
 
 def outcome(checks: Sequence[Check], seconds: float = 28.0) -> tuple[bool, list[Finding], float]:
-    """Whether all was well, what was said, and how long it took."""
+    """Whether all succeeded, the findings, and the time it took."""
     said: list[Finding] = []
 
     async def main() -> tuple[bool, float]:
@@ -49,8 +49,8 @@ def outcome(checks: Sequence[Check], seconds: float = 28.0) -> tuple[bool, list[
     return well, said, took
 
 
-def test_they_run_side_by_side_and_are_told_in_the_order_of_the_list() -> None:
-    """One after the other would take the sum of all time limits; in order of arrival nobody could compare two runs."""
+def test_they_run_in_parallel_and_are_reported_in_the_order_of_the_list() -> None:
+    """In sequence they would take the sum of all time limits; in order of arrival two runs could not be compared."""
     well, said, took = outcome([answers(ok("slow"), after=8.0), answers(ok("quick"), ok("quick too"), after=5.0)])
     assert well
     assert [finding.what for finding in said] == ["slow", "quick", "quick too"]
@@ -59,11 +59,11 @@ def test_they_run_side_by_side_and_are_told_in_the_order_of_the_list() -> None:
 
 @pytest.mark.parametrize(("state", "well"), [(State.OK, True), (State.WARNING, True), (State.FAILED, False)])
 def test_only_a_failure_is_not_well(state: State, well: bool) -> None:  # noqa: FBT001 - a parameter of the case
-    """A warning must not keep an init container from ending, a failure must."""
+    """A warning must not make an init container fail, a failure must."""
     assert outcome([answers(ok("a"), Finding(state, "b", "", ""))])[0] is well
 
 
-def test_what_rests_on_a_failure_is_skipped_and_says_on_which() -> None:
+def test_a_check_that_depends_on_a_failure_is_skipped_and_names_it() -> None:
     """It would only fail too, ten seconds later, and hide the one line that matters."""
     asked: list[str] = []
 
@@ -79,7 +79,7 @@ def test_what_rests_on_a_failure_is_skipped_and_says_on_which() -> None:
 
 
 def test_each_has_its_time_and_all_together_have_one_too() -> None:
-    """A chain of checks that each hang for their own limit would keep a start waiting for minutes."""
+    """A chain of checks that each hang for their own limit would delay a start by minutes."""
     hanging = [Check("one", 20.0, _for_ever), Check("two", 40.0, _for_ever)]
     well, said, took = outcome(hanging)
     assert not well
@@ -94,25 +94,25 @@ def test_each_has_its_time_and_all_together_have_one_too() -> None:
 
 
 def test_a_check_that_breaks_is_a_finding_and_shows_no_more_than_its_kind() -> None:
-    """A traceback would hide what the others found, and an exception's text may hold anything."""
+    """A traceback would hide the other findings, and an exception's text may hold anything."""
 
     async def breaks() -> Sequence[Finding]:
         msg = "hush"
         raise LookupError(msg)
 
     async def refuses() -> Sequence[Finding]:
-        raise Wrong("seen", "mend it")  # noqa: EM101 - the texts of the case
+        raise CheckFailed("seen", "fix it")  # noqa: EM101 - the texts of the case
 
     well, said, _ = outcome([Check("broken", 1.0, breaks), Check("wrong", 1.0, refuses), answers(ok("after"))])
     assert not well
     assert said[0].state is State.FAILED
     assert "LookupError" in said[0].detail
     assert "hush" not in str(said)
-    assert said[1:] == [Finding(State.FAILED, "wrong", "seen", "mend it"), ok("after")]
+    assert said[1:] == [Finding(State.FAILED, "wrong", "seen", "fix it"), ok("after")]
 
 
 def test_steps_stop_at_the_first_that_fails() -> None:
-    """Without an address there is no port to try: the lines after it say so instead of failing once more."""
+    """Without an address there is no port to try: the later lines say so instead of failing too."""
 
     async def fine() -> str:
         return "found"
@@ -125,7 +125,7 @@ def test_steps_stop_at_the_first_that_fails() -> None:
         return ""
 
     async def fails() -> str:
-        raise Wrong("refused", "start it")  # noqa: EM101 - the texts of the case
+        raise CheckFailed("refused", "start it")  # noqa: EM101 - the texts of the case
 
     found = run(in_turn("server", [("DNS", 1, fine), ("TLS", 1, warns), ("TCP", 1, fails), ("login", 1, fine)]))
     assert found == [
@@ -142,13 +142,13 @@ def test_steps_stop_at_the_first_that_fails() -> None:
 
 
 def test_a_line_cannot_steer_the_terminal() -> None:
-    """An attribute's name may hold an escape sequence, or a line break and then a line that looks like one of ours."""
-    said = text_line(Finding(State.FAILED, "a", "profile.\x1b[2J\nok       b", "mend it"))
-    assert said == "failed   a: profile.?[2J?ok       b -> mend it"
+    """An attribute's name may hold an escape sequence, or a line break and a forged line of ours."""
+    said = text_line(Finding(State.FAILED, "a", "profile.\x1b[2J\nok       b", "fix it"))
+    assert said == "failed   a: profile.?[2J?ok       b -> fix it"
 
 
-def test_what_blocks_in_a_thread_is_left_behind() -> None:
-    """A name look-up cannot be cancelled: waiting for its thread would keep the program alive as long as the DNS hangs.
+def test_a_call_that_blocks_in_a_thread_is_left_behind() -> None:
+    """A name look-up cannot be cancelled: waiting for its thread would keep the program alive while the DNS hangs.
 
     The usual executor does wait for it, at the end of the loop.
     """
@@ -171,7 +171,7 @@ def test_what_blocks_in_a_thread_is_left_behind() -> None:
 
 
 def test_a_thread_gives_its_result_or_its_error() -> None:
-    """An error that stayed in the thread would be a check that never ends."""
+    """An error lost in the thread would be a check that never ends."""
 
     def fails() -> None:
         msg = "no"

@@ -1,4 +1,4 @@
-"""What the check makes of what a cluster says: that it is asked rightly, tests/integration/test_check.py says."""
+"""Findings from a cluster's answers; tests/integration/test_check.py covers the queries themselves."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -19,14 +19,14 @@ SILENT = KafkaFailure("_TIMED_OUT", "kafka_error", "no answer in 5 s", "try agai
 
 
 def topic(partitions: int) -> Topic:
-    """One that is well, of so many partitions."""
+    """A healthy topic with this many partitions."""
     return Topic(partitions, leaderless=0, behind=0, rights=frozenset(kafka.READS))
 
 
 def partitions(
     monkeypatch: pytest.MonkeyPatch, topics: Mapping[str, Topic | KafkaFailure], group: Group | KafkaFailure
 ) -> Finding:
-    """What is said of them."""
+    """Findings about them."""
 
     def no_records(_config: KafkaConfig, _names: Sequence[str]) -> Sample:
         return Sample(())
@@ -41,12 +41,12 @@ def partitions(
 
 
 def members(count: int) -> Group:
-    """A group of so many."""
+    """A group with this many members."""
     return Group("STABLE", count, None)
 
 
 def test_more_members_than_partitions_of_all_topics_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who scales for lag beyond the partitions pays for replicas that wait, and the lag stays."""
+    """Scaling for lag beyond the partitions adds idle replicas, and the lag stays."""
     found = partitions(monkeypatch, {"a": topic(3), "b": topic(1)}, members(6))
     assert found.state is State.WARNING
     assert found.detail == "4 in all, and the group has 6 members: 2 of them without work"
@@ -65,14 +65,14 @@ def test_more_members_than_partitions_of_all_topics_are_a_warning(monkeypatch: p
 def test_as_many_as_partitions_or_not_known_is_none(
     monkeypatch: pytest.MonkeyPatch, topics: dict[str, Topic | KafkaFailure], group: Group | KafkaFailure
 ) -> None:
-    """A topic that cannot be seen may have partitions enough; that it cannot is said by itself."""
+    """A topic that cannot be seen may have partitions enough; that it cannot is a finding of its own."""
     found = partitions(monkeypatch, topics, group)
     assert found.state is State.OK
     assert "in all: at most this number of replicas have work" in found.detail
 
 
 def group_said(monkeypatch: pytest.MonkeyPatch, group: Group, protocol: str) -> list[Finding]:
-    """What is said of its members."""
+    """Findings about its members."""
     monkeypatch.setattr(cluster, "group", lambda _config: group)
     monkeypatch.setattr(kafka, "group_session", lambda _config: (45.0, None))
     checks = kafka.KafkaChecks(KafkaConfig("kafka:9092", ("t",), "g", protocol), JsonDecoder())
@@ -90,10 +90,10 @@ def group_said(monkeypatch: pytest.MonkeyPatch, group: Group, protocol: str) -> 
         (Group("STABLE", 2, None), "classic"),
     ],
 )
-def test_members_that_the_connector_can_join_are_nothing_to_say(
+def test_members_that_the_connector_can_join_are_no_finding(
     monkeypatch: pytest.MonkeyPatch, group: Group, protocol: str
 ) -> None:
-    """A group without members takes anyone; brokers before 4.0 do not say by which protocol it goes."""
+    """A group without members takes any protocol; brokers before 4.0 do not report it."""
     assert group_said(monkeypatch, group, protocol) == []
 
 
@@ -106,14 +106,14 @@ def test_a_member_with_another_assignor_fails(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_members_of_the_other_protocol_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some changes the brokers let happen while members are left, most they do not."""
+    """The brokers allow some changes while members are left, but not most."""
     (found,) = group_said(monkeypatch, Group("STABLE", 2, None, "classic", "cooperative-sticky"), "consumer")
     assert found.state is State.WARNING
     assert "stop all replicas" in found.remedy
 
 
-def test_a_coordinator_that_is_being_made_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first question for a group makes the offsets topic; until it is there nobody is the coordinator."""
+def test_a_coordinator_that_is_being_created_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first request for a group creates the offsets topic; until it exists there is no coordinator."""
     coming = KafkaFailure("COORDINATOR_NOT_AVAILABLE", "kafka_error", "not yet", "wait")
     answers: list[object] = [
         coming,
@@ -127,6 +127,6 @@ def test_a_coordinator_that_is_being_made_is_waited_for(monkeypatch: pytest.Monk
     assert found.code == "GROUP_AUTHORIZATION_FAILED"
 
 
-def test_a_trouble_without_words_is_told_by_its_code() -> None:
-    """An empty line between the name of a check and its remedy tells nobody anything."""
+def test_an_error_without_text_is_named_by_its_code() -> None:
+    """An empty text between the name of a check and its remedy says nothing."""
     assert cluster._failure(KafkaError(KafkaError.COORDINATOR_NOT_AVAILABLE, "")).detail  # noqa: SLF001 - its edge

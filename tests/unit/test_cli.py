@@ -1,4 +1,4 @@
-"""The program's frame: what a person who types something, right or wrong, gets to read, and which exit code."""
+"""The command line: its output and exit code for right and wrong input."""
 
 import importlib
 import json
@@ -20,8 +20,8 @@ PRODUCE = ["produce", '{"pcId": "1", "profile": {"a": 1}}']
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
-def test_without_a_command_it_says_what_there_is(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """The first contact: all commands with a line each, and something to type next."""
+def test_without_a_command_it_lists_the_commands(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """For a new user: all commands with a line each, and an example to type next."""
     assert main(words) == 0
     out = capsys.readouterr().out
     for command in COMMANDS:
@@ -31,7 +31,7 @@ def test_without_a_command_it_says_what_there_is(words: list[str], capsys: pytes
 
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
-    """It is written in one place, from which the build, the chart and the release take it."""
+    """It is defined once; the build, the chart and the release read it there."""
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"connector {__version__}\n"
     document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -45,7 +45,7 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
     ("word", "hint"),
     [("setings", "did you mean settings?"), ("rum", "did you mean run?"), ("zzz", "there are run, demo, ")],
 )
-def test_an_unknown_command_is_told_with_the_nearest(word: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_command_gets_the_nearest(word: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A typing error is bad usage, code 2, and one line."""
     assert main([word]) == 2
     said = capsys.readouterr()
@@ -54,7 +54,7 @@ def test_an_unknown_command_is_told_with_the_nearest(word: str, hint: str, capsy
 
 
 def test_bad_options_are_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    """Code 2 as for bad settings, so that a supervisor need not try again."""
+    """Code 2 as for bad settings, so that a supervisor need not retry."""
     assert main(["settings", "--format", "xml"]) == 2
     assert main(["--nonsense"]) == 2
     assert "invalid choice: 'xml'" in capsys.readouterr().err
@@ -71,13 +71,13 @@ def test_every_command_has_help_with_an_example(command: str, capsys: pytest.Cap
 
 @pytest.mark.parametrize("words", [["quota", "spend"], ["dlq", "list"], ["dlq", "replay"]], ids=" ".join)
 def test_so_has_every_command_of_a_command(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """What cannot be taken back is read about before, on the page of that very command."""
+    """An irreversible command is explained before, on its own page."""
     assert main([*words, "--help"]) == 0
     assert f"\nexample:\n  connector {' '.join(words)} " in capsys.readouterr().out
 
 
 def test_settings_are_a_plain_table_off_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """Piped into a file or a mail it must stay readable: no colour codes, at most 100 columns, nothing cut off."""
+    """In a file or a mail it must stay readable: no colour codes, at most 100 columns, nothing cut off."""
     assert main(["settings"]) == 0
     out = capsys.readouterr().out
     assert "\x1b" not in out
@@ -96,13 +96,13 @@ def test_settings_are_a_schema_for_tools(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_settings_are_a_page(capsys: pytest.CaptureFixture[str]) -> None:
-    """How `docs/settings.md` is made."""
+    """`docs/settings.md` is generated from it."""
     assert main(["settings", "--format", "markdown"]) == 0
     assert capsys.readouterr().out == markdown()
 
 
 def test_mistakes_are_printed_one_a_line() -> None:
-    """What `connector run` shows for bad settings."""
+    """The output of `connector run` for bad settings."""
     out = StringIO()
     with pytest.raises(BadSettings) as caught:
         load({"KAFKA_TOPIC": "x"})
@@ -112,12 +112,12 @@ def test_mistakes_are_printed_one_a_line() -> None:
 
 
 def test_importing_the_main_module_starts_nothing() -> None:
-    """A child process of multiprocessing imports it again; that must not be a second run."""
+    """A child process of multiprocessing imports it again; that must not run the program."""
     assert importlib.import_module("connector.__main__").main is main
 
 
 def test_sigterm_has_a_handler_while_a_command_runs_and_the_old_one_after_it() -> None:
-    """The kernel asks for one before it gives a container's first process the signal; a caller's stays its own."""
+    """A container's first process gets the signal only with a handler; the caller's own is restored."""
     before = signal.getsignal(signal.SIGTERM)
     assert main(["settings"]) == 0
     assert signal.getsignal(signal.SIGTERM) is before

@@ -1,4 +1,4 @@
-"""`connector quota` on a ledger in memory: what it reads, what it books, and what it says when it cannot."""
+"""`connector quota` on a ledger in memory: what it reads, what it books, and its errors."""
 
 import asyncio
 import json
@@ -17,9 +17,9 @@ from connector.errors import Fatal
 from connector.kafka.errors import KafkaFailure, KafkaUnavailable
 from connector.kafka.quota_topic import MISSING
 from connector.quota.ledger import Ledger
+from connector.quota.policy import QuotaPolicy
 from connector.quota.ports import Reader
 from connector.quota.records import Reserve, Spend, encode
-from connector.quota.terms import Terms
 from connector.quota.view import view
 from tests.support.ledger import EPOCH, FakeLedgerLog, FakeLedgerTopic
 from tests.support.virtual_time import run
@@ -27,13 +27,13 @@ from tests.support.virtual_time import run
 GOOD = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "KAFKA_TOPICS": "changes", "TARGET_CLIENT_CODE": "acme"}
 
 
-def test_what_was_booked_is_read_back_before_it_is_said() -> None:
-    """An append that is only hoped for would let somebody book it twice, or not at all."""
+def test_a_booking_is_read_back_before_it_is_confirmed() -> None:
+    """An unconfirmed append would be booked twice, or not at all."""
 
     async def scenario() -> None:
         topic = FakeLedgerTopic()
         booking = encode(Spend(updates=100, counted=60.0, note="batch"))
-        topic.append(booking)  # The same words as an earlier booking's: that one is not ours.
+        topic.append(booking)  # Equal to an earlier booking: that one is not ours.
         assert (await read_ledger(FakeLedgerLog(topic), None)).used == 100
         assert (await read_ledger(FakeLedgerLog(topic), booking)).used == 200
         assert len(topic.values) == 2
@@ -42,14 +42,14 @@ def test_what_was_booked_is_read_back_before_it_is_said() -> None:
 
 
 class MuteLog(FakeLedgerLog):
-    """Brokers that swallow what is sent."""
+    """Brokers that drop every append."""
 
     def start(self, reader: Reader) -> None:
-        """Nothing comes of it."""
+        """Nothing is written."""
 
 
-def test_a_ledger_that_does_not_answer_is_said_after_half_a_minute() -> None:
-    """Whoever waits at a terminal needs a reason, not patience."""
+def test_a_ledger_that_does_not_answer_is_reported_after_half_a_minute() -> None:
+    """A person at a terminal needs a reason."""
 
     async def scenario() -> None:
         topic = FakeLedgerTopic()
@@ -65,7 +65,7 @@ def test_a_ledger_that_does_not_answer_is_said_after_half_a_minute() -> None:
 
 
 def test_a_booking_that_fails_may_have_been_made() -> None:
-    """To book it again without a look would count it twice."""
+    """Booked again without a check it would count twice."""
 
     async def scenario() -> None:
         topic = FakeLedgerTopic()
@@ -84,7 +84,7 @@ def test_a_booking_that_fails_may_have_been_made() -> None:
 
 
 def test_a_ledger_of_a_later_version_is_not_guessed_at() -> None:
-    """What it says of the use would be wrong."""
+    """Its usage would be wrong."""
 
     async def scenario() -> None:
         topic = FakeLedgerTopic()
@@ -95,12 +95,12 @@ def test_a_ledger_of_a_later_version_is_not_guessed_at() -> None:
     run(scenario())
 
 
-TERMS = Terms(limit=1_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
+TERMS = QuotaPolicy(limit=1_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
 HOUR = replace(TERMS, window=3_600.0)
 
 
 def test_more_than_is_free_is_not_booked_by_a_slip_of_the_hand() -> None:
-    """Nobody on the account would send for a whole window, and nothing takes a booking back."""
+    """All replicas of the account would stop for a whole window, and a booking cannot be undone."""
 
     async def scenario() -> None:
         topic = FakeLedgerTopic()
@@ -110,7 +110,7 @@ def test_more_than_is_free_is_not_booked_by_a_slip_of_the_hand() -> None:
             opened.append(FakeLedgerLog(topic))
             return opened[-1]
 
-        # The fold's clock is the brokers', and theirs began in 2023: what is booked must last until this machine's now.
+        # The fold's clock is the brokers', which starts in 2023 here: a booking must last until this machine's now.
         lasting = time.time() - EPOCH + TERMS.settled
         await look(open_log, TERMS, Spend(900, lasting), anyway=False)
         with pytest.raises(TooMuch, match=r"101 updates are more than the 100 that are free \(900 of 1,000 are used\)"):
@@ -127,7 +127,7 @@ def test_more_than_is_free_is_not_booked_by_a_slip_of_the_hand() -> None:
 
 
 def test_people_read_the_window_in_a_few_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    """What is used, what comes when, who has it: without knowing what a lease is."""
+    """What is used, what becomes free when, who holds it: without explaining leases."""
     ledger = Ledger()
     ledger.apply(Spend(updates=400, counted=86_459.0, note="nightly"), EPOCH)
     ledger.apply(Spend(updates=1, counted=86_479.0, note="[bold] :smile: \x1b[2J"), EPOCH)
@@ -150,8 +150,8 @@ def test_people_read_the_window_in_a_few_lines(capsys: pytest.CaptureFixture[str
     assert "booked" not in said
 
 
-def test_what_is_used_up_is_not_foretold(capsys: pytest.CaptureFixture[str]) -> None:
-    """In 0:00:00 it will be used up: that is for people to work out what is meant."""
+def test_a_used_up_quota_has_no_forecast(capsys: pytest.CaptureFixture[str]) -> None:
+    """A forecast of 0:00:00 would be a riddle."""
     ledger = Ledger()
     ledger.apply(Spend(updates=2_000, counted=3_600.0), EPOCH)
     for late in (1, 1_800):
@@ -163,7 +163,7 @@ def test_what_is_used_up_is_not_foretold(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_the_forecast_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    """When updates will wait, and when nothing is left: by the same pace that the line above tells."""
+    """When updates will wait, and when nothing is left: at the pace of the line above."""
     ledger = Ledger()
     ledger.apply(Reserve("a1b2", 1, 500, 1_000, 86_500.0, 60.0), EPOCH)
     print_view(view(ledger, TERMS, EPOCH), "group.quota", sys.stdout)
@@ -172,10 +172,10 @@ def test_the_forecast_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\nthe pace slows updates now\n" in said
 
 
-def test_holders_with_other_settings_are_told(
+def test_holders_with_other_settings_are_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With two windows on one ledger only the shorter one is kept, and nobody saw it."""
+    """With two windows on one ledger only the shorter one holds, unnoticed."""
 
     async def look(*_: object, **__: object) -> Ledger:
         ledger = Ledger()
@@ -219,7 +219,7 @@ def test_a_bar_is_blank_only_where_nothing_is() -> None:
         (["quota", "spend", "1e3"], {}, 2, "'1e3' is no number of calls"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_kafka_is_asked(
+def test_invalid_options_are_refused_before_kafka_is_asked(
     words: list[str],
     more: dict[str, str],
     code: int,
@@ -227,7 +227,7 @@ def test_what_makes_no_sense_is_refused_before_kafka_is_asked(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A booking cannot be taken back."""
+    """A booking cannot be undone."""
     for name, value in {**GOOD, **more}.items():
         monkeypatch.setenv(name, value)
     assert main(words) == code
@@ -236,7 +236,7 @@ def test_what_makes_no_sense_is_refused_before_kafka_is_asked(
 
 @pytest.fixture
 def ledger(monkeypatch: pytest.MonkeyPatch) -> list[Fatal]:
-    """What the command finds instead of Kafka: an empty ledger, or what is put in here."""
+    """Replaces Kafka: an empty ledger, or the error that is put in here."""
     found: list[Fatal] = []
 
     async def look(*_: object, **__: object) -> Ledger:
@@ -267,27 +267,29 @@ def test_the_format_may_stand_before_and_behind_the_action(
     is_json: bool,  # noqa: FBT001 - a column of the table
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Options behind the verb are what hands type; of two the nearer one counts."""
+    """Users type options after the verb; of two the nearer one counts."""
     assert main(["quota", *words]) == 0
     assert capsys.readouterr().out.startswith("{") == is_json
 
 
 def test_the_usage_shows_that_the_action_may_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
-    """`connector quota` alone is the command that people want first."""
+    """`connector quota` alone is the most common command."""
     assert main(["quota", "--help"]) == 0
     assert "[--format {table,json}] [ACTION] ..." in capsys.readouterr().out
 
 
 def test_before_the_first_replica_runs_nothing_is_used(ledger: list[Fatal], capsys: pytest.CaptureFixture[str]) -> None:
-    """A script that asks how much is free gets its answer, on the day of the first deployment too."""
-    fatal = Fatal("quota_ledger_unusable", "the topic target-profile-connector.quota does not exist yet: …")
+    """A script that asks for the free quota gets its answer on the day of the first deployment too."""
+    fatal = Fatal(
+        "quota_ledger_unusable", "the topic target-profile-connector.quota does not exist yet", "start a replica"
+    )
     fatal.__cause__ = KafkaUnavailable(KafkaFailure(MISSING, "quota_ledger_unusable", ""))
     ledger.append(fatal)
     assert main(["quota", "--format", "json"]) == 0
     said = capsys.readouterr()
     told = json.loads(said.out)
     assert (told["topic"], told["used"], told["free"]) == ("target-profile-connector.quota", 0, 1_000_000)
-    assert said.err == f"target-profile-connector.quota: {fatal.remedy}\n"
+    assert said.err == f"target-profile-connector.quota: {fatal.failure}\n"
     fatal.__cause__ = KafkaUnavailable(KafkaFailure("", "quota_ledger_unusable", ""))
     assert main(["quota", "--format", "json"]) == 1
     assert capsys.readouterr() == ("", said.err)

@@ -1,10 +1,10 @@
-"""Turns and slots, in small tables; what merges and what it stands for is the property test's."""
+"""Order and slots, in small tables; the property test covers merging and offsets."""
 
 import math
 
 import pytest
 
-from connector.delivery.coalescer import GATHER_SECONDS, SUSPECT_ATTEMPTS, Coalescer, Order, linger_left
+from connector.delivery.coalescer import GATHER_SECONDS, REPEAT_ATTEMPTS, Coalescer, Order, linger_left
 from connector.delivery.offset_tracker import OffsetTracker, Start, TopicPartition
 from connector.events.change import Change, Visitor
 from tests.support.fakes import FakeRecord
@@ -12,23 +12,23 @@ from tests.support.fakes import FakeRecord
 PARTITION = OffsetTracker(TopicPartition("t", 0), Start(0))
 
 
-def _suspects(count: int, slots: int) -> Coalescer:
-    """So many visitors whose updates failed too often to share the slots of the others."""
+def _repeat_failures(count: int, slots: int) -> Coalescer:
+    """Visitors that failed too often to share the slots of the others."""
     coalescer = Coalescer(0.0, Order.OFFSET, slots)
     for number in range(count):
         change = Change(Visitor("pcId", str(number)), {"a": "1"})
         coalescer.add(change, PARTITION, FakeRecord(b"", number), 0.0, 10)
         coalescer.added(1, 10)
-        coalescer.give_back(coalescer.take(0.0), 0.0, SUSPECT_ATTEMPTS)
+        coalescer.give_back(coalescer.take(0.0), 0.0, REPEAT_ATTEMPTS)
     return coalescer
 
 
-def test_a_waiting_dead_letter_takes_no_slot_of_others_that_failed() -> None:
-    """A dead-letter topic that is down would keep the few slots of those that failed, and none would be tried again."""
-    coalescer = _suspects(2, slots=4)
+def test_a_waiting_dead_letter_takes_no_slot_of_repeat_failures() -> None:
+    """An unavailable dead-letter topic would take the few slots of repeat failures, and none would be retried."""
+    coalescer = _repeat_failures(2, slots=4)
     first = coalescer.take(0.0)
-    assert coalescer.due_in(0.0) == math.inf, "one in four slots is all that they get"
-    coalescer.bury(first)
+    assert coalescer.due_in(0.0) == math.inf, "one in four slots is their limit"
+    coalescer.dead_letter(first)
     assert coalescer.due_in(0.0) <= 0
     second = coalescer.take(0.0)
     coalescer.settle(first)
@@ -37,8 +37,8 @@ def test_a_waiting_dead_letter_takes_no_slot_of_others_that_failed() -> None:
     assert (len(coalescer), coalescer.records, coalescer.size, coalescer.never_sent) == (0, 0, 0, 0)
 
 
-def test_a_probe_comes_from_anywhere() -> None:
-    """Those in front may all be bad: ten probes one after the other would all ask of the same corner."""
+def test_a_probe_is_taken_from_anywhere() -> None:
+    """The first in the queue may all be bad: ten probes in order would all be of them."""
     coalescer = Coalescer(0.0, Order.OFFSET, 4)
     for number in range(1_000):
         change = Change(Visitor("pcId", str(number)), {"a": "1"})
@@ -54,8 +54,8 @@ def _add(coalescer: Coalescer, visitor: str, offset: int, now: float = 0.0) -> N
     coalescer.added(1, 10)
 
 
-def test_only_who_is_held_waits() -> None:
-    """Wrong design: after a crash all visitors wait for the time of a request, not those who may be on the wire."""
+def test_only_held_visitors_wait() -> None:
+    """Wrong design: after a crash all visitors wait for a request's duration, not only those possibly in flight."""
     coalescer = Coalescer(0.0, Order.OFFSET, 4)
     coalescer.hold(Visitor("pcId", "held"), 10.0)
     for offset, visitor in enumerate(("held", "other", "third"), start=5_000):
@@ -63,12 +63,12 @@ def test_only_who_is_held_waits() -> None:
     assert coalescer.due_in(0.0) <= 0
     assert coalescer.take(0.0).visitor.id == "other"
     assert coalescer.due_in(0.0) <= 0
-    assert coalescer.take_anywhere(0.0).visitor.id == "third", "a probe must not take the one that is held either"
-    assert coalescer.due_in(0.0) == 10.0, "whoever sleeps until the next is due must wake when the hold ends"
+    assert coalescer.take_anywhere(0.0).visitor.id == "third", "a probe must not take the held one either"
+    assert coalescer.due_in(0.0) == 10.0, "a worker that sleeps until the next is due must wake when the hold ends"
 
 
-def test_what_was_held_goes_when_the_time_is_over_with_all_that_came_meanwhile() -> None:
-    """Wrong design: what is set aside is forgotten, or a record that comes meanwhile makes a second update."""
+def test_a_held_update_goes_after_the_hold_merged_with_what_came_meanwhile() -> None:
+    """Wrong design: a held update is forgotten, or a record that comes meanwhile makes a second update."""
     coalescer = Coalescer(0.0, Order.OFFSET, 4)
     coalescer.hold(Visitor("pcId", "held"), 10.0)
     _add(coalescer, "held", 5_100)
@@ -81,8 +81,8 @@ def test_what_was_held_goes_when_the_time_is_over_with_all_that_came_meanwhile()
     assert coalescer.due_in(10.0) == math.inf
 
 
-def test_what_is_held_is_dropped_with_its_partition() -> None:
-    """Wrong design: an update that is set aside outlives a revoke, and is sent beside the next owner's."""
+def test_a_held_update_is_dropped_with_its_partition() -> None:
+    """Wrong design: a held update outlives a revoke, and is sent beside the next owner's."""
     coalescer = Coalescer(0.0, Order.OFFSET, 4)
     coalescer.hold(Visitor("pcId", "held"), 10.0)
     _add(coalescer, "held", 5_200)
@@ -96,21 +96,21 @@ def test_what_is_held_is_dropped_with_its_partition() -> None:
     ("linger", "age", "left"),
     [
         (1.0, 0.0, 1.0),
-        (1.0, 3_600.0, 1.0),  # A short linger is the same for a backlog: its records merge as those that are new.
+        (1.0, 3_600.0, 1.0),  # A short linger is the same for a backlog: its records merge as new ones do.
         (GATHER_SECONDS, 5.0, GATHER_SECONDS),
         (3_600.0, 0.0, 3_600.0),
-        (3_600.0, 1_800.0, 1_800.0),  # Wrong design: it begins anew with each restart, and nothing is ever sent.
-        (3_600.0, 7_200.0, GATHER_SECONDS),  # Wrong design: a backlog goes out record by record, with nothing merged.
-        (3_600.0, -50.0, 3_600.0),  # Wrong design: a producer whose clock is ahead makes a visitor wait for longer.
+        (3_600.0, 1_800.0, 1_800.0),  # Wrong design: it restarts with each process, and nothing is ever sent.
+        (3_600.0, 7_200.0, GATHER_SECONDS),  # Wrong design: a backlog is sent record by record, with nothing merged.
+        (3_600.0, -50.0, 3_600.0),  # Wrong design: a producer whose clock is ahead makes a visitor wait longer.
     ],
 )
 def test_a_linger_counts_from_when_a_record_was_written(linger: float, age: float, left: float) -> None:
-    """With a linger of an hour and a restart each half hour, one that counts from the reading never ends."""
+    """With a linger of an hour and a restart each half hour, one that counts from the read never ends."""
     assert linger_left(linger, age) == left
 
 
 def test_the_oldest_of_a_partition_is_that_of_its_first_open_record() -> None:
-    """Wrong design: the age is of what waits for its turn, and forgets what is on the wire, or was merged."""
+    """Wrong design: the age is of the waiting updates, and ignores those in flight or merged."""
     partition = OffsetTracker(TopicPartition("t", 1), Start(0))
     coalescer = Coalescer(0.0, Order.OFFSET, 4)
 
@@ -126,6 +126,6 @@ def test_the_oldest_of_a_partition_is_that_of_its_first_open_record() -> None:
     assert coalescer.oldest_ms(partition) == 1_000
     first = coalescer.take(0.0)
     add("a", 4)
-    assert coalescer.oldest_ms(partition) == 1_000, "it is on the wire, and what follows it is younger"
+    assert coalescer.oldest_ms(partition) == 1_000, "it is in flight, and the update after it is younger"
     coalescer.settle(first)
     assert coalescer.oldest_ms(partition) == 2_000

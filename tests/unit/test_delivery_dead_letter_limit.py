@@ -1,16 +1,16 @@
-"""The brake on dead letters, at its limits: a wrong one empties a topic, an eager one stops a good process."""
+"""The limit on dead letters, at its bounds: too high empties a topic, too low stops a healthy process."""
 
 from connector.delivery.dead_letter_limit import RECENT, DeadLetterLimit
 
 
 def test_more_in_a_row_than_allowed_stop() -> None:
-    """The limit itself is allowed and one more is not; off by one would contradict the setting's words."""
+    """The limit itself is allowed and one more is not, as the setting's description says."""
     guard = DeadLetterLimit(5, 0)
     assert [guard.failed() is None for _ in range(6)] == [True] * 5 + [False]
 
 
-def test_a_success_ends_the_row() -> None:
-    """Only an unbroken row counts; a plain counter would stop every long-running process in the end."""
+def test_a_success_ends_the_streak() -> None:
+    """Only an unbroken streak counts; a plain counter would stop every long-running process in the end."""
     guard = DeadLetterLimit(5, 0)
     for _ in range(100):
         for _ in range(5):
@@ -18,8 +18,8 @@ def test_a_success_ends_the_row() -> None:
         guard.passed(1)
 
 
-def test_nothing_that_passed_ends_no_row() -> None:
-    """Zero records got through is no success; ending the row for it turns the brake off without a word."""
+def test_zero_successes_end_no_streak() -> None:
+    """Zero accepted records are no success; ending the streak for them disables the limit silently."""
     guard = DeadLetterLimit(5, 0)
     verdicts = []
     for _ in range(6):
@@ -29,14 +29,14 @@ def test_nothing_that_passed_ends_no_row() -> None:
 
 
 def test_a_share_is_judged_only_after_a_thousand_records() -> None:
-    """Ten bad records at the start are no share of anything; judging early would stop a replay at its first page."""
+    """Ten bad records at the start are no share of anything; an early check would stop a replay at once."""
     guard = DeadLetterLimit(0, 0.5)
     verdicts = [guard.failed() is None for _ in range(RECENT)]
     assert verdicts == [True] * (RECENT - 1) + [False]
 
 
 def test_a_share_above_the_limit_stops_and_the_limit_itself_does_not() -> None:
-    """Exactly half is allowed, more is not; the boundary is what operators set."""
+    """Exactly half is allowed, more is not; operators set the boundary."""
     guard = DeadLetterLimit(0, 0.5)
     for _ in range(RECENT // 2):
         guard.passed(1)
@@ -45,7 +45,7 @@ def test_a_share_above_the_limit_stops_and_the_limit_itself_does_not() -> None:
 
 
 def test_what_is_older_than_the_last_thousand_is_forgotten() -> None:
-    """The share is of the last 1,000 records, not of all time: a bad hour of yesterday must not count today."""
+    """The share is of the last 1,000 records, not of all time: yesterday's failures must not count today."""
     guard = DeadLetterLimit(0, 0.5)
     for _ in range(900):
         guard.failed()
@@ -56,14 +56,14 @@ def test_what_is_older_than_the_last_thousand_is_forgotten() -> None:
 
 
 def test_zero_turns_either_limit_off() -> None:
-    """0 is off and not "none allowed"; the other reading would stop at the first dead letter."""
+    """0 means off and not "none allowed"; the other reading would stop at the first dead letter."""
     guard = DeadLetterLimit(0, 0)
     for _ in range(3_000):
         assert guard.failed() is None
 
 
 def test_the_reason_names_the_setting() -> None:
-    """Whoever reads the last line of the log finds the setting in it."""
+    """The last line of the log names the setting."""
     row, share = DeadLetterLimit(1, 0), DeadLetterLimit(0, 0.1)
     row.failed()
     share.passed(RECENT)

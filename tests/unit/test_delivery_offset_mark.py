@@ -1,4 +1,4 @@
-"""What a commit's metadata says of its log must survive the way through it, whatever the topic's id is made of."""
+"""The log's identity in a commit's metadata must survive encoding, whatever the topic's id."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from connector.delivery.offset_mark import MARK_CHARACTERS, OffsetMark, decode, 
 )
 @pytest.mark.parametrize("rest", ["", "owed1:AbC-_", "what; else: there\nis"])
 def test_a_mark_is_read_as_it_was_written(topic_id: str, rest: str) -> None:
-    """The client gives ids in plain base64: half of them hold a slash or a plus sign."""
+    """The client gives ids in plain base64: half of them contain a slash or a plus sign."""
     for epoch in (0, 2**31 - 1):
         for is_clean in (False, True):
             mark = OffsetMark(topic_id, epoch, is_clean)

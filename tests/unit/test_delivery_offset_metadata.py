@@ -1,4 +1,4 @@
-"""The word beside a commit's offset: it must survive the trip through Kafka, and mean nothing when it is not ours."""
+"""A commit's metadata: it must survive the round trip through Kafka, and be ignored when it is not ours."""
 
 import pytest
 
@@ -24,8 +24,8 @@ def _word(offset: int, until: int, *owed: tuple[int, int]) -> str:
     return encode(offset, until, {who: first for first, who in owed})
 
 
-def test_it_comes_back_as_it_was_said() -> None:
-    """What a restart reads is what the last owner knew; one offset more would lose an event."""
+def test_it_is_read_as_written() -> None:
+    """A restart reads what the last owner knew; one offset more would lose an event."""
     word = _word(1_000, 90_000, (1_000, 7), (1_000, 2**32 - 1), (70_000, 0))
     assert decode(1_000, word) == OffsetMetadata(1_000, 90_000, {7: 1_000, 2**32 - 1: 1_000, 0: 70_000})
 
@@ -36,8 +36,8 @@ def test_a_fingerprint_is_the_same_in_every_process() -> None:
     assert fingerprint(Visitor("mbox3rdPartyId", "a")) != fingerprint(Visitor("pcId", "a"))
 
 
-def test_nothing_to_say_is_the_empty_word() -> None:
-    """A commit without metadata wipes the old word, which is what is meant."""
+def test_without_owed_visitors_it_is_empty() -> None:
+    """A commit without metadata clears the old one, as intended."""
     assert _word(5, 5) == ""
     assert _word(5, 5, (5, 1)) == ""
     assert decode(5, "") is None
@@ -59,20 +59,20 @@ def test_nothing_to_say_is_the_empty_word() -> None:
         _word(6, 9, (6, 1)),
     ],
 )
-def test_what_is_not_ours_or_broken_means_nothing(word: str) -> None:
-    """A word of another version, cut, or moved to another offset must not make us skip; repeating is safe."""
+def test_foreign_or_damaged_metadata_is_ignored(word: str) -> None:
+    """Metadata of another version, truncated, or moved to another offset must not skip records; repeating is safe."""
     assert decode(5, word) is None
 
 
-def test_a_word_of_other_rules_of_decoding_means_nothing() -> None:
-    """What was refused then may be an event now, and the other way round: neither was settled as what it is."""
+def test_metadata_of_other_decoding_rules_is_ignored() -> None:
+    """A record refused then may be an event now, and the other way round: neither was settled as what it is."""
     word = encode(5, 9, {1: 5}, rules="json 1 drop")
     assert decode(5, word, "json 1 drop") is not None
     assert decode(5, word, "json 1 reject") is None
 
 
-def test_a_word_that_ends_within_a_number_means_nothing() -> None:
-    """With a right checksum even: whoever wrote it counted otherwise than we do."""
+def test_metadata_that_ends_within_a_number_is_ignored() -> None:
+    """Even with a valid checksum: its writer encoded differently."""
     from base64 import urlsafe_b64encode  # noqa: PLC0415 - only here
     from zlib import crc32  # noqa: PLC0415 - only here
 
@@ -81,8 +81,8 @@ def test_a_word_that_ends_within_a_number_means_nothing() -> None:
     assert decode(5, "owed1:" + urlsafe_b64encode(packed).decode().rstrip("=")) is None
 
 
-def test_done_is_what_lies_between_and_is_not_owed() -> None:
-    """Before the offset nothing is said, at `until` nothing more, and a visitor is owed from its first record on."""
+def test_done_is_between_offset_and_until_and_not_owed() -> None:
+    """Nothing is said before the offset or from `until` on, and a visitor is owed from its first record on."""
     owed = OffsetMetadata(10, 20, {fingerprint(_visitor(1)): 14})
     assert not owed.is_done(9, _visitor(2))
     assert owed.is_done(10, _visitor(2))
@@ -93,8 +93,8 @@ def test_done_is_what_lies_between_and_is_not_owed() -> None:
     assert owed.is_done(15, None)
 
 
-def test_too_many_make_it_reach_less_far() -> None:
-    """4,095 characters are all there is; naming fewer visitors over the whole stretch would skip those left out."""
+def test_too_many_owed_visitors_shorten_the_range() -> None:
+    """4,095 characters are the limit; naming fewer visitors over the full range would skip those left out."""
     tracker = OffsetTracker(NAME, Start(0))
     for offset in range(5_000):
         tracker.open(offset, _visitor(offset))
@@ -104,18 +104,18 @@ def test_too_many_make_it_reach_less_far() -> None:
     owed = owed_in(where)
     assert owed is not None
     assert 500 <= len(owed.firsts) < MOST_OWED
-    assert owed.until == len(owed.firsts), "the first one that is left out"
+    assert owed.until == len(owed.firsts), "the first visitor that is left out"
 
 
 @pytest.mark.parametrize("limit", [0, 10, 30, 40, 100])
 def test_a_short_limit_is_kept(limit: int) -> None:
-    """A broker may allow less than the default; then less is said, never a cut word."""
+    """A broker may allow less than the default; then the range is shorter, and never truncated text."""
     word = encode(100, 10_000, {step: 100 + step for step in range(300)}, limit)
     assert len(word) <= limit
     assert word == "" or decode(100, word) is not None
 
 
-def test_waiting_dead_letters_are_owed_to_nobody_by_name() -> None:
+def test_waiting_dead_letters_are_owed_without_a_visitor() -> None:
     """A record that cannot be decoded has no visitor; one mark stands for all such from the first that waits."""
     tracker = OffsetTracker(NAME, Start(0))
     tracker.open(0, _visitor(1))
@@ -132,8 +132,8 @@ def test_waiting_dead_letters_are_owed_to_nobody_by_name() -> None:
     assert owed == OffsetMetadata(0, 50, {fingerprint(_visitor(1)): 0})
 
 
-def test_a_second_crash_forgets_nothing_of_the_first() -> None:
-    """While the stretch is read again its word must live on, or a crash in the middle repeats the rest of it."""
+def test_a_second_crash_keeps_the_state_of_the_first() -> None:
+    """While the range is read again its metadata must be kept, or a crash within it repeats the rest."""
     start = OffsetAndMetadata(10, _word(10, 100, (10, fingerprint(_visitor(1))), (60, fingerprint(_visitor(2)))))
     tracker = OffsetTracker(NAME, Start.at(start))
     assert tracker.to_commit() == start

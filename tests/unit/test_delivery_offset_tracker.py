@@ -1,4 +1,4 @@
-"""What may be committed, in the small tables that the state machine's failures are easier to read by."""
+"""The watermark, in small tables that are easier to read than the state machine's failures."""
 
 from connector.delivery.offset_tracker import OffsetTracker, TopicPartition
 from connector.events.change import Visitor
@@ -10,20 +10,20 @@ def _tracker() -> OffsetTracker:
     return OffsetTracker(TopicPartition("t", 0))
 
 
-def test_nothing_taken_is_nothing_to_commit() -> None:
-    """A fresh assignment commits nothing; 0 would throw the group back to the start of the log."""
+def test_nothing_consumed_is_nothing_to_commit() -> None:
+    """A fresh assignment commits nothing; 0 would reset the group to the start of the log."""
     assert _tracker().watermark == -1
 
 
 def test_the_position_is_committable_when_nothing_is_open() -> None:
-    """Skipped records move the commit along; a tracker of open ones alone would stand still on tombstones."""
+    """Skipped records advance the watermark; a tracker of open ones alone would stall on tombstones."""
     tracker = _tracker()
     tracker.position = 42
     assert tracker.watermark == 42
 
 
-def test_completion_out_of_order_never_passes_the_first_that_is_open() -> None:
-    """The commit waits for the lowest open offset; "highest done" would lose what is below it."""
+def test_completion_out_of_order_never_passes_the_first_open_offset() -> None:
+    """The watermark waits for the lowest open offset; "highest done" would lose the records below it."""
     tracker = _tracker()
     for offset in (5, 6, 9):
         tracker.open(offset, V)
@@ -36,7 +36,7 @@ def test_completion_out_of_order_never_passes_the_first_that_is_open() -> None:
 
 
 def test_an_open_first_record_holds_before_the_position_moves() -> None:
-    """Between open and the move of the position the record is safe, even as the first one of all."""
+    """Between its opening and the advance of the position the record is safe, even as the very first one."""
     tracker = _tracker()
     tracker.open(7, None)
     assert tracker.watermark == 7

@@ -21,12 +21,12 @@ MARK = OffsetMark(OLD, 3)
 
 
 def committed(offset: int, mark: OffsetMark = MARK, rest: str = "") -> OffsetAndMetadata:
-    """What a member has left behind."""
+    """The commit of a former member."""
     return OffsetAndMetadata(offset, encode(mark, rest))
 
 
 def said(beginning: Beginning) -> tuple[int, Missed | None, bool, bool, bool]:
-    """Where, what is gone, whether it is another log, whether it is read once more, whether nothing was ever sent."""
+    """Offset, missing records, whether the log is another one, is read once more, and nothing was ever sent."""
     start = beginning.start
     return start.offset, beginning.missed, beginning.is_another_log, start.is_reread, start.is_first
 
@@ -38,21 +38,21 @@ DECISIONS = {
     "nothing committed begins at the log's start": (
         NOTHING_COMMITTED, LogState(5, 90, OLD), {}, (5, None, False, False, True),
     ),
-    "nothing committed by a group without offsets, and from the end is wanted": (
+    "nothing committed by a group without offsets, and auto.offset.reset=latest": (
         NOTHING_COMMITTED, LogState(5, 90, OLD), {"from_end": True}, (90, None, False, False, True),
     ),
     "the log is as it was": (committed(40), LogState(5, 90, OLD), {}, (40, None, False, False, False)),
     # Wrong design: an offset at the end is beyond the last record, and so taken for a cut.
     "all was done": (committed(90), LogState(5, 90, OLD), {}, (90, None, False, False, False)),
     "the first record that is there": (committed(5), LogState(5, 90, OLD), {}, (5, None, False, False, False)),
-    # Wrong design: the client's own reset passes over what retention took without a word.
+    # Wrong design: the client's own reset skips what retention deleted, silently.
     "retention": (
         committed(2), LogState(5, 90, OLD), {}, (5, Missed(RETENTION, 2, 5), False, False, False),
     ),
     "retention took all": (
         committed(2), LogState(90, 90, OLD), {}, (90, Missed(RETENTION, 2, 90), False, False, False),
     ),
-    # Wrong design: the offset is believed as long as it lies within the log, and 2,900 records are never delivered.
+    # Wrong design: an offset within the log counts as valid, and 2,900 records are never delivered.
     "the topic was made again, and its log is longer already": (
         committed(40), LogState(0, 2_900, NEW), {}, (0, None, True, False, False),
     ),
@@ -62,19 +62,19 @@ DECISIONS = {
     "the topic was made again, and the client found that too": (
         committed(40), LogState(0, 10, NEW), {"is_invalid": True}, (0, None, True, False, False),
     ),
-    # Wrong design: what stands in the new log below the old offset is skipped with `latest`.
-    "the topic was made again, and from the end is wanted": (
+    # Wrong design: records of the new log below the old offset are skipped with `latest`.
+    "the topic was made again, and auto.offset.reset=latest": (
         committed(40), LogState(0, 10, NEW), {"from_end": True}, (0, None, True, False, False),
     ),
     # Wrong design: the position stays beyond the end until as many new records have come, and those are lost.
     "the tail was cut below the offset": (
         committed(40), LogState(5, 30, OLD), {}, (5, Missed(TRUNCATION, 30, 40), False, True, False),
     ),
-    # Wrong design: an offset within the log is believed although the client found another leader's records there.
+    # Wrong design: an offset within the log counts as valid although the client found another leader's records there.
     "the tail was cut, and others were written over it": (
         committed(40), LogState(5, 90, OLD), {"is_invalid": True}, (5, None, False, True, False),
     ),
-    # Wrong design: without an epoch nothing tells old records from those after the cut, and new ones are skipped.
+    # Wrong design: without an epoch old records look like those after the truncation, and new ones are skipped.
     "the tail was cut, and the commit has no epoch": (
         committed(40, OffsetMark(OLD)), LogState(5, 30, OLD), {}, (5, Missed(TRUNCATION, 30, 40), False, False, False),
     ),
@@ -95,7 +95,7 @@ DECISIONS = {
 
 @pytest.mark.parametrize("case", DECISIONS)
 def test_where_reading_begins(case: str) -> None:
-    """The offset, what is told, and whether the earlier owner's word still holds."""
+    """The offset, the report, and whether the earlier owner's metadata is still valid."""
     where, log, options, expected = DECISIONS[case]
     beginning = decide(where, log, **options)
     assert said(beginning) == expected
@@ -104,8 +104,8 @@ def test_where_reading_begins(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", DECISIONS)
-def test_the_earlier_owners_word_goes_with_the_log_it_speaks_of(case: str) -> None:
-    """Wrong design: the metadata of another log is kept, or of a cut that nothing dates, and new records are passed."""
+def test_the_earlier_owners_metadata_is_dropped_with_its_log(case: str) -> None:
+    """Wrong design: metadata of another log, or of an undated truncation, is kept, and new records are skipped."""
     where, log, options, (_, missed, is_another_log, is_reread, is_first) = DECISIONS[case]
     start = decide(where, log, **options).start
     is_cut = missed is not None and missed.reason is TRUNCATION
@@ -117,22 +117,22 @@ def test_the_earlier_owners_word_goes_with_the_log_it_speaks_of(case: str) -> No
 BEGAN = Start(40, committed(40), LogState(5, 90, OLD), MARK)
 
 LATER = {
-    # position, what was acknowledged last, the log now, expected, goes on
+    # position, last acknowledged offset, the log now, expected, goes_on
     "the topic was made again under a running member": (
         95, committed(95), LogState(0, 10, NEW), (0, None, True, False, False), False,
     ),
-    # Wrong design: the new log is longer, the client reads on in the middle of it, and says no position.
+    # Wrong design: the new log is longer, the client reads on in the middle of it, and reports no position.
     "the topic was made again, and only its id tells": (
         None, committed(95), LogState(0, 2_900, NEW), (0, None, True, False, False), False,
     ),
-    # Wrong design: retention begins the tracker anew, and what was read and is pending counts no more for the commit.
+    # Wrong design: retention resets the tracker, and pending records count no more for the watermark.
     "retention overtook a paused member": (
         50, committed(45), LogState(60, 90, OLD), (60, Missed(RETENTION, 50, 60), False, False, False), True,
     ),
     "the tail was cut below what was committed": (
         95, committed(95), LogState(5, 30, OLD), (5, Missed(TRUNCATION, 30, 95), False, True, False), False,
     ),
-    # Wrong design: going on at the last acknowledged offset, although others were written at it since.
+    # Wrong design: resuming at the last acknowledged offset, although it holds other records now.
     "the tail was cut between what was committed and where it reads": (
         95, committed(45), LogState(5, 50, OLD), (5, None, False, True, False), False,
     ),
@@ -147,7 +147,7 @@ LATER = {
 
 
 @pytest.mark.parametrize("case", LATER)
-def test_where_reading_goes_on_after_the_client_found_the_log_changed(case: str) -> None:
+def test_where_reading_resumes_after_the_client_found_the_log_changed(case: str) -> None:
     """The same questions under a running member, which has records of the old log pending."""
     position, acknowledged, log, expected, goes_on = LATER[case]
     beginning = decide_again(position, BEGAN, acknowledged, log)
@@ -176,7 +176,7 @@ MARKS = [
 
 @pytest.mark.parametrize("mark", MARKS)
 @pytest.mark.parametrize("rest", ["", "1:2;3", "log1:x", "line\nbreak", "~1f"])
-def test_a_mark_comes_back_as_it_was_said_with_what_stands_behind_it(mark: OffsetMark, rest: str) -> None:
+def test_a_mark_is_read_as_written_with_the_text_behind_it(mark: OffsetMark, rest: str) -> None:
     """Wrong design: epoch 0 is taken for none, or a separator in the rest cuts it."""
     metadata = encode(mark, rest)
     assert decode(metadata) == mark

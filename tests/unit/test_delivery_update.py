@@ -1,4 +1,4 @@
-"""One visitor's pending update: which value wins, where it stands, and what merging does to the receipts."""
+"""One visitor's pending update: which value wins, in which part, and what merging does to the open offsets."""
 
 from connector.delivery.offset_tracker import OffsetTracker, TopicPartition
 from connector.delivery.update import Part, Update
@@ -8,7 +8,7 @@ VISITOR = Visitor("mbox3rdPartyId", "1")
 
 
 def _update(*firsts: int) -> tuple[Update, list[Part], list[OffsetTracker]]:
-    """An update with one open receipt in as many partitions as offsets are given."""
+    """An update with one open offset in as many partitions as offsets are given."""
     update = Update(VISITOR, 0.0)
     trackers = [OffsetTracker(TopicPartition("t", number)) for number in range(len(firsts))]
     for tracker, first in zip(trackers, firsts, strict=True):
@@ -31,8 +31,8 @@ def test_the_last_writer_wins_attribute_by_attribute() -> None:
     assert update.attributes == {"a": "2", "b": "1"}
 
 
-def test_a_value_stands_in_the_part_that_wrote_it_last() -> None:
-    """A value moves to its last writer's partition; a copy left behind would come back to life at a revoke."""
+def test_a_value_is_in_the_part_that_wrote_it_last() -> None:
+    """A value moves to its last writer's partition; a copy left behind would be sent again after a revoke."""
     update, (one, two), (_, second) = _update(0, 0)
     update.write(one, {"a": "1", "b": "1"})
     update.write(two, {"a": "2"})
@@ -46,7 +46,7 @@ def test_a_value_stands_in_the_part_that_wrote_it_last() -> None:
 
 
 def test_by_event_time_the_newest_wins_whatever_comes_last() -> None:
-    """A late event does not overwrite a newer truth; of two at the same time the later in the log wins."""
+    """A late event does not overwrite a newer value; of two at the same time the later in the log wins."""
     update, (part,), _ = _update(0)
     update.write_at(part, {"a": "new"}, {"a": 20.0})
     update.write_at(part, {"a": "old", "b": "only"}, {"a": 10.0, "b": 10.0})
@@ -55,8 +55,8 @@ def test_by_event_time_the_newest_wins_whatever_comes_last() -> None:
     assert update.attributes == {"a": "same time", "b": "only"}
 
 
-def test_by_event_time_a_value_stands_in_one_part_too() -> None:
-    """The winner alone stays, with its time; a loser kept in another part would go out again after a revoke."""
+def test_by_event_time_a_value_is_in_one_part_too() -> None:
+    """Only the winner is kept, with its time; a loser kept in another part would be sent again after a revoke."""
     update, (one, two), (first, _) = _update(0, 0)
     update.write_at(one, {"a": "1"}, {"a": 10.0})
     update.write_at(two, {"a": "2"}, {"a": 20.0})
@@ -68,8 +68,8 @@ def test_by_event_time_a_value_stands_in_one_part_too() -> None:
     assert update.attributes == {"a": "2"}
 
 
-def test_absorbing_merges_values_and_receipts() -> None:
-    """The newer values win, and its receipt closes into the older one, which alone holds the commit back."""
+def test_absorbing_merges_values_and_offsets() -> None:
+    """The newer values win, and its offset closes into the older one, which alone holds the watermark."""
     update, (part,), (tracker,) = _update(3)
     update.write(part, {"a": "1", "b": "1"})
     newer = Update(VISITOR, 0.0)
@@ -86,8 +86,8 @@ def test_absorbing_merges_values_and_receipts() -> None:
     assert tracker.watermark == 8
 
 
-def test_absorbing_takes_over_another_partition_with_its_receipt() -> None:
-    """A partition that only the newer one knew comes along, still open at its own first offset."""
+def test_absorbing_takes_over_another_partition_with_its_offset() -> None:
+    """A partition that only the newer one has is kept, still open at its own first offset."""
     update, (part,), _ = _update(3)
     update.write(part, {"a": "1"})
     other = OffsetTracker(TopicPartition("t", 9))
@@ -103,8 +103,8 @@ def test_absorbing_takes_over_another_partition_with_its_receipt() -> None:
     assert other.watermark == 50
 
 
-def test_absorbing_by_event_time_keeps_the_newer_truth_that_waited_longer() -> None:
-    """Between a returned update and what came meanwhile event time decides, not who came later."""
+def test_absorbing_by_event_time_keeps_the_newer_value_that_waited_longer() -> None:
+    """Between a retried update and what came meanwhile event time decides, not the order of arrival."""
     update, (part,), (tracker,) = _update(3)
     update.write_at(part, {"a": "new"}, {"a": 20.0})
     tracker.open(7, None)
@@ -115,19 +115,19 @@ def test_absorbing_by_event_time_keeps_the_newer_truth_that_waited_longer() -> N
     assert update.attributes == {"a": "new", "b": "x"}
 
 
-def test_what_was_accepted_is_forgotten_and_its_receipts_stay() -> None:
-    """A retry of a split update sends only the rest, and the commit still waits for all of it."""
+def test_accepted_values_are_dropped_and_their_offsets_stay_open() -> None:
+    """A retry of a split update sends only the rest, and the watermark still waits for all of it."""
     update, (one, two), (tracker, _) = _update(3, 4)
     update.write_at(one, {"a": "1", "b": "1"}, {"a": 1.0, "b": 1.0})
     update.write_at(two, {"c": "1"}, {"c": 1.0})
     update.forget(iter(["a", "c"]))
     assert update.attributes == {"b": "1"}
-    assert (one.times, two.times) == ({"a": 1.0, "b": 1.0}, {"c": 1.0}), "what is older still must not follow"
+    assert (one.times, two.times) == ({"a": 1.0, "b": 1.0}, {"c": 1.0}), "older values must still be refused"
     assert update.records == 2
     assert tracker.watermark == 3
 
 
-def test_nothing_yields_to_a_value_that_only_its_dead_letter_has() -> None:
+def test_no_value_yields_to_one_that_only_a_dead_letter_has() -> None:
     """Else the newest value is a dead letter, the one before it is dropped, and Target keeps one older than both."""
     refused, (sent,), _ = _update(0)
     refused.write_at(sent, {"a": "new"}, {"a": 10.0})

@@ -1,4 +1,4 @@
-"""The sum at the end must notice what a broken connector would do: lose, mix up, make up, or break a rule."""
+"""The final sum must notice the faults of a broken connector: lost, mixed up, invented values, or a broken rule."""
 
 import json
 from dataclasses import replace
@@ -26,7 +26,7 @@ EVEN = Report(events=100, requests=30, updates=28, dead_letters=2, lost=0, wrong
     ],
 )
 def test_every_difference_is_counted_once(held: dict[str, dict[str, str]], lost: int, wrong: int) -> None:
-    """Lost: said and not held. Wrong: held otherwise, or held and never said."""
+    """Lost: sent and not held. Wrong: held with another value, or never sent."""
     assert compare(EXPECTED, held) == (lost, wrong)
 
 
@@ -38,7 +38,7 @@ def test_the_last_line_has_the_keys_of_the_contract() -> None:
     assert "\n" not in EVEN.line()
 
 
-def test_it_reconciles_only_when_nothing_is_amiss() -> None:
+def test_it_reconciles_only_without_a_fault() -> None:
     """Each of the three alone must show; dead letters and retries are no failure."""
     assert EVEN.reconciles
     for name in ("lost", "wrong", "violations"):
@@ -46,6 +46,6 @@ def test_it_reconciles_only_when_nothing_is_amiss() -> None:
 
 
 def test_calls_saved_are_events_less_updates_and_never_less_than_none() -> None:
-    """A lost answer makes an update count twice, which must not read as saving minus one."""
+    """A lost answer makes an update count twice, which must not show as a saving of minus one."""
     assert EVEN.saved == 100 - 2 - 28
     assert replace(EVEN, updates=99).saved == 0

@@ -1,13 +1,13 @@
-"""What a person sees of the demo: it must never look dead, and off a terminal it must be plain text."""
+"""The demo's display: it must always show progress, and off a terminal it must be plain text."""
 
 import io
 from dataclasses import replace
 
 import pytest
 
-from connector.demo.view import LiveView, Moment, NoView, PlainView, View
+from connector.demo.view import LiveView, NoView, PlainView, Progress, View
 
-START = Moment(
+START = Progress(
     seconds=0.1,
     events=0,
     total=3_000,
@@ -34,13 +34,13 @@ MIDDLE = replace(
 
 
 class Terminal(io.StringIO):
-    """Text that is kept, from a file that says it is a terminal."""
+    """A text buffer that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
-def shown(view: View, *moments: Moment) -> None:
+def shown(view: View, *moments: Progress) -> None:
     """Show them from beginning to end."""
     with view:
         for moment in moments:
@@ -65,7 +65,7 @@ def test_plain_lines_leave_out_what_is_not_known_yet() -> None:
 
 
 def test_plain_lines_come_every_two_seconds_and_at_once_when_there_is_something_else_to_wait_for() -> None:
-    """Ten looks a second would flood a log; four silent seconds at the start would look dead."""
+    """Ten updates a second would flood a log; four silent seconds at the start would look dead."""
     out = io.StringIO()
     forming = [replace(START, seconds=1 + tick / 10, note="the group forms") for tick in range(30)]
     moving = [replace(MIDDLE, seconds=4 + tick / 10) for tick in range(30)]
@@ -76,7 +76,7 @@ def test_plain_lines_come_every_two_seconds_and_at_once_when_there_is_something_
 
 
 def test_sentences_come_at_once_and_whole() -> None:
-    """Whoever pipes the demo into a file reads along."""
+    """A file that the demo is piped into can be followed."""
     out = io.StringIO()
     PlainView(out).say("killed [SIGKILL]")
     assert out.getvalue() == "killed [SIGKILL]\n"
@@ -92,7 +92,7 @@ def test_no_view_is_silent() -> None:
 
 
 def test_the_board_has_the_numbers_and_what_is_waited_for() -> None:
-    """As drawn by rich for a terminal; sentences stand above it and are not read as markup."""
+    """As drawn by rich for a terminal; sentences are above it and are not read as markup."""
     out = Terminal()
     view = LiveView(out)
     with view:
@@ -109,7 +109,7 @@ def test_the_board_has_the_numbers_and_what_is_waited_for() -> None:
 
 
 def test_the_board_leaves_the_cursor_visible_and_itself_gone() -> None:
-    """Also when the demo is interrupted, the terminal must be as it was."""
+    """Also when the demo is interrupted, the terminal must be restored."""
     out = Terminal()
 
     def interrupted() -> None:

@@ -1,4 +1,4 @@
-"""Which letters are shown and replayed is decided here: a wrong one sends an old value, or shows a person's data."""
+"""Which letters are shown and replayed: a wrong one sends an old value, or shows personal data."""
 
 import argparse
 import io
@@ -20,9 +20,9 @@ from connector.delivery.dead_letter import Stage
 from connector.delivery.offset_tracker import TopicPartition
 from connector.kafka.inspect.dead_letter_format import (
     MARKER_HEADER,
-    Fate,
     Letter,
     ReplayMarker,
+    ReplayState,
     marker_value,
     read_letter,
 )
@@ -42,7 +42,7 @@ LETTER = Letter(
 
 
 def test_a_letter_is_read_as_it_was_written() -> None:
-    """By the names that the docs give and other tools know."""
+    """By the names in the docs, which other tools know."""
     assert read_letter((0, 7), 1_000, b"v-4711", b'{"a": 1}', HEADERS) == LETTER
     cut = read_letter((0, 7), 1_000, None, None, {**HEADERS, "target_connector.value.cut_from_bytes": b"990001"})
     assert isinstance(cut, Letter)
@@ -54,7 +54,7 @@ def test_a_letter_is_read_as_it_was_written() -> None:
     [{}, {"__connect.errors.topic": None}, {**HEADERS, "__connect.errors.partition": b"\xff-1"}, {"x": b"\xff"}],
 )
 def test_what_others_wrote_into_the_topic_is_no_letter_to_replay(headers: dict[str, bytes | None]) -> None:
-    """Anyone with the right to write may; it is shown with question marks and never sent anywhere."""
+    """Any producer with the right to write may; it is shown with question marks and never sent."""
     found = read_letter((0, 0), 0, None, b"x", headers)
     assert isinstance(found, Letter)
     assert found.source is None
@@ -63,23 +63,23 @@ def test_what_others_wrote_into_the_topic_is_no_letter_to_replay(headers: dict[s
 
 
 @given(st.sets(st.tuples(st.integers(0, 5), st.integers(0, 300)), max_size=200))
-def test_a_note_names_exactly_the_letters_that_it_was_made_of(places: set[tuple[int, int]]) -> None:
+def test_a_marker_names_exactly_the_letters_that_it_was_made_of(places: set[tuple[int, int]]) -> None:
     """One too many would never be replayed; one too few would be replayed twice."""
     assert read_letter((0, 0), 0, b"", marker_value(places), {MARKER_HEADER: b"1"}) == ReplayMarker(frozenset(places))
     dropped = read_letter((0, 0), 0, b"", marker_value(places), {MARKER_HEADER: b"superseded"})
-    assert dropped == ReplayMarker(frozenset(places), Fate.SUPERSEDED)
+    assert dropped == ReplayMarker(frozenset(places), ReplayState.SUPERSEDED)
 
 
-def test_a_note_of_a_thousand_letters_in_a_row_is_short() -> None:
-    """It must fit into any topic, however many letters it stands for."""
+def test_a_marker_of_a_thousand_letters_in_a_row_is_short() -> None:
+    """It must fit into any topic, however many letters it covers."""
     assert marker_value((0, offset) for offset in range(1_000)) == b'{"0":[[0,999]]}'
 
 
 @pytest.mark.parametrize(
     "value", [None, b"", b"\xff", b"[1]", b'{"a": 1}', b'{"0": [[1]]}', b'{"x": [[1, 2]]}', b"9" * 9]
 )
-def test_a_damaged_note_names_none(value: bytes | None) -> None:
-    """Better replayed twice than never; and no record of the topic may stop the command."""
+def test_a_damaged_marker_names_none(value: bytes | None) -> None:
+    """Replaying twice is better than never; and no record of the topic may stop the command."""
     assert read_letter((0, 0), 0, b"", value, {MARKER_HEADER: b"1"}) == ReplayMarker(frozenset())
 
 
@@ -96,7 +96,7 @@ def test_a_damaged_note_names_none(value: bytes | None) -> None:
     ],
 )
 def test_every_filter_counts(wanted: Selection, is_in: bool) -> None:  # noqa: FBT001 - a parameter of the case
-    """A filter that is not looked at replays what nobody asked for."""
+    """An ignored filter replays letters that nobody asked for."""
     assert (LETTER in wanted) is is_in
 
 
@@ -112,8 +112,8 @@ def test_every_filter_counts(wanted: Selection, is_in: bool) -> None:  # noqa: F
         (replace(LETTER, source=TopicPartition("elsewhere", 0)), Selection(topic="elsewhere"), None),
     ],
 )
-def test_what_would_do_harm_is_left_out(letter: Letter, wanted: Selection, why: Exclusion | None) -> None:
-    """Half a value, bytes that are refused again, a topic that only a header names: not unless they are asked for."""
+def test_a_harmful_letter_is_left_out(letter: Letter, wanted: Selection, why: Exclusion | None) -> None:
+    """Half a value, bytes that are refused again, a topic that only a header names: only on request."""
     assert exclusion(letter, wanted, ["changes"]) is why
 
 
@@ -128,14 +128,16 @@ def test_a_batch_never_holds_two_letters_of_one_visitor(keys: list[bytes | None]
 
 
 def test_a_batch_is_bounded() -> None:
-    """So many are replayed twice at most after a crash."""
+    """A crash replays at most one batch twice."""
     letters = [replace(LETTER, offset=offset, key=str(offset).encode()) for offset in range(250)]
     assert [len(batch) for batch in batches(letters)] == [100, 100, 50]
 
 
 def test_neither_key_nor_value_is_shown_unless_asked_for() -> None:
-    """A terminal is read over a shoulder, and its output lands in tickets."""
-    shown = line(LETTER, fate=Fate.REPLAYED) + json.dumps(fields(LETTER, fate=Fate.REPLAYED, values=False))
+    """Terminals are seen by others, and output is copied into tickets."""
+    shown = line(LETTER, fate=ReplayState.REPLAYED) + json.dumps(
+        fields(LETTER, fate=ReplayState.REPLAYED, values=False)
+    )
     assert "v-4711" not in shown
     assert '"a": 1' not in shown
     assert "1970-01-01T00:00:01Z  changes/3/48112  TASK_PUT  Rejected  8 B  replayed  HTTP 400" in shown
@@ -154,7 +156,7 @@ def test_neither_key_nor_value_is_shown_unless_asked_for() -> None:
     ],
 )
 def test_a_time_beyond_the_calendar_is_shown(milliseconds: int, text: str) -> None:
-    """A producer gives what it likes, and one such letter must not hide all the others."""
+    """Producers set any time, and one such letter must not hide all the others."""
     assert f"  {text}  " in line(replace(LETTER, milliseconds=milliseconds))
     assert fields(replace(LETTER, milliseconds=milliseconds), values=False)["time"] == (
         None if milliseconds == -1 else text
@@ -162,14 +164,14 @@ def test_a_time_beyond_the_calendar_is_shown(milliseconds: int, text: str) -> No
 
 
 def test_a_moment_of_the_quota_beyond_the_calendar_is_shown() -> None:
-    """A ledger that another program writes may name any time."""
+    """A ledger written by another program may have any time."""
     assert local_text(1e14) == "@100000000000000"
 
 
 def test_letters_are_counted_by_reason_within_bounds() -> None:
     """A reason may name a field, and a producer chooses its fields' names."""
     tally = Counters()
-    tally.count(LETTER, Fate.REPLAYED, 3)
+    tally.count(LETTER, ReplayState.REPLAYED, 3)
     for number in range(2_000):
         tally.count(replace(LETTER, reason=f"profile.{number} \x1b must be a string"), None)
     assert len(tally.rows()) == 1_001
@@ -185,23 +187,23 @@ def test_letters_are_counted_by_reason_within_bounds() -> None:
 
 
 def test_a_letter_cannot_steer_the_terminal() -> None:
-    """The name of an attribute stands in the reason, and its producer chose it."""
+    """The reason contains an attribute's name, which its producer chose."""
     evil = replace(LETTER, reason="profile.\x1b[2J\n0/8 ok", value=b"\x1b[2J\xff", key=b"\r")
     assert not set("\x1b\n\r") & set(line(evil))
     assert not set("\x1b\r") & set(shown_values(evil))
 
 
 def parsed(*words: str) -> argparse.Namespace:
-    """What the parser makes of it."""
+    """The parser's result."""
     parser = argparse.ArgumentParser()
     add_parser(parser.add_subparsers())
     return parser.parse_args(["dlq", *words])
 
 
-def test_a_replay_that_can_ask_nobody_needs_yes(
+def test_a_replay_without_a_terminal_needs_yes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A script that was written for a dry run must not write; nothing is connected to."""
+    """A script that was written for a dry run must not write; no connection is made."""
     for name, value in GOOD.items():
         monkeypatch.setenv(name, value)
     for stdin in (io.StringIO("y\n"), None):
@@ -230,7 +232,7 @@ def test_bad_usage_is_code_2(words: list[str]) -> None:
 
 @pytest.mark.parametrize("command", ["list", "replay"])
 def test_each_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The one of replay says loudly what it may overwrite."""
+    """The one of replay warns of what it may overwrite."""
     assert main(["dlq", command, "--help"]) == 0
     out = capsys.readouterr().out
     assert f"connector dlq {command}" in out.split("example:", 1)[1]
@@ -241,7 +243,7 @@ def test_each_has_help_with_an_example(command: str, capsys: pytest.CaptureFixtu
 def test_without_settings_or_without_a_topic_it_is_code_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], settings: dict[str, str]
 ) -> None:
-    """There is nothing to look at, and the line says which variable is meant."""
+    """There is nothing to read, and the line names the variable."""
     if settings:
         base = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "KAFKA_TOPICS": "t", "TARGET_CLIENT_CODE": "demo"}
         for name, value in {**base, **settings}.items():
@@ -256,10 +258,10 @@ GOOD = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "KAFKA_TOPICS": "t", "TARGET_C
 
 
 @pytest.mark.parametrize("words", [["--since", "1h", "--until", "2h"], ["--since", "2h", "--until", "2026-01-01"]])
-def test_a_span_without_a_moment_in_it_is_code_2(
+def test_an_empty_time_range_is_code_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
-    """Of two ages the greater is the earlier time: who mixes them up would read that there is no dead letter."""
+    """Of two ages the greater is the earlier time: mixed up, they would select no dead letter."""
     for name, value in GOOD.items():
         monkeypatch.setenv(name, value)
     assert main(["dlq", "list", *words]) == 2
@@ -267,7 +269,7 @@ def test_a_span_without_a_moment_in_it_is_code_2(
 
 
 def test_a_class_that_no_letter_has_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    """A misspelt one would find nothing, which looks as if there were nothing."""
+    """A misspelt one would match nothing, which looks like an empty topic."""
     assert main(["dlq", "list", "--error", "rejected"]) == 2
     assert "Rejected" in capsys.readouterr().err
     parser = argparse.ArgumentParser()

@@ -1,4 +1,4 @@
-"""Which attributes of a dead letter may still be sent: a wrong answer brings back an old value, or loses a change."""
+"""Which attributes of a dead letter may still be sent: a mistake restores an old value, or loses a change."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,23 +24,23 @@ def judged(
     order: Order = Order.OFFSET,
     repeats: tuple[int, ...] = (),
 ) -> Judgement:
-    """What becomes of one letter when the source log holds these records."""
+    """The decision for one letter when the source log holds these records."""
     newest = Newest(order)
     newest.expect(SOURCE, offset, letter)
-    newest.buried(SOURCE, offset, letter)
+    newest.dead_lettered(SOURCE, offset, letter)
     for place, record in log:
         newest.read(SOURCE, place, place * 1_000, record, repeat=place in repeats)
     return newest.judge(SOURCE, offset, letter)
 
 
 def test_a_replayed_letter_overwrites_no_newer_value() -> None:
-    """Anna's tier was set anew and accepted; only her city is still what the letter says."""
+    """Anna's tier was set again and accepted; only her city is still current."""
     letter = change(tier="OLD", city="Bern")
     found = judged(letter, (0, letter), (1, change(tier="NEW")))
     assert found == Judgement({"city": "Bern"}, frozenset({"tier"}), frozenset())
 
 
-def test_what_others_have_set_changes_nothing() -> None:
+def test_events_of_others_change_nothing() -> None:
     """Only events of the same visitor count, and of the same source partition."""
     letter = change(tier="OLD")
     newest = Newest(Order.OFFSET)
@@ -51,8 +51,8 @@ def test_what_others_have_set_changes_nothing() -> None:
     assert newest.judge(SOURCE, 0, letter).send == {"tier": "OLD"}
 
 
-def test_what_was_merged_into_a_letter_does_not_take_its_own_values_away() -> None:
-    """A merged letter names its first record alone; the others stand behind it in the log as newer events do."""
+def test_the_records_merged_into_a_letter_do_not_supersede_it() -> None:
+    """A merged letter names its first record alone; the others follow it in the log as newer events do."""
     letter = change(tier="GOLD", city="Bern")
     log = [(4, change(tier="OLD")), (5, change(city="Bern")), (6, change(tier="GOLD"))]
     assert judged(letter, *log, offset=4).send == {"tier": "GOLD", "city": "Bern"}
@@ -61,21 +61,21 @@ def test_what_was_merged_into_a_letter_does_not_take_its_own_values_away() -> No
 
 
 def test_the_same_value_set_again_later_is_harmless_to_send() -> None:
-    """It is what the log says last; whether it was delivered by the later event need not be known."""
+    """It is the log's last value; whether the later event delivered it does not matter."""
     letter = change(tier="A")
     assert judged(letter, (0, letter), (1, change(tier="B")), (2, change(tier="A"))).send == {"tier": "A"}
     assert judged(letter, (0, letter), (1, change(tier="A")), (2, change(tier="B"))).superseded == {"tier"}
 
 
-def test_an_event_that_retention_took_leaves_its_letter_unknown() -> None:
-    """Something newer may have been in what is gone; what the rest of the log says for sure still counts."""
+def test_an_event_deleted_by_retention_leaves_its_letter_unknown() -> None:
+    """A deleted record may have been newer; what the rest of the log shows still counts."""
     letter = change(tier="OLD", city="Bern")
     assert judged(letter, (5, change(BEN, tier="x"))).unknown == {"tier", "city"}
     found = judged(letter, (5, change(tier="NEW")), (6, change(city="Bern")))
     assert found == Judgement({"city": "Bern"}, frozenset({"tier"}), frozenset())
 
 
-def test_a_topic_that_was_made_again_says_nothing_of_a_letter() -> None:
+def test_a_recreated_topic_decides_nothing_about_a_letter() -> None:
     """Another visitor's record at the letter's offset: this is not the log that it came from."""
     letter = change(tier="OLD")
     assert judged(letter, (0, change(BEN, tier="x")), (1, change(BEN, tier="y"))).unknown == {"tier"}
@@ -87,12 +87,12 @@ def test_a_later_letter_supersedes_an_older_one_also_when_both_events_are_gone()
     newest = Newest(Order.OFFSET)
     for offset, letter in ((3, older), (8, later)):
         newest.expect(SOURCE, offset, letter)
-        newest.buried(SOURCE, offset, letter)
+        newest.dead_lettered(SOURCE, offset, letter)
     assert newest.judge(SOURCE, 3, older).superseded == {"tier"}
     assert newest.judge(SOURCE, 8, later).unknown == {"tier"}
 
 
-def test_what_a_replay_wrote_is_as_old_as_what_it_repeats() -> None:
+def test_a_replayed_record_is_as_old_as_its_original() -> None:
     """Else the first letter of a visitor, replayed, would supersede the second one, whose event is newer."""
     first, second = change(tier="A"), change(tier="B")
     newest = Newest(Order.OFFSET)
@@ -110,8 +110,8 @@ def test_a_repeat_that_was_rejected_again_is_known_by_its_own_place() -> None:
     assert judged(letter, (7, letter), (8, change(city="Basel")), offset=7, repeats=(7,)).superseded == {"city"}
 
 
-def test_by_event_time_the_newer_moment_wins_wherever_it_stands() -> None:
-    """As the service merges: a later record that is older by its own time does not count."""
+def test_by_event_time_the_newer_time_wins_at_any_offset() -> None:
+    """As the service merges: a later record with an older time does not count."""
     letter = change(occurred="2026-11-22T10:00:00Z", tier="TEN")
     nine, eleven = "2026-11-22T09:00:00Z", "2026-11-22T11:00:00Z"
     log = (0, letter), (1, change(occurred=nine, tier="NINE"))
@@ -121,7 +121,7 @@ def test_by_event_time_the_newer_moment_wins_wherever_it_stands() -> None:
     assert judged(letter, *log, order=Order.OFFSET).superseded == {"tier"}
 
 
-def test_by_event_time_what_is_gone_is_unknown_unless_the_letter_says_when() -> None:
+def test_by_event_time_deleted_records_are_unknown_unless_the_letter_has_a_time() -> None:
     """A merged letter has no time of its own: any later record may be the older one."""
     eleven = (5, change(occurred="2026-11-22T11:00:00Z", tier="ELEVEN"))
     timed = change(occurred="2026-11-22T10:00:00Z", tier="TEN")
@@ -138,7 +138,7 @@ events = st.lists(st.tuples(st.sampled_from([ANNA, BEN]), st.dictionaries(attrib
 def test_after_a_replay_each_attribute_has_its_last_value(
     made: list[tuple[Visitor, dict[str, str]]], rejected: list[bool]
 ) -> None:
-    """Whatever was rejected: accepted events in order, then the letters as judged, give what the log says."""
+    """For any rejections: accepted events in order, then the replayed letters, give the log's last values."""
     profiles: dict[Visitor, dict[str, str]] = {ANNA: {}, BEN: {}}
     right: dict[Visitor, dict[str, str]] = {ANNA: {}, BEN: {}}
     newest = Newest(Order.OFFSET)
@@ -149,7 +149,7 @@ def test_after_a_replay_each_attribute_has_its_last_value(
         if is_letter:
             letters.append((offset, one))
             newest.expect(SOURCE, offset, one)
-            newest.buried(SOURCE, offset, one)
+            newest.dead_lettered(SOURCE, offset, one)
         else:
             profiles[one.visitor].update(one.attributes)
     for offset, one in log:

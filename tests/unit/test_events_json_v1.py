@@ -1,4 +1,4 @@
-"""Each rule of event version 1 as a table, because a producer team reads the reasons and nothing else."""
+"""Each rule of event version 1 as a table: producer teams rely on the reasons."""
 
 import json
 from pathlib import Path
@@ -25,22 +25,22 @@ CUT = "must be valid JSON, and the parser stops at its end: cut off, or half a s
 
 
 def with_profile(profile: str) -> bytes:
-    """Write the profile as it stands: these tests are about spelling, which `json.dumps` would change."""
+    """Insert the profile as text: these tests are about spelling, which `json.dumps` would change."""
     return f'{{"pcId":"1.28_0","profile":{profile}}}'.encode()
 
 
 def with_value(value: str) -> bytes:
-    """Write one value as it stands, under the name `a`."""
+    """Insert one value as text, under the name `a`."""
     return with_profile(f'{{"a":{value}}}')
 
 
 def with_fields(**fields: object) -> bytes:
-    """Write an event that is right but for `fields`."""
+    """A valid event but for `fields`."""
     return json.dumps({"profile": {"a": "x"}, **fields}).encode()
 
 
 def nested(depth: int, value: str = '"x"') -> str:
-    """Write a profile whose one value has `depth` names before it."""
+    """A profile whose one value is `depth` names deep."""
     return '{"a":' * depth + value + "}" * depth
 
 
@@ -55,7 +55,7 @@ def refusal(value: bytes, decoder: JsonDecoder = decode) -> tuple[str, str]:
 
 
 def test_the_event_of_the_contract() -> None:
-    """The contract's own sample decodes to what a reader of it expects."""
+    """The contract's own sample decodes as documented."""
     value = (
         b'{"eventId": "0197", "occurredAt": "2026-11-22T10:15:00.123Z",\n'
         b' "mbox3rdPartyId": "123456", "profile": {"loyaltyTier": "gold", "points": 120, "active": true}}'
@@ -90,7 +90,7 @@ def test_numbers_keep_their_written_form(number: str, profile: str) -> None:
 
 @pytest.mark.parametrize("number", ["-0", "9" * 5000])
 def test_exact_numbers_change_no_other_rule(number: str) -> None:
-    """The slower path of rare numbers holds its records to the same rules as the fast one."""
+    """The slower path of rare numbers applies the same rules as the fast one."""
     assert decode(with_profile(f'{{"a":{number},"b":true,"c":{{"d":1.50}},"n":null,"é":"ü😀"}}')).attributes == {
         "a": number,
         "b": "true",
@@ -106,7 +106,7 @@ def test_exact_numbers_change_no_other_rule(number: str) -> None:
 
 @pytest.mark.parametrize("last", ["[]", "{}", "null", "1"])
 def test_a_second_profile_is_held_to_the_rules(last: str) -> None:
-    """A repeated profile cannot smuggle a wrong one past the slower path."""
+    """A repeated profile must not pass a wrong one through the slower path."""
     value = f'{{"pcId":"x","profile":{{"a":{"9" * 5000}}},"profile":{last}}}'.encode()
     assert refusal(value) == ("profile", PROFILE_RULE)
 
@@ -129,12 +129,12 @@ def test_a_second_profile_is_held_to_the_rules(last: str) -> None:
     ],
 )
 def test_attributes(profile: str, attributes: dict[str, str]) -> None:
-    """Objects flatten, the later of two names wins, and text arrives untouched."""
+    """Objects flatten, the later of two equal names wins, and text is unchanged."""
     assert decode(with_profile(profile)).attributes == attributes
 
 
 def test_a_value_has_no_size_limit() -> None:
-    """What is too large for a request is found when it is rendered, where its neighbours can still go."""
+    """A value too large for a request is found by the renderer, which can still send the others."""
     text = "ü" * 2_000_000
     assert decode(with_value(f'"{text}"')).attributes == {"a": text}
 
@@ -234,7 +234,7 @@ def test_times(text: str, seconds: float) -> None:
     ],
 )
 def test_times_refused(wrong: object) -> None:
-    """A time that could be read in two ways, or is none, is refused, though Python would take some of these."""
+    """An ambiguous or invalid time is refused, though Python would accept some of these."""
     assert refusal(with_fields(pcId="x", occurredAt=wrong)) == ("occurredAt", TIME_RULE)
 
 
@@ -262,12 +262,12 @@ def test_times_refused(wrong: object) -> None:
     ],
 )
 def test_profiles_refused(profile: str, field: str, reason: str) -> None:
-    """Each rule of the profile is refused by name, at any depth, and no depth is a crash."""
+    """Each rule of the profile is refused by name, at any depth, and no depth crashes."""
     assert refusal(with_profile(profile)) == (field, reason)
 
 
 def test_a_refused_name_is_cut_short() -> None:
-    """The field becomes a Kafka header, which must not outgrow the record that it explains."""
+    """The field becomes a Kafka header, which must not outgrow its record."""
     field, _ = refusal(with_profile(f'{{"{"n" * 1_000_000}":[]}}'))
     assert field == "profile." + "n" * 191 + "…"
 
@@ -301,12 +301,12 @@ def test_a_refused_name_is_cut_short() -> None:
     ],
 )
 def test_records_refused(value: bytes, reason: str) -> None:
-    """What is no JSON object in UTF-8 is refused as a record, with the place where it goes wrong."""
+    """A record that is no JSON object in UTF-8 is refused, with the place of the error."""
     assert refusal(value) == ("(record)", reason)
 
 
 def test_a_missing_profile_is_refused() -> None:
-    """Nothing to set is an error of the producer, not an event to skip."""
+    """An empty update is an error of the producer, not an event to skip."""
     assert refusal(b'{"pcId":"x"}') == ("profile", PROFILE_RULE)
 
 
@@ -330,14 +330,14 @@ def test_unknown_fields_are_ignored() -> None:
         b"SECRET",
     ],
 )
-def test_a_refusal_tells_no_value(value: bytes) -> None:
-    """Reasons go to logs and headers, so neither they nor what they are chained to may hold a value or a visitor."""
+def test_a_refusal_quotes_no_value(value: bytes) -> None:
+    """Reasons go to logs and headers, so neither they nor their causes may hold a value or a visitor."""
     with pytest.raises(Refused) as caught:
         decode(value)
     assert "SECRET" not in f"{caught.value} {caught.value.__cause__}"
 
 
-def test_an_encoded_event_is_a_good_one() -> None:
+def test_an_encoded_event_is_a_valid_one() -> None:
     """The dead letter of a merged update can be read and replayed like any event."""
     value = encode_event(Visitor("pcId", "1.28_0"), {"a.b": "10.50", "é": ""})
     assert json.loads(value) == {"pcId": "1.28_0", "profile": {"a.b": "10.50", "é": ""}}
@@ -345,7 +345,7 @@ def test_an_encoded_event_is_a_good_one() -> None:
 
 
 def subschemas(schema: object) -> list[dict[str, Any]]:
-    """Return the schema and all inside it that have examples or a description."""
+    """Return the schema and all its parts that have examples or a description."""
     found: list[dict[str, Any]] = []
     if isinstance(schema, dict):
         found.append(schema)
@@ -359,7 +359,7 @@ def subschemas(schema: object) -> list[dict[str, Any]]:
 
 
 def test_the_schema_is_sound() -> None:
-    """The schema is itself valid, says of every field what it is, and each of its examples passes its own rule."""
+    """The schema is valid, describes every field, and each of its examples passes its own rule."""
     Draft202012Validator.check_schema(SCHEMA)
     resolving = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
     described = [SCHEMA, *SCHEMA["properties"].values(), *SCHEMA["$defs"].values()]
@@ -372,7 +372,7 @@ def test_the_schema_is_sound() -> None:
 
 
 def test_the_schema_and_the_decoder_agree_on_their_limits() -> None:
-    """The two write down the form of a time and the depth of a profile each for itself: they must be the same."""
+    """Both define the form of a time and the depth of a profile: they must agree."""
     pattern = SCHEMA["properties"]["occurredAt"]["pattern"]
     assert pattern == rf"^{SECOND}{FRACTION_AND_ZONE}(?!\n)$"
     assert f"level{MAX_DEPTH}" in SCHEMA["$defs"]

@@ -1,4 +1,4 @@
-"""The guard of this folder: a test that touches the outside fails, and what asyncio itself needs is allowed."""
+"""The guard of this folder: a test that reaches outside fails, and what asyncio itself needs is allowed."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ def _connect() -> None:
 
 
 def _fork() -> None:
-    os.fork()  # By its name at the call: the one of the collection would be the real one.
+    os.fork()  # Looked up at the call: a reference from the collection would be the real one.
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def _fork() -> None:
     ],
 )
 def test_the_outside_is_out_of_reach(what: Callable[[], object]) -> None:
-    """Each of them is what made a unit test slow or dependent on its machine."""
+    """Each of these made a unit test slow or dependent on its machine."""
     with pytest.raises(pytest.fail.Exception, match="a test of this folder"):
         what()
 

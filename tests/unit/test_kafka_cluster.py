@@ -1,4 +1,4 @@
-"""A failed login is told by several errors at once; the one that is shown decides what its reader looks at."""
+"""A failed login gives several errors at once; the one that is shown must name the remedy."""
 
 import pytest
 from confluent_kafka import KafkaError
@@ -16,20 +16,20 @@ from connector.kafka.admin import Heard, most_telling
         (["_TIMED_OUT"], "_TIMED_OUT"),
     ],
 )
-def test_the_error_with_a_remedy_is_told(heard: list[str], told: str) -> None:
-    """Whichever came first: "all brokers are down" beside a wrong password sends its reader to the brokers."""
+def test_the_error_with_a_remedy_is_shown(heard: list[str], told: str) -> None:
+    """In any order: "all brokers are down" beside a wrong password points to the brokers."""
     assert most_telling([KafkaError(getattr(KafkaError, name)) for name in heard]).name() == told
 
 
 class Polled:
-    """A client that says by its `error_cb` what it heard, and only when it is polled, as librdkafka's do."""
+    """A client that reports by its `error_cb`, and only when it is polled, as librdkafka's do."""
 
     def __init__(self, heard: Heard, *names: str) -> None:
         self._heard = heard
         self._names = names
 
     def poll(self, _seconds: float) -> None:
-        """Say it."""
+        """Call `error_cb`."""
         for name in self._names:
             self._heard(KafkaError(getattr(KafkaError, name)))
 
@@ -44,6 +44,6 @@ class Polled:
     ],
 )
 def test_why_a_call_failed_is_what_was_heard_beside_it(said: list[str], of_call: str, told: str) -> None:
-    """What comes last is mostly that no broker is up; and an answer of a broker is more than what was heard before."""
+    """The last error is mostly that no broker is up; and a broker's answer is more precise than an earlier error."""
     heard = Heard()
     assert heard.cause(Polled(heard, *said), KafkaError(getattr(KafkaError, of_call))).name() == told

@@ -1,4 +1,4 @@
-"""Commits and their answers: which of them was answered decides what a member may send."""
+"""Commits and their answers: the matching decides what a member may send."""
 
 from typing import Literal
 
@@ -16,7 +16,7 @@ P0, P1 = TopicPartition("t", 0), TopicPartition("t", 1)
 
 
 class _Client:
-    """Notes what was sent; answers are given by the test."""
+    """Records commits; the test gives the answers."""
 
     def __init__(self) -> None:
         self.sent: list[list[KafkaTopicPartition]] = []
@@ -30,7 +30,7 @@ class _Client:
 
 
 def _answer(sent: list[KafkaTopicPartition], code: int | None = None) -> list[KafkaTopicPartition]:
-    """What librdkafka hands to `on_commit`: the same partitions, each with its own error."""
+    """Arguments of librdkafka's `on_commit`: the same partitions, each with its own error."""
     return [_Answered(p.topic, p.partition, p.offset, p.metadata, code) for p in sent]  # type: ignore[misc]
 
 
@@ -53,21 +53,21 @@ def test_a_lost_answer_does_not_shift_those_after_it() -> None:
     assert queue.answered(None, _answer(client.sent[1])).commit is second
     assert (first.done.done(), second.done.result(0), third.done.done()) == (False, True, False)
     assert queue.answered(None, _answer(client.sent[2])).commit is third
-    assert not first.done.done(), "nobody knows whether it landed"
+    assert not first.done.done(), "it is unknown whether it landed"
 
 
-def test_equal_offsets_are_told_apart() -> None:
-    """Wrong design: the offsets name the commit, so a late answer to the first of two equal ones renews by both."""
+def test_commits_of_equal_offsets_are_distinguished() -> None:
+    """Wrong design: the offsets identify the commit, so a late answer to the first of two equal ones renews by both."""
     client, queue = _Client(), CommitQueue()
     early, late = _commit(7), _commit(7)
     queue.send(client, early)
     queue.send(client, late)
     assert queue.answered(None, _answer(client.sent[0])).commit is early
-    assert not late.done.done(), "it may have been asked of a group that does not know us any more"
+    assert not late.done.done(), "its request may be from before the group forgot us"
 
 
-def test_an_answer_that_comes_twice_or_belongs_to_nobody_is_nobodys() -> None:
-    """Wrong design: the oldest commit that waits takes an answer that nothing else claims."""
+def test_a_repeated_or_unknown_answer_is_ignored() -> None:
+    """Wrong design: the oldest waiting commit takes an answer that nothing else matches."""
     client, queue = _Client(), CommitQueue()
     commit, other = _commit(1), _commit(2)
     queue.send(client, commit)
@@ -79,8 +79,8 @@ def test_an_answer_that_comes_twice_or_belongs_to_nobody_is_nobodys() -> None:
 
 
 @pytest.mark.parametrize("code", sorted(FENCED))
-def test_who_is_fenced_is_told_so_also_by_one_partition(code: int) -> None:
-    """Wrong design: only the error of the whole answer is looked at, and a zombie commits until it hears more."""
+def test_a_fencing_error_of_one_partition_is_enough(code: int) -> None:
+    """Wrong design: only the error of the whole answer is checked, and a zombie keeps committing."""
     client, queue = _Client(), CommitQueue()
     commit = _commit(1)
     queue.send(client, commit)
@@ -90,8 +90,8 @@ def test_who_is_fenced_is_told_so_also_by_one_partition(code: int) -> None:
         commit.done.result(0)
 
 
-def test_metadata_that_is_too_large_is_told_from_other_refusals() -> None:
-    """Wrong design: it is tried again as it is, for ever."""
+def test_too_large_metadata_is_distinguished_from_other_refusals() -> None:
+    """Wrong design: it is retried unchanged, for ever."""
     client, queue = _Client(), CommitQueue()
     commit = _commit(1)
     queue.send(client, commit)
@@ -101,8 +101,8 @@ def test_metadata_that_is_too_large_is_told_from_other_refusals() -> None:
     assert failed.value.metadata_refused
 
 
-def test_a_commit_that_cannot_be_sent_is_refused_at_once_and_forgotten() -> None:
-    """Wrong design: its waiter waits for an answer that nobody will give."""
+def test_a_commit_that_cannot_be_sent_is_refused_at_once() -> None:
+    """Wrong design: its waiter waits for an answer that never comes."""
     client, queue = _Client(), CommitQueue()
     client.refuses = True
     commit = _commit(1)
@@ -113,15 +113,15 @@ def test_a_commit_that_cannot_be_sent_is_refused_at_once_and_forgotten() -> None
 
 
 def test_nothing_to_commit_is_answered_without_asking_and_proves_nothing() -> None:
-    """Wrong design: an empty commit is a success, and renews the lease of a member that nobody was asked about."""
+    """Wrong design: an empty commit is a success, and renews the lease without any answer of the group."""
     client, queue = _Client(), CommitQueue()
     commit = Commit({})
     queue.send(client, commit)
     assert (commit.done.result(0), client.sent) == (False, [])
 
 
-def test_the_end_refuses_what_waits() -> None:
-    """Wrong design: the loop's last commit waits for its whole deadline after the consumer is gone."""
+def test_closing_refuses_waiting_commits() -> None:
+    """Wrong design: the loop's last commit waits for its whole deadline after the consumer is closed."""
     client, queue = _Client(), CommitQueue()
     commit = _commit(1)
     queue.send(client, commit)
@@ -131,7 +131,7 @@ def test_the_end_refuses_what_waits() -> None:
 
 
 def test_the_serial_number_is_not_part_of_what_was_committed() -> None:
-    """Wrong design: the number stays at the end of the metadata, which then means nothing to the next owner."""
+    """Wrong design: the number stays at the end of the metadata, which the next owner then cannot read."""
     client, queue = _Client(), CommitQueue()
     mark = encode(OffsetMark("AAAAAAAAAAAAAAAAAAAAA1", 3), "rest")
     queue.send(client, Commit({P0: OffsetAndMetadata(5, mark), P1: OffsetAndMetadata(6)}))
@@ -144,11 +144,11 @@ def test_the_serial_number_is_not_part_of_what_was_committed() -> None:
 
 @pytest.mark.parametrize("metadata", ["", "a~", "a~xyz", "a~1234567", "~g", "log1:x:1:;2:3"])
 def test_what_is_no_serial_number_is_left_as_it_is(metadata: str) -> None:
-    """Wrong design: a tilde in somebody else's metadata cuts it."""
+    """Wrong design: a tilde in foreign metadata cuts it."""
     assert serial_of(metadata) == ""
     assert read(KafkaTopicPartition("t", 0, 5, metadata)) == OffsetAndMetadata(5, metadata)
 
 
 def test_nothing_committed_is_one_number() -> None:
-    """Librdkafka says -1001; two numbers for none are one comparison too many."""
+    """Librdkafka uses -1001; two numbers for none need one comparison too many."""
     assert read(KafkaTopicPartition("t", 0, -1001)).offset == -1

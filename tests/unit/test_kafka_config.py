@@ -1,4 +1,4 @@
-"""librdkafka's configuration is where commit safety could be lost in one line, by us or by KAFKA_PROPERTIES."""
+"""librdkafka's configuration: one property, ours or of KAFKA_PROPERTIES, could break commit safety."""
 
 from dataclasses import replace
 from typing import Any
@@ -13,13 +13,13 @@ PROTOCOLS = ("classic", "consumer")
 
 
 def config(**others: Any) -> KafkaConfig:
-    """The least there is, and what the test is about."""
+    """The minimal settings, and those under test."""
     return KafkaConfig(**{"bootstrap_servers": "127.0.0.1:9", "topics": ("t",), "group_id": "g", **others})
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_nothing_is_committed_or_stored_by_itself(protocol: str) -> None:
-    """A commit that the client makes may pass over what is not done: that is losing events."""
+    """An automatic commit could pass unsettled records, which would lose events."""
     made = consumer(config(group_protocol=protocol))
     assert {name: made[name] for name in SAFETY} == SAFETY
 
@@ -41,7 +41,7 @@ HOSTILE = {
 
 
 def test_further_properties_undo_nothing_that_safety_needs() -> None:
-    """The settings refuse most of these; the room that knows why must not depend on that."""
+    """The settings refuse most of these; the Kafka room must not depend on that."""
     plain, hostile = config(), config(properties=HOSTILE)
     ours_alone = {"acks", "enable.idempotence", "allow.auto.create.topics", "delivery.timeout.ms"}
     read, written = consumer(hostile), producer(hostile)
@@ -51,8 +51,8 @@ def test_further_properties_undo_nothing_that_safety_needs() -> None:
     assert {name: written[name] for name in ours_alone} == {name: producer(plain)[name] for name in ours_alone}
 
 
-def test_who_only_looks_joins_no_group_and_commits_nothing() -> None:
-    """A look at a production topic must not move the service's place in it, whatever KAFKA_PROPERTIES say."""
+def test_a_standalone_consumer_joins_no_group_and_commits_nothing() -> None:
+    """Reading a production topic must not move the service's offsets, whatever KAFKA_PROPERTIES say."""
     properties = {**HOSTILE, "session.timeout.ms": "400000", "heartbeat.interval.ms": "9000"}
     made = standalone_config(replace(config(properties=properties), group_protocol="consumer", group_instance_id="a"))
     names = ("group.protocol", "enable.auto.commit", "enable.auto.offset.store", "allow.auto.create.topics")
@@ -62,7 +62,7 @@ def test_who_only_looks_joins_no_group_and_commits_nothing() -> None:
 
 
 def test_further_properties_reach_both_and_those_of_a_consumer_only_the_consumer() -> None:
-    """A producer warns on its log about each that it does not know."""
+    """A producer warns about each consumer property in its log."""
     properties = {
         "session.timeout.ms": "10000",
         "heartbeat.interval.ms": "1000",
@@ -96,8 +96,8 @@ def test_further_properties_reach_both_and_those_of_a_consumer_only_the_consumer
         ({"message.max.bytes": "2000000"}, {"message.max.bytes": "2000000"}),
     ],
 )
-def test_what_a_user_says_of_writing_holds(properties: dict[str, str], taken: dict[str, str]) -> None:
-    """A broker may forbid zstd; a property that is accepted and does nothing is found in the first dead letter."""
+def test_a_users_producer_properties_hold(properties: dict[str, str], taken: dict[str, str]) -> None:
+    """A broker may forbid zstd; a property without effect would show only at the first dead letter."""
     made = {**producer(config(properties=properties)), "debug": "conf", "log_level": 7}
     said: list[str] = []
 
@@ -106,7 +106,7 @@ def test_what_a_user_says_of_writing_holds(properties: dict[str, str], taken: di
             said.append(str(parts[-1]))
 
     Producer(made, logger=Log()).poll(0)
-    # As librdkafka has taken it; it prints the older of two names.
+    # As librdkafka reports it; it prints the older of two names.
     older = {"linger.ms": "queue.buffering.max.ms", "compression.type": "compression.codec"}
     for name, value in taken.items():
         assert any(line.endswith(f" {older.get(name, name)} = {value}") for line in said), said
@@ -119,14 +119,14 @@ def test_the_assignment_is_cooperative_where_the_client_decides_it() -> None:
 
 
 def test_a_replica_has_an_instance_id_only_if_given_one() -> None:
-    """An invented one would hold partitions for a member that never comes back."""
+    """A generated one would hold partitions for a member that never comes back."""
     assert "group.instance.id" not in consumer(config())
     assert consumer(config(group_instance_id="pod-0"))["group.instance.id"] == "pod-0"
 
 
 @pytest.mark.parametrize(("timeout", "least"), [(0.5, 300_000), (10.0, 300_000), (240.0, 468_000), (300.0, 570_000)])
 def test_a_revoke_has_time_for_the_longest_request(timeout: float, least: int) -> None:
-    """A member that waits for its requests longer than the poll interval is thrown out of the group."""
+    """A member that waits for its requests longer than the poll interval is removed from the group."""
     interval = consumer(config(request_timeout=timeout))["max.poll.interval.ms"]
     assert interval == least
     assert int(interval) >= (timeout + 60) * 1_000
@@ -154,13 +154,13 @@ def test_security_reaches_every_client() -> None:
 
 
 def test_secrets_are_not_shown() -> None:
-    """A config that is printed, in an assertion or a traceback, must not print them."""
+    """A config printed in an assertion or a traceback must not show them."""
     shown = repr(config(security={"sasl.password": "hush"}, properties={"ssl.key.password": "hush"}))
     assert "hush" not in shown
 
 
 def test_a_dead_letter_counts_when_all_in_sync_replicas_have_it_once() -> None:
-    """The source offset is committed on this word; a topic made by accident would have the wrong retention."""
+    """The source offset is committed after this acknowledgement; an auto-created topic has the wrong retention."""
     made = producer(config())
     assert made["acks"] == "all"
     assert made["enable.idempotence"] is True

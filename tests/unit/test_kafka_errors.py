@@ -1,4 +1,4 @@
-"""An error in the wrong drawer either ends the service for a hiccup, or lets it sit there Ready and consume nothing."""
+"""A misclassified error either ends the service for a transient one, or leaves it Ready and consuming nothing."""
 
 import re
 
@@ -25,7 +25,7 @@ RETRIED = {
     "TOPIC_AUTHORIZATION_FAILED": ("kafka_authorization_failed", "READ"),
     "GROUP_AUTHORIZATION_FAILED": ("kafka_authorization_failed", "KAFKA_GROUP_ID"),
     "_MAX_POLL_EXCEEDED": ("kafka_error", "max.poll.interval.ms"),
-    # Hiccups of a broker that restarts or a group that moves: never the end.
+    # Transient errors of a restarting broker or a moving group: never the end.
     "COORDINATOR_LOAD_IN_PROGRESS": ("kafka_error", "tries again"),
     "NOT_COORDINATOR": ("kafka_error", "tries again"),
     "COORDINATOR_NOT_AVAILABLE": ("kafka_error", "tries again"),
@@ -39,13 +39,13 @@ RETRIED = {
 
 
 def error(name: str, reason: str = "what the broker said", *, fatal: bool = False) -> KafkaError:
-    """One as the client makes it."""
+    """An error as the client makes it."""
     return KafkaError(getattr(KafkaError, name), reason, fatal)
 
 
 @pytest.mark.parametrize("name", RETRIED)
-def test_what_may_pass_is_waited_for_and_named(name: str) -> None:
-    """The event is what an alert matches, the remedy is what its reader does, the detail is the broker's own text."""
+def test_a_transient_error_is_waited_for_and_named(name: str) -> None:
+    """Alerts match the event, operators follow the remedy, the detail is the broker's own text."""
     event, word = RETRIED[name]
     trouble = classify(error(name))
     assert (trouble.retriable, trouble.event) == (True, event)
@@ -54,8 +54,8 @@ def test_what_may_pass_is_waited_for_and_named(name: str) -> None:
     assert trouble.detail == "what the broker said"
 
 
-def test_a_broker_that_hangs_up_in_the_handshake_is_no_matter_of_the_network() -> None:
-    """There are two names for it, by who is faster; whoever reads the one would look at the network in vain."""
+def test_a_broker_that_hangs_up_in_the_handshake_is_no_network_error() -> None:
+    """A race gives it one of two names, and one of them points to the network."""
     hung_up = "ssl://b:9093/1: Disconnected: SSL connection closed by peer (after 2ms in state SSL_HANDSHAKE)"
     trouble = classify(error("_TRANSPORT", hung_up))
     assert (trouble.event, trouble.remedy) == ("kafka_authentication_failed", classify(error("_SSL")).remedy)
@@ -64,8 +64,8 @@ def test_a_broker_that_hangs_up_in_the_handshake_is_no_matter_of_the_network() -
     assert classify(error("_TRANSPORT", gone)).event == "kafka_unreachable"
 
 
-def test_a_token_endpoint_that_is_down_is_told_as_such_and_keeps_its_words() -> None:
-    """Username and password have no part in it, and behind "token:" the redaction takes a word for the token."""
+def test_a_token_endpoint_that_is_down_is_named_and_keeps_its_text() -> None:
+    """Username and password are unrelated, and the redaction takes the word after "token:" for the token."""
     said = "Failed to acquire SASL OAUTHBEARER token: Failed to connect to 127.0.0.1:9: Could not connect to server"
     trouble = classify(error("_AUTHENTICATION", said))
     assert trouble.event == "kafka_authentication_failed"
@@ -86,7 +86,7 @@ def test_a_token_endpoint_that_is_down_is_told_as_such_and_keeps_its_words() -> 
     ],
 )
 def test_a_handshake_that_fails_has_its_remedy_whatever_openssl_calls_it(name: str, said: str) -> None:
-    """Its words change with its release, and with them a remedy that hangs on one of them."""
+    """Its texts change with its release, and with them a remedy that depends on one."""
     trouble = classify(error(name, said))
     assert trouble.event == "kafka_authentication_failed"
     assert "KAFKA_SECURITY_PROTOCOL" in trouble.remedy
@@ -104,8 +104,8 @@ SIZE = "b:1/boot: Receive failed: Invalid response size {} (0..100000000): incre
         (b"\x16\x03\x03\x00", "kafka_authentication_failed", "KAFKA_SECURITY_PROTOCOL", "TLS"),
     ],
 )
-def test_the_first_bytes_of_a_stranger_are_no_length(begins: bytes, event: str, word: str, says: str) -> None:
-    """A gigabyte for receive.message.max.bytes would bring nothing: there is no Kafka, or not in the clear."""
+def test_the_first_bytes_of_another_protocol_are_no_length(begins: bytes, event: str, word: str, says: str) -> None:
+    """A higher receive.message.max.bytes would not help: it is no Kafka, or not in plaintext."""
     trouble = classify(error("_BAD_MSG", SIZE.format(int.from_bytes(begins, "big"))))
     assert (trouble.retriable, trouble.event) == (True, event)
     assert word in trouble.remedy
@@ -113,14 +113,14 @@ def test_the_first_bytes_of_a_stranger_are_no_length(begins: bytes, event: str, 
 
 
 @pytest.mark.parametrize("size", ["200000000", "99999999999999"])
-def test_an_answer_that_is_too_long_is_told_as_that(size: str) -> None:
-    """A broker of one's own with a topic of large records: there librdkafka is right."""
+def test_a_response_that_is_too_large_is_named_as_such(size: str) -> None:
+    """A Kafka broker with a topic of large records: there librdkafka is right."""
     trouble = classify(error("_BAD_MSG", SIZE.format(size)))
     assert (trouble.event, trouble.detail) == ("kafka_error", SIZE.format(size))
 
 
-def test_a_command_does_not_say_that_the_service_tries_again() -> None:
-    """It has given up, and whoever waits for it waits in vain; of the rest of the remedy nothing may go."""
+def test_a_command_does_not_say_that_the_service_retries() -> None:
+    """It has given up, so waiting is useless; the rest of the remedy must stay."""
     for name in RETRIED:
         failure = classify(error(name))
         assert failure.hint
@@ -130,8 +130,8 @@ def test_a_command_does_not_say_that_the_service_tries_again() -> None:
 
 
 @pytest.mark.parametrize("name", ["_PARTITION_EOF", "_TIMED_OUT", "_WAIT_COORD"])
-def test_what_means_nothing_is_passed_over(name: str) -> None:
-    """A line for each of these would be a flood in good health."""
+def test_meaningless_errors_are_ignored(name: str) -> None:
+    """A line for each of these would be a flood in normal operation."""
     trouble = classify(error(name))
     assert (trouble.is_ignorable, trouble.remedy) == (True, "")
 
@@ -139,11 +139,11 @@ def test_what_means_nothing_is_passed_over(name: str) -> None:
 OTHER_PROTOCOL = (
     "Fatal error: Broker: The group id does not exist: ConsumerGroupHeartbeat fatal error: Broker: The group …"
 )
-"""What a replica with the protocol `consumer` hears while members of the classic one are left (seen on Kafka 4.4)."""
+"""Error of a replica with the protocol `consumer` while members of the classic one are left (seen on Kafka 4.4)."""
 
 
 def test_members_with_another_assignor_are_named_as_such() -> None:
-    """The brokers' words are "inconsistent group protocol", of which nobody knows what to change."""
+    """The brokers' text is "inconsistent group protocol", which names no remedy."""
     trouble = classify(error("INCONSISTENT_GROUP_PROTOCOL", "JoinGroup failed: Broker: Inconsistent group protocol"))
     assert trouble.retriable
     assert "partition.assignment.strategy" in trouble.remedy
@@ -164,22 +164,22 @@ def test_members_with_another_assignor_are_named_as_such() -> None:
         (error("_TIMED_OUT", "no", fatal=True), "start the connector again"),
     ],
 )  # fmt: skip
-def test_what_never_passes_is_the_end(trouble: KafkaError, word: str) -> None:
-    """A consumer that librdkafka has given up reads nothing ever after; `fatal()` is False on some of these."""
+def test_a_permanent_error_is_the_end(trouble: KafkaError, word: str) -> None:
+    """A consumer that librdkafka has given up never reads again; `fatal()` is False on some of these."""
     sorted_ = classify(trouble)
     assert (sorted_.retriable, sorted_.event) == (False, "kafka_fatal")
     assert word in sorted_.remedy
 
 
-def test_fenced_is_what_says_that_somebody_else_has_the_partitions() -> None:
-    """These drop the partitions. A generation or epoch that is merely old does not: the member keeps what it has."""
+def test_fenced_means_that_another_member_has_the_partitions() -> None:
+    """These drop the partitions. A generation or epoch that is merely old does not: the member keeps them."""
     assert {KafkaError(code).name() for code in FENCED} == {
         "UNKNOWN_MEMBER_ID", "FENCED_INSTANCE_ID", "FENCED_MEMBER_EPOCH"
     }  # fmt: skip
 
 
 def test_every_event_is_in_the_list_of_log_events_and_every_variable_exists() -> None:
-    """A remedy that names a variable which is not there sends its reader astray."""
+    """A remedy must not name a variable that does not exist."""
     known = {doc.name for doc in describe()}
     codes = [
         name for name in vars(KafkaError) if name.lstrip("_").isupper() and isinstance(getattr(KafkaError, name), int)

@@ -1,4 +1,4 @@
-"""What the loop asks of the consumer's thread, because a commit that is left at its end must be answered, and once."""
+"""The loop's requests to the consumer's thread: a commit that is left at its end must be answered, and once."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from connector.kafka.inbox import Inbox
 
 
 def test_a_commit_that_was_not_sent_is_refused_once_at_the_end() -> None:
-    """Refused twice it raises, and a thread that raises at its end never says that it has finished."""
+    """Refused twice it raises, and then the thread never reports its end."""
     inbox = Inbox()
     commit = Commit({})
     assert inbox.submit(commit)

@@ -1,15 +1,15 @@
-"""A wrong liveness answer restarts a healthy replica and rebalances the group: each row here is one such decision."""
+"""A wrong liveness answer restarts a healthy replica and rebalances the group: each row is one such decision."""
 
 import pytest
 
-from connector.ops.health import Beats, Health, livez, readyz
+from connector.ops.health import Health, Heartbeats, livez, readyz
 
 
 def beats(
     *, thread: float = 100.0, loop: float = 100.0, kafka: bool = True, draining: bool = False, started: bool = True
-) -> Beats:
-    """All is well at 100 s, but for what is said."""
-    return Beats(thread=thread, loop=loop, kafka_reached=kafka, draining=draining, started=started)
+) -> Heartbeats:
+    """Healthy at 100 s, but for the given changes."""
+    return Heartbeats(thread=thread, loop=loop, kafka_reached=kafka, draining=draining, started=started)
 
 
 @pytest.mark.parametrize(
@@ -22,15 +22,15 @@ def beats(
         (beats(kafka=False, draining=True, started=False), 100.0, []),
     ],
 )
-def test_alive_is_two_heartbeats_and_nothing_else(known: Beats, now: float, reasons: list[str]) -> None:
-    """Neither an outage nor a drain is cured by a restart."""
+def test_alive_is_two_heartbeats_and_nothing_else(known: Heartbeats, now: float, reasons: list[str]) -> None:
+    """A restart cures neither an outage nor a drain."""
     health = livez(known, now)
     assert list(health.reasons) == reasons
     assert health.ok is not bool(reasons)
 
 
-def test_both_hearts_can_stop_and_the_limit_can_be_another() -> None:
-    """Every reason is said, not only the first."""
+def test_both_heartbeats_can_stop_and_the_limit_can_be_another() -> None:
+    """Every reason is reported, not only the first."""
     assert len(livez(beats(), 200.0).reasons) == 2
     assert livez(beats(), 102.0, limit=1.5).reasons[0].endswith("(limit 1.5 s)")
 
@@ -49,7 +49,7 @@ def test_both_hearts_can_stop_and_the_limit_can_be_another() -> None:
         ),
     ],
 )
-def test_ready_is_started_and_kafka_reached_and_not_draining(known: Beats, reasons: list[str]) -> None:
-    """Not a word about partitions: a replica may rightly have none."""
+def test_ready_is_started_and_kafka_reached_and_not_draining(known: Heartbeats, reasons: list[str]) -> None:
+    """Partitions do not count: a replica may rightly have none."""
     assert readyz(known) == Health(tuple(reasons))
     assert readyz(known).ok is not bool(reasons)

@@ -1,4 +1,4 @@
-"""The form of a log line is read by other people's machines: these tests hold it still."""
+"""Other people's programs parse the log lines: these tests keep their form."""
 
 import io
 import logging
@@ -24,12 +24,12 @@ ANNA_HASHED = "mbox3rdPartyId:0fc7d22f4ff1611b"
 
 
 def redact(fields: dict[str, object], visitor_ids: VisitorIds = VisitorIds.HASH, *secrets: str) -> dict[str, object]:
-    """The fields of a line, as the last step leaves them."""
+    """The fields of a line after the last processor."""
     return Redactor(visitor_ids, secrets)(None, "info", fields)
 
 
 def test_a_line_is_one_json_object_with_the_three_fixed_fields_first() -> None:
-    """Collectors parse line by line and people read from the left."""
+    """Collectors parse line by line; people read from the left."""
     with captured_logs() as logs:
         structlog.get_logger().info("ops_listening", host="0.0.0.0", port=8080)  # noqa: S104 - a field's text
     assert logs.text.count("\n") == 1
@@ -42,7 +42,7 @@ def test_a_line_is_one_json_object_with_the_three_fixed_fields_first() -> None:
 
 
 def test_lines_below_the_level_are_not_written() -> None:
-    """LOG_LEVEL holds for our own lines and for the libraries'."""
+    """LOG_LEVEL applies to our own lines and to the libraries'."""
     with captured_logs(level="WARNING") as logs:
         structlog.get_logger().info("circuit_closed")
         structlog.get_logger().warning("circuit_opened")
@@ -52,13 +52,13 @@ def test_lines_below_the_level_are_not_written() -> None:
 
 
 def test_a_level_that_does_not_exist_is_refused() -> None:
-    """A typing mistake must not mean "log nothing"."""
+    """A typo must not mean "log nothing"."""
     with pytest.raises(ValueError, match="loud"):
         configure("loud", "json", VisitorIds.HASH, io.StringIO())
 
 
-def test_an_event_outside_the_list_is_said_under_the_name_for_it() -> None:
-    """A mistake in the program must neither be lost nor break a search on names."""
+def test_an_event_outside_the_list_is_logged_under_a_name_for_it() -> None:
+    """A programming error must neither lose the line nor break a search for names."""
     with captured_logs() as logs:
         structlog.get_logger().warning("made_up", reason="x")
     (line,) = logs.lines
@@ -66,7 +66,7 @@ def test_an_event_outside_the_list_is_said_under_the_name_for_it() -> None:
 
 
 def test_library_logs_take_the_same_form() -> None:
-    """Messages of librdkafka and aiohttp must not be a second format in the same stream."""
+    """Messages of librdkafka and aiohttp must not have another form in the same stream."""
     with captured_logs(secrets=["swordfish"]) as logs:
         logging.getLogger("connector.kafka.client").warning("FAIL [%s]: password swordfish", "rdkafka#consumer-1")
         try:
@@ -83,8 +83,8 @@ def test_library_logs_take_the_same_form() -> None:
     assert second["stack"][0].startswith("test_ops_logs:") or ".test_ops_logs:" in second["stack"][0]
 
 
-def test_a_library_message_that_cannot_be_made_is_said_without_its_arguments(capfd: pytest.CaptureFixture[str]) -> None:
-    """The standard library's answer to a bad format prints the arguments to stderr, whatever they are."""
+def test_a_library_message_with_a_bad_format_is_logged_without_its_arguments(capfd: pytest.CaptureFixture[str]) -> None:
+    """For a bad format the standard library prints the arguments to stderr, whatever they are."""
     with captured_logs() as logs:
         logging.getLogger("clumsy").warning("%d items", "swordfish")
     assert logs.lines[0]["message"] == "(unprintable)"
@@ -93,7 +93,7 @@ def test_a_library_message_that_cannot_be_made_is_said_without_its_arguments(cap
 
 
 def test_the_access_log_is_off_and_warnings_are_lines() -> None:
-    """A line a probe would drown the rest; a warning on stderr would be in no one's form."""
+    """A line per probe would hide the rest; a warning on stderr would have another form."""
     with captured_logs() as logs, warnings.catch_warnings():
         warnings.simplefilter("always")
         logging.captureWarnings(capture=False)
@@ -106,7 +106,7 @@ def test_the_access_log_is_off_and_warnings_are_lines() -> None:
 
 
 def test_an_exception_becomes_error_and_stack_without_variables() -> None:
-    """Local variables hold payloads and tokens; the place and the chain of causes are what helps."""
+    """Local variables hold payloads and tokens; the place and the chain of causes are useful."""
 
     def inner() -> None:
         hidden = "local-variable"
@@ -129,7 +129,7 @@ def test_an_exception_becomes_error_and_stack_without_variables() -> None:
     assert "local-variable" not in logs.text
 
 
-def test_exceptions_come_in_every_shape_a_logger_takes() -> None:
+def test_exceptions_are_logged_in_every_form_a_logger_takes() -> None:
     """`exc_info` may be an exception, a triple or True with none at hand, and a group holds several."""
     group = ExceptionGroup("two", [ValueError("a"), OSError("b")])
     bare = RuntimeError("bare")
@@ -151,7 +151,7 @@ def test_exceptions_come_in_every_shape_a_logger_takes() -> None:
 
 
 def test_a_chain_of_causes_has_an_end() -> None:
-    """A retry loop that chains its failures makes chains of any length, and they can be made into rings."""
+    """A retry loop that chains its failures makes long chains, and chains can be cyclic."""
     error = first = ValueError("0")
     for number in range(1, 10):
         following = ValueError(str(number))
@@ -161,8 +161,8 @@ def test_a_chain_of_causes_has_an_end() -> None:
     assert redact({"cause": error}) == {"cause": " <- ".join(f"ValueError: {number}" for number in range(9, 4, -1))}
 
 
-def test_an_exception_that_cannot_even_be_printed_is_still_a_line() -> None:
-    """The log line about a failure must not be the next failure."""
+def test_an_exception_that_cannot_be_printed_is_still_a_line() -> None:
+    """Logging a failure must not fail."""
 
     class Broken(Exception):
         def __str__(self) -> str:
@@ -175,8 +175,8 @@ def test_an_exception_that_cannot_even_be_printed_is_still_a_line() -> None:
     assert "Broken: <no message>" in logs.lines[1]["error"]
 
 
-def test_a_cause_that_was_set_aside_is_left_out() -> None:
-    """`raise … from None` says that the context is of no interest."""
+def test_a_suppressed_cause_is_left_out() -> None:
+    """`raise … from None` says that the context does not matter."""
     try:
         try:
             raise KeyError("context")  # noqa: TRY301, EM101
@@ -201,7 +201,7 @@ def test_the_console_is_one_line_an_event_that_no_text_can_forge() -> None:
 
 
 def test_the_console_shows_a_stack_below_its_line() -> None:
-    """A list of places on one line is unreadable for people."""
+    """A list of places on one line is unreadable."""
     with captured_logs(fmt="console") as logs:
         try:
             raise OSError  # noqa: TRY301
@@ -211,7 +211,7 @@ def test_the_console_shows_a_stack_below_its_line() -> None:
 
 
 def test_loggers_in_use_follow_a_second_configuration() -> None:
-    """Loggers are cached for speed; a stream that was closed meanwhile must not swallow their lines for good."""
+    """Loggers are cached for speed; a closed stream must not lose their lines for good."""
     log = structlog.get_logger()
     with captured_logs() as first:
         log.info("circuit_closed")
@@ -220,16 +220,16 @@ def test_loggers_in_use_follow_a_second_configuration() -> None:
     assert len(first.lines) == len(second.lines) == 1
 
 
-def test_configuring_again_says_a_library_line_once() -> None:
-    """The command line configures early, for the mistakes in the settings, and again with the settings."""
+def test_configuring_again_logs_a_library_line_once() -> None:
+    """The command line configures early, for mistakes in the settings, and again with the settings."""
     with captured_logs() as logs:
         configure("info", "json", VisitorIds.HASH, logs.stream)
         logging.getLogger("lib").warning("once")
     assert len(logs.lines) == 1
 
 
-def test_a_library_that_repeats_itself_is_said_once_and_then_with_a_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An exporter without its collector warns every few seconds for days, and a peer's port in it is no news."""
+def test_a_repeated_library_line_is_logged_once_and_then_with_a_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exporter without its collector warns every few seconds for days; a peer's port in it makes no new line."""
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     with captured_logs() as logs:
@@ -255,8 +255,8 @@ def test_a_library_that_repeats_itself_is_said_once_and_then_with_a_count(monkey
     assert sum(line["level"] == "info" for line in lines) == 3
 
 
-def test_what_is_learnt_later_is_masked_in_all_lines() -> None:
-    """A token that is read from its file again is as secret as the first, for our lines and for the libraries'."""
+def test_a_secret_read_later_is_masked_in_all_lines() -> None:
+    """A token that is read from its file again is as secret as the first, in our lines and in the libraries'."""
     with captured_logs(secrets=["given-secret"]) as logs:
         learn("learnt-secret")
         logging.getLogger("lib").warning("given-secret learnt-secret")
@@ -265,8 +265,8 @@ def test_what_is_learnt_later_is_masked_in_all_lines() -> None:
     assert first["message"] == second["reason"] == "[secret] [secret]"
 
 
-def test_a_stream_that_is_gone_stops_nobody() -> None:
-    """Who reads our stdout may end before we do."""
+def test_a_closed_stream_raises_nothing() -> None:
+    """The reader of our stdout may end before we do."""
     stream = io.StringIO()
     with captured_logs(stream=stream):
         stream.close()
@@ -276,7 +276,7 @@ def test_a_stream_that_is_gone_stops_nobody() -> None:
 
 
 def test_a_locale_without_utf8_costs_no_line() -> None:
-    """Containers often run in the C locale, and JSON is UTF-8 all the same."""
+    """Containers often run in the C locale, and JSON is UTF-8 in any locale."""
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
     root = logging.getLogger()
@@ -328,7 +328,7 @@ def test_a_visitor_is_written_as_the_setting_says(mode: VisitorIds, value: objec
     assert redact({"visitor": value}, mode) == shown
 
 
-def test_a_visitor_is_found_wherever_it_stands() -> None:
+def test_a_visitor_is_found_at_any_place() -> None:
     """Also in a list, as a key, under another name, and with no field to leave out."""
     fields: dict[str, object] = {"who": ANNA, "all": [ANNA], "count": {ANNA: 1}, "deep": {"pcId": "anna-4711"}}
     assert redact(fields) == {
@@ -350,8 +350,8 @@ def test_a_visitor_is_found_wherever_it_stands() -> None:
     ["password", "KAFKA_SASL_PASSWORD", "sasl.password", "ssl.key.pem", "TARGET_AUTH_TOKEN", "Authorization", "api-key",
      "client_secret", "sasl.jaas.config", "Set-Cookie", "private_key"],
 )  # fmt: skip
-def test_a_name_that_promises_a_secret_is_masked(name: str) -> None:
-    """By name, whatever the value, at any depth; that there is none may be known."""
+def test_a_secrets_name_masks_its_value(name: str) -> None:
+    """By name, whatever the value, at any depth; an unset value may be shown."""
     assert redact({name: "x", "more": {name: ["x"], "n": [{name: 7}]}}) == {
         name: "[secret]",
         "more": {name: "[secret]", "n": [{name: "[secret]"}]},
@@ -359,8 +359,8 @@ def test_a_name_that_promises_a_secret_is_masked(name: str) -> None:
     assert redact({name: None}) == {name: None}
 
 
-def test_names_that_only_sound_secret_are_shown() -> None:
-    """Masked settings must still be of use."""
+def test_names_that_only_look_secret_are_shown() -> None:
+    """Masked settings must still be useful."""
     fields = {"TARGET_AUTH_TOKEN_FILE": "/run/token", "KAFKA_SSL_KEY_LOCATION": "/run/key", "key": "k"}
     assert redact(dict(fields)) == fields
 
@@ -396,13 +396,13 @@ def test_payloads_are_masked_and_their_counts_shown(name: str) -> None:
         ("lone \ud800", "lone \\ud800"),
     ],
 )  # fmt: skip
-def test_what_a_text_gives_away_is_masked(text: str, shown: str) -> None:
-    """Exceptions and library messages carry URLs, headers and reprs that nobody meant to log."""
+def test_secrets_within_a_text_are_masked(text: str, shown: str) -> None:
+    """Exceptions and library messages contain URLs, headers and reprs."""
     assert redact({"detail": text}) == {"detail": shown}
 
 
 def test_every_type_has_a_safe_form() -> None:
-    """Nothing but plain JSON types reaches the renderer, and no object's own repr."""
+    """Only plain JSON types reach the renderer, and no object's own repr."""
 
     class Text(str):
         __slots__ = ()
@@ -437,16 +437,16 @@ def test_a_line_is_bounded_however_large_its_fields() -> None:
     assert line["list"] == ["[more]"]
 
 
-def test_names_are_remembered_up_to_a_bound() -> None:
-    """Names made from data must not become a leak, nor go through unmasked once the memory is full."""
+def test_the_cache_of_names_is_bounded() -> None:
+    """Names made from data must not become a leak, nor be unmasked once the cache is full."""
     redactor = Redactor(VisitorIds.HASH)
     for number in range(2 * MAX_ITEMS):
         redactor(None, "info", {f"name{number}": 1})
     assert redactor(None, "info", {"late_password": "x"}) == {"late_password": "[secret]"}
 
 
-def test_the_callers_objects_are_left_as_they_are() -> None:
-    """The settings that are logged are the settings that are used."""
+def test_the_callers_objects_are_not_changed() -> None:
+    """The logged settings are the ones in use."""
     settings = {"password": "x", "inner": {"token": "y", "list": [ANNA]}}
     fields: dict[str, object] = {"settings": settings}
     redact(fields)
@@ -464,18 +464,18 @@ def test_a_field_that_cannot_be_read_costs_only_itself() -> None:
     assert redact({"moody": Moody(), "port": 1}) == {"moody": "<unreadable: RuntimeError>", "port": 1}
 
 
-def test_a_secret_that_lies_across_the_cut_is_not_shown_in_part() -> None:
-    """Text is cut before it is searched, and what was the secret's head must go with it."""
+def test_a_secret_across_the_cut_is_not_shown_in_part() -> None:
+    """Text is cut before it is searched, and the start of a cut secret must be removed with it."""
     secret = "swordfish" * 5_000
     assert "swordfish" not in str(redact({"detail": "ab" * 10 + secret}, VisitorIds.HASH, secret)["detail"])
 
 
 def test_secrets_too_short_to_hide_are_not_looked_for() -> None:
-    """Masking every "a" says more about the password "a" than it hides."""
+    """Masking every "a" reveals more about the password "a" than it hides."""
     assert redact({"detail": "banana"}, VisitorIds.HASH, "a", "") == {"detail": "banana"}
 
 
-def test_a_token_read_later_is_masked_too_and_old_ones_are_let_go() -> None:
+def test_a_token_read_later_is_masked_too_and_old_ones_are_dropped() -> None:
     """TARGET_AUTH_TOKEN_FILE is read again for years."""
     redactor = Redactor(VisitorIds.HASH, ["given-secret"])
     redactor.learn("proxy-secret", lasting=True)

@@ -1,4 +1,4 @@
-"""Dashboards, alerts and autoscalers read these names: they are held to the contract, as scraped."""
+"""Dashboards, alerts and autoscalers read these names: they are checked against the contract, as scraped."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -46,7 +46,7 @@ CONTRACT: dict[str, list[dict[str, str]]] = {
     "target_connector_commit_age_seconds": [{}],
     "target_connector_start_time_seconds": [{}],
 }  # fmt: skip
-"""Written out, not taken from the code: what is there at the first scrape. The contract's names, then our own."""
+"""Written out, not taken from the code: the series of the first scrape. The contract's names, then our own."""
 
 AT_START = Snapshot(
     tally=Counters(),
@@ -60,7 +60,7 @@ AT_START = Snapshot(
 
 
 def scrape(snapshot: Snapshot, accept: str = "text/plain") -> Series:
-    """What a reader of the text form sees."""
+    """The text form, parsed."""
     body, _ = Metrics(lambda: snapshot).render(accept)
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
@@ -75,7 +75,7 @@ def series(name: str, **labels: str) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 
 def test_every_name_and_label_value_of_the_contract_is_there_at_the_start_at_zero() -> None:
-    """A series that appears at its first failure has no rate at that moment, and the alert stays silent."""
+    """A series that appears at its first failure has no rate then, and the alert does not fire."""
     scraped = scrape(AT_START)
     expected = {series(name, **labels) for name, all_labels in CONTRACT.items() for labels in all_labels}
     ours = {key for key in scraped if key[0].startswith("target_connector_") and not key[0].endswith("_bucket")}
@@ -89,14 +89,14 @@ def test_the_process_itself_is_shown() -> None:
     assert {"python_info", "python_gc_collections_total"} <= names
 
 
-def test_a_use_that_is_not_known_is_no_sample() -> None:
-    """As a 0 it would be an empty window, and the growth after it a forecast that wakes someone."""
+def test_an_unknown_usage_is_no_sample() -> None:
+    """As a 0 it would be an empty window, and its later growth a false alarm of the forecast."""
     assert series("target_connector_quota_used") in scrape(AT_START)
     assert series("target_connector_quota_used") not in scrape(replace(AT_START, quota_used=None))
 
 
 def test_numbers_are_read_at_the_scrape_and_reconcile() -> None:
-    """Consumed = done + pending, in what a reader sees."""
+    """Consumed = done + pending, in each scrape."""
     tally = Counters(events_consumed=10, updates_accepted=2, updates_dead_lettered=1)
     tally.events_done.update({Done.ACCEPTED: 4, Done.DEAD_LETTERED: 1, Done.SKIPPED: 1, Done.HANDED_OVER: 1})
     tally.requests[Verdict.THROTTLED] = 5
@@ -132,23 +132,23 @@ def test_numbers_are_read_at_the_scrape_and_reconcile() -> None:
 
 
 def test_lag_has_a_series_a_partition_with_any_topic_name() -> None:
-    """Topic names hold dots and dashes; the label is the name as it is."""
+    """Topic names contain dots and dashes; the label is the unchanged name."""
     scraped = scrape(replace(AT_START, consumer_lag={("a.b-c_d", 0): 7, ("a.b-c_d", 11): 0}))
     assert scraped[series("target_connector_consumer_lag", topic="a.b-c_d", partition="0")] == 7
     assert scraped[series("target_connector_consumer_lag", topic="a.b-c_d", partition="11")] == 0
 
 
-def test_the_age_of_what_waits_and_the_retention_have_a_series_a_topic() -> None:
-    """The alert before a loss divides one by the other: their labels must be the same."""
+def test_the_age_of_pending_updates_and_the_retention_have_a_series_a_topic() -> None:
+    """The alert before a loss divides one by the other: their labels must be equal."""
     scraped = scrape(replace(AT_START, oldest_pending={"a.b": 0.0, "c": 7.5}, retention={"c": 604_800.0}))
     ages = [value for (name, _), value in scraped.items() if name == "target_connector_oldest_pending_seconds"]
     assert ages == [0.0, 7.5]
     assert scraped[series("target_connector_retention_seconds", topic="c")] == 604_800
-    assert series("target_connector_retention_seconds", topic="a.b") not in scraped, "0 would be a false statement"
+    assert series("target_connector_retention_seconds", topic="a.b") not in scraped, "0 would be wrong"
 
 
 def test_histograms_are_cumulative_and_in_seconds() -> None:
-    """Quantiles are computed from cumulative buckets; a wrong one is wrong without an error."""
+    """Quantiles are computed from cumulative buckets; a wrong bucket gives no error."""
     tally = Counters()
     for seconds in (0.001, 0.005, 0.03, 99.0):
         tally.request_seconds.observe(seconds)
@@ -166,7 +166,7 @@ def test_histograms_are_cumulative_and_in_seconds() -> None:
 
 
 def test_the_form_follows_the_accept_header() -> None:
-    """Prometheus asks for OpenMetrics; a person with curl gets text 0.0.4."""
+    """Prometheus asks for OpenMetrics; curl gets text 0.0.4."""
     metrics = Metrics(lambda: AT_START)
     _, plain = metrics.render("")
     body, fancy = metrics.render("application/openmetrics-text; version=1.0.0,text/plain;q=0.5")
@@ -185,7 +185,7 @@ def test_two_processes_in_one_interpreter_do_not_share() -> None:
 
 
 def test_a_scrape_reads_once_and_making_the_metrics_reads_nothing() -> None:
-    """One snapshot a scrape is what makes the numbers reconcile; before the start there is none to read."""
+    """One snapshot per scrape makes the numbers reconcile; before the start there is none to read."""
     reads: list[int] = []
 
     def read() -> Snapshot:
@@ -199,7 +199,7 @@ def test_a_scrape_reads_once_and_making_the_metrics_reads_nothing() -> None:
 
 
 def test_definitions_follow_the_naming_rules() -> None:
-    """Prefix, `_total` on counters alone, base units, a help sentence, and no label without an end."""
+    """Prefix, `_total` on counters alone, base units, a help sentence, and no unbounded label."""
     for each in DEFINITIONS:
         assert each.name.startswith("target_connector_")
         assert each.name.endswith("_total") == (each.kind == "counter")

@@ -1,4 +1,4 @@
-"""What the status page says went wrong: bounded, counted, and stricter than the log about whom it names."""
+"""The problems on the status page: bounded, counted, and redacted more strictly than the log."""
 
 import logging
 import threading
@@ -14,7 +14,7 @@ from tests.support.captured_logs import captured_logs
 
 
 def test_warnings_and_errors_are_kept_newest_first_and_the_rest_is_not() -> None:
-    """The libraries' too: what stops a delivery is as often said by them."""
+    """The libraries' lines too: they often name the cause."""
     with captured_logs(level="debug") as logs:
         log = structlog.get_logger()
         log.warning("kafka_unreachable", code="_TRANSPORT", detail="refused", remedy="check the network")
@@ -33,8 +33,8 @@ def test_warnings_and_errors_are_kept_newest_first_and_the_rest_is_not() -> None
     assert [each.last for each in reversed(kept)] == times
 
 
-def test_the_same_trouble_is_one_entry_with_a_count_that_includes_what_the_log_left_unsaid() -> None:
-    """A thousand equal lines must not push out the one that explains them; numbers in a text make no new kind."""
+def test_the_same_problem_is_one_entry_with_a_count_that_includes_suppressed_lines() -> None:
+    """A thousand equal lines must not push out the one that explains them; numbers in a text make no new entry."""
     with captured_logs() as logs:
         for offset, repeated in ((7, 0), (8, 41), (9, 0)):
             structlog.get_logger().warning(
@@ -49,7 +49,7 @@ def test_the_same_trouble_is_one_entry_with_a_count_that_includes_what_the_log_l
 
 
 def test_a_broker_that_is_down_is_one_entry() -> None:
-    """Whatever comes of it, before and after; and what comes after the recovery is a trouble of its own."""
+    """Its consequences too, before and after; and an error after the recovery is a new problem."""
     with captured_logs():
         log = structlog.get_logger()
         log.warning("quota_ledger_delayed", reason="t.quota cannot be found", in_hand=0)
@@ -66,7 +66,7 @@ def test_a_broker_that_is_down_is_one_entry() -> None:
 
 
 def test_a_refused_field_keeps_its_name() -> None:
-    """The rule alone tells nobody what to correct; the names of a thousand fields are one entry all the same."""
+    """The rule alone does not say what to correct; the names of a thousand fields are still one entry."""
     with captured_logs() as logs:
         for number in range(3):
             field = f"profile.basket{'x' * number}"
@@ -76,8 +76,8 @@ def test_a_refused_field_keeps_its_name() -> None:
     assert [line["field"] for line in logs.lines] == ["profile.basket", "profile.basketx", "profile.basketxx"]
 
 
-def test_what_is_kept_is_bounded() -> None:
-    """In number and in length, whatever is logged: it is fetched every two seconds."""
+def test_the_entries_are_bounded() -> None:
+    """In number and length, whatever is logged: the page fetches them every two seconds."""
     with captured_logs():
         for number in range(5 * MOST):
             word = "".join(chr(97 + int(digit)) for digit in str(number))
@@ -88,8 +88,8 @@ def test_what_is_kept_is_bounded() -> None:
     assert kept[0].reason.startswith("jj")
 
 
-def test_a_trouble_that_goes_on_stays_when_others_come() -> None:
-    """The one unseen for longest goes, not the one that began first."""
+def test_an_ongoing_problem_stays_when_others_come() -> None:
+    """The one unseen for longest is dropped, not the one that began first."""
     with captured_logs():
         for number in range(3 * MOST):
             structlog.get_logger().warning("kafka_error", detail=chr(97 + number % 26) * (1 + number // 26))
@@ -100,7 +100,7 @@ def test_a_trouble_that_goes_on_stays_when_others_come() -> None:
 
 @pytest.mark.parametrize("mode", list(VisitorIds))
 def test_no_visitor_is_shown_not_even_hashed(mode: VisitorIds) -> None:
-    """LOG_VISITOR_IDS is a choice for the log; the page is open to whoever reaches the port."""
+    """LOG_VISITOR_IDS applies to the log; anybody who reaches the port sees the page."""
     anna = Visitor("mbox3rdPartyId", "anna-4711")
     with captured_logs(visitor_ids=mode) as logs:
         structlog.get_logger().warning("update_rejected", visitor=anna, topic="t", reason=f"400 for {anna!r}")
@@ -112,7 +112,7 @@ def test_no_visitor_is_shown_not_even_hashed(mode: VisitorIds) -> None:
     assert [each.reason for each in kept] == ["[visitor]", "400 for Visitor([visitor])"]
 
 
-def test_a_token_that_was_learnt_later_is_masked() -> None:
+def test_a_token_that_was_read_later_is_masked() -> None:
     """A token file is replaced while the process runs; the log's own redactor knows the new one."""
     with captured_logs(secrets=["given-hush"]) as logs:
         logs.redactor.learn("later-hush")
@@ -121,8 +121,8 @@ def test_a_token_that_was_learnt_later_is_masked() -> None:
     assert kept.reason == "[secret] and [secret]"
 
 
-def test_logging_set_up_anew_forgets() -> None:
-    """What another configuration kept was redacted by other rules."""
+def test_a_new_logging_set_up_clears_them() -> None:
+    """Entries of another configuration were redacted by other rules."""
     with captured_logs():
         structlog.get_logger().warning("kafka_error", detail="x")
     with captured_logs():

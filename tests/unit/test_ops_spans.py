@@ -1,4 +1,4 @@
-"""Traces must show which events a request carried, and cost nothing and break nothing where nobody asked for them."""
+"""Traces show which events a request carried; without tracing they cost nothing and break nothing."""
 
 import asyncio
 import logging
@@ -30,7 +30,7 @@ FINE, LATE = Answer(Verdict.ACCEPTED), Answer(Verdict.TIMEOUT, "no answer in 10 
 
 
 class TracedRecord(FakeRecord):
-    """A record of a producer that traces."""
+    """A record with trace headers."""
 
     def __init__(self, value: bytes, offset: int, headers: Headers | None) -> None:
         super().__init__(value, offset)
@@ -46,7 +46,7 @@ def parent(number: int, *, sampled: bool = True) -> list[tuple[str, str | bytes 
 
 
 def append(log: FakeLog, visitor: str, headers: Headers | None) -> None:
-    """One more record of this visitor."""
+    """Append a record of this visitor."""
     records = log.records.setdefault(P0, [])
     records.append(TracedRecord(event(visitor, **{f"a{len(records)}": 1}), len(records), headers))
 
@@ -60,12 +60,12 @@ def traced() -> tuple[Spans, InMemorySpanExporter]:
 
 
 def linked(span: ReadableSpan) -> list[int]:
-    """The numbers of the events that a span points back to."""
+    """Numbers of the events that a span links to."""
     return sorted(link.context.trace_id - 1 for link in span.links)
 
 
 def deliver(answers: Sequence[Answer], *headers: Headers | None) -> Sequence[ReadableSpan]:
-    """The spans of one visitor's events till all are done."""
+    """The spans of one visitor's events until all are done."""
     spans, exporter = traced()
 
     async def main() -> None:
@@ -80,7 +80,7 @@ def deliver(answers: Sequence[Answer], *headers: Headers | None) -> Sequence[Rea
     return exporter.get_finished_spans()
 
 
-def test_the_one_request_points_back_to_every_event_that_it_carries() -> None:
+def test_the_one_request_links_to_every_event_that_it_carries() -> None:
     """As a child it could belong to one of them alone, and the other events' traces would end in Kafka."""
     (span,) = deliver([FINE], parent(0), parent(1), None, parent(2))
     assert linked(span) == [0, 1, 2]
@@ -98,7 +98,7 @@ def test_the_one_request_points_back_to_every_event_that_it_carries() -> None:
 
 
 def test_a_retry_is_a_span_of_its_own_with_the_same_links() -> None:
-    """Someone looks for why his event was late: the attempts that failed are the answer."""
+    """The failed attempts explain a late event."""
     first, second = deliver([LATE, FINE], parent(0), parent(1))
     assert linked(first) == linked(second) == [0, 1]
     assert (first.status.status_code, first.status.description) == (StatusCode.ERROR, "no answer in 10 s")
@@ -107,8 +107,8 @@ def test_a_retry_is_a_span_of_its_own_with_the_same_links() -> None:
 
 
 @pytest.mark.parametrize(("answers", "expected"), [([FINE], [[0], [1]]), ([LATE, FINE], [[0], [0, 1]])])
-def test_what_comes_during_a_request_belongs_to_the_next(answers: list[Answer], expected: list[list[int]]) -> None:
-    """A link to a request that did not carry the event is a lie; after a failure the next one carries both."""
+def test_an_event_during_a_request_belongs_to_the_next(answers: list[Answer], expected: list[list[int]]) -> None:
+    """A request must not link to an event that it did not carry; after a failure the next one carries both."""
     spans, exporter = traced()
 
     async def main() -> None:
@@ -126,7 +126,7 @@ def test_what_comes_during_a_request_belongs_to_the_next(answers: list[Answer], 
 
 
 def test_visitors_do_not_get_each_others_links() -> None:
-    """And after the end nothing is kept."""
+    """After the end nothing is kept."""
     spans, exporter = traced()
 
     async def main() -> None:
@@ -145,13 +145,13 @@ def test_visitors_do_not_get_each_others_links() -> None:
 
 
 def test_links_of_a_span_are_bounded_and_the_rest_is_counted() -> None:
-    """A visitor with a thousand events would make a span that no collector takes."""
+    """A visitor with a thousand events would make a span that no collector accepts."""
     (span,) = deliver([FINE], *(parent(number) for number in range(100)))
     assert linked(span) == list(range(100 - MAX_LINKS, 100))
     assert dict(span.attributes or {})["target_connector.links_left_out"] == 100 - MAX_LINKS
 
 
-def test_kept_links_are_bounded_in_all() -> None:
+def test_kept_links_are_bounded_in_total() -> None:
     """Invariant 4: a backlog of traced events against a dead endpoint must not fill the memory."""
     spans, _ = traced()
     for number in range(MAX_VISITORS + 50):
@@ -174,22 +174,22 @@ def test_kept_links_are_bounded_in_all() -> None:
         {"traceparent": "nonsense"},
     ],
 )
-def test_what_is_no_sampled_trace_makes_no_link(headers: Headers | None) -> None:
-    """Anybody may write headers; and a link to what nobody keeps leads nowhere."""
+def test_invalid_or_unsampled_headers_make_no_link(headers: Headers | None) -> None:
+    """Any producer may write headers; and a link to an unsampled trace is useless."""
     (span,) = deliver([FINE], headers)
     assert linked(span) == []
 
 
 @given(value=st.binary(max_size=80), state=st.binary(max_size=40))
-def test_no_header_whatsoever_stops_a_delivery(value: bytes, state: bytes) -> None:
-    """The observer runs inside the intake: what it raises would end the process."""
+def test_no_header_stops_a_delivery(value: bytes, state: bytes) -> None:
+    """The observer runs inside the intake: its exceptions would end the process."""
     spans, _ = traced()
     record = TracedRecord(b"", 0, [("traceparent", value), ("tracestate", state), ("traceparent", value)])
     spans.taken(record, Visitor("pcId", "x"), merged=False)
 
 
 def test_without_traces_no_header_is_read() -> None:
-    """The fakes' records raise when they are asked for headers: so does every other test of the pipeline hold this."""
+    """The fakes' records raise when headers are read: so every other test of the pipeline checks this too."""
 
     async def main() -> None:
         log = FakeLog()
@@ -214,7 +214,7 @@ def test_without_traces_no_header_is_read() -> None:
         ({COLLECTOR: "http://c", "OTEL_SDK_DISABLED": "TRUE"}, False),
     ],
 )
-def test_a_named_collector_asks_for_traces(environment: dict[str, str], *, expected: bool) -> None:
+def test_a_configured_collector_enables_traces(environment: dict[str, str], *, expected: bool) -> None:
     """The standard's own variables, which operators set for every service at once."""
     assert wanted(environment) is expected
 
@@ -227,25 +227,25 @@ def test_a_named_collector_asks_for_traces(environment: dict[str, str], *, expec
         {COLLECTOR: "http://c", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json"},
     ],
 )
-def test_what_is_asked_for_and_not_supported_is_refused(environment: dict[str, str]) -> None:
-    """Else someone looks for his traces for a day."""
+def test_an_unsupported_configuration_is_refused(environment: dict[str, str]) -> None:
+    """Else an operator would search for missing traces."""
     with pytest.raises(Fatal, match="none") as caught:
         wanted(environment)
-    assert caught.value.event == "settings_refused"
+    assert caught.value.failure.event == "settings_refused"
 
 
 def test_traces_without_the_packages_are_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The extra need not be installed, and an ImportError says nothing of it."""
+    """The extra may be missing, and an ImportError does not name it."""
     monkeypatch.delitem(sys.modules, "connector.ops.spans", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     assert tracing({}, "1") is None
     with pytest.raises(Fatal, match=r"target-profile-connector\[otel\]") as caught:
         tracing({COLLECTOR: "http://c"}, "1")
-    assert caught.value.event == "settings_refused"
+    assert caught.value.failure.event == "settings_refused"
 
 
 def test_a_collectors_key_is_in_no_line() -> None:
-    """It stands in a variable of the standard, and libraries log what they send."""
+    """It is in a variable of the standard, and libraries log what they send."""
     with captured_logs() as logs:
         spans = tracing({COLLECTOR: "http://127.0.0.1:9", "OTEL_EXPORTER_OTLP_HEADERS": "x-key=very%20hush,y=1"}, "1")
         assert spans is not None

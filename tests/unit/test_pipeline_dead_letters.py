@@ -1,4 +1,4 @@
-"""What can never be delivered: it is written down before its offset counts, and too much of it stops the process."""
+"""An undeliverable record is written as a dead letter before its offset counts; too many stop the process."""
 
 import asyncio
 
@@ -26,8 +26,8 @@ def _refusing(*visitors: str) -> Behaviour:
     return behave
 
 
-def test_a_malformed_record_is_kept_as_it_came_and_the_rest_goes_on() -> None:
-    """Key, value, place and rule are in the letter; a decoder's error must not stop the partition."""
+def test_a_malformed_record_is_kept_unchanged_and_the_rest_continues() -> None:
+    """Key, value, offset and rule are in the letter; a decoding error must not stop the partition."""
 
     async def main() -> None:
         log = FakeLog()
@@ -37,7 +37,7 @@ def test_a_malformed_record_is_kept_as_it_came_and_the_rest_goes_on() -> None:
             await bench.settle(10)
         first, second = sorted(
             bench.letters.letters, key=lambda letter: letter.offset
-        )  # They are written side by side.
+        )  # They are written concurrently.
         assert (first.source, first.offset, first.stage, first.error) == (P0, 1, Stage.DECODE, "Refused")
         assert first.value == b"{broken"
         assert second.reason.startswith("profile.a must ")
@@ -101,8 +101,8 @@ def test_a_rejected_update_holds_its_offset_and_its_visitor_until_its_letter_is_
     run(main())
 
 
-def test_what_was_rejected_alone_is_kept_as_it_came() -> None:
-    """Written again it must be what it was: its key, which says where it goes, its id, its time, and its numbers."""
+def test_an_unmerged_rejected_record_is_kept_unchanged() -> None:
+    """A replay must equal the original: its key, which decides the partition, its id, its time, and its numbers."""
 
     async def main() -> None:
         log = FakeLog()
@@ -116,7 +116,7 @@ def test_what_was_rejected_alone_is_kept_as_it_came() -> None:
     run(main())
 
 
-def test_what_came_while_it_was_on_the_wire_is_in_its_letter() -> None:
+def test_a_change_during_the_failed_request_is_in_its_letter() -> None:
     """After a failed attempt both are one update: a letter of the first record alone would lose the second."""
     answers = iter([DOWN, NO])
 
@@ -135,8 +135,8 @@ def test_what_came_while_it_was_on_the_wire_is_in_its_letter() -> None:
     run(main())
 
 
-def test_too_many_letters_under_way_pause_consumption() -> None:
-    """A dead-letter topic that does not answer bounds what is held; else a bad topic is read into memory whole."""
+def test_too_many_letters_in_flight_pause_consumption() -> None:
+    """An unavailable dead-letter topic bounds what is pending; else a bad topic is read into memory whole."""
 
     async def main() -> None:
         log = FakeLog()
@@ -157,8 +157,8 @@ def test_too_many_letters_under_way_pause_consumption() -> None:
         run(main())
 
 
-def test_an_attribute_that_fits_nowhere_is_a_dead_letter_and_the_rest_goes() -> None:
-    """One value of 70 KB must not take the others with it, nor be tried for ever."""
+def test_an_attribute_that_fits_no_request_is_a_dead_letter_and_the_rest_is_sent() -> None:
+    """One value of 70 KB must not block the others, nor be retried for ever."""
 
     async def main() -> None:
         log = FakeLog()
@@ -175,8 +175,8 @@ def test_an_attribute_that_fits_nowhere_is_a_dead_letter_and_the_rest_goes() -> 
     run(main())
 
 
-def test_the_reason_names_some_attributes_however_many_and_however_long_they_are() -> None:
-    """It becomes a header, and a name may itself be what fits nowhere; what stands in the values is in no reason."""
+def test_the_reason_names_some_attributes_however_many_and_long_they_are() -> None:
+    """It becomes a header, and a name itself may be too large; no reason contains a value."""
 
     async def main() -> None:
         log = FakeLog()
@@ -195,8 +195,8 @@ def test_the_reason_names_some_attributes_however_many_and_however_long_they_are
     run(main())
 
 
-def test_of_a_split_update_only_what_was_refused_is_a_dead_letter() -> None:
-    """A refused request among several is buried by itself; what the others carried was accepted."""
+def test_of_a_split_update_only_the_refused_part_is_a_dead_letter() -> None:
+    """A refused request among several gets its own letter; the others' values were accepted."""
 
     def behave(_visitor: str, attributes: dict[str, str], _number: int) -> tuple[Answer, float]:
         return (NO if "b" in attributes else FINE), 0.01
@@ -214,8 +214,8 @@ def test_of_a_split_update_only_what_was_refused_is_a_dead_letter() -> None:
     run(main())
 
 
-def test_of_a_split_update_only_what_failed_goes_again() -> None:
-    """What was accepted is not sent twice, newer values merge over the rest, and one end settles all records."""
+def test_of_a_split_update_only_the_failed_part_is_retried() -> None:
+    """Accepted values are not sent twice, newer values merge over the rest, and one end settles all records."""
 
     def behave(_visitor: str, attributes: dict[str, str], number: int) -> tuple[Answer, float]:
         return (DOWN if "b" in attributes and number == 2 else FINE), 1.0
@@ -239,8 +239,8 @@ def test_of_a_split_update_only_what_failed_goes_again() -> None:
     run(main())
 
 
-def test_the_guard_stops_before_a_whole_topic_becomes_dead_letters() -> None:
-    """One more in a row than allowed ends the run, and nothing is committed past the record that was not buried."""
+def test_the_limit_stops_before_a_whole_topic_becomes_dead_letters() -> None:
+    """One more in a row than allowed ends the run, and nothing is committed past the record without a letter."""
 
     async def main() -> None:
         log = FakeLog()
@@ -259,8 +259,8 @@ def test_the_guard_stops_before_a_whole_topic_becomes_dead_letters() -> None:
     run(main())
 
 
-def test_the_guard_names_the_field_that_was_refused() -> None:
-    """The rule alone, "must not be null", tells nobody which field its producer has to correct."""
+def test_the_limit_names_the_field_that_was_refused() -> None:
+    """The rule alone, "must not be null", does not say which field to correct."""
 
     async def main() -> None:
         log = FakeLog()
@@ -274,8 +274,8 @@ def test_the_guard_names_the_field_that_was_refused() -> None:
     run(main())
 
 
-def test_the_guard_stops_when_target_refuses_everything() -> None:
-    """A wrong account refuses every update; the guard ends it, and what was not buried stays uncommitted."""
+def test_the_limit_stops_when_target_refuses_everything() -> None:
+    """A wrong account refuses every update; the limit ends it, and updates without a letter stay uncommitted."""
 
     async def main() -> None:
         log = FakeLog()
@@ -293,8 +293,8 @@ def test_the_guard_stops_when_target_refuses_everything() -> None:
     run(main())
 
 
-def test_bad_records_among_good_ones_do_not_look_like_a_row_of_bad_ones() -> None:
-    """Refused records are known at once and good ones only after a request; one common row stops a healthy topic."""
+def test_bad_records_among_good_ones_are_no_streak() -> None:
+    """Refused records settle at once and good ones only after a request; one common streak stops a healthy topic."""
 
     async def main() -> None:
         log = FakeLog()
@@ -310,7 +310,7 @@ def test_bad_records_among_good_ones_do_not_look_like_a_row_of_bad_ones() -> Non
 
 @pytest.mark.parametrize("value", [b"{", event("bad", a=1)])
 def test_a_dead_letter_that_can_never_be_written_ends_the_run(value: bytes) -> None:
-    """Without a place to put it the record must stay uncommitted, and somebody must hear of it."""
+    """Without a dead-letter topic the record must stay uncommitted, and an operator must know."""
 
     async def main() -> None:
         log = FakeLog()
@@ -318,7 +318,7 @@ def test_a_dead_letter_that_can_never_be_written_ends_the_run(value: bytes) -> N
         log.append(value)
         log.append(event("w", a=1))
         letters = FakeDeadLetters()
-        letters.error = Fatal("dead_letter_failed", "create the dead-letter topic")
+        letters.error = Fatal("dead_letter_failed", "it is missing", "create the dead-letter topic")
         bench = Bench(log, FakeSender(_refusing("bad")), letters)
         await bench.start()
         with pytest.raises(Fatal, match="create the dead-letter topic"):

@@ -1,4 +1,4 @@
-"""The main path in good and mildly bad weather: what goes out, in which order, and what is committed when."""
+"""The main path, with few failures: what is sent, in which order, and what is committed when."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ DOWN = Answer(Verdict.UNAVAILABLE, "HTTP 500")
 
 
 def test_the_linger_turns_a_hundred_events_into_one_request() -> None:
-    """What comes within the linger goes out once, with the newest values; a request an event ends the quota."""
+    """Changes within the linger are sent once, with the newest values; a request per event would use up the quota."""
 
     async def main() -> None:
         log = FakeLog()
@@ -36,7 +36,7 @@ def test_the_linger_turns_a_hundred_events_into_one_request() -> None:
 
 
 def test_tombstones_and_nulls_are_skipped_and_committed() -> None:
-    """What asks for nothing is done at once; it must neither be sent nor hold the commit."""
+    """A record without a change is done at once; it must neither be sent nor hold the watermark."""
 
     async def main() -> None:
         log = FakeLog()
@@ -51,8 +51,8 @@ def test_tombstones_and_nulls_are_skipped_and_committed() -> None:
     run(main())
 
 
-def test_a_commit_never_passes_a_failed_visitor_while_others_go_on() -> None:
-    """One visitor's failure holds the offset and nobody else; committing the highest done offset would lose it."""
+def test_a_commit_never_passes_a_failed_visitor_while_others_continue() -> None:
+    """One visitor's failure holds the offset and no other visitor; committing the highest done offset would lose it."""
     broken = True
 
     def behave(visitor: str, _attributes: dict[str, str], _number: int) -> tuple[Answer, float]:
@@ -79,7 +79,7 @@ def test_a_commit_never_passes_a_failed_visitor_while_others_go_on() -> None:
 
 
 def test_newer_values_merge_over_a_waiting_retry() -> None:
-    """A retry sends the newest values and its old ones never again; a queue would send the old value last."""
+    """A retry sends the newest values and never its old ones; a queue would send the old value last."""
 
     def behave(_visitor: str, _attributes: dict[str, str], number: int) -> tuple[Answer, float]:
         return (Answer(Verdict.THROTTLED, "HTTP 429", retry_after=10.0) if number == 1 else FINE), 0.01
@@ -104,7 +104,7 @@ def test_newer_values_merge_over_a_waiting_retry() -> None:
 
 
 @pytest.mark.parametrize("first", [FINE, DOWN, Applied(Verdict.TIMEOUT, "no answer")])
-def test_what_comes_during_a_request_waits_for_it(first: Answer) -> None:
+def test_a_change_during_a_request_waits_for_it(first: Answer) -> None:
     """One request in flight a visitor: newer values follow its end; a second one beside it might land first."""
 
     def behave(_visitor: str, _attributes: dict[str, str], number: int) -> tuple[Answer, float]:
@@ -129,7 +129,7 @@ def test_what_comes_during_a_request_waits_for_it(first: Answer) -> None:
 
 
 def test_an_update_is_open_for_newer_values_while_it_waits_for_the_rate() -> None:
-    """Waiting for the rate is more coalescing; an update closed when it comes due goes out stale and is followed."""
+    """Waiting for the rate coalesces more; an update closed when it comes due is stale and needs another one."""
 
     async def main() -> None:
         log = FakeLog()
@@ -150,7 +150,7 @@ def test_an_update_is_open_for_newer_values_while_it_waits_for_the_rate() -> Non
 
 
 def test_the_rate_holds_for_every_attempt() -> None:
-    """Retries spend like first attempts; a limit outside of the retry doubles the rate when the endpoint suffers."""
+    """Retries count like first attempts; a limit outside of the retry doubles the rate when the endpoint fails."""
 
     def behave(_visitor: str, _attributes: dict[str, str], number: int) -> tuple[Answer, float]:
         return (DOWN if number % 3 == 0 else FINE), 0.05
@@ -173,7 +173,7 @@ def test_the_rate_holds_for_every_attempt() -> None:
 
 @pytest.mark.parametrize("share", [1, 3])
 def test_a_member_takes_the_share_of_its_partitions(share: int) -> None:
-    """The rate is the group's: with 1 of 4 partitions a quarter of it; each replica at the full rate would break it."""
+    """The rate is the group's: with 1 of 4 partitions a quarter of it; replicas at the full rate would exceed it."""
 
     async def main() -> None:
         log = FakeLog()
@@ -189,7 +189,7 @@ def test_a_member_takes_the_share_of_its_partitions(share: int) -> None:
 
 
 def _accepted_of_the_good(behaviour: Behaviour) -> int:
-    """Run 2,000 visitors at the rate's limit for two minutes; how many updates of the good 1,980 were sent."""
+    """Run 2,000 visitors at the rate's limit for two minutes; how many updates of the healthy 1,980 were sent."""
 
     async def main() -> int:
         log = FakeLog()
@@ -210,7 +210,7 @@ def _accepted_of_the_good(behaviour: Behaviour) -> int:
 
 
 def test_one_visitor_in_a_hundred_who_always_fails_costs_the_others_little() -> None:
-    """The rest keep 95 % of their rate; without a lane of their own, retries of poison would eat what all share."""
+    """The rest keep 95 % of their rate; without a queue of their own, retries of poison would use what all share."""
 
     def poisoned(visitor: str, _attributes: dict[str, str], _number: int) -> tuple[Answer, float]:
         return (DOWN if int(visitor) < 20 else FINE), 0.05
@@ -220,8 +220,8 @@ def test_one_visitor_in_a_hundred_who_always_fails_costs_the_others_little() -> 
     assert _accepted_of_the_good(poisoned) >= 0.95 * well
 
 
-def test_one_visitor_in_a_hundred_who_always_fails_ends_as_a_dead_letter_and_nobody_else_does() -> None:
-    """Also while one request in ten is reset at random: who fails for good is told from who is unlucky."""
+def test_one_visitor_in_a_hundred_who_always_fails_ends_as_a_dead_letter_and_no_other_does() -> None:
+    """Also while one request in ten is reset at random: permanent failures are told from random ones."""
     rng = random.Random(1)
 
     def poisoned(visitor: str, _attributes: dict[str, str], _number: int) -> tuple[Answer, float]:
@@ -247,8 +247,8 @@ def test_one_visitor_in_a_hundred_who_always_fails_ends_as_a_dead_letter_and_nob
         run(main())
 
 
-def test_many_bad_updates_in_front_hold_the_rest_up_for_seconds_only() -> None:
-    """They look like an outage; probing them one after the other would stop everyone for minutes."""
+def test_many_bad_updates_in_front_block_the_rest_for_seconds_only() -> None:
+    """They look like an outage; probing them in order would stop all visitors for minutes."""
 
     async def main() -> None:
         log = FakeLog()
@@ -263,7 +263,7 @@ def test_many_bad_updates_in_front_hold_the_rest_up_for_seconds_only() -> None:
         run(main())
 
 
-def test_back_pressure_bounds_what_is_pending_and_ends_with_its_cause() -> None:
+def test_back_pressure_bounds_pending_updates_and_ends_with_its_cause() -> None:
     """With a dead endpoint pending stays near the bound and no credit is granted; else an outage fills the memory."""
     down = True
 
@@ -329,8 +329,8 @@ def test_an_unconfirmed_success_is_what_the_setting_says(*, accept: bool) -> Non
     run(main())
 
 
-def test_a_failed_commit_is_said_again() -> None:
-    """A commit that failed is unknown, not done: the next one says what is true then; else the group stands still."""
+def test_a_failed_commit_is_repeated() -> None:
+    """A failed commit is unknown, not done: the next one has the current offsets; else the group stalls."""
 
     async def main() -> None:
         log = FakeLog()
@@ -341,13 +341,13 @@ def test_a_failed_commit_is_said_again() -> None:
             assert log.committed == {P0: 0}
             await asyncio.sleep(2)
             assert log.committed == {P0: 1}
-            assert bench.source.commits == [{P0: 0}, {P0: 1}], "the start, and what is true now"
+            assert bench.source.commits == [{P0: 0}, {P0: 1}], "the start, and the current watermark"
 
     run(main())
 
 
 def test_by_event_time_a_late_event_does_not_overwrite() -> None:
-    """The newest `occurredAt` wins among what is pending, also over a returned update; log order would regress."""
+    """The newest `occurredAt` wins among pending values, also over a retried update; log order would regress."""
 
     def behave(_visitor: str, _attributes: dict[str, str], number: int) -> tuple[Answer, float]:
         return (DOWN if number == 1 else FINE), 1.0
@@ -369,8 +369,8 @@ def test_by_event_time_a_late_event_does_not_overwrite() -> None:
     run(main())
 
 
-def test_by_event_time_what_comes_late_during_a_request_does_not_overwrite_it() -> None:
-    """A late event that comes while the newer value is on the wire loses to it; else the same pair ends by chance."""
+def test_by_event_time_a_late_event_during_a_request_does_not_overwrite_it() -> None:
+    """A late event that comes while the newer value is in flight loses to it; else the result depends on timing."""
 
     async def main() -> None:
         log = FakeLog()

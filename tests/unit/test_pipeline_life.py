@@ -17,7 +17,7 @@ STEPS = {"event_taken", "update_sent", "update_answered", "update_retried", "upd
 
 
 def follow(sender: FakeSender, *values: bytes, watched: bool = True) -> list[dict[str, Any]]:
-    """What is said of these records till all are done."""
+    """The log of these records until all are done."""
 
     async def main() -> None:
         log = FakeLog()
@@ -32,7 +32,7 @@ def follow(sender: FakeSender, *values: bytes, watched: bool = True) -> list[dic
         return [line for line in logs.lines if line["event"] in STEPS]
 
 
-def test_an_updates_life_is_told_by_visitor_and_offsets() -> None:
+def test_an_updates_steps_are_logged_by_visitor_and_offsets() -> None:
     """Two records merge, the first attempt fails, the second is accepted: each step has the same visitor."""
     answers = [Answer(Verdict.TIMEOUT, "no answer in 10 s"), Answer(Verdict.ACCEPTED)]
     sender = FakeSender(lambda _visitor, _attributes, number: (answers[number - 1], 0.01))
@@ -61,16 +61,16 @@ def test_an_updates_life_is_told_by_visitor_and_offsets() -> None:
         assert line.keys() - {"timestamp", "level", "event"} == set(EVENTS[line["event"]].fields)
 
 
-def test_a_dead_letter_ends_a_life_too() -> None:
-    """Whoever follows a change must not be left with a request that was refused and nothing after it."""
+def test_a_dead_letter_is_logged_as_an_end_too() -> None:
+    """A log that ends with a refused request would leave the change's fate open."""
     sender = FakeSender(lambda _visitor, _attributes, _number: (Answer(Verdict.REJECTED, "HTTP 400"), 0.01))
     lines = follow(sender, event(VISITOR, a=1))
     assert [line["event"] for line in lines][-2:] == ["update_rejected", "update_settled"]
     assert lines[-1]["outcome"] == "dead_lettered"
 
 
-def test_a_request_that_is_cut_at_the_end_is_told() -> None:
-    """It may have been applied: the last line of it must not be that it was sent."""
+def test_a_request_that_is_cancelled_at_the_end_is_logged() -> None:
+    """It may have been applied: its last line must not be that it was sent."""
 
     async def main() -> None:
         log = FakeLog()
@@ -85,7 +85,7 @@ def test_a_request_that_is_cut_at_the_end_is_told() -> None:
     assert answered["verdict"] == "timeout"
 
 
-def test_without_an_observer_nothing_is_said() -> None:
-    """The default: at a million events a line an event is an outage of the log."""
+def test_without_an_observer_nothing_is_logged() -> None:
+    """The default: at a million events a line per event would overload the log."""
     sender = FakeSender()
     assert follow(sender, event(VISITOR, a=1), event(VISITOR, b=2), watched=False) == []

@@ -1,4 +1,4 @@
-"""When a log is another one, has lost records, or holds what no batch shows: what is sent, committed and told."""
+"""When a log is replaced, has lost records, or holds offsets without records: what is sent, committed and reported."""
 
 import asyncio
 from typing import Any
@@ -22,7 +22,7 @@ BEHIND = Answer(Verdict.UNAVAILABLE, "HTTP 500", own=True)
 
 
 class Source(FakeSource):
-    """A member whose partition's log can become another one under it."""
+    """A member whose partition's log can be replaced under it."""
 
     topic_id = OLD
 
@@ -31,7 +31,7 @@ class Source(FakeSource):
         return decide(self.log.standing(name), log).start
 
     def make_again(self, *values: bytes) -> None:
-        """Delete the topic and make it again, with these records; the offsets of the group go with it."""
+        """Delete the topic and create it again, with these records; the group's offsets go with it."""
         self.topic_id = NEW
         self.log.records[P0] = [FakeRecord(value, number) for number, value in enumerate(values)]
         self.log.committed.pop(P0, None)
@@ -54,8 +54,8 @@ def world(answer: dict[str, Answer], *values: bytes, **config: Any) -> tuple[Fak
     return log, source, sender, bench
 
 
-def test_a_log_that_begins_anew_sends_what_is_pending_once_and_is_read_from_its_start() -> None:
-    """Wrong design: the old log's tracker goes on. Its offsets close in the new one (KeyError), and nothing is read."""
+def test_a_replaced_log_sends_pending_updates_once_and_is_read_from_its_start() -> None:
+    """Wrong design: the old log's tracker is kept. Its offsets close in the new one (KeyError), and nothing is read."""
 
     async def main() -> None:
         answers = {"stuck": BEHIND}
@@ -66,7 +66,7 @@ def test_a_log_that_begins_anew_sends_what_is_pending_once_and_is_read_from_its_
             source.make_again(*(event(f"w{n}", a=n) for n in range(10)))
             await asyncio.sleep(2)
             assert {f"w{n}" for n in range(10)} <= sender.profiles.keys()
-            assert log.committed[P0] == 10, "what is pending of the old log holds no commit of the new one back"
+            assert log.committed[P0] == 10, "pending updates of the old log do not hold the new one's watermark"
             answers.clear()
             await bench.settle(120)
             assert sender.profiles["stuck"] == {"a": "0"}
@@ -78,8 +78,8 @@ def test_a_log_that_begins_anew_sends_what_is_pending_once_and_is_read_from_its_
     run(main())
 
 
-def test_newer_values_of_the_new_log_merge_over_what_is_pending_of_the_old_one() -> None:
-    """Wrong design: the old log's update goes by itself, after the new one, and an old value wins."""
+def test_newer_values_of_the_new_log_merge_over_pending_ones_of_the_old_log() -> None:
+    """Wrong design: the old log's update is sent separately, after the new one, and an old value wins."""
 
     async def main() -> None:
         answers = {"v": BEHIND}
@@ -96,7 +96,7 @@ def test_newer_values_of_the_new_log_merge_over_what_is_pending_of_the_old_one()
 
 
 def test_nothing_of_a_retired_tracker_is_committed() -> None:
-    """Wrong design: an old offset goes into the new topic's group state, and a restart believes it."""
+    """Wrong design: an old offset is committed to the new topic, and a restart uses it."""
 
     async def main() -> None:
         answers = {"stuck": BEHIND}
@@ -116,8 +116,8 @@ def test_nothing_of_a_retired_tracker_is_committed() -> None:
     run(main())
 
 
-def test_a_revoke_takes_the_retired_tracker_along() -> None:
-    """Wrong design: what is pending of the old log is sent while the next owner sends newer values of the new one."""
+def test_a_revoke_includes_the_retired_tracker() -> None:
+    """Wrong design: pending updates of the old log are sent while the next owner sends newer ones of the new log."""
 
     async def main() -> None:
         log, source, sender, bench = world({"stuck": BEHIND}, event("stuck", a=0), event("v", a=1))
@@ -136,7 +136,7 @@ def test_a_revoke_takes_the_retired_tracker_along() -> None:
     run(main())
 
 
-def test_a_loss_takes_the_retired_tracker_along() -> None:
+def test_a_loss_includes_the_retired_tracker() -> None:
     """Wrong design: likewise, when another member owns the partition already."""
 
     async def main() -> None:
@@ -152,8 +152,8 @@ def test_a_loss_takes_the_retired_tracker_along() -> None:
     run(main())
 
 
-def test_a_dead_letter_of_the_old_log_is_written_and_holds_back_nothing() -> None:
-    """Wrong design: its receipt closes an offset of the new log, which nothing has opened."""
+def test_a_dead_letter_of_the_old_log_is_written_and_holds_nothing() -> None:
+    """Wrong design: it closes an offset of the new log, which was never opened."""
 
     async def main() -> None:
         log, source, _, bench = world({}, b"{")
@@ -172,7 +172,7 @@ def test_a_dead_letter_of_the_old_log_is_written_and_holds_back_nothing() -> Non
 
 
 def test_markers_and_aborted_records_at_the_end_are_committed_and_are_no_lag() -> None:
-    """Wrong design: the position is that after the last record; lag never becomes 0, and autoscalers believe it."""
+    """Wrong design: the position is that after the last record; lag never becomes 0, which misleads autoscalers."""
 
     async def main() -> None:
         log, source, _, bench = world({}, event("v", a=1))
@@ -187,8 +187,8 @@ def test_markers_and_aborted_records_at_the_end_are_committed_and_are_no_lag() -
     run(main())
 
 
-def test_what_is_open_holds_the_commit_before_the_markers() -> None:
-    """Wrong design: the client's position is committed as it is, and what waits is lost by a crash."""
+def test_open_records_hold_the_commit_before_the_markers() -> None:
+    """Wrong design: the client's position is committed unchanged, and a crash loses pending records."""
 
     async def main() -> None:
         log, source, _, bench = world({}, event("v", a=1), linger=5.0)
@@ -203,8 +203,8 @@ def test_what_is_open_holds_the_commit_before_the_markers() -> None:
     run(main())
 
 
-def test_an_older_end_and_a_partition_of_somebody_else_change_nothing() -> None:
-    """Wrong design: what the client says late throws the commit back, or fails for a partition that has gone."""
+def test_an_older_end_and_a_foreign_partition_change_nothing() -> None:
+    """Wrong design: a late position of the client sets the commit back, or fails for a revoked partition."""
 
     async def main() -> None:
         _, source, _, bench = world({}, event("v", a=1), event("w", a=1))
@@ -216,8 +216,8 @@ def test_an_older_end_and_a_partition_of_somebody_else_change_nothing() -> None:
     run(main())
 
 
-def test_while_draining_the_clients_position_is_not_believed() -> None:
-    """Wrong design: batches are not taken any more, the position is; the commit passes over records nobody has read."""
+def test_while_draining_the_clients_position_is_ignored() -> None:
+    """Wrong design: batches are not consumed any more, the position is; the commit passes over unread records."""
 
     async def main() -> None:
         log, source, _, bench = world({}, event("v", a=1))
@@ -237,8 +237,8 @@ def test_while_draining_the_clients_position_is_not_believed() -> None:
 
 
 @pytest.mark.parametrize("reason", MissedReason)
-def test_what_is_gone_is_told_and_counted_by_its_reason(reason: MissedReason) -> None:
-    """Wrong design: the client's own reset goes on without a word, and nobody asks the producer to send it again."""
+def test_missing_records_are_reported_and_counted_by_reason(reason: MissedReason) -> None:
+    """Wrong design: the client's own reset is silent, and nobody asks the producer to send them again."""
 
     async def main() -> None:
         _, source, _, bench = world({})
@@ -256,8 +256,8 @@ def test_what_is_gone_is_told_and_counted_by_its_reason(reason: MissedReason) ->
     run(main())
 
 
-def test_a_topic_that_was_made_again_is_told_with_its_remedy_and_counts_nothing_as_missed() -> None:
-    """How many records of the old log were not read nobody can know."""
+def test_a_recreated_topic_is_reported_with_its_remedy_and_counts_nothing_as_missed() -> None:
+    """The number of unread records of the old log is unknown."""
 
     async def main() -> None:
         _, source, _, bench = world({})

@@ -1,4 +1,4 @@
-"""When the endpoint as a whole fails: nothing is dropped, little is wasted, and its return is seen soon."""
+"""When the whole endpoint fails: nothing is dropped, few calls are wasted, and its recovery is noticed soon."""
 
 import asyncio
 import random
@@ -21,7 +21,7 @@ BAD = Answer(Verdict.UNAVAILABLE, "HTTP 500", own=True)
 
 
 def _failing_until(answer: Answer, seconds: float, latency: float = 0.05) -> tuple[Behaviour, Callable[[], float]]:
-    """An endpoint that gives this answer for so long, and when it is well again by the loop's clock."""
+    """An endpoint that gives this answer for a time, and when it recovers by the loop's clock."""
     end = 1_000.0 + seconds
 
     def behave(_visitor: str, _attributes: dict[str, str], _number: int) -> tuple[Answer, float]:
@@ -38,7 +38,7 @@ def _log(visitors: int) -> FakeLog:
 
 
 def test_a_refused_token_for_a_minute_costs_few_calls_and_no_update() -> None:
-    """401 stops all at once and drops nothing; retrying each update would burn quota, and its attempts with it."""
+    """401 stops all at once and drops nothing; retrying each update would waste quota, and attempts with it."""
 
     async def main() -> None:
         behave, end = _failing_until(Answer(Verdict.UNAUTHORIZED, "HTTP 401"), 60)
@@ -64,7 +64,7 @@ def test_a_refused_token_for_a_minute_costs_few_calls_and_no_update() -> None:
     ],
 )
 def test_an_hour_of_outage_makes_no_dead_letter_and_few_probes(answer: Answer) -> None:
-    """Attempts in an outage do not count; else each outage would move what is pending into the dead-letter topic."""
+    """Attempts in an outage do not count; else each outage would move pending updates into the dead-letter topic."""
 
     async def main() -> None:
         behave, end = _failing_until(answer, 3_600)
@@ -85,7 +85,7 @@ def test_an_hour_of_outage_makes_no_dead_letter_and_few_probes(answer: Answer) -
 
 @pytest.mark.parametrize("pause", [1.7, 20.0, 120.0])
 def test_an_outage_makes_no_dead_letter_however_little_traffic_there_is(pause: float) -> None:
-    """Nobody gets through, so no attempt is the update's own fault, also when visitors come one by one to show it."""
+    """No update succeeds, so no attempt is charged, also when visitors come one by one."""
 
     async def main() -> None:
         behave, _ = _failing_until(DOWN, 1_800)
@@ -104,7 +104,7 @@ def test_an_outage_makes_no_dead_letter_however_little_traffic_there_is(pause: f
 
 
 def test_an_update_that_fails_alone_becomes_a_dead_letter_after_its_attempts() -> None:
-    """While others go through, ten failures are its own fault; endless, it would hold the offset for ever."""
+    """While others succeed, ten failures are its own fault; endless, it would hold the offset for ever."""
 
     def behave(visitor: str, _attributes: dict[str, str], _number: int) -> tuple[Answer, float]:
         return (DOWN if visitor == "bad" else FINE), 0.01
@@ -135,9 +135,9 @@ LOCAL = Answer(Verdict.UNAVAILABLE, "this process may open no more files", reach
 
 @pytest.mark.parametrize("files", [1, 5, 20])
 def test_a_limit_of_open_files_slows_down_and_is_no_outage(files: int) -> None:
-    """What has a connection goes on, so the circuit stays closed: it would open and close again and again.
+    """Open connections keep working, so the circuit stays closed: it would open and close again and again.
 
-    Catches a circuit that takes what fails in this process for the endpoint's failure.
+    Catches a circuit that takes a local failure for the endpoint's.
     """
 
     async def main() -> None:
@@ -159,7 +159,7 @@ def test_a_limit_of_open_files_slows_down_and_is_no_outage(files: int) -> None:
 
 
 def test_without_any_open_file_it_waits_as_in_an_outage_and_names_the_cause() -> None:
-    """Nobody gets through for seconds: trying each update would spend the quota for nothing."""
+    """No request succeeds for seconds: trying each update would waste the quota."""
 
     async def main() -> None:
         behave, end = _failing_until(LOCAL, 120, latency=0.0)
@@ -177,8 +177,8 @@ def test_without_any_open_file_it_waits_as_in_an_outage_and_names_the_cause() ->
     assert opened["reason"] == LOCAL.reason
 
 
-def test_connections_are_given_up_when_the_circuit_opens_and_at_each_probe() -> None:
-    """The endpoint may be somewhere else: a probe on a kept connection would never find out."""
+def test_connections_are_closed_when_the_circuit_opens_and_at_each_probe() -> None:
+    """The endpoint may have another address: a probe on a kept connection would not notice."""
 
     async def main() -> None:
         behave, end = _failing_until(DOWN, 60)
@@ -195,7 +195,7 @@ def test_connections_are_given_up_when_the_circuit_opens_and_at_each_probe() -> 
 
 
 def _letters_of_a_half_broken_endpoint(share: float, answer: Answer, attempts: int) -> int:
-    """3,000 visitors of an endpoint that fails such a share of all requests at random: how many become dead letters."""
+    """3,000 visitors of an endpoint that fails this share of all requests at random: how many become dead letters."""
     rng = random.Random(1)
 
     async def main() -> int:
@@ -219,7 +219,7 @@ def _letters_of_a_half_broken_endpoint(share: float, answer: Answer, attempts: i
 
 @pytest.mark.parametrize("answer", [BAD, Answer(Verdict.UNAVAILABLE, "the connection broke off")], ids=["500", "reset"])
 def test_an_endpoint_that_fails_six_in_ten_makes_no_dead_letter(answer: Answer) -> None:
-    """Others get through between any two failures, and yet it is nobody's own fault."""
+    """Others succeed between any two failures, and yet no update is at fault."""
     assert _letters_of_a_half_broken_endpoint(0.6, answer, 10) == 0
 
 
@@ -228,21 +228,21 @@ def test_an_endpoint_that_loses_three_in_ten_answers_makes_no_dead_letter_of_fou
     assert _letters_of_a_half_broken_endpoint(0.3, Answer(Verdict.TIMEOUT, "no answer"), 4) == 0
 
 
-def test_one_endpoint_asking_for_a_day_of_patience_is_asked_again_within_the_maximum() -> None:
+def test_a_retry_after_of_a_day_is_capped_at_the_maximum() -> None:
     """Retry-After is honoured up to RETRY_MAX_SECONDS, by the circuit too; "86400" would stop all for a day."""
 
     async def main() -> None:
         behave, end = _failing_until(Answer(Verdict.THROTTLED, "HTTP 429", retry_after=86_400.0), 30)
         async with Bench(_log(100), FakeSender(behave), retry=RetryPolicy(0.5, 60.0, 10)) as bench:
             await asyncio.sleep(30 + 60 + 60)
-            assert any(at >= end() for at, _, _ in bench.sender.sent), "nobody has asked since"
+            assert any(at >= end() for at, _, _ in bench.sender.sent), "no request since the end"
             await bench.settle(100)
 
     run(main())
 
 
-def test_retry_after_is_kept_by_everyone_while_the_circuit_is_open() -> None:
-    """A 503 that asks for 30 s gets 30 s of silence after those that were on their way, and the seven that open it."""
+def test_retry_after_holds_for_all_while_the_circuit_is_open() -> None:
+    """A 503 that asks for 30 s gets no request for 30 s after those in flight, and the seven that open it."""
 
     async def main() -> None:
         behave, _ = _failing_until(Answer(Verdict.THROTTLED, "HTTP 503", retry_after=30.0), 20)
@@ -276,7 +276,7 @@ def test_a_probe_that_renders_to_nothing_does_not_block_the_circuit() -> None:
 
 
 def test_a_split_update_as_a_probe_waits_with_the_rest_of_itself() -> None:
-    """The second request of a split update is an attempt like any other: it is held back by an open circuit too."""
+    """The second request of a split update is an attempt like any other: an open circuit holds it too."""
     trouble = False
 
     def behave(visitor: str, _attributes: dict[str, str], _number: int) -> tuple[Answer, float]:

@@ -1,4 +1,4 @@
-"""The quota in a whole pipeline: nothing goes without a lease, every attempt spends, and the end gives back."""
+"""The quota in a whole pipeline: nothing is sent without a lease, every attempt spends, and the end returns leases."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,8 +11,8 @@ import pytest
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.counters import Done
 from connector.errors import Fatal
+from connector.quota.policy import QuotaPolicy
 from connector.quota.records import Reserve, Return, Spend, encode
-from connector.quota.terms import Terms
 from tests.support.bench import Bench
 from tests.support.captured_logs import captured_logs
 from tests.support.fakes import FakeLog, FakeSender, event, names
@@ -20,8 +20,8 @@ from tests.support.ledger import FakeLedgerLog, FakeLedgerTopic
 from tests.support.virtual_time import run
 
 (P0,) = names(1)
-TERMS = Terms(limit=100, window=60.0, horizon=2.5, request_timeout=10.0)
-ROOMY = Terms(limit=100_000, window=3_600.0, horizon=1.0, request_timeout=10.0)
+TERMS = QuotaPolicy(limit=100, window=60.0, horizon=2.5, request_timeout=10.0)
+ROOMY = QuotaPolicy(limit=100_000, window=3_600.0, horizon=1.0, request_timeout=10.0)
 FINE = Answer(Verdict.ACCEPTED)
 
 
@@ -32,7 +32,7 @@ def _log(visitors: int, first: int = 0) -> FakeLog:
     return log
 
 
-def _bench(log: FakeLog, topic: FakeLedgerTopic, *, terms: Terms = TERMS, **more: Any) -> Bench:
+def _bench(log: FakeLog, topic: FakeLedgerTopic, *, terms: QuotaPolicy = TERMS, **more: Any) -> Bench:
     return Bench(log, ledger=FakeLedgerLog(topic), quota=terms, linger=0.0, name="host", **more)
 
 
@@ -49,7 +49,7 @@ def _fullest(sender: FakeSender, window: float) -> int:
 
 
 def test_nothing_is_sent_without_a_grant() -> None:
-    """While the ledger cannot be read nobody knows what is free; a start without Kafka must not spend."""
+    """While the ledger cannot be read the free quota is unknown; a start without Kafka must not spend."""
 
     async def main() -> None:
         topic = FakeLedgerTopic()
@@ -59,7 +59,7 @@ def test_nothing_is_sent_without_a_grant() -> None:
             assert bench.sender.sent == []
             quota = bench.pipeline.quota
             assert quota is not None
-            # Not 0, which would be an empty window to whoever forecasts from it.
+            # Not 0, which a forecast would read as an empty window.
             assert (quota.known, quota.status()["read"]) == (None, False)
             topic.come_back()
             await bench.settle(60)
@@ -68,8 +68,8 @@ def test_nothing_is_sent_without_a_grant() -> None:
     run(main())
 
 
-def test_what_others_used_is_not_ours() -> None:
-    """A replica that starts reads the day first: counting from zero, each restart would send a quota anew."""
+def test_calls_of_others_are_counted() -> None:
+    """A starting replica reads the day first: counting from zero, each restart would send a quota again."""
 
     async def main() -> None:
         topic = FakeLedgerTopic()
@@ -82,7 +82,7 @@ def test_what_others_used_is_not_ours() -> None:
     run(main())
 
 
-def test_no_window_is_overfull_and_the_backlog_goes_on_as_it_rolls() -> None:
+def test_no_window_is_over_the_limit_and_the_backlog_continues_as_it_rolls() -> None:
     """Limits by the calendar, or by a bucket that starts full, send twice the quota around their edge."""
 
     async def main() -> None:
@@ -95,7 +95,7 @@ def test_no_window_is_overfull_and_the_backlog_goes_on_as_it_rolls() -> None:
 
 
 def test_two_replicas_share_one_quota() -> None:
-    """Each with a limit of its own would send it twice."""
+    """Each with its own limit would send it twice."""
 
     async def main() -> None:
         topic = FakeLedgerTopic()
@@ -111,7 +111,7 @@ def test_two_replicas_share_one_quota() -> None:
 
 
 def test_every_attempt_spends() -> None:
-    """Retries, probes and each request of a split update are calls; a count of updates would be short of them."""
+    """Retries, probes and each request of a split update are calls; a count of updates would be too low."""
 
     async def main() -> None:
         log = _log(30)
@@ -133,8 +133,8 @@ def test_every_attempt_spends() -> None:
     run(main())
 
 
-def test_at_the_drain_what_was_not_sent_goes_back() -> None:
-    """What a replica that stops keeps is lost to the others for a day."""
+def test_a_drain_returns_unspent_leases() -> None:
+    """A lease that a stopped replica keeps is lost to the others for a day."""
 
     async def main() -> None:
         topic = FakeLedgerTopic()
@@ -149,8 +149,8 @@ def test_at_the_drain_what_was_not_sent_goes_back() -> None:
     run(main())
 
 
-def test_while_the_ledger_is_away_what_is_in_hand_is_sent_and_no_more() -> None:
-    """Stopping at once would waste a lease; going on past its end would spend what is others'."""
+def test_while_the_ledger_is_unavailable_leases_in_hand_are_spent_and_no_more() -> None:
+    """Stopping at once would waste a lease; spending past its end would take the quota of others."""
 
     async def main() -> None:
         topic = FakeLedgerTopic()
@@ -172,8 +172,8 @@ def test_while_the_ledger_is_away_what_is_in_hand_is_sent_and_no_more() -> None:
     run(main())
 
 
-def test_an_idle_replica_gives_back_and_an_urgent_change_waits_for_one_round_trip() -> None:
-    """It holds nothing, and yet is as quick as the ledger."""
+def test_an_idle_replica_returns_its_leases_and_an_urgent_change_waits_for_one_round_trip() -> None:
+    """It holds nothing, and its delay is only the ledger's."""
 
     async def main() -> None:
         log, topic = _log(1), FakeLedgerTopic()
@@ -192,11 +192,11 @@ def test_an_idle_replica_gives_back_and_an_urgent_change_waits_for_one_round_tri
     run(main())
 
 
-def test_while_leases_are_free_nobody_waits_for_the_ledger() -> None:
-    """It is asked ahead of need: at the rate the sends stay evenly spaced through every change of a lease."""
+def test_while_leases_are_free_no_update_waits_for_the_ledger() -> None:
+    """Leases are requested ahead: at the rate the sends stay evenly spaced through every change of a lease."""
 
     async def main() -> None:
-        terms = Terms(limit=1_000_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
+        terms = QuotaPolicy(limit=1_000_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
         async with _bench(_log(4_000), FakeLedgerTopic(), terms=terms, updates_per_second=20.0) as bench:
             await bench.settle(400)
         times = [when for when, *_ in bench.sender.sent][10:]
@@ -205,8 +205,8 @@ def test_while_leases_are_free_nobody_waits_for_the_ledger() -> None:
     run(main())
 
 
-def test_the_log_says_how_the_window_fills_and_when_sending_goes_on() -> None:
-    """At each level once, and again only after it fell: an hour at the limit is no reason for a thousand lines."""
+def test_the_log_reports_how_the_window_fills_and_when_sending_resumes() -> None:
+    """At each level once, and again only after it fell: an hour at the limit must not log a thousand lines."""
 
     async def main() -> None:
         with captured_logs() as logs:
@@ -229,8 +229,8 @@ def test_the_log_says_how_the_window_fills_and_when_sending_goes_on() -> None:
     run(main())
 
 
-def test_at_the_limit_it_is_not_said_that_sending_stops_while_it_goes_on() -> None:
-    """The last lease of a full window is spent like any other; who has leases in hand, or no updates, does not wait."""
+def test_at_the_limit_no_stop_is_logged_while_sending_continues() -> None:
+    """The last lease of a full window is spent as usual; a replica with leases in hand or no updates does not wait."""
 
     async def main() -> None:
         with captured_logs() as logs:
@@ -244,7 +244,7 @@ def test_at_the_limit_it_is_not_said_that_sending_stops_while_it_goes_on() -> No
 
 
 def test_a_record_of_a_later_version_ends_the_process() -> None:
-    """Its fold is not known here: whoever goes on may spend what it gave to another."""
+    """Its fold is unknown here: a replica that continued might spend a quota granted to another."""
 
     async def main() -> None:
         topic = FakeLedgerTopic()
@@ -254,29 +254,29 @@ def test_a_record_of_a_later_version_ends_the_process() -> None:
         topic.append(b'{"type":"borrow","v":2}')
         with pytest.raises(Fatal, match="every replica") as raised:
             await bench.ended()
-        assert raised.value.event == "quota_ledger_unusable"
+        assert raised.value.failure.event == "quota_ledger_unusable"
         assert len(bench.sender.sent) < 150
 
     run(main())
 
 
 def test_a_ledger_that_is_lost_ends_the_process() -> None:
-    """A topic that was deleted says nothing of what was sent."""
+    """A deleted topic leaves the sent calls unknown."""
 
     async def main() -> None:
         ledger = FakeLedgerLog(FakeLedgerTopic())
         bench = Bench(_log(1_000), ledger=ledger, quota=ROOMY, updates_per_second=20.0)
         await bench.start()
         await asyncio.sleep(5)
-        ledger.reader.failed(Fatal("quota_ledger_unusable", "it is gone"))
+        ledger.reader.failed(Fatal("quota_ledger_unusable", "it is gone", "make it again"))
         with pytest.raises(Fatal, match="it is gone"):
             await bench.ended()
 
     run(main())
 
 
-def test_what_is_no_record_is_passed_over() -> None:
-    """Somebody's test message in the topic must stop nobody."""
+def test_foreign_records_are_ignored() -> None:
+    """A test message in the topic must stop no replica."""
 
     async def main() -> None:
         topic = FakeLedgerTopic()
@@ -288,8 +288,8 @@ def test_what_is_no_record_is_passed_over() -> None:
     run(main())
 
 
-def test_the_status_says_what_people_ask() -> None:
-    """Used, free, what comes free and when, what is in hand, how fast: numbers and nothing that names a person."""
+def test_the_status_has_the_quotas_numbers() -> None:
+    """Used, free, what becomes free and when, what is in hand, the pace: numbers and no names."""
 
     async def main() -> None:
         async with _bench(_log(40), FakeLedgerTopic()) as bench:
@@ -309,8 +309,8 @@ def test_the_status_says_what_people_ask() -> None:
     run(main())
 
 
-def test_a_lease_is_asked_for_with_what_every_reader_needs() -> None:
-    """A fold that read limit or window from settings would differ in the middle of an upgrade."""
+def test_a_lease_is_requested_with_what_every_reader_needs() -> None:
+    """A fold that took limit or window from settings would differ during an upgrade."""
 
     async def main() -> None:
         topic = FakeLedgerTopic()
@@ -323,8 +323,8 @@ def test_a_lease_is_asked_for_with_what_every_reader_needs() -> None:
     run(main())
 
 
-def test_two_holders_with_other_settings_on_one_ledger_are_told_apart() -> None:
-    """With two windows only the shorter one is kept, with two limits only the larger one."""
+def test_two_holders_with_other_settings_on_one_ledger_are_reported() -> None:
+    """With two windows only the shorter one holds, with two limits only the larger one."""
 
     async def main() -> list[dict[str, Any]]:
         topic = FakeLedgerTopic()
@@ -342,8 +342,8 @@ def test_two_holders_with_other_settings_on_one_ledger_are_told_apart() -> None:
     assert all("QUOTA_WINDOW_SECONDS alike" in line["remedy"] and line["holder"] == "host" for line in told)
 
 
-def test_holders_with_the_same_settings_are_not_told() -> None:
-    """Nor one of an older version, which does not tell its window; nor one that asked long ago."""
+def test_holders_with_the_same_settings_are_not_reported() -> None:
+    """Nor one of an older version, which does not write its window; nor one that asked long ago."""
 
     async def main() -> set[str]:
         topic = FakeLedgerTopic()

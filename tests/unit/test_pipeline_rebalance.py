@@ -1,4 +1,4 @@
-"""When the group takes partitions away or gives them back: nothing is lost, nothing old is sent."""
+"""When the group revokes or assigns partitions: nothing is lost, nothing old is sent."""
 
 import asyncio
 
@@ -28,7 +28,7 @@ def _two_partitions() -> FakeLog:
 
 
 def test_a_revoke_during_a_request_waits_for_it_and_commits_it() -> None:
-    """What is on the wire is finished first; letting go at once would have two owners write the same visitor."""
+    """Requests in flight are finished first; releasing at once would have two owners write the same visitor."""
 
     async def main() -> None:
         log = _two_partitions()
@@ -47,7 +47,7 @@ def test_a_revoke_during_a_request_waits_for_it_and_commits_it() -> None:
 
 
 def test_a_revoke_waits_no_longer_than_a_request_may_take() -> None:
-    """The group stands still meanwhile, so the wait is bounded; what hangs longer is handed over, settling nothing."""
+    """The group waits meanwhile, so the wait is bounded; a request that hangs longer is handed over, unsettled."""
 
     async def main() -> None:
         log = _two_partitions()
@@ -65,8 +65,8 @@ def test_a_revoke_waits_no_longer_than_a_request_may_take() -> None:
     run(main())
 
 
-def test_a_revoke_hands_over_what_waits_without_sending_it() -> None:
-    """What lingers is the next owner's: sending it now would hold the group up, and committing it would lose it."""
+def test_a_revoke_hands_over_waiting_updates_without_sending_them() -> None:
+    """Lingering updates are the next owner's: sending them would delay the group, committing them would lose them."""
 
     async def main() -> None:
         log = _two_partitions()
@@ -85,7 +85,7 @@ def test_a_revoke_hands_over_what_waits_without_sending_it() -> None:
 
 
 def test_a_revoke_during_a_retry_hands_the_records_over() -> None:
-    """What failed and waits goes to the next owner; holding the partition until it succeeds could take for ever."""
+    """A failed update that waits goes to the next owner; keeping the partition until it succeeds may take for ever."""
 
     async def main() -> None:
         log = FakeLog()
@@ -104,7 +104,7 @@ def test_a_revoke_during_a_retry_hands_the_records_over() -> None:
 
 
 def test_a_revoke_waits_for_the_acknowledgement_of_a_dead_letter() -> None:
-    """A dead letter under way is finished like a request; else each rebalance would write it twice."""
+    """A dead letter in flight is finished like a request; else each rebalance would write it twice."""
 
     async def main() -> None:
         log, letters = unwritten_letter()
@@ -118,8 +118,8 @@ def test_a_revoke_waits_for_the_acknowledgement_of_a_dead_letter() -> None:
     run(main())
 
 
-def test_a_dead_letter_acknowledged_after_its_partition_went_settles_nothing() -> None:
-    """Its record was handed over already; counting it again would break the sum, closing it another's offset."""
+def test_a_dead_letter_acknowledged_after_its_partition_was_revoked_settles_nothing() -> None:
+    """Its record was handed over already; counting it again would break the sum, and close another record's offset."""
 
     async def main() -> None:
         log, letters = unwritten_letter()
@@ -139,7 +139,7 @@ def test_a_dead_letter_acknowledged_after_its_partition_went_settles_nothing() -
 
 @pytest.mark.parametrize("answer", [FINE, DOWN, Answer(Verdict.REJECTED, "HTTP 400")])
 def test_a_partition_lost_in_flight_settles_nothing(answer: Answer) -> None:
-    """Another member owns it already: the late answer counts for no record, buries nothing and commits nothing."""
+    """Another member owns it already: the late answer counts for no record, writes no letter and commits nothing."""
 
     async def main() -> None:
         log = _two_partitions()
@@ -160,7 +160,7 @@ def test_a_partition_lost_in_flight_settles_nothing(answer: Answer) -> None:
 
 
 def test_a_reassigned_partition_starts_a_fresh_tracker() -> None:
-    """The late end of a request from the old assignment closes nothing of the new, though the offsets are the same."""
+    """A late answer of the old assignment closes nothing of the new one, though the offsets are the same."""
 
     async def main() -> None:
         log = FakeLog()
@@ -181,8 +181,8 @@ def test_a_reassigned_partition_starts_a_fresh_tracker() -> None:
 
 
 @pytest.mark.parametrize("lost", [False, True])
-def test_a_partition_that_goes_takes_its_values_and_leaves_the_others(*, lost: bool) -> None:
-    """An update of two partitions goes on with what the kept one wrote; sending the gone one's value could be stale."""
+def test_a_revoked_partition_takes_its_values_and_leaves_the_others(*, lost: bool) -> None:
+    """An update of two partitions keeps the values of the owned one; the other's value could be stale."""
 
     async def main() -> None:
         log = FakeLog()
@@ -204,7 +204,7 @@ def test_a_partition_that_goes_takes_its_values_and_leaves_the_others(*, lost: b
 
 
 def test_the_rest_of_a_split_update_is_not_sent_after_its_partition_was_lost() -> None:
-    """The second request would write another member's values over its newer ones; each request must look again."""
+    """The second request would write over another member's newer values; each request must check again."""
 
     async def main() -> None:
         log = FakeLog()
@@ -219,8 +219,8 @@ def test_the_rest_of_a_split_update_is_not_sent_after_its_partition_was_lost() -
     run(main())
 
 
-def test_the_rest_of_a_split_update_is_not_sent_when_its_partition_comes_back() -> None:
-    """A worker that waited between two requests through a loss must not go on with what it rendered long ago."""
+def test_the_rest_of_a_split_update_is_not_sent_when_its_partition_is_assigned_again() -> None:
+    """A worker that waited between two requests through a loss must not send what it rendered before."""
 
     async def main() -> None:
         log = FakeLog()
@@ -238,8 +238,8 @@ def test_the_rest_of_a_split_update_is_not_sent_when_its_partition_comes_back() 
     run(main())
 
 
-def test_the_rest_of_a_split_update_is_not_sent_after_the_revoke_gave_up_waiting() -> None:
-    """A revoke that ran into its bound has let go: what was not on the wire by then is the next owner's to send."""
+def test_the_rest_of_a_split_update_is_not_sent_after_the_revoke_timed_out() -> None:
+    """After its time limit a revoke has released: requests not sent by then are the next owner's."""
 
     async def main() -> None:
         log = FakeLog()
@@ -275,7 +275,7 @@ def test_a_rejected_update_whose_values_went_with_a_lost_partition_makes_no_empt
 
 
 def test_records_of_a_partition_that_is_not_owned_are_left_to_its_owner() -> None:
-    """A batch that crosses a loss on its way counts for nothing; taking it in would be an update that nobody owns."""
+    """A batch that arrives after a loss is ignored; consumed, it would be an update without an owner."""
 
     async def main() -> None:
         log = _two_partitions()
@@ -290,7 +290,7 @@ def test_records_of_a_partition_that_is_not_owned_are_left_to_its_owner() -> Non
 
 
 def test_losing_what_was_never_owned_changes_nothing() -> None:
-    """The coordinator may say it twice; the second time must not raise in the consumer's callback."""
+    """The coordinator may report it twice; the second time must not raise in the consumer's callback."""
 
     async def main() -> None:
         log = _two_partitions()
@@ -305,8 +305,8 @@ def test_losing_what_was_never_owned_changes_nothing() -> None:
     run(main())
 
 
-def test_back_pressure_ends_when_what_fills_the_memory_is_taken_away() -> None:
-    """A revoke frees room, so credit flows again; else the member would starve on partitions that it still owns."""
+def test_back_pressure_ends_when_the_full_partition_is_revoked() -> None:
+    """A revoke frees memory, so credit is granted again; else the member would starve on its other partitions."""
 
     async def main() -> None:
         log = FakeLog()
@@ -328,8 +328,8 @@ def test_back_pressure_ends_when_what_fills_the_memory_is_taken_away() -> None:
     run(main())
 
 
-def test_the_ends_of_the_log_are_kept_for_what_is_owned() -> None:
-    """Lag is of owned partitions only; a gauge of a partition that went would be two replicas' alarm."""
+def test_the_ends_of_the_log_are_kept_for_owned_partitions() -> None:
+    """Lag is of owned partitions only; a gauge of a revoked one would alert on two replicas."""
 
     async def main() -> None:
         log = _two_partitions()

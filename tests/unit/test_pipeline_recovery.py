@@ -1,4 +1,4 @@
-"""After a crash, a freeze or an outage: little is sent again, and nothing by one who may not own it any more."""
+"""After a crash, a freeze or an outage: little is sent again, and nothing by a replica that may not own it any more."""
 
 import asyncio
 from collections.abc import Mapping
@@ -32,8 +32,8 @@ def _now() -> float:
 
 
 @pytest.mark.parametrize("partitions", [1, 2])
-def test_a_crash_with_one_visitor_stuck_repeats_only_what_no_commit_knows_of(partitions: int) -> None:
-    """The stuck one holds the offset back by all 25,000; without the owed set a restart would send them all again."""
+def test_a_crash_with_one_visitor_stuck_repeats_only_what_no_commit_covers(partitions: int) -> None:
+    """The stuck one holds the offset by all 25,000; without the owed set a restart would send them all again."""
 
     async def main() -> None:
         log = FakeLog()
@@ -70,7 +70,7 @@ def test_a_crash_with_one_visitor_stuck_repeats_only_what_no_commit_knows_of(par
 
 
 def test_after_a_crash_a_value_older_than_an_accepted_one_is_not_sent() -> None:
-    """Only the visitor's unsettled records are read again: from its oldest ever on, old values would go first."""
+    """Only the visitor's unsettled records are read again: from its oldest record on, old values would go first."""
 
     async def main() -> None:
         log = FakeLog()
@@ -98,8 +98,8 @@ def test_after_a_crash_a_value_older_than_an_accepted_one_is_not_sent() -> None:
     run(main())
 
 
-def test_a_malformed_record_that_was_buried_is_not_buried_again() -> None:
-    """Its letter was acknowledged before the commit said so: a second one would be a false alarm for a person."""
+def test_a_malformed_record_with_a_letter_gets_no_second_one() -> None:
+    """Its letter was acknowledged before the commit said so: a second one would be a false alarm."""
 
     async def main() -> None:
         log = FakeLog()
@@ -134,7 +134,7 @@ def test_many_settled_updates_are_committed_before_the_interval() -> None:
 
 
 class _Narrow(FakeSource):
-    """A broker that takes only so many characters of metadata."""
+    """A broker with a limit on the metadata's characters."""
 
     limit = 100
 
@@ -147,7 +147,7 @@ class _Narrow(FakeSource):
 
 @pytest.mark.parametrize("limit", [0, 100])
 def test_a_broker_that_takes_less_metadata_gets_less(limit: int) -> None:
-    """`offset.metadata.max.bytes` may be set lower: commits that fail for ever would repeat everything at a restart."""
+    """`offset.metadata.max.bytes` may be set lower: commits that always fail would repeat everything at a restart."""
 
     async def main() -> None:
         log = FakeLog()
@@ -165,8 +165,8 @@ def test_a_broker_that_takes_less_metadata_gets_less(limit: int) -> None:
         run(main())
 
 
-def test_a_member_whom_the_group_does_not_answer_stops_sending_in_time() -> None:
-    """Who cannot reach the group may have been thrown out of it: its last request must end within the session."""
+def test_a_member_without_answers_of_the_group_stops_sending_in_time() -> None:
+    """It may have been removed from the group: its last request must end within the session."""
 
     async def main() -> None:
         log = FakeLog()
@@ -190,7 +190,7 @@ def test_a_member_whom_the_group_does_not_answer_stops_sending_in_time() -> None
 
 
 def test_nothing_is_sent_before_the_group_has_answered() -> None:
-    """An assignment may be told long after it was made: the first request waits for the first commit."""
+    """An assignment may arrive long after it was made: the first request waits for the first commit."""
 
     async def main() -> None:
         log = FakeLog()
@@ -205,8 +205,8 @@ def test_nothing_is_sent_before_the_group_has_answered() -> None:
     run(main())
 
 
-def test_a_static_member_waits_for_what_its_predecessor_may_have_on_the_wire() -> None:
-    """After kill -9 the group gives it the same partitions at once: a request of the dead may land after its first."""
+def test_a_static_member_waits_for_its_predecessors_requests_in_flight() -> None:
+    """After kill -9 the group gives it the same partitions at once: a request of the old one may land last."""
 
     async def main() -> None:
         log = FakeLog()
@@ -267,7 +267,7 @@ OUTAGES = {
 
 @pytest.mark.parametrize("kind", OUTAGES)
 def test_a_minute_of_outage_under_load_loses_nothing_and_ends_at_full_speed(kind: str) -> None:
-    """Recovery is seen within 2 s of it, also with hanging probes, and the slots are back within another few."""
+    """Recovery is noticed within 2 s, also with hanging probes, and the slots are back within another few."""
 
     async def main() -> None:
         began = _now()

@@ -1,4 +1,4 @@
-"""How a run ends: in order within the grace, or at once with an error, but never in silence and never by hanging."""
+"""How a run ends: in order within the grace, or at once with an error, but never silently and never by hanging."""
 
 import asyncio
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ def _took(began: float) -> float:
 
 
 def test_a_drain_sends_what_comes_due_within_the_grace_and_commits_it() -> None:
-    """SIGTERM finishes what lingers; dropping it would cost nothing but repeat, waiting for ever would be SIGKILL."""
+    """SIGTERM finishes lingering updates; dropping them would repeat them, waiting for ever would end in SIGKILL."""
 
     async def main() -> None:
         log = _log(50)
@@ -48,7 +48,7 @@ def test_a_drain_sends_what_comes_due_within_the_grace_and_commits_it() -> None:
 
 
 class RebalancingSource(FakeSource):
-    """While members hear of a rebalance one after the other, commits are answered late or refused."""
+    """While members learn of a rebalance one by one, commits are answered late or refused."""
 
     since = until = float("inf")
 
@@ -61,15 +61,15 @@ class RebalancingSource(FakeSource):
         return await super().commit(offsets)
 
     async def revoke(self, *names: TopicPartition) -> None:
-        """The one commit of the way out is refused as well."""
+        """The final commit on close is refused too."""
         kept = dict(self.log.committed)
         await super().revoke(*names)
         if self._is_on():
             self.log.committed = kept
 
 
-def test_a_stop_in_a_rebalance_commits_when_that_is_over() -> None:
-    """A last commit that is tried once, for 2.5 s, made a rolling update send again what had just been sent."""
+def test_a_stop_in_a_rebalance_commits_after_it() -> None:
+    """A last commit that is tried once, for 2.5 s, made a rolling update send updates again."""
 
     async def main() -> None:
         log = _log(50)
@@ -90,7 +90,7 @@ def test_a_stop_in_a_rebalance_commits_when_that_is_over() -> None:
 
 
 def test_a_drain_with_nothing_to_do_ends_at_once() -> None:
-    """An idle replica stops in no time; a fixed wait would make each rolling update slow."""
+    """An idle replica stops at once; a fixed wait would slow each rolling update."""
 
     async def main() -> None:
         async with Bench(_log(5)) as bench:
@@ -103,7 +103,7 @@ def test_a_drain_with_nothing_to_do_ends_at_once() -> None:
 
 
 def test_a_drain_takes_no_new_records() -> None:
-    """What comes after SIGTERM is the next owner's; taking it would make the drain endless under traffic."""
+    """Records after SIGTERM are the next owner's; consuming them would make the drain endless under traffic."""
 
     async def main() -> None:
         log = _log(1)
@@ -122,7 +122,7 @@ def test_a_drain_takes_no_new_records() -> None:
 
 
 def test_a_drain_with_a_hanging_endpoint_ends_at_its_deadline() -> None:
-    """20 of 25 s are for sending; then only what is done is committed, and the rest is left."""
+    """20 of 25 s are for sending; then only settled records are committed, and the rest is left."""
 
     async def main() -> None:
         log = _log(10)
@@ -133,15 +133,15 @@ def test_a_drain_with_a_hanging_endpoint_ends_at_its_deadline() -> None:
             await bench.stop()
             assert _took(began) == pytest.approx(20.0, abs=0.5)
             assert (bench.done(Done.ACCEPTED), bench.pending) == (5, 5)
-            assert not bench.source.left, "what was cut may still land: the group must not give it to others at once"
+            assert not bench.source.left, "cancelled requests may still land: the group must not reassign at once"
             assert bench.pipeline.state.counters.requests[Verdict.TIMEOUT] == 5
         assert log.committed == {P0: 5}
 
     run(main())
 
 
-def test_a_drain_begins_nothing_that_could_outlive_it() -> None:
-    """A request that is cut may land after a successor's newer value: the last ones begin a whole timeout before."""
+def test_a_drain_starts_no_request_that_could_outlive_it() -> None:
+    """A cancelled request may land after a successor's newer value: the last ones begin a whole timeout before."""
 
     async def main() -> None:
         log = FakeLog({P0: []})
@@ -159,7 +159,7 @@ def test_a_drain_begins_nothing_that_could_outlive_it() -> None:
 
 
 def test_a_drain_during_an_outage_does_not_wait_for_its_end() -> None:
-    """With the circuit open nothing will go: the rest is handed over at once instead of spending the grace on it."""
+    """With the circuit open nothing is sent: the rest is handed over at once instead of using up the grace."""
 
     async def main() -> None:
         log = _log(100)
@@ -175,7 +175,7 @@ def test_a_drain_during_an_outage_does_not_wait_for_its_end() -> None:
 
 
 def test_a_drain_leaves_retries_beyond_the_deadline_to_the_next_owner() -> None:
-    """A retry that is due in a minute cannot be sent in 20 s, so nobody waits for it."""
+    """A retry that is due in a minute cannot be sent in 20 s, so it is not waited for."""
 
     async def main() -> None:
         log = _log(1)
@@ -190,8 +190,8 @@ def test_a_drain_leaves_retries_beyond_the_deadline_to_the_next_owner() -> None:
     run(main())
 
 
-def test_a_drain_waits_for_dead_letters_under_way() -> None:
-    """Their acknowledgement is worth the grace as an answer is; else a restart writes them twice."""
+def test_a_drain_waits_for_dead_letters_in_flight() -> None:
+    """Their acknowledgement uses the grace as an answer does; else a restart writes them twice."""
 
     async def main() -> None:
         log, letters = unwritten_letter()
@@ -206,7 +206,7 @@ def test_a_drain_waits_for_dead_letters_under_way() -> None:
 
 
 def test_a_stop_before_the_first_assignment_ends_at_once() -> None:
-    """SIGTERM while joining the group is no special case."""
+    """SIGTERM while joining the group needs no special case."""
 
     async def main() -> None:
         async with Bench(_log(1), assign=False) as bench:
@@ -218,7 +218,7 @@ def test_a_stop_before_the_first_assignment_ends_at_once() -> None:
 
 
 def test_a_crash_of_a_worker_ends_the_process() -> None:
-    """A bug must not leave a process that looks alive with a visitor that nobody sends; it ends with that error."""
+    """A bug must not leave a live process with a visitor that is never sent; it ends with that error."""
 
     def behave(_visitor: str, _attributes: dict[str, str], _number: int) -> tuple[Answer, float]:
         raise ZeroDivisionError
@@ -244,7 +244,7 @@ class _BrokenSource(FakeSource):
 
 
 def test_a_crash_while_committing_ends_the_process_and_leaves_the_group() -> None:
-    """A committer that died in silence would let the group's position stand still; the group is left all the same."""
+    """A silent end of the committer would stall the group's offsets; the process leaves the group as well."""
 
     async def main() -> None:
         log = _log(1)
@@ -257,15 +257,15 @@ def test_a_crash_while_committing_ends_the_process_and_leaves_the_group() -> Non
     run(main())
 
 
-def test_a_consumer_that_cannot_go_on_ends_the_run_with_its_reason() -> None:
-    """The source's Fatal is what the process ends with, and what is done by then is committed."""
+def test_a_consumer_with_a_fatal_error_ends_the_run_with_its_reason() -> None:
+    """The process ends with the source's Fatal, and settled records are committed."""
 
     async def main() -> None:
         log = _log(5)
         bench = Bench(log, commit_interval=3_600.0)
         await bench.start()
         await bench.settle(10)
-        bench.pipeline.failed(Fatal("kafka_fatal", "start it again"))
+        bench.pipeline.failed(Fatal("kafka_fatal", "it ended", "start it again"))
         with pytest.raises(Fatal, match="start it again"):
             await bench.ended()
         assert log.committed == {P0: 5}
@@ -273,21 +273,21 @@ def test_a_consumer_that_cannot_go_on_ends_the_run_with_its_reason() -> None:
     run(main())
 
 
-def test_the_first_failure_is_the_one_that_is_told() -> None:
-    """What breaks while everything is torn down must not hide the cause."""
+def test_the_first_failure_is_the_one_that_is_reported() -> None:
+    """Failures of the shutdown must not hide the cause."""
 
     async def main() -> None:
         bench = Bench(_log(1))
         await bench.start()
-        bench.pipeline.failed(Fatal("first", "the cause"))
-        bench.pipeline.failed(Fatal("second", "a consequence"))
+        bench.pipeline.failed(Fatal("first", "the cause", "look"))
+        bench.pipeline.failed(Fatal("second", "a consequence", "look"))
         with pytest.raises(Fatal, match="the cause"):
             await bench.ended()
 
     run(main())
 
 
-def test_the_end_of_an_outage_is_said_once() -> None:
+def test_the_end_of_an_outage_is_logged_once() -> None:
     """By an answer of the group or a record, and only after the errors have stopped."""
 
     async def main() -> list[str]:
@@ -301,6 +301,21 @@ def test_the_end_of_an_outage_is_said_once() -> None:
     assert run(main()) == ["kafka_unreachable", "kafka_reached"]
 
 
+def test_the_end_of_an_outage_is_said_by_a_replica_without_partitions_too() -> None:
+    """It reads nothing and commits nothing: that the brokers counted the partitions is all that it hears of them."""
+
+    async def main() -> list[str]:
+        with captured_logs() as logs:
+            async with Bench(_log(3), assign=False) as bench:
+                bench.pipeline.trouble(KafkaFailure("_TRANSPORT", "kafka_unreachable", "refused", "look"))
+                await asyncio.sleep(120)
+                bench.pipeline.counted({"t": 1})
+                bench.pipeline.counted({"t": 1})
+            return [line["event"] for line in logs.lines if line["event"].startswith("kafka_")]
+
+    assert run(main()) == ["kafka_unreachable", "kafka_reached"]
+
+
 @pytest.mark.parametrize(
     "failure",
     [
@@ -309,8 +324,8 @@ def test_the_end_of_an_outage_is_said_once() -> None:
         KafkaFailure("_TRANSPORT", "kafka_unreachable", "detail", "remedy", retriable=False),
     ],
 )
-def test_trouble_is_said_and_changes_nothing(failure: KafkaFailure) -> None:
-    """The client goes on by itself, so does the pipeline; else a broker's restart becomes ours."""
+def test_a_kafka_error_is_logged_and_changes_nothing(failure: KafkaFailure) -> None:
+    """The client recovers by itself, so the pipeline continues; else a broker's restart becomes ours."""
 
     async def main() -> None:
         async with Bench(_log(3)) as bench:

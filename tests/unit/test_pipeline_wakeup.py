@@ -1,4 +1,4 @@
-"""The bell, because a lost ring is a pipeline that stands still with work to do."""
+"""The wake-up: a lost one is a pipeline that stalls with work to do."""
 
 import asyncio
 
@@ -8,8 +8,8 @@ from connector.pipeline.wakeup import WakeUp
 from tests.support.virtual_time import run
 
 
-def test_a_ring_wakes_everyone_who_waits() -> None:
-    """A ring wakes all waiters; a bell that wakes one would leave the drain asleep while a worker was served."""
+def test_a_wake_up_wakes_all_waiters() -> None:
+    """Waking only one would leave the drain asleep while a worker was served."""
 
     async def main() -> None:
         bell = WakeUp()
@@ -22,7 +22,7 @@ def test_a_ring_wakes_everyone_who_waits() -> None:
 
 
 def test_a_wait_ends_at_its_deadline() -> None:
-    """A wait without a ring ends on time and no earlier; else updates that are due would wait for the next event."""
+    """Without a wake-up a wait ends on time and no earlier; else due updates would wait for the next event."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -33,8 +33,8 @@ def test_a_wait_ends_at_its_deadline() -> None:
     run(main())
 
 
-def test_a_ring_does_not_reach_those_who_come_later() -> None:
-    """A ring is no state: a waiter looks before it waits, and a bell that stays rung would spin."""
+def test_a_wake_up_does_not_reach_later_waiters() -> None:
+    """A wake-up is no state: a waiter checks before it waits, and a set flag would spin."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -47,8 +47,8 @@ def test_a_ring_does_not_reach_those_who_come_later() -> None:
     run(main())
 
 
-def test_a_waiter_that_rings_and_waits_again_is_not_woken_by_its_own_ring() -> None:
-    """A ring serves those who waited at that moment; one that iterates over a growing set would never end."""
+def test_a_waiter_that_rings_and_waits_again_is_not_woken_by_itself() -> None:
+    """It serves those who waited at that moment; one that iterates over a growing set would never end."""
 
     async def main() -> None:
         bell = WakeUp()
@@ -71,8 +71,8 @@ def test_a_waiter_that_rings_and_waits_again_is_not_woken_by_its_own_ring() -> N
     run(main())
 
 
-def test_a_cancelled_waiter_and_a_late_timer_leave_the_bell_whole() -> None:
-    """A waiter that was cancelled, or rung before its timer fired, breaks no later ring (InvalidStateError)."""
+def test_a_cancelled_waiter_and_a_late_timer_break_nothing() -> None:
+    """A waiter that was cancelled, or woken before its timer fired, breaks no later wake-up (InvalidStateError)."""
 
     async def main() -> None:
         bell = WakeUp()

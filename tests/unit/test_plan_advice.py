@@ -1,4 +1,4 @@
-"""A person acts on the sentences, so each must come when it is true and not otherwise."""
+"""Operators act on the advice, so each sentence must come exactly when it is true."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,12 +7,12 @@ import pytest
 
 from connector.cli.plan_advice import advise
 from connector.cli.units import percent, span
-from connector.plan import Assumptions, Found, Outlook, Quota
+from connector.plan import Assumptions, LingerForecast, Quota, SurveyResult
 
 DAY = 86_400.0
 QUOTA = Quota()
 ASSUMED = Assumptions()
-GOOD = Outlook(
+GOOD = LingerForecast(
     linger=1.0,
     updates=100,
     updates_per_day=100.0,
@@ -26,9 +26,9 @@ GOOD = Outlook(
 )
 
 
-def found(*outlooks: Outlook, **others: Any) -> Found:
+def found(*outlooks: LingerForecast, **others: Any) -> SurveyResult:
     """A day's records, in the order of the lingers."""
-    usual = Found(
+    usual = SurveyResult(
         asked_since=0.0,
         since=0.0,
         until=DAY,
@@ -44,7 +44,7 @@ def found(*outlooks: Outlook, **others: Any) -> Found:
     return replace(usual, **others)
 
 
-def shares(*shares: float, **others: Any) -> list[Outlook]:
+def shares(*shares: float, **others: Any) -> list[LingerForecast]:
     """Lingers of 1, 10, 100 … seconds with these shares of the quota."""
     return [replace(GOOD, linger=10.0**number, quota_share=share, **others) for number, share in enumerate(shares)]
 
@@ -59,7 +59,7 @@ def shares(*shares: float, **others: Any) -> list[Outlook]:
     ],
 )
 def test_the_linger_to_set_is_the_shortest_that_leaves_headroom(
-    outlooks: list[Outlook], best: float | None, says: str
+    outlooks: list[LingerForecast], best: float | None, says: str
 ) -> None:
     """Longer than needed makes profiles late; without headroom the first busy day is over the quota."""
     made, advice = advise(found(*outlooks), QUOTA, ASSUMED, 1.0)
@@ -69,7 +69,7 @@ def test_the_linger_to_set_is_the_shortest_that_leaves_headroom(
 
 
 def test_a_linger_that_makes_consumption_pause_does_not_fit() -> None:
-    """Its share looks good because the service stood still."""
+    """Its share is low only because the service paused."""
     first, second = shares(0.9, 0.2)
     full = replace(second, paused=60.0, peak_visitors=ASSUMED.max_visitors)
     best, advice = advise(found(first, full), QUOTA, ASSUMED, 1.0)
@@ -82,8 +82,8 @@ def test_a_linger_that_makes_consumption_pause_does_not_fit() -> None:
     assert advise(found(first, heavy), QUOTA, ASSUMED, 1.0)[1][1].startswith("COALESCE_MAX_BYTES (268,435,456) is")
 
 
-def test_updates_that_wait_for_the_rate_are_told() -> None:
-    """Moments are usual and not worth a word."""
+def test_updates_that_wait_for_the_rate_are_reported() -> None:
+    """Moments are usual and not reported."""
     outlooks = shares(0.5, 0.4, 0.3)
     waiting = [replace(outlook, longest_wait=seconds) for outlook, seconds in zip(outlooks, (90, 6, 1), strict=True)]
     advice = advise(found(*waiting), QUOTA, ASSUMED, 1.0)[1]
@@ -93,8 +93,8 @@ def test_updates_that_wait_for_the_rate_are_told() -> None:
     )
 
 
-def test_without_a_quota_nothing_is_said_to_fit_it() -> None:
-    """The number stays; a share of nothing does not exist."""
+def test_without_a_quota_no_fit_is_reported() -> None:
+    """The number stays; there is no share without a quota."""
     best, advice = advise(found(replace(GOOD, quota_share=None)), Quota(0), ASSUMED, 1.0)
     assert best == 1.0
     assert advice == ["There is no quota, so the linger is a matter of delay and of the endpoint's load."]
@@ -111,15 +111,15 @@ def test_without_a_quota_nothing_is_said_to_fit_it() -> None:
         ({"refused": 501}, "More than half of the records are refused"),
     ],
 )
-def test_what_makes_the_forecast_doubtful_is_said(others: dict[str, Any], says: str) -> None:
-    """Each by itself, and none of them of a good day's records."""
+def test_what_makes_the_forecast_doubtful_is_reported(others: dict[str, Any], says: str) -> None:
+    """Each by itself, and none for a complete day's records."""
     advice = advise(found(**others), QUOTA, ASSUMED, 1.0)[1]
     assert advice[-1].startswith(says)
     assert len(advice) == (1 if "records" in others else 2)
 
 
 def test_seconds_of_data_give_no_firm_advice() -> None:
-    """The first try on a new topic: who set that linger would find it wrong on the first whole day."""
+    """A first try on a new topic: a linger set by it would be wrong on the first whole day."""
     full = replace(GOOD, paused=60.0, peak_visitors=ASSUMED.max_visitors)
     best, advice = advise(found(GOOD, full, since=DAY - 599, timeless=3), QUOTA, ASSUMED, 1.0)
     assert best is None
@@ -129,13 +129,13 @@ def test_seconds_of_data_give_no_firm_advice() -> None:
 
 
 def test_a_linger_as_long_as_the_records_is_a_guess() -> None:
-    """An hour's linger met four hours of records at most a few times."""
+    """Four hours of records contain an hour's linger only a few times."""
     long = replace(GOOD, linger=3_600.0)
     advice = advise(found(GOOD, long, since=DAY - 3 * 3_600, asked_since=DAY - 3 * 3_600), QUOTA, ASSUMED, 1.0)[1]
     assert advice[-1] == "A linger of 1 h is long against 3 h of records: there it is a rough guess."
 
 
-def test_times_and_shares_are_for_people() -> None:
+def test_times_and_shares_are_readable() -> None:
     """Three digits at most, and a unit that fits."""
     times = (0, 0.1009, 1, 59.9, 60, 90, 600, 3_600, 86_400, 172_800)
     assert [span(seconds) for seconds in times] == [

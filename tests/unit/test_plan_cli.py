@@ -1,4 +1,4 @@
-"""What can be got wrong before anything is read."""
+"""Mistakes that are found before anything is read."""
 
 from io import StringIO
 
@@ -11,13 +11,13 @@ from connector.settings import describe
 
 @pytest.fixture(autouse=True)
 def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of whoever runs the tests."""
+    """Without the settings of the caller."""
     for doc in describe():
         monkeypatch.delenv(doc.name, raising=False)
 
 
 def test_it_asks_only_for_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
-    """Who plans may not have an account yet, so nobody asks for its client code."""
+    """Planning needs no account, so no client code is required."""
     assert main(["plan"]) == 2
     said = capsys.readouterr()
     assert said.out == ""
@@ -42,7 +42,7 @@ def test_it_asks_only_for_what_it_needs(capsys: pytest.CaptureFixture[str]) -> N
     ],
 )
 def test_bad_options_are_bad_usage(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A linger that the service would refuse is none to plan with; what is asked for has a unit and bounds."""
+    """A linger that the service would refuse is refused here too; the message has a unit and bounds."""
     assert main(["plan", *words]) == 2
     told = capsys.readouterr().err
     assert f"argument {words[0]}: " in told
@@ -55,7 +55,7 @@ class Terminal(StringIO):
 
 
 def test_progress_is_for_terminals_and_leaves_nothing_behind() -> None:
-    """In a file or a mail it would be noise, and a line that stays would stand before the first of the report."""
+    """In a file it would be noise, and a line that stays would precede the report."""
     terminal, file = Terminal(), StringIO()
     for where in (terminal, file):
         progress = Progress(where, 4_000)

@@ -1,10 +1,10 @@
-"""One linger's forecast, where the numbers can be reckoned by hand."""
+"""One linger's forecast, where the numbers can be computed by hand."""
 
 import pytest
 
 from connector.delivery.offset_tracker import TopicPartition
 from connector.events import JsonDecoder
-from connector.plan import Assumptions, Dated, Found, Merge, Quota, Survey
+from connector.plan import Assumptions, Dated, Merge, Quota, Survey, SurveyResult
 from connector.plan.forecast import Forecast
 from tests.support.fakes import FakeRecord, event
 
@@ -25,15 +25,15 @@ def forecast(linger: float, came: list[tuple[float, str]], **assumed: float) -> 
 
 
 def test_changes_within_the_linger_are_one_update() -> None:
-    """The linger counts from the first change, and what comes in the instant of its end still gets in."""
+    """The linger counts from the first change, and a change at its very end is included."""
     assert forecast(10, [(0, "a"), (9, "a"), (10, "a")]).updates == 1
     assert forecast(10, [(0, "a"), (9, "a"), (10.001, "a")]).updates == 2
     assert forecast(10, [(0, "a"), (9, "b")]).updates == 2
     assert forecast(10, [(0, "b"), (2, "a"), (12, "a")]).updates == 2
 
 
-def test_what_comes_during_a_request_is_one_more_update() -> None:
-    """Without a linger it is the request's time that coalesces: a forecast without it would promise too many."""
+def test_a_change_during_a_request_is_one_more_update() -> None:
+    """Without a linger the request's duration coalesces: a forecast without it would be too high."""
     made = forecast(0, [(0, "a"), (0.1, "a"), (0.2, "a"), (0.4, "a"), (2, "a")])
     assert made.updates == 3
     assert made.peak_visitors == 2
@@ -49,12 +49,12 @@ def test_the_rate_makes_updates_wait_and_coalesce() -> None:
     assert forecast(1, [*visitors, (3.5, "e")]).updates == 6
 
 
-def test_a_full_service_takes_nothing_till_there_is_room() -> None:
-    """Four may wait: a fifth visitor waits in Kafka till the four are answered, and its delay says so."""
+def test_a_full_service_consumes_nothing_until_there_is_room() -> None:
+    """Four may wait: a fifth visitor waits in Kafka until the four are answered, and its delay includes that."""
     came = [(0.0, "a"), (0.1, "b"), (0.2, "c"), (0.3, "d"), (0.4, "e"), (0.5, "a")]
     made = forecast(10, came, max_visitors=4)
     assert made.peak_visitors == 4
-    # Room is there below 90 % of four, so when the first is answered: then e comes in, and it is full again till b is.
+    # Room is there below 90 % of four, so when the first is answered: then e is consumed, and it is full until b is.
     assert made.paused == pytest.approx((10.5 - 0.3) + (10.6 - 10.5))
     assert made.updates == 6
     assert made.delays.quantile(1.0) == pytest.approx(10.6 + 10 + 0.5 - 0.5, rel=0.03)
@@ -63,7 +63,7 @@ def test_a_full_service_takes_nothing_till_there_is_room() -> None:
 
 
 def test_memory_is_a_bound_too() -> None:
-    """Few visitors with much to say fill it as well."""
+    """Few visitors with large values fill it as well."""
     came = [(number / 10, name) for number, name in enumerate("abcdef")]
     made = forecast(10, came, max_bytes=3_000)
     assert made.paused > 0
@@ -80,7 +80,9 @@ def test_the_busiest_window_is_found_wherever_it_begins() -> None:
     assert made.busiest_window == 100
 
 
-def survey(values: list[bytes | None], gap: int = 1_000, older: bool = False, quota: Quota | None = None) -> Found:  # noqa: FBT001, FBT002 - a test's shorthand
+def survey(
+    values: list[bytes | None], gap: int = 1_000, *, older: bool = False, quota: Quota | None = None
+) -> SurveyResult:
     """Records of one partition, a second apart, the last of them a second before the end."""
     until = START * 1_000 + gap * len(values)
     merge = Merge([NAME], START * 1_000 - 7_200_000, until)
@@ -99,8 +101,8 @@ def survey(values: list[bytes | None], gap: int = 1_000, older: bool = False, qu
     )
 
 
-def test_a_day_is_reckoned_from_the_time_that_the_records_stand_for() -> None:
-    """Silence before the first record counts where the log shows that it was silence, and not where the log begins."""
+def test_a_day_counts_from_the_time_that_the_records_cover() -> None:
+    """Silence before the first record counts only where the log shows it, not where the log begins."""
     values: list[bytes | None] = [event(f"v{number}", n=1) for number in range(1_000)]
     short = survey(values)
     assert short.seconds == 1_000
@@ -112,14 +114,14 @@ def test_a_day_is_reckoned_from_the_time_that_the_records_stand_for() -> None:
 
 
 def test_the_share_is_that_of_the_busiest_window_once_a_whole_one_was_read() -> None:
-    """2 hours of silence and then all at once: the average of an hour would be a ninth of what the quota meets."""
+    """2 hours of silence and then all at once: the average of an hour would be a ninth of the peak."""
     values: list[bytes | None] = [event(f"v{number}", n=1) for number in range(1_000)]
     found = survey(values, older=True, quota=Quota(2_000, 3_600.0))
     assert found.outlooks[0].quota_share == 0.5
     assert survey(values, older=True, quota=Quota(0)).outlooks[0].quota_share is None
 
 
-def test_what_asks_for_nothing_is_counted_and_not_sent() -> None:
+def test_records_without_a_change_are_counted_and_not_sent() -> None:
     """A topic of the wrong format must not look like a cheap one."""
     found = survey([event("a", n=1), None, b"{", event("b", n=None), b"[]", event("a", n=2)])
     assert (found.records, found.refused, found.tombstones, found.empty) == (6, 2, 1, 1)

@@ -1,4 +1,4 @@
-"""Partitions are read each at its own pace; the forecast needs them by time."""
+"""Partitions are read at different speeds; the forecast needs their records by time."""
 
 from connector.delivery.offset_tracker import TopicPartition
 from connector.plan import merge as room
@@ -10,7 +10,7 @@ START, END = 1_000, 100_000
 
 
 def record(name: TopicPartition, offset: int, ms: int, size: int = 1) -> FakeRecord:
-    """What matters of it: where and when."""
+    """A record's partition and time."""
     return FakeRecord(b"x" * size, offset, topic=name.topic, partition=name.partition, timestamp_ms=ms)
 
 
@@ -19,8 +19,8 @@ def handed_on(merge: Merge) -> list[tuple[int, int, int]]:
     return [(dated.partition(), dated.offset(), dated.timestamp()[1]) for dated in merge.ready()]
 
 
-def test_a_record_waits_till_no_partition_can_bring_an_earlier_one() -> None:
-    """Handed on as they come, one partition's whole day would lie before another's."""
+def test_a_record_waits_until_no_partition_can_bring_an_earlier_one() -> None:
+    """Handed on as read, one partition's whole day would precede another's."""
     merge = Merge([A, B], START, END)
     for offset, ms in enumerate((2_000, 3_000, 9_000)):
         merge.add(record(A, offset, ms))
@@ -38,15 +38,15 @@ def test_a_record_waits_till_no_partition_can_bring_an_earlier_one() -> None:
 
 
 def test_time_never_goes_back_in_a_partition() -> None:
-    """Producers' clocks disagree; the service meets the records in the log's order all the same."""
+    """Producers' clocks differ; the service reads records in the log's order regardless."""
     merge = Merge([A], START, END)
     for offset, ms in enumerate((5_000, 4_000, 6_000)):
         merge.add(record(A, offset, ms))
     assert handed_on(merge) == [(0, 0, 5_000), (0, 1, 5_000), (0, 2, 6_000)]
 
 
-def test_a_timestamp_that_cannot_be_true_moves_no_clock() -> None:
-    """One record from the year 5000 would else put all after it into the same instant."""
+def test_an_impossible_timestamp_moves_no_clock() -> None:
+    """One record from the year 5000 would otherwise move all later ones to the same instant."""
     merge = Merge([A], START, END)
     for offset, ms in enumerate((-1, 2_000, 95_000_000_000_000, 3_000, 0)):
         merge.add(record(A, offset, ms))
@@ -54,8 +54,8 @@ def test_a_timestamp_that_cannot_be_true_moves_no_clock() -> None:
     assert merge.timeless == 3
 
 
-def test_who_is_far_ahead_is_held_till_the_others_caught_up() -> None:
-    """Else a partition of an earlier time than the others would be in memory whole; holding costs, so not at once."""
+def test_a_partition_far_ahead_is_paused_until_the_others_caught_up() -> None:
+    """Else a partition with earlier times than the others would fill memory; pausing has a cost, so not at once."""
     merge = Merge([A, B], START, END)
     most = room.WAITING_RECORDS // 2
     for offset in range(most):
@@ -70,7 +70,7 @@ def test_who_is_far_ahead_is_held_till_the_others_caught_up() -> None:
     assert not merge.ahead()
 
 
-def test_few_large_records_are_held_too() -> None:
+def test_few_large_records_are_paused_too() -> None:
     """Records of a megabyte must not be counted like records of a hundred bytes."""
     merge = Merge([A, B], START, END)
     for offset in range(32):
@@ -79,7 +79,7 @@ def test_few_large_records_are_held_too() -> None:
     assert set(merge.ahead()) == {A}
 
 
-def test_many_partitions_share_what_may_wait() -> None:
+def test_many_partitions_share_the_buffer() -> None:
     """A hundred partitions must not take a hundred times the memory."""
     merge = Merge([TopicPartition("t", number) for number in range(100)], START, END)
     for offset in range(room.LEAST_RECORDS):

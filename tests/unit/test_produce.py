@@ -1,4 +1,4 @@
-"""`connector produce` checks an event as the service would, says what is wrong with it, and keys it by its visitor."""
+"""`connector produce` checks an event as the service would, names its mistakes, and keys it by its visitor."""
 
 import os
 from collections.abc import Callable
@@ -16,7 +16,7 @@ DECODE = JsonDecoder()
 
 @pytest.fixture(autouse=True)
 def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the machine; a broker's address, since it is asked for first."""
+    """Without the machine's settings; with a broker's address, since that is checked first."""
     for name in [name for name in os.environ if name.startswith(PREFIXES)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9")
@@ -41,8 +41,8 @@ def test_the_key_is_the_visitors_id_and_the_value_is_the_text_as_given() -> None
     ]
 
 
-def test_a_key_that_is_given_is_the_key_of_all() -> None:
-    """For a topic that is keyed otherwise."""
+def test_a_given_key_is_the_key_of_all() -> None:
+    """For a topic with other keys."""
     assert list(records([("event 1", GOOD)], DECODE, "store-7")) == [(b"store-7", GOOD)]
 
 
@@ -56,8 +56,8 @@ def test_a_key_that_is_given_is_the_key_of_all() -> None:
         ("{'pcId': '1'}", "(record) must be valid JSON, and the parser stops at byte 1"),
     ],
 )
-def test_a_refused_event_is_told_with_field_and_rule(event: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Code 2 before Kafka is asked for anything; the good one beside it is not written either."""
+def test_a_refused_event_names_field_and_rule(event: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Code 2 before Kafka is asked for anything; the valid one beside it is not written either."""
     assert main(["produce", "--topic", "t", GOOD.decode(), event]) == 2
     told = capsys.readouterr()
     assert told.out == ""
@@ -73,13 +73,13 @@ def test_no_value_of_a_refused_event_is_shown(capsys: pytest.CaptureFixture[str]
     assert "secret" not in told
 
 
-def test_lines_are_told_by_their_number_and_empty_ones_are_none() -> None:
+def test_lines_are_named_by_their_number_and_empty_ones_are_skipped() -> None:
     """An editor shows the same number."""
     assert list(lines([b"a\n", b"\n", b" \r\n", b" b \r\n"])) == [("line 1", b"a"), ("line 4", b"b")]
     assert list(arguments(["a", "b"])) == [("event 1", b"a"), ("event 2", b"b")]
 
 
-def test_the_first_refused_line_ends_it_and_what_stood_before_is_written() -> None:
+def test_the_first_refused_line_ends_it_and_earlier_ones_are_written() -> None:
     """Stdin may never end, so lines are written as they come."""
     kept = Kept()
     refused = write_all(kept, records(lines([GOOD, b"{}", GOOD]), DECODE, None))

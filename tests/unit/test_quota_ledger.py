@@ -1,4 +1,4 @@
-"""The fold of the ledger: what a record grants, takes off and lets go, by the brokers' time alone."""
+"""The fold of the ledger: what a record grants, takes off and expires, by the brokers' time alone."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ def _reserve(holder: str, lease: int, updates: int, *, limit: int = LIMIT, weigh
 
 
 def test_a_reserve_gets_what_is_free_and_no_more() -> None:
-    """Granting all that was asked for, or nothing when not all is free, would break the quota or waste it."""
+    """Granting the full request, or nothing when not all is free, would break the quota or waste it."""
     ledger = Ledger()
     assert ledger.apply(_reserve("a", 1, 70), 1_000.0) == 70
     assert ledger.apply(_reserve("b", 1, 70), 1_001.0) == 30
@@ -21,7 +21,7 @@ def test_a_reserve_gets_what_is_free_and_no_more() -> None:
     assert (ledger.used, ledger.free(LIMIT, 1_002.0)) == (100, 0)
 
 
-def test_a_lease_counts_until_its_time_is_over_to_the_moment() -> None:
+def test_a_lease_counts_exactly_until_its_time_is_over() -> None:
     """A moment too early is one request too many in a window."""
     ledger = Ledger()
     ledger.apply(_reserve("a", 1, 100), 1_000.0)
@@ -30,8 +30,8 @@ def test_a_lease_counts_until_its_time_is_over_to_the_moment() -> None:
     assert ledger.apply(_reserve("b", 2, 1), 1_000.0 + COUNTED) == 1
 
 
-def test_a_return_frees_what_was_not_spent_once() -> None:
-    """Taken off twice, or of a lease that ceased to count, it would free what others have spent."""
+def test_a_return_frees_unspent_calls_once() -> None:
+    """Taken off twice, or of an expired lease, it would free what others have spent."""
     ledger = Ledger()
     ledger.apply(_reserve("a", 1, 60), 1_000.0)
     ledger.apply(_reserve("b", 1, 40), 1_000.0)
@@ -48,7 +48,7 @@ def test_a_return_frees_what_was_not_spent_once() -> None:
 
 
 def test_more_returned_than_granted_frees_the_lease_alone() -> None:
-    """A record of another process's mistake must not free what is not its own."""
+    """A wrong record of another process must free only its own lease."""
     ledger = Ledger()
     ledger.apply(_reserve("a", 1, 10), 1_000.0)
     ledger.apply(_reserve("b", 1, 10), 1_000.0)
@@ -56,8 +56,8 @@ def test_more_returned_than_granted_frees_the_lease_alone() -> None:
     assert ledger.used == 10
 
 
-def test_an_answered_return_lets_the_rest_go_earlier_and_never_later() -> None:
-    """It only says that all has arrived: written late, it must not prolong what a lease counts."""
+def test_an_answered_return_expires_the_rest_earlier_and_never_later() -> None:
+    """It only says that all has arrived: written late, it must not prolong a lease's counting."""
     ledger = Ledger()
     ledger.apply(_reserve("a", 1, 10), 1_000.0)
     ledger.apply(_reserve("b", 1, 10), 1_000.0)
@@ -70,7 +70,7 @@ def test_an_answered_return_lets_the_rest_go_earlier_and_never_later() -> None:
 
 
 def test_a_reserve_that_is_written_twice_grants_once() -> None:
-    """A producer that repeats itself would else hold, and count, two leases of one number."""
+    """A producer that repeats itself would otherwise hold, and count, two leases of one number."""
     ledger = Ledger()
     assert ledger.apply(_reserve("a", 1, 10), 1_000.0) == 10
     assert ledger.apply(_reserve("a", 1, 10), 1_000.1) == 0
@@ -78,7 +78,7 @@ def test_a_reserve_that_is_written_twice_grants_once() -> None:
 
 
 def test_time_does_not_go_back_with_another_brokers_clock() -> None:
-    """The lease that was let go stays so: else a fold would say something else than the one before it."""
+    """An expired lease stays expired: else a fold would differ from the one before it."""
     ledger = Ledger()
     ledger.apply(_reserve("a", 1, 10), 1_000.0)
     ledger.apply(_reserve("b", 1, 10), 1_060.0)
@@ -88,8 +88,8 @@ def test_time_does_not_go_back_with_another_brokers_clock() -> None:
     assert ledger.next_release() == (1_120.0, 10)
 
 
-def test_what_was_spent_elsewhere_counts_also_above_the_limit() -> None:
-    """The calls were made: who asks next has to wait until all of them are out of the window."""
+def test_calls_made_elsewhere_count_also_above_the_limit() -> None:
+    """The calls were made: the next request waits until all of them are out of the window."""
     ledger = Ledger()
     ledger.apply(_reserve("a", 1, 90), 1_000.0)
     assert ledger.apply(Spend(50, 30.0, "a script"), 1_001.0) == 0
@@ -100,15 +100,15 @@ def test_what_was_spent_elsewhere_counts_also_above_the_limit() -> None:
     assert ledger.apply(_reserve("b", 2, 10), 1_032.0) == 5
 
 
-def test_a_lower_limit_holds_for_what_is_granted_after_it() -> None:
-    """In a rolling upgrade two limits meet in one log; each record brings its own."""
+def test_a_lower_limit_holds_for_later_grants() -> None:
+    """In a rolling upgrade two limits are in one log; each record has its own."""
     ledger = Ledger()
     ledger.apply(_reserve("a", 1, 80), 1_000.0)
     assert ledger.apply(_reserve("b", 1, 10, limit=50), 1_001.0) == 0
     assert ledger.apply(_reserve("c", 1, 50), 1_001.0) == 20
 
 
-def test_whoever_has_not_asked_for_two_leases_leaves_its_share() -> None:
+def test_a_holder_without_requests_for_two_leases_loses_its_share() -> None:
     """A replica that died, or has nothing to send, must not keep a part of the pace."""
     ledger = Ledger()
     ledger.apply(_reserve("a", 1, 1, weight=3), 1_000.0)
@@ -117,8 +117,8 @@ def test_whoever_has_not_asked_for_two_leases_leaves_its_share() -> None:
     assert ledger.active(1_010.1) == {"b": 1}
 
 
-def test_whoever_says_that_it_leaves_leaves_its_share_at_once() -> None:
-    """After each rollout the newcomers would else have half of the pace for two leases; of the bookings all stays."""
+def test_a_holder_that_leaves_loses_its_share_at_once() -> None:
+    """After each rollout the newcomers would otherwise have half of the pace for two leases; all bookings stay."""
     ledger = Ledger()
     ledger.apply(_reserve("a", 1, 10, weight=3), 1_000.0)
     ledger.apply(_reserve("b", 1, 10, weight=1), 1_000.0)
@@ -127,7 +127,7 @@ def test_whoever_says_that_it_leaves_leaves_its_share_at_once() -> None:
     assert ledger.used == 20
 
 
-def test_who_sends_a_few_calls_takes_no_share() -> None:
+def test_a_holder_of_few_calls_takes_no_share() -> None:
     """A probe leases what it sends, and must not slow the service down."""
     ledger = Ledger()
     assert ledger.apply(_reserve("probe", 1, 2, weight=0), 1_000.0) == 2
@@ -135,13 +135,13 @@ def test_who_sends_a_few_calls_takes_no_share() -> None:
 
 
 def test_nothing_is_booked_at_first() -> None:
-    """An empty log says that all is free, and nothing comes."""
+    """An empty log means that all is free, and nothing becomes free."""
     empty = Ledger()
     assert (empty.used, empty.next_release(), empty.until(1e12), empty.free(LIMIT, 0.0)) == (0, None, 0, LIMIT)
 
 
 class CountingLeases(dict[Key, Lease]):
-    """Counts the leases that are looked at, one by one or all of them."""
+    """Counts the leases that are read, one by one or all of them."""
 
     looks = 0
 
@@ -154,8 +154,8 @@ class CountingLeases(dict[Key, Lease]):
         return super().values()
 
 
-def test_what_comes_free_soon_is_found_without_a_look_at_the_whole_day() -> None:
-    """100 replicas hold 144,000 leases of a day: a look at each took 14 ms of the event loop, every few seconds."""
+def test_what_becomes_free_soon_is_found_without_reading_the_whole_day() -> None:
+    """100 replicas hold 144,000 leases of a day: reading each took 14 ms of the event loop, every few seconds."""
     ledger = Ledger()
     for number in range(5_000):
         ledger.apply(Reserve("a", number, 1, 1 << 20, 86_400.0, 60.0), 1_000.0 + number)

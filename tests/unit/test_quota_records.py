@@ -1,4 +1,4 @@
-"""What stands in the ledger: read back as it was written, by this version and by those before and after it."""
+"""Records of the ledger: read back as written, by this version and by earlier and later ones."""
 
 import pytest
 
@@ -16,12 +16,12 @@ from connector.quota.records import NewerLedger, Record, Reserve, Return, Spend,
     ],
 )
 def test_a_record_reads_back_as_it_was_written(record: Record) -> None:
-    """A value that changes on its way through the log would part the folds."""
+    """A value that changes in the log would make the folds differ."""
     assert decode(encode(record)) == record
 
 
-def test_a_record_is_json_that_says_what_it_is() -> None:
-    """People read the topic with a console consumer, and the next version has to know its elder's words."""
+def test_a_record_is_json_with_its_type() -> None:
+    """Operators read the topic with a console consumer, and the next version must read the records of this one."""
     written = b'{"type":"return","holder":"a1","lease":7,"unused":12,"counted":null,"leaves":false,"v":1}'
     assert encode(Return("a1", 7, 12)) == written
     elder = written.replace(b'"leaves":false,', b"")
@@ -48,8 +48,8 @@ def test_a_record_is_json_that_says_what_it_is() -> None:
         b'{"type":"reserve","holder":"a","lease":1,"updates":1,"limit":1,"counted":NaN,"held":1}',
     ],
 )
-def test_what_is_no_record_is_passed_over(value: bytes | None) -> None:
-    """Whatever somebody wrote into the topic, it must neither end a replica nor free anything."""
+def test_an_invalid_record_is_ignored(value: bytes | None) -> None:
+    """No record of the topic, whoever wrote it, may end a replica or free anything."""
     assert decode(value) is None
 
 
@@ -61,11 +61,11 @@ def test_what_is_no_record_is_passed_over(value: bytes | None) -> None:
     ],
 )
 def test_a_record_of_a_later_version_is_an_error(value: bytes) -> None:
-    """Its fold is not known here: passed over, it would count for others and not for us."""
+    """Its fold is unknown here: ignored, it would count for others and not for us."""
     with pytest.raises(NewerLedger, match="knows 1"):
         decode(value)
 
 
-def test_a_field_more_is_no_other_version() -> None:
-    """What only informs may be added."""
+def test_an_additional_field_is_no_other_version() -> None:
+    """Informative fields may be added."""
     assert decode(b'{"type":"spend","updates":5,"counted":9,"by":"me"}') == Spend(5, 9.0)

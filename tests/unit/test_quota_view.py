@@ -1,16 +1,16 @@
-"""The window as people see it: numbers that add up, and a forecast that goes through what comes free."""
+"""The window as operators see it: numbers that add up, and a forecast that includes what becomes free."""
 
 import pytest
 
 from connector.quota.ledger import Ledger
+from connector.quota.policy import QuotaPolicy
 from connector.quota.records import Reserve, Return, Spend
-from connector.quota.terms import Terms
 from connector.quota.view import BUCKETS, RECENT, view
 
 WINDOW, NOW = 480.0, 10_000.0
 PART = WINDOW / BUCKETS
 LIMIT = 1_000
-TERMS = Terms(limit=LIMIT, window=WINDOW, horizon=2.0, request_timeout=10.0)
+TERMS = QuotaPolicy(limit=LIMIT, window=WINDOW, horizon=2.0, request_timeout=10.0)
 
 
 def _reserve(holder: str, updates: int, counted: float = WINDOW + 20) -> Reserve:
@@ -18,7 +18,7 @@ def _reserve(holder: str, updates: int, counted: float = WINDOW + 20) -> Reserve
 
 
 def test_an_empty_ledger_is_all_free() -> None:
-    """Nobody has sent anything: no next, no forecast."""
+    """Nothing was sent: no next, no forecast."""
     seen = view(Ledger(), TERMS, NOW)
     assert (seen.used, seen.free, seen.next_free_seconds, seen.next_free_updates, seen.used_up_seconds) == (
         *(0, 1_000, None, 0, None),
@@ -27,7 +27,7 @@ def test_an_empty_ledger_is_all_free() -> None:
 
 
 def test_the_numbers_add_up_and_say_what_comes_next() -> None:
-    """Whoever reads them decides by them whether a backfill fits."""
+    """Operators decide by them whether a backfill fits."""
     ledger = Ledger()
     ledger.apply(_reserve("a", 300), NOW - 400)
     ledger.apply(_reserve("b", 100), NOW - 2)
@@ -46,7 +46,7 @@ def test_the_numbers_add_up_and_say_what_comes_next() -> None:
 
 
 def test_the_status_page_gets_numbers_alone() -> None:
-    """Names of holders and what people wrote into notes are for whoever may read the ledger."""
+    """Names of holders and notes are only for those who may read the ledger."""
     ledger = Ledger()
     ledger.apply(Spend(50, WINDOW, "nightly"), NOW - 1)
     assert set(view(ledger, TERMS, NOW).numbers()) == {
@@ -56,8 +56,8 @@ def test_the_status_page_gets_numbers_alone() -> None:
     }
 
 
-def test_bookings_are_seen_until_they_come_free() -> None:
-    """A lease's time to be spent is over in a minute, a booking's never began: the one must not hide the other."""
+def test_bookings_are_shown_until_they_become_free() -> None:
+    """A lease can be spent for a minute, a booking never: one must not hide the other."""
     ledger = Ledger()
     ledger.apply(Spend(50, WINDOW, "second"), NOW)
     ledger.apply(Spend(20, WINDOW / 2, "first"), NOW)
@@ -66,8 +66,8 @@ def test_bookings_are_seen_until_they_come_free() -> None:
     assert view(ledger, TERMS, NOW + WINDOW).bookings == ()
 
 
-def test_what_is_over_is_not_seen_though_no_record_said_so() -> None:
-    """The fold moves with records only; people look in between."""
+def test_an_expired_lease_is_not_shown_though_no_record_said_so() -> None:
+    """The fold moves with records only; the view may be asked in between."""
     ledger = Ledger()
     ledger.apply(_reserve("a", 300), NOW - WINDOW - 20)
     assert ledger.used == 300
@@ -75,7 +75,7 @@ def test_what_is_over_is_not_seen_though_no_record_said_so() -> None:
 
 
 def test_a_returned_lease_is_not_held_any_more() -> None:
-    """What was sent of it counts, but nobody may spend it."""
+    """Its spent calls count, but the rest cannot be spent."""
     ledger = Ledger()
     ledger.apply(_reserve("a", 300), NOW - 2)
     ledger.apply(Return("a", 1, 200), NOW - 1)
@@ -100,10 +100,10 @@ def test_more_than_the_limit_leaves_nothing_free() -> None:
         (0, None, None),
     ],
 )
-def test_the_forecast_is_the_current_rate_at_the_pace_that_holds(
+def test_the_forecast_is_the_current_rate_at_the_current_pace(
     recent: int, slowed: float | None, used_up: float | None
 ) -> None:
-    """The fault: "used up in 95 s" beside "one every 40 s", because the forecast knew nothing of the pace."""
+    """The fault: "used up in 95 s" beside "one every 40 s", because the forecast ignored the pace."""
     ledger = Ledger()
     if recent:
         ledger.apply(_reserve("a", recent), NOW - PART / 2)
@@ -113,9 +113,9 @@ def test_the_forecast_is_the_current_rate_at_the_pace_that_holds(
     assert seen.used_up_seconds == (None if used_up is None else pytest.approx(used_up, abs=0.1))
 
 
-def test_what_is_left_at_a_slow_pace_lasts_as_long_as_the_pace_says() -> None:
-    """One every 40 s: 90 that are free are there for hours, however fast it went before."""
-    terms = Terms(limit=1_000_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
+def test_the_rest_at_a_slow_pace_lasts_as_long_as_the_pace_says() -> None:
+    """One every 40 s: 90 free calls last for hours, however high the rate was before."""
+    terms = QuotaPolicy(limit=1_000_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
     ledger = Ledger()
     ledger.apply(Reserve("a", 1, 999_910, 1_000_000, 86_470.0, 60.0), NOW)
     seen = view(ledger, terms, NOW)
@@ -128,8 +128,8 @@ def test_what_is_left_at_a_slow_pace_lasts_as_long_as_the_pace_says() -> None:
     assert 999_910 < seen.used_forecast[0] < 1_000_000
 
 
-def test_a_booking_by_hand_is_no_rate_of_use() -> None:
-    """Calls that were made once do not go on: they take from what is free, and from nothing else."""
+def test_a_manual_booking_is_no_rate_of_use() -> None:
+    """Calls made once do not continue: they reduce what is free, and nothing else."""
     ledger = Ledger()
     ledger.apply(Spend(500, WINDOW, "nightly"), NOW - 1)
     seen = view(ledger, TERMS, NOW)
@@ -138,13 +138,13 @@ def test_a_booking_by_hand_is_no_rate_of_use() -> None:
     assert view(ledger, TERMS, NOW).rate_per_second == 1.0
 
 
-def test_the_forecast_counts_on_what_comes_free() -> None:
-    """What was sent in the beginning of the window comes back before all is used."""
+def test_the_forecast_includes_what_becomes_free() -> None:
+    """Calls from the beginning of the window become free before all is used."""
     ledger = Ledger()
     ledger.apply(_reserve("a", 700, WINDOW), NOW - WINDOW + PART / 2)
     ledger.apply(_reserve("b", 200), NOW - PART / 2)
     seen = view(ledger, TERMS, NOW)
     assert seen.free == 100
-    # In the first part 700 come free: without them the pace would slow it after 8 s.
+    # In the first part 700 become free: without them the pace would slow it after 8 s.
     assert seen.slowed_seconds == pytest.approx(78.0)
     assert seen.used_forecast[0] == 300

@@ -1,4 +1,4 @@
-"""A chaos test proves nothing if the fault it asked for was read wrong or drawn otherwise."""
+"""A chaos test proves nothing if its fault plan was parsed or drawn wrongly."""
 
 import math
 import random
@@ -15,7 +15,7 @@ def plan(*texts: str, seed: int = 1, now: float = 0.0) -> FaultPlan:
 
 
 def kind_at(faults: FaultPlan, now: float, visitor: str | None = "v") -> Kind | None:
-    """The kind that decides a request at a time."""
+    """The fault that decides a request at a time."""
     fault = faults.draw(visitor, now).fault
     return None if fault is None else fault.kind
 
@@ -93,7 +93,7 @@ def test_a_wrong_fault_says_what_is_wrong(text: str, words: str) -> None:
     assert repr(text) in str(caught.value)
 
 
-def test_a_probability_is_held_over_many_draws() -> None:
+def test_a_probability_holds_over_many_draws() -> None:
     """A tenth is about a tenth, and the same seed draws the same."""
     first, again = plan("status=503,p=0.1", seed=7), plan("status=503,p=0.1", seed=7)
     hits = [kind_at(first, 0.0) for _ in range(10_000)]
@@ -104,18 +104,18 @@ def test_a_probability_is_held_over_many_draws() -> None:
 
 
 def test_a_limit_ends_a_fault() -> None:
-    """What shall happen three times happens three times."""
+    """A limit of three applies three times."""
     faults = plan("drop,limit=3")
     assert [kind_at(faults, 0.0) for _ in range(5)] == [Kind.DROP] * 3 + [None] * 2
 
 
-def test_a_fault_keeps_to_its_time() -> None:
+def test_a_fault_is_limited_to_its_time() -> None:
     """Start and end count from the moment the plan was set; the end is not inside."""
     faults = plan("drop,start=5,end=10", now=100.0)
     assert [kind_at(faults, now) for now in (104.9, 105.0, 109.9, 110.0)] == [None, Kind.DROP, Kind.DROP, None]
 
 
-def test_a_fault_meets_its_visitors_alone() -> None:
+def test_a_fault_applies_to_its_visitors_alone() -> None:
     """By part of the id, or a share that is the same visitors each time; never a request without a readable visitor."""
     by_part = plan("drop,visitors=poison")
     assert kind_at(by_part, 0.0, "the-poison-one") is Kind.DROP
@@ -129,7 +129,7 @@ def test_a_fault_meets_its_visitors_alone() -> None:
 
 
 def test_delays_add_up_and_the_first_other_fault_decides() -> None:
-    """Faults combine as their order says; one that was passed over is not used up."""
+    """Faults combine in their order; a skipped one is not used up."""
     faults = plan("delay=0.2", "drop,limit=1", "status=500,limit=1", "delay=0.3")
     first, second, third = (faults.draw("v", 0.0) for _ in range(3))
     assert [draw.fault.kind if draw.fault else None for draw in (first, second, third)] == [
@@ -140,7 +140,7 @@ def test_delays_add_up_and_the_first_other_fault_decides() -> None:
     assert all(math.isclose(draw.delay, 0.5) for draw in (first, second, third))
 
 
-def test_a_token_that_ended_is_refused_until_it_is_renewed() -> None:
+def test_an_expired_token_is_refused_until_it_is_renewed() -> None:
     """401 begins at its time and stays, until a new token is set."""
     faults = plan("unauthorized_after=30", now=10.0)
     assert [kind_at(faults, now) for now in (39.9, 40.0, 1_000.0)] == [
@@ -153,7 +153,7 @@ def test_a_token_that_ended_is_refused_until_it_is_renewed() -> None:
 
 
 def test_a_quota_is_a_rolling_window_over_all_requests() -> None:
-    """The window moves with each request, and refused requests stay in it: a fixed window would allow twice as many."""
+    """The window moves with each request, and refused requests count: a fixed window would allow twice as many."""
     faults = plan("quota=2/10")
     assert [kind_at(faults, now) for now in (0.0, 9.0, 9.5, 10.0, 18.9, 19.5)] == [
         None,
@@ -168,6 +168,6 @@ def test_a_quota_is_a_rolling_window_over_all_requests() -> None:
 
 
 def test_a_quota_counts_what_other_faults_answer() -> None:
-    """A request that failed left the client all the same."""
+    """A failed request counts as well."""
     faults = plan("status=500,limit=2", "quota=2/10")
     assert [kind_at(faults, 0.0) for _ in range(3)] == [Kind.STATUS, Kind.STATUS, Kind.QUOTA]

@@ -1,7 +1,7 @@
-"""The judge's memory decides whether the connector kept its promises: it must not miss an overlap nor invent one."""
+"""The sandbox's journal decides whether the connector kept its promises: it must neither miss nor invent an overlap."""
 
-from connector.sandbox.journal import GONE, Journal, Passage
-from connector.sandbox.rules import Broken, Rule, Update, read_form
+from connector.sandbox.journal import GONE, InFlightRequest, Journal
+from connector.sandbox.rules import Rule, RuleViolation, Update, read_form
 
 PEER = ("127.0.0.1", 5)
 
@@ -13,7 +13,7 @@ def update(visitor: str) -> Update:
     return read
 
 
-def arrive(journal: Journal, now: float, visitor: str = "ann", client: str = "one") -> Passage:
+def arrive(journal: Journal, now: float, visitor: str = "ann", client: str = "one") -> InFlightRequest:
     """A request that is read at once."""
     passage = journal.arrive(client, PEER, now)
     journal.identify(passage, update(visitor))
@@ -21,7 +21,7 @@ def arrive(journal: Journal, now: float, visitor: str = "ann", client: str = "on
 
 
 def test_two_requests_in_flight_for_one_visitor_are_an_overlap() -> None:
-    """It is seen while it lasts, and stays when it is over, by the client that did it."""
+    """It is seen while it lasts, and kept afterwards, with the client that did it."""
     journal = Journal(10, 60.0)
     first, second = arrive(journal, 1.0), arrive(journal, 2.0)
     assert (journal.stats()["overlapping"], journal.stats()["overlapping_same_client"]) == (1, 1)
@@ -33,7 +33,7 @@ def test_two_requests_in_flight_for_one_visitor_are_an_overlap() -> None:
 
 
 def test_an_overlap_of_two_clients_names_both() -> None:
-    """A zombie beside its successor is told from a client that breaks its own rule."""
+    """A zombie beside its successor differs from a client that breaks its own rule."""
     journal = Journal(10, 60.0)
     first, second = arrive(journal, 1.0, client="one"), arrive(journal, 1.5, client="two")
     journal.end(second, "200", 2.0)
@@ -55,7 +55,7 @@ def test_one_after_the_other_is_no_overlap() -> None:
 
 
 def test_a_client_that_gave_up_just_before_is_excused() -> None:
-    """The end of one connection may be read after the start of the next; only a moment of that is believed."""
+    """One connection's end may be read after the next one's start; only a moment of that is tolerated."""
     journal = Journal(10, 60.0)
     first, second = arrive(journal, 1.0), arrive(journal, 2.0)
     journal.end(first, GONE, 2.05)
@@ -66,7 +66,7 @@ def test_a_client_that_gave_up_just_before_is_excused() -> None:
 
 
 def test_the_log_is_bounded_and_read_from_a_number() -> None:
-    """The oldest records go first, and a reader that asks for what is gone gets what is left."""
+    """The oldest records are dropped first, and a reader that asks for dropped ones gets the rest."""
     journal = Journal(3, 60.0)
     for number in range(5):
         journal.end(arrive(journal, float(number)), "200", number + 0.5)
@@ -93,7 +93,7 @@ def test_the_counters_add_up() -> None:
     good.applied = True
     journal.end(good, "200", 0.010)
     bad = journal.arrive("one", PEER, 0.5)
-    journal.break_rule(Broken(Rule.VISITOR, "0 of"), "one", 0.5)
+    journal.break_rule(RuleViolation(Rule.VISITOR, "0 of"), "one", 0.5)
     journal.end(bad, "400", 0.530)
     late = arrive(journal, 1.0)
     stats = journal.stats()

@@ -1,4 +1,4 @@
-"""What Adobe leaves open about profiles are switches of the sandbox: each must do what it says."""
+"""Where Adobe's documentation leaves the behaviour of profiles open, the sandbox has switches: each must work."""
 
 from connector.sandbox.profiles import Attribute, ProfileStore
 from connector.sandbox.rules import Visitor
@@ -25,7 +25,7 @@ def test_visitors_of_different_kinds_are_different() -> None:
 
 
 def test_consecutive_updates_override_until_a_visit() -> None:
-    """In override mode an update takes the place of those since the last visit, and of nothing before it."""
+    """In override mode an update replaces those since the last visit, and nothing before it."""
     store = ProfileStore(override=True)
     store.update(ANN, {"old": "1", "tier": "bronze"}, 1.0)
     store.visit(ANN, 2.0)
@@ -35,7 +35,7 @@ def test_consecutive_updates_override_until_a_visit() -> None:
 
 
 def test_update_only_takes_registered_visitors_alone() -> None:
-    """An update for a visitor who never came vanishes, as it does at Adobe."""
+    """An update for an unknown visitor is dropped, as Adobe does."""
     store = ProfileStore(update_only=True)
     store.visit(BOB, 0.0)
     assert store.update(BOB, {"a": "1"}, 1.0)
@@ -45,7 +45,7 @@ def test_update_only_takes_registered_visitors_alone() -> None:
 
 
 def test_a_profile_expires_without_a_visit() -> None:
-    """Updates do not keep a profile alive; after its time they vanish, until a visit begins it afresh."""
+    """Updates do not keep a profile alive; after its time they vanish, until a visit restarts it."""
     store = ProfileStore(expire_after=10.0)
     store.update(ANN, {"a": "1"}, 0.0)
     assert store.update(ANN, {"b": "2"}, 9.9)
@@ -59,7 +59,7 @@ def test_a_profile_expires_without_a_visit() -> None:
 
 
 def test_a_visit_keeps_a_profile_alive() -> None:
-    """A visit sets the time back and keeps what was there."""
+    """A visit resets the time and keeps the attributes."""
     store = ProfileStore(expire_after=10.0)
     store.update(ANN, {"a": "1"}, 0.0)
     store.visit(ANN, 9.0)
@@ -67,7 +67,7 @@ def test_a_visit_keeps_a_profile_alive() -> None:
 
 
 def test_clear_forgets_the_registered_too() -> None:
-    """A test that starts afresh starts with nobody."""
+    """A test that clears the sandbox starts without visitors."""
     store = ProfileStore(update_only=True)
     store.visit(ANN, 0.0)
     store.clear()

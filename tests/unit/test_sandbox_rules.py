@@ -1,4 +1,4 @@
-"""The judge is only worth its word if each documented rule is seen to be held, by name."""
+"""The sandbox must detect each documented rule's violation, by name."""
 
 import pytest
 
@@ -6,10 +6,10 @@ from connector.sandbox.rules import (
     FORM,
     MAX_BODY_BYTES,
     MAX_TARGET_BYTES,
-    Broken,
     PathForm,
     RawRequest,
     Rule,
+    RuleViolation,
     Update,
     Visitor,
     check,
@@ -21,12 +21,12 @@ GOOD = b"mbox3rdPartyId=123&profile.loyaltyTier=gold"
 
 
 def get(query: bytes, path: bytes = PATH) -> RawRequest:
-    """A GET as it stands on the wire."""
+    """A GET as it is on the wire."""
     return RawRequest("GET", path + b"?" + query, None, b"")
 
 
 def post(body: bytes, content_type: str | None = FORM, target: bytes = PATH) -> RawRequest:
-    """A POST as it stands on the wire."""
+    """A POST as it is on the wire."""
     return RawRequest("POST", target, content_type, body)
 
 
@@ -57,8 +57,8 @@ def rules_broken(request: RawRequest, path_form: PathForm = PathForm.LITERAL) ->
         (get(b"mbox3rdPartyId=" + b"%C3%A9" * 256 + b"&profile.a=1"), Visitor("mbox3rdPartyId", "é" * 256), {"a": "1"}),
     ],
 )
-def test_what_keeps_the_rules_is_read(request_: RawRequest, visitor: Visitor, attributes: dict[str, str]) -> None:
-    """A good request in each allowed spelling gives the visitor and the attributes that were meant."""
+def test_a_valid_request_is_read(request_: RawRequest, visitor: Visitor, attributes: dict[str, str]) -> None:
+    """A valid request in each allowed spelling gives the intended visitor and attributes."""
     result = check(request_, "acme")
     assert isinstance(result, Update)
     assert (result.visitor, result.attributes) == (visitor, attributes)
@@ -111,12 +111,12 @@ def test_what_keeps_the_rules_is_read(request_: RawRequest, visitor: Visitor, at
     ],
 )
 def test_each_broken_rule_is_named_once(request_: RawRequest, rules: list[Rule]) -> None:
-    """Whatever breaks a rule is told by that rule's name, and by no other."""
+    """Each violation is reported by its rule's name, and by no other."""
     assert rules_broken(request_) == rules
 
 
-def test_the_sizes_are_held_to_the_byte() -> None:
-    """The last byte that is allowed passes, the next does not: the connector splits its requests at this bound."""
+def test_the_sizes_are_exact_to_the_byte() -> None:
+    """The last allowed byte passes, the next does not: the connector splits its requests at this bound."""
     room = MAX_TARGET_BYTES - len(PATH) - 1 - len(GOOD) - len(b"&profile.x=")
     assert rules_broken(get(GOOD + b"&profile.x=" + b"y" * room)) == []
     assert rules_broken(get(GOOD + b"&profile.x=" + b"y" * (room + 1))) == [Rule.TARGET_SIZE]
@@ -134,16 +134,16 @@ def test_the_sizes_are_held_to_the_byte() -> None:
     ],
 )
 def test_the_path_follows_its_switch(path_form: PathForm, literal: list[Rule], code: list[Rule]) -> None:
-    """What the server checks in the path is not known, so each form can be asked for."""
+    """What the server checks in the path is unknown, so each form can be chosen."""
     assert rules_broken(get(GOOD), path_form) == literal
     assert rules_broken(get(GOOD, b"/m2/acme/profile/update"), path_form) == code
     assert rules_broken(get(GOOD, b"/m2/%61cme/profile/update"), path_form) == code
 
 
-def test_a_broken_rule_says_what_showed_it() -> None:
-    """The detail leads a person to the fault, and stays short whatever was sent."""
+def test_a_broken_rule_has_a_detail() -> None:
+    """The detail shows the fault, and stays short whatever was sent."""
     result = check(get(GOOD + b"&nonsense=" + b"x" * 1_000 + b"&" + b"y" * 1_000 + b"=1"), "acme")
-    assert result == [Broken(Rule.NAME, "'nonsense'")]
+    assert result == [RuleViolation(Rule.NAME, "'nonsense'")]
 
 
 @pytest.mark.parametrize(
@@ -151,5 +151,5 @@ def test_a_broken_rule_says_what_showed_it() -> None:
     [(b"a+b", "a+b"), (b"a%2Fb%20c", "a/b c"), (b"%C3%A9", "é"), (b"%", None), (b"%FF", None), (b"\xff", None)],
 )
 def test_a_path_segment_is_decoded_as_a_path(raw: bytes, text: str | None) -> None:
-    """In a path a plus is a plus, and what is not strict is refused."""
+    """In a path a plus is a plus, and invalid encodings are refused."""
     assert decode_path_segment(raw) == text

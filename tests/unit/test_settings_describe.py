@@ -1,4 +1,4 @@
-"""What is told about the settings must be what holds: list, schema, page and start-up line come from the model."""
+"""List, schema, page and start-up line of the settings come from the model, so that they agree."""
 
 from pathlib import Path
 
@@ -31,12 +31,12 @@ ODD = {
     "OPS_HOST": "fe80::1%eth0",
     "LOG_FORMAT": "console",
 }
-"""Legal, if only just."""
+"""Valid, but at the limits."""
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
 
 def test_the_page_is_the_models() -> None:
-    """A page written by hand goes stale: make it again by `connector settings --format markdown`."""
+    """A page written by hand becomes outdated: generate it by `connector settings --format markdown`."""
     assert PAGE.read_text(encoding="utf-8") == markdown()
 
 
@@ -67,16 +67,16 @@ def test_the_schema_is_one_and_holds_for_effective_settings() -> None:
         ("OPS_HOST", ""),
     ],
 )
-def test_whoever_checks_by_the_schema_refuses_what_the_connector_would(variable: str, text: str) -> None:
-    """The chart does: there a wrong value is a refused upgrade, and here a pod that does not start."""
+def test_the_schema_refuses_what_the_connector_would(variable: str, text: str) -> None:
+    """The chart checks by it: there a wrong value is a refused upgrade, and here a pod that does not start."""
     validator = Draft202012Validator(json_schema())
     assert not validator.is_valid({**masked(load(GOOD)), variable: text})
     with pytest.raises(BadSettings):
         load({**GOOD, variable: text})
 
 
-def test_every_setting_says_what_for_and_what_is_allowed() -> None:
-    """A setting that nobody can set without reading code is none; a span of time must name its unit."""
+def test_every_setting_has_a_purpose_and_allowed_values() -> None:
+    """A setting must be usable without reading code; a span of time must name its unit."""
     for doc in describe():
         assert doc.description.endswith("."), doc.name
         assert len(doc.description) > 20, doc.name
@@ -87,7 +87,7 @@ def test_every_setting_says_what_for_and_what_is_allowed() -> None:
 
 
 def test_a_setting_is_described_from_its_field() -> None:
-    """One of each kind, whole."""
+    """One of each kind, complete."""
     docs = {doc.name: doc for doc in describe()}
     assert docs["KAFKA_TOPICS"].required
     assert docs["KAFKA_DEAD_LETTER_TOPIC"].default == "<group id>.dead-letter"
@@ -99,14 +99,14 @@ def test_a_setting_is_described_from_its_field() -> None:
 
 
 def test_all_secrets_are_known_to_the_logs() -> None:
-    """A third party's log line may hold one of them: the last processor takes them out by value."""
+    """A library's log line may hold one of them: the last processor masks them by value."""
     settings = load({**GOOD, **SECRETS})
     assert sorted(settings.secret_values()) == ["S3CR3T-1", "S3CR3T-2", "S3CR3T-3", "S3CR3T-4"]
     assert load(GOOD).secret_values() == []
 
 
 def test_effective_settings_are_filled_in_and_masked() -> None:
-    """An operator reads what holds, not what was typed, and never a secret."""
+    """An operator reads the value in effect, not the input, and never a secret."""
     shown = masked(load({**GOOD, **SECRETS}))
     assert shown["KAFKA_TOPICS"] == "a,b"
     assert shown["KAFKA_DEAD_LETTER_TOPIC"] == "target-profile-connector.dead-letter"

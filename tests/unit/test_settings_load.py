@@ -1,4 +1,4 @@
-"""A wrong setting must be told before anything starts, in words that say what to do; these are the words."""
+"""A wrong setting must be reported before anything starts, with its remedy; these are the messages."""
 
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from connector.service import quota_terms
+from connector.service import quota_policy
 from connector.settings import BadSettings, Mistake, Settings, load, masked
 from tests.support.captured_logs import as_logged
 
@@ -63,7 +63,7 @@ CONTRACT = {
 
 
 def mistakes(environ: dict[str, str]) -> list[Mistake]:
-    """What `load` says of an environment that it must refuse."""
+    """The refusal that `load` raises for an environment."""
     with pytest.raises(BadSettings) as caught:
         load(environ)
     return caught.value.mistakes
@@ -75,7 +75,7 @@ def lines(environ: dict[str, str]) -> list[str]:
 
 
 def test_defaults_are_the_contracts() -> None:
-    """Whoever reads the contract and sets nothing more must get what it says."""
+    """With nothing set, the contract's defaults hold."""
     settings = load(GOOD)
     assert {name: getattr(settings, name.lower()) for name in CONTRACT} == CONTRACT
     assert settings.kafka_bootstrap_servers == "kafka:9092"
@@ -84,8 +84,8 @@ def test_defaults_are_the_contracts() -> None:
     assert {name.upper() for name in Settings.model_fields} == {*CONTRACT, *GOOD, "KAFKA_PROPERTIES"}
 
 
-def test_derived_values_follow_what_they_derive_from() -> None:
-    """Group id and client code are written once and appear where they belong."""
+def test_derived_values_follow_their_source() -> None:
+    """Group id and client code are set once and used in all derived values."""
     environ = {**GOOD, "KAFKA_GROUP_ID": "g", "TARGET_UPDATE_PATH": "/m2/{client_code}/profile/update"}
     settings = load(environ)
     assert settings.dead_letter_topic == "g.dead-letter"
@@ -113,15 +113,15 @@ def test_derived_values_follow_what_they_derive_from() -> None:
 def test_the_horizon_fits_the_window(given: dict[str, str], seconds: float) -> None:
     """An hour's horizon in a window of half a minute would leave all but a hundredth of the quota unused.
 
-    Whoever writes the default down must not be refused for a window that the default suits.
+    Setting the default explicitly must not be refused for a window that the default suits.
     """
     settings = load({**GOOD, **given})
     assert settings.quota_horizon == masked(settings)["QUOTA_HORIZON_SECONDS"] == seconds
-    terms = quota_terms(settings)
+    terms = quota_policy(settings)
     assert terms is None or terms.horizon == seconds
 
 
-def test_a_secured_cluster_is_given_in_librdkafkas_words() -> None:
+def test_a_secured_cluster_uses_librdkafkas_names() -> None:
     """The Kafka room gets plain values, and only those that are set."""
     assert load(GOOD).security() == {"security.protocol": "plaintext"}
     environ = {**LOGIN, "KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SSL_CA_LOCATION": "/ca.pem"}
@@ -136,7 +136,7 @@ def test_a_secured_cluster_is_given_in_librdkafkas_words() -> None:
 
 
 def test_lists_are_trimmed_and_choices_take_any_case() -> None:
-    """What people commonly write must not fail for its spelling."""
+    """Common spellings must not fail."""
     environ = {
         **GOOD,
         "KAFKA_BOOTSTRAP_SERVERS": " b-1:1 , [fe80::1]:65535",
@@ -152,7 +152,7 @@ def test_lists_are_trimmed_and_choices_take_any_case() -> None:
 
 
 def test_further_properties_become_text_as_written() -> None:
-    """Librdkafka takes text; a number must not change its form on the way."""
+    """Librdkafka takes text; a number must keep its form."""
     text = '{"client.rack": "eu-1a", "fetch.min.bytes": 10, "check.crcs": true, "isolation.level": "read_committed"}'
     assert load({**GOOD, "KAFKA_PROPERTIES": text}).properties() == {
         "client.rack": "eu-1a",
@@ -162,8 +162,8 @@ def test_further_properties_become_text_as_written() -> None:
     }
 
 
-def test_settings_and_mistakes_cannot_be_changed() -> None:
-    """What was checked at the start must still be what holds later."""
+def test_settings_and_mistakes_are_immutable() -> None:
+    """The values checked at the start must stay in effect."""
     with pytest.raises(ValidationError, match="frozen"):
         load(GOOD).ops_port = 1  # type: ignore[misc]
     with pytest.raises(FrozenInstanceError):
@@ -275,7 +275,7 @@ def test_a_wrong_value_is_one_line_that_says_what_is_right(variable: str, value:
 
 
 def test_a_missing_setting_says_what_it_is_and_shows_one() -> None:
-    """The first thing that a newcomer sees: all three at once, ready to copy."""
+    """For a new user: all three at once, ready to copy."""
     servers, topics, code = lines({})
     assert servers.startswith("KAFKA_BOOTSTRAP_SERVERS: missing; brokers to begin with")
     assert topics.endswith("; for example KAFKA_TOPICS=profile-changes")
@@ -283,7 +283,7 @@ def test_a_missing_setting_says_what_it_is_and_shows_one() -> None:
 
 
 def test_a_missing_setting_points_to_a_misspelt_prefix() -> None:
-    """A name outside our prefixes is nobody's mistake, except when it is all but the one that is missing."""
+    """Names outside our prefixes are ignored, except one that is nearly the missing name."""
     environ = {**GOOD, "KAKFA_TOPICS": "changes", "PATH": "/bin", "HOME": "/"}
     del environ["KAFKA_TOPICS"]
     (line,) = lines(environ)
@@ -301,8 +301,8 @@ UNKNOWN = [
 
 
 @pytest.mark.parametrize(("name", "said"), UNKNOWN)
-def test_a_misspelt_name_is_told_with_the_nearest_right_one(name: str, said: str) -> None:
-    """A misspelt setting that is silently ignored is the worst kind; its value may be a secret and is not shown."""
+def test_a_misspelt_name_is_reported_with_the_nearest_right_one(name: str, said: str) -> None:
+    """A misspelt setting must not be ignored silently; its value may be a secret and is not shown."""
     assert lines({**GOOD, name: "S3CR3T"}) == [said]
 
 
@@ -314,7 +314,7 @@ def test_every_known_prefix_is_guarded() -> None:
         assert line.startswith(f"{prefix}_ZZZ: not a setting")
 
 
-def test_kubernetes_service_links_are_nobodys_mistake() -> None:
+def test_kubernetes_service_links_are_ignored() -> None:
     """A Service named kafka in the namespace sets these in every pod; a start must not fail for them."""
     links = {
         "KAFKA_SERVICE_HOST": "10.0.0.1",
@@ -425,10 +425,10 @@ TOGETHER = [
 
 
 @pytest.mark.parametrize(("base", "more", "variable", "was", "reason"), TOGETHER)
-def test_settings_that_do_not_fit_together_are_told(
+def test_conflicting_settings_are_reported(
     base: dict[str, str], more: dict[str, str], variable: str, was: str | None, reason: str
 ) -> None:
-    """Each is legal alone; together they would fail late, or not do what was meant."""
+    """Each is valid alone; together they would fail late, or not do what was meant."""
     assert mistakes({**base, **more}) == [Mistake(variable, was=was, reason=reason)]
 
 
@@ -443,9 +443,9 @@ def test_settings_that_do_not_fit_together_are_told(
     ],
 )
 def test_the_log_shows_each_mistake_whole(environ: dict[str, str]) -> None:
-    """Behind KAFKA_SASL_PASSWORD and a colon, the log's redaction would take "missing" for the password."""
+    """After KAFKA_SASL_PASSWORD and a colon, the log's redaction would take "missing" for the password."""
     for mistake in mistakes(environ):
-        ours = replace(mistake, was=None)  # What somebody set may well be masked.
+        ours = replace(mistake, was=None)  # The user's value may be masked.
         assert (as_logged(ours.setting), as_logged(ours.remedy)) == (ours.setting, ours.remedy)
         assert str(ours) == f"{ours.setting}: {ours.remedy}"
 
@@ -457,7 +457,7 @@ def test_a_conflict_is_one_line_too() -> None:
     ]
 
 
-def test_all_mistakes_come_in_one_go() -> None:
+def test_all_mistakes_are_reported_at_once() -> None:
     """Missing, wrong, unknown and conflicting at once, so that a start needs one correction."""
     environ = {
         "KAFKA_TOPICS": "changes",
@@ -478,15 +478,15 @@ def test_all_mistakes_come_in_one_go() -> None:
     ]
 
 
-def test_a_conflict_with_a_wrong_value_is_not_made_up() -> None:
-    """What is compared with a stand-in or a default for a wrong value says nothing: only the wrong value is told."""
+def test_a_conflict_with_a_wrong_value_is_not_invented() -> None:
+    """A comparison with a default in place of a wrong value is useless: only the wrong value is reported."""
     assert len(mistakes({**GOOD, "RETRY_INITIAL_SECONDS": "90", "RETRY_MAX_SECONDS": "soon"})) == 1
     assert len(mistakes({**GOOD, "KAFKA_TOPICS": "", "KAFKA_DEAD_LETTER_TOPIC": "profile-changes"})) == 1
     assert len(mistakes({**LOGIN, "KAFKA_SECURITY_PROTOCOL": "tls", "KAFKA_SSL_CA_LOCATION": "/ca"})) == 1
 
 
 def test_addresses_with_a_password_are_masked() -> None:
-    """A password is often written into an address, where it has no business and must not be repeated."""
+    """A password is often put into an address by mistake, and must not be repeated."""
     for variable in ("KAFKA_BOOTSTRAP_SERVERS", "TARGET_BASE_URL"):
         (line,) = lines({**GOOD, variable: "https://me:hush@a:1"})
         assert line.startswith(f"{variable}: was ***: ")

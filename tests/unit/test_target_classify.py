@@ -1,4 +1,4 @@
-"""The table of answers, row by row: each row decides whether an update is done, waits, or becomes a dead letter."""
+"""The table of answers: each row decides whether an update is done, waits, or becomes a dead letter."""
 
 import re
 from datetime import datetime, timedelta, timezone
@@ -34,7 +34,7 @@ FALSE_XML = XML.replace(b"true", b"false")
 )
 @pytest.mark.parametrize("status", [200, 201, 202, 299])
 def test_a_success_that_says_so_is_accepted(status: int, body: bytes) -> None:
-    """Every known form of success counts, however it is spaced or cased."""
+    """Every known form of success counts, in any spacing or case."""
     assert classify(status, body, None, NOW) == Answer(Verdict.ACCEPTED)
 
 
@@ -50,7 +50,7 @@ def test_a_success_that_says_so_is_accepted(status: int, body: bytes) -> None:
     ],
 )
 def test_a_success_that_says_false_is_rejected(body: bytes) -> None:
-    """HTTP 200 is no proof: the bulk sibling answers failures with it."""
+    """HTTP 200 is no proof: the bulk API answers failures with it."""
     assert classify(200, body, None, NOW).verdict is Verdict.REJECTED
 
 
@@ -82,7 +82,7 @@ def test_a_success_that_says_false_is_rejected(body: bytes) -> None:
     ],
 )
 def test_a_success_in_no_known_form_is_unconfirmed(body: bytes) -> None:
-    """What is neither a yes nor a no is left to the setting, and never taken for either."""
+    """Neither a yes nor a no is left to the setting, and never taken for either."""
     answer = classify(200, body, None, NOW)
     assert answer.verdict is Verdict.UNCONFIRMED
     assert "TARGET_UNCONFIRMED_SUCCESS" in answer.reason
@@ -111,16 +111,16 @@ def test_the_table_of_statuses(verdict: Verdict, statuses: set[int]) -> None:
 
 
 @pytest.mark.parametrize("status", [500, 501, 505, 508, 409, 423, 451])
-def test_what_may_be_the_updates_own_fault_counts_against_it(status: int) -> None:
-    """Another change of the same profile, a lock, a server's own mistake: when it is one visitor alone, it ends."""
+def test_a_failure_that_the_update_may_cause_is_charged_to_it(status: int) -> None:
+    """A concurrent change of the same profile, a lock, a server error: for one visitor alone, it ends as a letter."""
     assert classify(status, b"", None, NOW).own
 
 
 @pytest.mark.parametrize(
     "status", [302, 402, 408, 421, 425, 499, 502, 504, 511, 520, 522, 524, 527, 530, 598, 599, 600]
 )
-def test_what_is_of_the_way_counts_against_no_update(status: int) -> None:
-    """A proxy that got no answer has not looked at the update."""
+def test_a_failure_of_a_proxy_is_charged_to_no_update(status: int) -> None:
+    """A proxy without an answer has not looked at the update."""
     assert not classify(status, b"", None, NOW).own
 
 
@@ -143,14 +143,14 @@ def _names(cell: str, status: int) -> bool:
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip", "br, gzip"])
 def test_a_success_that_cannot_be_read_is_unconfirmed(encoding: str) -> None:
-    """It was accepted, as far as one can tell: trying it again would end in a dead letter of an accepted update."""
+    """It probably was accepted: a retry would end in a dead letter of an accepted update."""
     answer = unreadable(200, encoding)
     assert answer.verdict is Verdict.UNCONFIRMED
     assert "TARGET_UNCONFIRMED_SUCCESS" in answer.reason
     assert (f"({encoding})" in answer.reason) is ("," not in encoding)
 
 
-def test_an_error_status_is_not_outdone_by_its_body() -> None:
+def test_an_error_status_overrides_its_body() -> None:
     """A gateway that repeats a cached success with a 500 is still a failure."""
     assert classify(500, XML, None, NOW).verdict is Verdict.UNAVAILABLE
     assert classify(400, XML, None, NOW).verdict is Verdict.REJECTED
@@ -172,8 +172,8 @@ def test_an_error_status_is_not_outdone_by_its_body() -> None:
         (522, "gateway"),
     ],
 )
-def test_a_reason_names_the_status_and_where_to_look(status: int, hint: str) -> None:
-    """An operator reads it at night."""
+def test_a_reason_names_the_status_and_a_hint(status: int, hint: str) -> None:
+    """Operators read it during an incident."""
     reason = classify(status, b"", None, NOW).reason
     assert str(status) in reason
     assert hint in reason
@@ -192,7 +192,7 @@ def test_a_reason_names_the_status_and_where_to_look(status: int, hint: str) -> 
     ],
 )
 def test_a_reason_says_what_kind_of_body_came(body: bytes, kind: str) -> None:
-    """An HTML page where XML belongs is a proxy's doing, and tells so without a word of it."""
+    """An HTML page instead of XML comes from a proxy; the reason says so without quoting it."""
     assert kind in classify(400, body, None, NOW).reason
 
 
@@ -223,17 +223,17 @@ def test_a_reason_says_what_kind_of_body_came(body: bytes, kind: str) -> None:
     ],
 )
 def test_retry_after_in_every_form(text: str | None, seconds: float | None) -> None:
-    """Seconds and dates are read; what makes no sense is as if it were not said; nothing waits longer than a day."""
+    """Seconds and dates are read; nonsense is ignored; nothing waits longer than a day."""
     assert parse_retry_after(text, NOW) == seconds
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 302])
-def test_whatever_is_tried_again_honours_retry_after(status: int) -> None:
-    """The endpoint may ask for patience with any of them."""
+def test_every_retried_status_honours_retry_after(status: int) -> None:
+    """The endpoint may send it with any of them."""
     assert classify(status, b"", "7", NOW).retry_after == 7.0
 
 
 @pytest.mark.parametrize("status", [200, 400, 401])
-def test_what_is_settled_or_waits_for_an_operator_ignores_retry_after(status: int) -> None:
-    """There is no retry that it could be about."""
+def test_a_status_without_a_retry_ignores_retry_after(status: int) -> None:
+    """There is no retry that it could apply to."""
     assert classify(status, b"", "7", NOW).retry_after is None

@@ -1,4 +1,4 @@
-"""The time limit that attempts share: each ends at its own time, and nobody else's cancellation is swallowed."""
+"""The shared time limit of attempts: each ends at its own time, and no other cancellation is swallowed."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from tests.support.virtual_time import run
 
 
 def test_each_ends_at_its_own_time_although_one_timer_serves_all() -> None:
-    """A timer that is armed for the first only would let the others run for ever; one for the last, too long."""
+    """A timer that is set for the first only would let the others run for ever; one for the last, too long."""
 
     async def main() -> None:
         deadlines = Deadlines(10.0)
@@ -33,8 +33,8 @@ def test_each_ends_at_its_own_time_although_one_timer_serves_all() -> None:
     run(main())
 
 
-def test_what_ended_in_time_leaves_no_timer_that_matters() -> None:
-    """A timer that outlives its attempt must not strike the next one of the same task."""
+def test_an_attempt_that_ended_in_time_leaves_no_effective_timer() -> None:
+    """A timer that outlives its attempt must not cancel the next one of the same task."""
 
     async def main() -> None:
         deadlines = Deadlines(10.0)
@@ -46,8 +46,8 @@ def test_what_ended_in_time_leaves_no_timer_that_matters() -> None:
     run(main())
 
 
-def test_a_task_can_go_on_after_a_timeout() -> None:
-    """A cancellation that is not taken back would make every later `asyncio.timeout` of the task misread its own."""
+def test_a_task_can_continue_after_a_timeout() -> None:
+    """Without `uncancel` every later `asyncio.timeout` of the task would misread its own cancellation."""
 
     async def main() -> None:
         deadlines = Deadlines(1.0)
@@ -67,7 +67,7 @@ def test_a_task_can_go_on_after_a_timeout() -> None:
 
 @pytest.mark.parametrize("first", ["the owner", "the deadline"])
 def test_a_cancellation_from_outside_in_the_same_turn_wins(first: str) -> None:
-    """A stop that comes together with the deadline must end the task, not be counted as a timeout."""
+    """A stop that coincides with the deadline must end the task, not be counted as a timeout."""
 
     async def main() -> None:
         deadlines = Deadlines(1.0)
@@ -110,7 +110,7 @@ def test_a_plain_cancellation_passes() -> None:
 
 
 def test_an_error_of_the_last_moment_is_not_hidden() -> None:
-    """What the attempt makes of its cancellation says more than a timeout does."""
+    """The attempt's own error says more than a timeout does."""
 
     async def main() -> None:
         deadlines = Deadlines(1.0)
@@ -130,8 +130,8 @@ def test_an_error_of_the_last_moment_is_not_hidden() -> None:
     run(main())
 
 
-def test_one_that_will_not_end_does_not_keep_the_others_from_ending() -> None:
-    """An attempt that swallows its cancellation is cancelled once, and the timer goes on to the next."""
+def test_one_that_does_not_end_does_not_keep_the_others_from_ending() -> None:
+    """An attempt that swallows its cancellation is cancelled once, and the timer continues with the next."""
 
     async def main() -> None:
         deadlines = Deadlines(1.0)
@@ -157,7 +157,7 @@ def test_one_that_will_not_end_does_not_keep_the_others_from_ending() -> None:
 
 
 def test_two_blocks_at_once_in_a_task_are_refused() -> None:
-    """The inner one would take the outer one's time away."""
+    """The inner one would replace the outer one's time limit."""
 
     async def main() -> None:
         deadlines = Deadlines(1.0)

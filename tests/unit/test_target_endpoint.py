@@ -1,4 +1,4 @@
-"""The address that every request goes to: a mistake in three settings is found at start, not by a million requests."""
+"""The endpoint's address: a mistake in three settings is found at start, not by a million requests."""
 
 import pytest
 
@@ -63,7 +63,7 @@ def test_the_settings_compose_to_an_address(base_url: str, path: str, code: str,
         ("http://h", "/{clientcode}/b", "x", "TARGET_UPDATE_PATH"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_by_the_name_of_its_variable(
+def test_an_invalid_address_is_refused_by_the_name_of_its_variable(
     base_url: str, path: str, code: str, variable: str
 ) -> None:
     """The message begins with the variable, and never holds a password."""

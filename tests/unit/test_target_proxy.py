@@ -1,4 +1,4 @@
-"""Which proxy is used is decided by the environment, in the ways that operators know from other programs."""
+"""The environment decides which proxy is used, as in other programs."""
 
 import pytest
 
@@ -9,16 +9,16 @@ ORIGIN = "https://mycompany.tt.omtrdc.net"
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Begin without any proxy, whatever the machine has."""
+    """Start without any proxy variable of the machine."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
-    # Without it macOS would ask the system's own settings.
+    # Without it macOS would use the system's own settings.
     monkeypatch.setenv("ftp_proxy", "http://unused:1")
     return monkeypatch
 
 
-def test_without_a_variable_the_way_is_direct() -> None:
+def test_without_a_variable_the_connection_is_direct() -> None:
     """The usual case."""
     assert proxy_for(ORIGIN) is None
 
@@ -64,7 +64,7 @@ def test_no_proxy_makes_exceptions(environment: pytest.MonkeyPatch, exceptions: 
     "value", ["socks5://user:hidden@proxy:1080", "http://", "http://user:hidden@proxy:99999", "ftp://x"]
 )
 def test_a_proxy_that_cannot_be_used_is_refused_at_start(environment: pytest.MonkeyPatch, value: str) -> None:
-    """Better than going round it; and its password stays out of the message."""
+    """It must not be bypassed; and its password stays out of the message."""
     environment.setenv("HTTPS_PROXY", value)
     with pytest.raises(ProxyError, match="HTTPS_PROXY") as caught:
         proxy_for(ORIGIN)

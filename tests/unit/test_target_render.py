@@ -1,4 +1,4 @@
-"""Requests at the edges of the API's sizes, byte by byte; the properties for all of Unicode are tested beside."""
+"""Requests at the API's size limits, byte by byte; property tests cover all of Unicode."""
 
 import pytest
 
@@ -12,7 +12,7 @@ FIELD = "&profile.a="
 
 
 def test_an_update_is_one_get() -> None:
-    """The usual case, as it goes on the wire."""
+    """The usual case, as it is on the wire."""
     rendered = Renderer(PATH)(
         Visitor("mbox3rdPartyId", "a/b c"), {"tier": "gold", "city": "Köln", "e": "", "x.y": "&=+#%"}
     )
@@ -29,13 +29,13 @@ def test_an_update_is_one_get() -> None:
 
 
 def test_a_pc_id_keeps_its_location_hint() -> None:
-    """The suffix after the dot tells Target where the visitor's profile lives."""
+    """The suffix after the dot tells Target where the visitor's profile is stored."""
     rendered = Renderer(PATH, Method.POST)(Visitor("pcId", "1368007744041-575948.01_00"), {"a": "b"})
     assert rendered.requests == (Request("POST", PATH, b"mboxPC=1368007744041-575948.01_00&profile.a=b", ("a",)),)
 
 
 def test_an_update_without_attributes_is_no_request() -> None:
-    """There is nothing to say, and a call would cost quota."""
+    """There is nothing to send, and a call would cost quota."""
     assert Renderer(PATH)(VISITOR, {}).requests == ()
 
 
@@ -64,8 +64,8 @@ def test_a_post_fills_its_size_to_the_last_byte(method: Method) -> None:
     assert (rendered.unfit, rendered.most) == (("a",), POST_BYTES)
 
 
-def test_what_is_counted_is_what_is_sent() -> None:
-    """A letter beyond ASCII takes six bytes on the wire, not one."""
+def test_the_encoded_size_counts() -> None:
+    """A character beyond ASCII takes six bytes on the wire, not one."""
     (request,) = Renderer(PATH)(VISITOR, {"a": "ü" * 1_400}).requests
     assert request.method == "POST"
 
@@ -93,14 +93,14 @@ def test_with_method_post_a_small_update_is_a_post() -> None:
     assert [request.method for request in Renderer(PATH, Method.POST)(VISITOR, {"a": "b"}).requests] == ["POST"]
 
 
-def test_an_attribute_that_fits_nowhere_does_not_hold_the_others_back() -> None:
-    """The rest is rendered as if it were not there, here as one GET."""
+def test_an_attribute_that_fits_no_request_does_not_block_the_others() -> None:
+    """The rest is rendered without it, here as one GET."""
     rendered = Renderer(PATH)(VISITOR, {"a": "1", "huge": "x" * POST_BYTES, "b": "2"})
     assert [(request.method, request.names) for request in rendered.requests] == [("GET", ("a", "b"))]
     assert (rendered.unfit, rendered.most) == (("huge",), POST_BYTES)
 
 
-def test_a_visitor_that_fits_nowhere_makes_all_unfit() -> None:
+def test_a_visitor_that_fits_no_request_makes_all_unfit() -> None:
     """Nothing is sent without its visitor."""
     rendered = Renderer(PATH)(Visitor("pcId", "x" * POST_BYTES), {"a": "1", "b": "2"})
     assert (rendered.requests, rendered.unfit) == ((), ("a", "b"))
@@ -116,7 +116,7 @@ def test_half_a_surrogate_pair_is_unfit_and_never_raises() -> None:
 
 
 def test_the_repr_of_a_request_shows_no_visitor() -> None:
-    """Requests end up in tracebacks; ids must not."""
+    """Requests are in tracebacks; ids must not be."""
     for method in (Method.GET, Method.POST):
         (request,) = Renderer(PATH, method)(Visitor("pcId", "visitor-4711"), {"a": "secret"}).requests
         assert "4711" not in repr(request)
@@ -124,8 +124,8 @@ def test_the_repr_of_a_request_shows_no_visitor() -> None:
         assert "1 attributes" in repr(request)
 
 
-def test_names_without_end_do_not_grow_the_memory() -> None:
-    """The kept names are bounded in number and length, and a name is rendered alike before and after."""
+def test_unlimited_names_do_not_grow_the_memory() -> None:
+    """The cache of names is bounded in number and length, and a name is rendered alike before and after."""
     render = Renderer(PATH)
     (first,) = render(VISITOR, {"ü": "1"}).requests
     for number in range(10_000):

@@ -1,4 +1,4 @@
-"""Token rotation: an operator replaces a file and nothing is lost, whatever state the file is in meanwhile."""
+"""Token rotation: an operator replaces a file and nothing is lost, whatever the file's state meanwhile."""
 
 from pathlib import Path
 
@@ -31,12 +31,12 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    """Start with a good token."""
+    """Start with a valid token."""
     return World(tmp_path)
 
 
 def test_a_fixed_token_is_stripped_and_hidden() -> None:
-    """A value from a shell or a secret often ends in a line break, and must never show."""
+    """A value from a shell or a secret often ends in a line break, and must never be shown."""
     token = FixedToken(" hidden\n")
     token.refresh()
     assert token.current() == "hidden"
@@ -44,8 +44,8 @@ def test_a_fixed_token_is_stripped_and_hidden() -> None:
 
 
 @pytest.mark.parametrize("text", ["", " \n", "Bearer abc", "a\nb", "a\x00b", "tökén", "a\tb"])
-def test_a_token_that_cannot_stand_in_a_header_is_refused_at_start(text: str, tmp_path: Path) -> None:
-    """A clear error at start, instead of a 401 or a broken header at every request; and no character of it shows."""
+def test_a_token_that_no_header_can_hold_is_refused_at_start(text: str, tmp_path: Path) -> None:
+    """A clear error at start, instead of a 401 or a broken header at every request; no character of it is shown."""
     file = tmp_path / "token"
     file.write_text(text)
     for make in (lambda: FixedToken(text), lambda: FileToken(file, Clock(), lambda _: None)):
@@ -56,7 +56,7 @@ def test_a_token_that_cannot_stand_in_a_header_is_refused_at_start(text: str, tm
 
 
 def test_a_file_that_cannot_be_read_is_refused_at_start(tmp_path: Path) -> None:
-    """Missing, a folder, no text, too long: each says what is wrong, with the path."""
+    """Missing, a folder, no text, too long: each message names the cause and the path."""
     binary, long = tmp_path / "binary", tmp_path / "long"
     binary.write_bytes(b"\xff\xfe\x00")
     long.write_bytes(b"x" * 16_385)
@@ -79,13 +79,13 @@ def test_a_byte_order_mark_is_no_part_of_the_token(tmp_path: Path) -> None:
 
 
 def test_the_repr_of_a_file_token_shows_its_path_only(world: World) -> None:
-    """It may end up in a traceback."""
+    """It may be in a traceback."""
     assert str(world.file) in repr(world.token)
     assert "first" not in repr(world.token)
 
 
 def test_a_changed_file_is_seen_within_a_second_and_not_sooner(world: World) -> None:
-    """A look at each request would cost more than it is worth."""
+    """A check at each request would cost too much."""
     world.file.write_text("second")
     world.clock.now += 0.99
     assert world.token.current() == "first"
@@ -95,7 +95,7 @@ def test_a_changed_file_is_seen_within_a_second_and_not_sooner(world: World) -> 
 
 
 def test_an_atomic_replacement_is_seen(world: World) -> None:
-    """Kubernetes and careful scripts do it so: another file under the same name."""
+    """Kubernetes replaces secrets by another file under the same name."""
     other = world.file.with_name("other")
     other.write_text("other")
     other.replace(world.file)
@@ -111,15 +111,15 @@ def test_an_unchanged_file_is_not_reported(world: World) -> None:
     assert world.reports == []
 
 
-def test_a_refused_token_is_read_again_at_once(world: World) -> None:
-    """After a 401 the next attempt must have the new one."""
+def test_after_a_401_the_token_is_read_again_at_once(world: World) -> None:
+    """The next attempt must have the new one."""
     world.file.write_text("second")
     world.token.refresh()
     assert world.token.current() == "second"
 
 
 def test_a_broken_replacement_keeps_the_last_good_token_and_is_reported_once(world: World) -> None:
-    """A half-written file must not stop delivery; and a line a second says no more than one."""
+    """A half-written file must not stop delivery; and one line says enough."""
     world.file.write_text("")
     assert [world.later(), world.later(), world.later()] == ["first"] * 3
     world.file.unlink()
@@ -135,14 +135,14 @@ def test_a_broken_replacement_keeps_the_last_good_token_and_is_reported_once(wor
 
 
 def test_a_file_that_vanishes_keeps_the_last_good_token_and_is_reported(world: World) -> None:
-    """A secret that is being mounted anew is gone for a moment."""
+    """A secret that is being remounted is missing for a moment."""
     world.file.unlink()
     assert world.later() == "first"
     assert ["No such file" in report.problem for report in world.reports] == [True]
 
 
 def test_the_return_of_the_same_token_is_reported_too(world: World) -> None:
-    """A problem that ended must be seen to have ended."""
+    """The end of a problem must be visible."""
     world.file.write_text("")
     world.later()
     world.file.write_text("first")

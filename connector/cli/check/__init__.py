@@ -84,15 +84,15 @@ def checks(settings: Settings, *, probe: bool) -> Sequence[Check]:
     from connector.cli.check.lease import Leases  # noqa: PLC0415
     from connector.events import JsonDecoder, Nulls  # noqa: PLC0415
     from connector.kafka.quota_log import KafkaQuotaLog  # noqa: PLC0415
-    from connector.service import awake, kafka_config, ledger_topic, quota_terms  # noqa: PLC0415
+    from connector.service import boottime, kafka_config, ledger_topic, quota_policy  # noqa: PLC0415
 
     config = kafka_config(settings)
     kafka = k.KafkaChecks(config, JsonDecoder(Nulls(settings.event_nulls)))
-    terms = quota_terms(settings)
+    terms = quota_policy(settings)
     ledger = leases = None
     if terms is not None:
         ledger = ledger_topic(settings.ledger_topic, terms)
-        leases = Leases(terms, partial(KafkaQuotaLog, config, ledger), awake)
+        leases = Leases(terms, partial(KafkaQuotaLog, config, ledger), boottime)
     target = t.TargetChecks(settings, leases)
     return [
         Check("kafka servers", k.SERVERS_SECONDS, kafka.servers),

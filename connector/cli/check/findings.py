@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from connector.cli.terminal import printable
+from connector.errors import CommandError
 
 T = TypeVar("T")
 
@@ -36,7 +37,7 @@ def text_line(finding: Finding) -> str:
     return printable(f"{finding.state:<8} {finding.what}: {finding.detail}{remedy}")
 
 
-class Wrong(Exception):
+class CheckFailed(CommandError):
     """What a step found, so that what rests on it need not be tried."""
 
     def __init__(self, detail: str, remedy: str) -> None:
@@ -48,7 +49,7 @@ class Wrong(Exception):
 _SLOW = "something on the way swallows what is sent (a firewall?), or the other side is overloaded"
 
 Step = tuple[str, float, Callable[[], Awaitable[Finding | str]]]
-"""A name, seconds, and what to do: it gives what it saw, or a whole finding, or raises `Wrong`."""
+"""A name, seconds, and what to do: it gives what it saw, or a whole finding, or raises `CheckFailed`."""
 
 
 async def in_turn(what: str, steps: Sequence[Step]) -> list[Finding]:
@@ -65,7 +66,7 @@ async def in_turn(what: str, steps: Sequence[Step]) -> list[Finding]:
                 seen = await step()
         except TimeoutError:
             seen = Finding(State.FAILED, label, f"no answer in {seconds:.0f} s", _SLOW)
-        except Wrong as wrong:
+        except CheckFailed as wrong:
             seen = Finding(State.FAILED, label, wrong.detail, wrong.remedy)
         findings.append(seen if isinstance(seen, Finding) else Finding(State.OK, label, seen))
         if findings[-1].state is State.FAILED:
@@ -107,7 +108,7 @@ async def _run(check: Check, needed: Mapping[str, asyncio.Task[Sequence[Finding]
             return await check.ask()
     except TimeoutError:
         return [Finding(State.FAILED, check.name, f"no answer in {seconds:.0f} s", _SLOW)]
-    except Wrong as wrong:
+    except CheckFailed as wrong:
         return [Finding(State.FAILED, check.name, wrong.detail, wrong.remedy)]
     except Exception as error:  # noqa: BLE001 - one check that broke must not hide what the others found
         name = type(error).__name__

@@ -1,16 +1,14 @@
 """Whether Kafka lets the connector in, and whether there is what it needs: each question with its remedy."""
 
 import asyncio
-import ssl
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from connector.admission.membership_lease import longest_request
 from connector.cli.check import offsets
-from connector.cli.check.findings import Finding, State, Wrong, in_turn
-from connector.cli.check.network import TLS_SECONDS, Way, certified
+from connector.cli.check.findings import CheckFailed, Finding, State, in_turn
+from connector.cli.check.network import TLS_SECONDS, Route, certified, tls_context
 from connector.events import JsonDecoder, Refused
 from connector.kafka.admin import group_session
 from connector.kafka.config import KafkaConfig
@@ -32,6 +30,8 @@ GROUP_SECONDS = 18.0
 READS = ("READ", "DESCRIBE")
 WRITES = ("WRITE", "DESCRIBE")
 LEDGER = ("READ", "WRITE", "DESCRIBE")
+CONFIGS = "DESCRIBE_CONFIGS"
+"""On the source topics it tells how long they keep a record."""
 _ADVERTISED = "the brokers' advertised.listeners, which must name addresses that can be reached from here"
 _PROTOCOL = "is KAFKA_SECURITY_PROTOCOL what this port speaks, and does it want the connector's own certificate?"
 _SHOWN = 3
@@ -68,7 +68,7 @@ class KafkaChecks:
 
     async def _server(self, name: str, clusters: list[Cluster]) -> list[Finding]:
         host, _, port = name.rpartition(":")
-        way = Way(host, int(port), "KAFKA_BOOTSTRAP_SERVERS")
+        way = Route(host, int(port), "KAFKA_BOOTSTRAP_SERVERS")
         what = f"kafka {name}"
         steps = way.steps()
         if self._properties.get("security.protocol", "").endswith("ssl"):
@@ -79,14 +79,14 @@ class KafkaChecks:
             if isinstance(found, KafkaFailure):
                 # It has just taken a connection: what it drops is what is said on it.
                 dropped = found.event == "kafka_unreachable"
-                raise Wrong(found.detail, _PROTOCOL if dropped else found.hint)
+                raise CheckFailed(found.detail, _PROTOCOL if dropped else found.hint)
             clusters.append(found)
             return f"cluster {found.id}, brokers: {len(found.brokers)}"
 
         steps.append(("login", LOGIN_SECONDS, log_in))
         return await in_turn(what, steps)
 
-    async def _tls(self, label: str, way: Way) -> Finding:
+    async def _tls(self, label: str, way: Route) -> Finding:
         remedy = "KAFKA_SSL_CA_LOCATION must name the authority that vouches for the brokers"
         return await certified(label, way.open(tls_context(self._properties)), remedy)
 
@@ -94,7 +94,7 @@ class KafkaChecks:
         """What the cluster tells clients to connect to may be unreachable where the bootstrap server is not."""
         what = "kafka advertised addresses"
         others = [(host, port) for host, port in cluster.brokers if f"{host}:{port}" not in known]
-        ways = [(f"{host}:{port}", Way(host, port, _ADVERTISED).steps()) for host, port in others]
+        ways = [(f"{host}:{port}", Route(host, port, _ADVERTISED).steps()) for host, port in others]
         found = await asyncio.gather(*(in_turn(name, steps) for name, steps in ways))
         failed = [f for of_one in found for f in of_one if f.state is State.FAILED]
         if failed:
@@ -134,6 +134,9 @@ class KafkaChecks:
             return
         yield self._seen(what, topic)
         yield self._rights(f"rights on {what}", topic.rights, READS)
+        if _missing(topic.rights, (CONFIGS,)):
+            detail = f"no {CONFIGS}: whether records are deleted before they are read cannot be watched"
+            yield Finding(State.WARNING, f"retention of {what}", detail, f"allow it on {what} to {self._who}")
 
     async def dead_letters(self) -> Sequence[Finding]:
         """Where undeliverable events go: there and writable, or to be made by the connector."""
@@ -289,31 +292,3 @@ def _shared(partitions: int, members: int) -> Finding:
 
 def _missing(rights: frozenset[str] | None, needed: Sequence[str]) -> list[str]:
     return [] if rights is None else [right for right in needed if right not in rights]
-
-
-def tls_context(properties: dict[str, str]) -> ssl.SSLContext:
-    """As librdkafka would shake hands, as far as its properties say so in files and PEM texts. Raises `Wrong`."""
-    authority = properties.get("ssl.ca.location")
-    folder = authority if authority is not None and Path(authority).is_dir() else None
-    try:
-        context = ssl.create_default_context(
-            cafile=None if folder else authority, capath=folder, cadata=properties.get("ssl.ca.pem")
-        )
-    except (OSError, ValueError) as error:
-        msg = f"{authority or 'ssl.ca.pem'} cannot be read"
-        raise Wrong(msg, "KAFKA_SSL_CA_LOCATION must name a PEM file") from error
-    if properties.get("ssl.endpoint.identification.algorithm") == "none":
-        context.check_hostname = False
-    if properties.get("enable.ssl.certificate.verification") == "false":
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    certificate, key = properties.get("ssl.certificate.location"), properties.get("ssl.key.location")
-    if certificate is not None:
-        try:
-            # An empty password fails where none at all would ask at the terminal.
-            context.load_cert_chain(certificate, key, properties.get("ssl.key.password", ""))
-        except (OSError, ValueError) as error:
-            msg = "the connector's own certificate or key cannot be read"
-            remedy = "look at KAFKA_SSL_CERTIFICATE_LOCATION, KAFKA_SSL_KEY_LOCATION and KAFKA_SSL_KEY_PASSWORD"
-            raise Wrong(msg, remedy) from error
-    return context

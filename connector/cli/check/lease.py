@@ -6,12 +6,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from connector.cli.check.findings import Wrong
+from connector.cli.check.findings import CheckFailed
 from connector.cli.ledger import read_ledger
 from connector.errors import Fatal
+from connector.quota.policy import QuotaPolicy
 from connector.quota.ports import LedgerLog
 from connector.quota.records import Reserve, Return, encode
-from connector.quota.terms import Terms
 
 LEASE_SECONDS: Final = 6.0
 """For reading the ledger, and for the lease to come back with it."""
@@ -23,31 +23,31 @@ HELD_SECONDS: Final = 20.0
 class Leases:
     """Where the probe gets its calls from."""
 
-    terms: Terms
+    terms: QuotaPolicy
     ledger: Callable[[], LedgerLog]
     """A new reader of it, each time."""
-    awake: Callable[[], float]
+    boottime: Callable[[], float]
     """Seconds by a clock that runs on while the machine sleeps."""
 
     async def take(self, calls: int) -> float:
-        """Lease this number of calls; returns until when they may begin. Raises `Wrong` when they may not."""
-        terms, holder, asked = self.terms, f"check-{uuid.uuid4().hex}", self.awake()
+        """Lease this number of calls; returns until when they may begin. Raises `CheckFailed` when they may not."""
+        terms, holder, asked = self.terms, f"check-{uuid.uuid4().hex}", self.boottime()
         counted = HELD_SECONDS + terms.request_timeout + terms.settled
         name = "connector check --probe"
         asking = Reserve(holder, 1, calls, terms.limit, counted, HELD_SECONDS, weight=0, name=name)
         try:
             ledger = await read_ledger(self.ledger(), encode(asking), LEASE_SECONDS)
         except Fatal as fatal:
-            msg = f"not sent, because the quota's ledger cannot tell whether a call is free: {fatal.remedy}"
-            raise Wrong(
-                msg, "correct that first; with QUOTA_UPDATES=0 the probe is sent without being counted"
+            msg = f"not sent, because the quota's ledger cannot tell whether a call is free: {fatal.failure.reason}"
+            raise CheckFailed(
+                msg, f"{fatal.failure.hint}; with QUOTA_UPDATES=0 the probe is sent without being counted"
             ) from fatal
         lease = ledger.leases.get((holder, 1))
         if lease is None or lease.updates < calls:
             if lease is not None:
                 await self._give_back(Return(holder, 1, lease.updates))
             msg = f"not sent: {ledger.used:,} of the {terms.limit:,} calls of the window are used or leased"
-            raise Wrong(msg, "`connector quota` tells when the next come free")
+            raise CheckFailed(msg, "`connector quota` tells when the next come free")
         return asked + HELD_SECONDS
 
     async def _give_back(self, unused: Return) -> None:

@@ -5,10 +5,11 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable
+from pathlib import Path
 
 from yarl import URL
 
-from connector.cli.check.findings import Finding, State, Step, Wrong
+from connector.cli.check.findings import CheckFailed, Finding, State, Step
 from connector.target.proxy import login
 from connector.threads import in_thread
 
@@ -23,7 +24,7 @@ _DAY = 86_400.0
 Opened = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-class Way:
+class Route:
     """To one host and port; the addresses that the first step finds serve the others."""
 
     def __init__(self, host: str, port: int, remedy: str) -> None:
@@ -56,7 +57,7 @@ class Way:
             found = await in_thread(lambda: socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM))
         except (OSError, UnicodeError) as error:
             msg = f"the name {self.host} is not known here"
-            raise Wrong(msg, f"correct {self._remedy}, or the DNS of this machine") from error
+            raise CheckFailed(msg, f"correct {self._remedy}, or the DNS of this machine") from error
         self._addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
         return ", ".join(self._addresses[:3])
 
@@ -66,7 +67,7 @@ class Way:
         except OSError as error:
             why = "the connection is refused" if isinstance(error, ConnectionRefusedError) else _words(error)
             msg = f"{why} at port {self.port}"
-            raise Wrong(msg, f"look at {self._remedy}, at firewalls, and whether the server runs") from error
+            raise CheckFailed(msg, f"look at {self._remedy}, at firewalls, and whether the server runs") from error
         await close(writer)
         return f"port {self.port} answers"
 
@@ -77,13 +78,13 @@ async def certified(label: str, opening: Awaitable[Opened], remedy: str) -> Find
         _, writer = await opening
     except ssl.SSLCertVerificationError as error:
         msg = f"the certificate is not accepted: {error.verify_message}"
-        raise Wrong(msg, remedy) from error
+        raise CheckFailed(msg, remedy) from error
     except ssl.SSLError as error:
         msg = f"no TLS there ({(error.reason or 'handshake failed').lower().replace('_', ' ')})"
-        raise Wrong(msg, "does this port speak TLS? look at the address and its port") from error
+        raise CheckFailed(msg, "does this port speak TLS? look at the address and its port") from error
     except OSError as error:
         msg = f"the handshake broke off: {_words(error)}"
-        raise Wrong(msg, "does this port speak TLS? look at the address and its port") from error
+        raise CheckFailed(msg, "does this port speak TLS? look at the address and its port") from error
     shown = writer.get_extra_info("peercert") or {}
     version = writer.get_extra_info("ssl_object").version()
     await close(writer)
@@ -98,7 +99,7 @@ async def certified(label: str, opening: Awaitable[Opened], remedy: str) -> Find
 
 
 async def tunnel(
-    way: Way, proxy: URL, host: str, port: int, contexts: tuple[ssl.SSLContext | None, ssl.SSLContext]
+    way: Route, proxy: URL, host: str, port: int, contexts: tuple[ssl.SSLContext | None, ssl.SSLContext]
 ) -> Opened:
     """Through a proxy to `host`, with TLS to the end of it; CONNECT carries no request to the endpoint.
 
@@ -116,14 +117,14 @@ async def tunnel(
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
         await close(writer)
         msg = "the proxy does not answer as a proxy"
-        raise Wrong(msg, "look at HTTPS_PROXY") from error
+        raise CheckFailed(msg, "look at HTTPS_PROXY") from error
     status = head.split(maxsplit=2)[1:2]
     if status != [b"200"]:
         await close(writer)
         code = status[0].decode("ascii", "replace") if status else "nothing"
         remedy = "its user and password belong in HTTPS_PROXY" if code == "407" else f"it must let {authority} pass"
         msg = f"the proxy answered {code[:3]} to CONNECT"
-        raise Wrong(msg, remedy)
+        raise CheckFailed(msg, remedy)
     await encrypt(writer, last, host)
     return reader, writer
 
@@ -145,3 +146,31 @@ async def close(writer: asyncio.StreamWriter) -> None:
 
 def _words(error: OSError) -> str:
     return error.strerror or type(error).__name__
+
+
+def tls_context(properties: dict[str, str]) -> ssl.SSLContext:
+    """As librdkafka would shake hands, as far as its properties say so in files and PEM texts. Raises `CheckFailed`."""
+    authority = properties.get("ssl.ca.location")
+    folder = authority if authority is not None and Path(authority).is_dir() else None
+    try:
+        context = ssl.create_default_context(
+            cafile=None if folder else authority, capath=folder, cadata=properties.get("ssl.ca.pem")
+        )
+    except (OSError, ValueError) as error:
+        msg = f"{authority or 'ssl.ca.pem'} cannot be read"
+        raise CheckFailed(msg, "KAFKA_SSL_CA_LOCATION must name a PEM file") from error
+    if properties.get("ssl.endpoint.identification.algorithm") == "none":
+        context.check_hostname = False
+    if properties.get("enable.ssl.certificate.verification") == "false":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    certificate, key = properties.get("ssl.certificate.location"), properties.get("ssl.key.location")
+    if certificate is not None:
+        try:
+            # An empty password fails where none at all would ask at the terminal.
+            context.load_cert_chain(certificate, key, properties.get("ssl.key.password", ""))
+        except (OSError, ValueError) as error:
+            msg = "the connector's own certificate or key cannot be read"
+            remedy = "look at KAFKA_SSL_CERTIFICATE_LOCATION, KAFKA_SSL_KEY_LOCATION and KAFKA_SSL_KEY_PASSWORD"
+            raise CheckFailed(msg, remedy) from error
+    return context

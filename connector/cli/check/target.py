@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from yarl import URL
 
 from connector import __version__
-from connector.cli.check.findings import Finding, State, Step, Wrong, in_turn
+from connector.cli.check.findings import CheckFailed, Finding, State, Step, in_turn
 from connector.cli.check.lease import Leases
-from connector.cli.check.network import TLS_SECONDS, Opened, Way, certified, tunnel
+from connector.cli.check.network import TLS_SECONDS, Opened, Route, certified, tunnel
 from connector.delivery.answer import Answer, Verdict
 from connector.errors import UnusableSetting
 from connector.events.change import Visitor
@@ -57,7 +57,7 @@ class TargetChecks:
         try:
             self._token = open_token(self.settings)
         except TokenError as error:
-            raise Wrong(str(error), "correct TARGET_AUTH_TOKEN or its file") from error
+            raise CheckFailed(str(error), "correct TARGET_AUTH_TOKEN or its file") from error
         if self._token is None:
             return [Finding(State.OK, "token", "none is set: right if the account asks for none")]
         return [Finding(State.OK, "token", "can be read; --probe tells whether Target takes it")]
@@ -68,9 +68,9 @@ class TargetChecks:
         what = f"target {origin.host}:{origin.port}"
         host, port = origin.host or "", origin.port or 0
         if proxy is None:
-            way = Way(host, port, "TARGET_BASE_URL")
+            way = Route(host, port, "TARGET_BASE_URL")
             return await in_turn(what, [*way.steps(), *_tls_steps(what, origin, way.open)])
-        way = Way(proxy.host or "", proxy.port or 0, "HTTPS_PROXY")
+        way = Route(proxy.host or "", proxy.port or 0, "HTTPS_PROXY")
         first = ssl.create_default_context() if proxy.scheme == "https" else None
         steps = [(f"proxy {name}", seconds, step) for name, seconds, step in way.steps()]
         end = _tls_steps(what, origin, lambda context: tunnel(way, proxy, host, port, (first, context)))
@@ -111,9 +111,9 @@ class TargetChecks:
             nobody = Visitor("mbox3rdPartyId", f"connector-check-{uuid.uuid4()}")
             render = Renderer(path, Method(self.settings.target_method))
             (request,) = render(nobody, {"connectorCheck": "probe"}).requests
-            if self.leases is not None and self.leases.awake() >= end:
+            if self.leases is not None and self.leases.boottime() >= end:
                 msg = "not sent: its lease of the quota's window is over"
-                raise Wrong(msg, "ask again; this machine stood still meanwhile")
+                raise CheckFailed(msg, "ask again; this machine stood still meanwhile")
             answers.append(await sender.send(request))
         return answers
 
@@ -123,8 +123,9 @@ class TargetChecks:
             where = endpoint(settings.target_base_url, settings.target_update_path, settings.target_client_code)
             proxy = proxy_for(where.origin)
         except UnusableSetting as error:
-            msg = f"{error.setting} {error.reason}"
-            raise Wrong(msg, f"correct {error.setting}") from error
+            wrong = error.failure
+            msg = f"{wrong.setting} {wrong.reason}"
+            raise CheckFailed(msg, f"correct {wrong.setting}") from error
         return URL(where.origin), None if proxy is None else URL(proxy)
 
 

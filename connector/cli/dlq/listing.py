@@ -10,7 +10,7 @@ from connector.cli.dlq.tally import LEFT, Counters, sentence, table
 from connector.cli.moments import utc_text
 from connector.cli.terminal import printable
 from connector.kafka.config import KafkaConfig
-from connector.kafka.inspect.dead_letter_format import Fate, Letter, Place, ReplayMarker
+from connector.kafka.inspect.dead_letter_format import Letter, LetterPosition, ReplayMarker, ReplayState
 from connector.kafka.inspect.dead_letter_topic import DeadLetterReader
 
 HEADER = "PLACE  TIME  SOURCE  STAGE  CLASS  SIZE  STATE  REASON"
@@ -56,9 +56,9 @@ def list_letters(config: KafkaConfig, wanted: Selection, shown: Shown) -> int:
     return 0
 
 
-def _fates(log: DeadLetterReader) -> dict[Place, Fate]:
+def _fates(log: DeadLetterReader) -> dict[LetterPosition, ReplayState]:
     """Read all: markers come after the letters that they name."""
-    fates: dict[Place, Fate] = {}
+    fates: dict[LetterPosition, ReplayState] = {}
     for found in log:
         if isinstance(found, ReplayMarker):
             fates.update(dict.fromkeys(found.places, found.fate))
@@ -84,16 +84,16 @@ def _print_reasons(config: KafkaConfig, tally: Counters, shown: Shown) -> None:
 
 
 def _by_fate(counts: Counter[str]) -> dict[str, int]:
-    return {"letters": counts.total(), **{name: counts[name] for name in (*map(str, Fate), LEFT)}}
+    return {"letters": counts.total(), **{name: counts[name] for name in (*map(str, ReplayState), LEFT)}}
 
 
-def _written(letter: Letter, fate: Fate | None, shown: Shown) -> str:
+def _written(letter: Letter, fate: ReplayState | None, shown: Shown) -> str:
     if shown.as_json:
         return json.dumps(fields(letter, fate=fate, values=shown.values))
     return line(letter, fate=fate) + (shown_values(letter) if shown.values else "")
 
 
-def line(letter: Letter, *, fate: Fate | None = None) -> str:
+def line(letter: Letter, *, fate: ReplayState | None = None) -> str:
     """One line: place, time, source, stage, class, size, what became of it, reason."""
     source = "?" if letter.source is None else f"{letter.source.topic}/{letter.source.partition}/{letter.source_offset}"
     words = [
@@ -109,7 +109,7 @@ def line(letter: Letter, *, fate: Fate | None = None) -> str:
     return printable("  ".join(word for word in words if word) + f"  {letter.reason}")
 
 
-def fields(letter: Letter, *, fate: Fate | None = None, values: bool) -> dict[str, object]:
+def fields(letter: Letter, *, fate: ReplayState | None = None, values: bool) -> dict[str, object]:
     """The same for programs."""
     source = letter.source
     said: dict[str, object] = {
@@ -124,8 +124,8 @@ def fields(letter: Letter, *, fate: Fate | None = None, values: bool) -> dict[st
         "reason": letter.reason,
         "bytes": len(letter.value or b""),
         "cut_from_bytes": letter.cut_from,
-        "replayed": fate is Fate.REPLAYED,
-        "superseded": fate is Fate.SUPERSEDED,
+        "replayed": fate is ReplayState.REPLAYED,
+        "superseded": fate is ReplayState.SUPERSEDED,
     }
     return said | {"key": _text(letter.key), "value": _text(letter.value)} if values else said
 

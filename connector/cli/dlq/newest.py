@@ -57,7 +57,7 @@ class Newest:
         """From which offset on each source partition has to be read."""
         return {source: min(offsets) for source, offsets in self._origins.items() if offsets}
 
-    def buried(self, source: TopicPartition, offset: int, change: Change) -> None:
+    def dead_lettered(self, source: TopicPartition, offset: int, change: Change) -> None:
         """There is a dead letter of this, whether it is judged or not: so there was such an event."""
         if self._by_time:
             # When a merged letter's values were true is not known.

@@ -13,7 +13,7 @@ from connector.delivery.coalescer import Order
 from connector.delivery.dead_letter import Stage
 from connector.errors import ConnectorError
 from connector.kafka.config import KafkaConfig
-from connector.kafka.inspect.dead_letter_format import Fate, Letter, Place, ReplayMarker
+from connector.kafka.inspect.dead_letter_format import Letter, LetterPosition, ReplayMarker, ReplayState
 from connector.kafka.inspect.dead_letter_topic import DeadLetterReader, DeadLetterReplay
 
 BATCH = 100
@@ -52,7 +52,7 @@ class Rules:
 class Choice:
     """What one reading found."""
 
-    places: set[Place] = field(default_factory=set)
+    places: set[LetterPosition] = field(default_factory=set)
     topics: Counter[str] = field(default_factory=Counter)
     stages: Counter[str] = field(default_factory=Counter)
     left_out: Counter[Exclusion] = field(default_factory=Counter)
@@ -83,8 +83,8 @@ def replay(config: KafkaConfig, wanted: Selection, options: Options, rules: Rule
 def choose(log: Iterable[Letter | ReplayMarker], config: KafkaConfig, wanted: Selection, options: Options) -> Choice:
     """Read all once: a marker of a replay comes after the letters that it names."""
     choice = Choice()
-    fit: list[tuple[Place, str, str]] = []
-    fates: dict[Place, Fate] = {}
+    fit: list[tuple[LetterPosition, str, str]] = []
+    fates: dict[LetterPosition, ReplayState] = {}
     for found in log:
         if isinstance(found, ReplayMarker):
             fates.update(dict.fromkeys(found.places, found.fate))
@@ -96,9 +96,9 @@ def choose(log: Iterable[Letter | ReplayMarker], config: KafkaConfig, wanted: Se
                 choice.left_out[why] += 1
     for place, topic, stage in fit:
         fate = None if options.from_beginning else fates.get(place)
-        if fate is Fate.REPLAYED:
+        if fate is ReplayState.REPLAYED:
             choice.left_out[Exclusion.REPLAYED] += 1
-        elif fate is Fate.SUPERSEDED and not options.force:
+        elif fate is ReplayState.SUPERSEDED and not options.force:
             choice.left_out[Exclusion.SUPERSEDED] += 1
         elif options.limit is None or len(choice.places) < options.limit:
             choice.places.add(place)
@@ -138,7 +138,7 @@ class _Replay:
         except ConnectorError as error:
             wrong = str(error)
         if wrong:
-            done = self._tally.total[str(Fate.REPLAYED)]
+            done = self._tally.total[str(ReplayState.REPLAYED)]
             _say(f"{done} of {total} replayed, then: {wrong}. Run it again for the rest.")
             return 1
         self._sum_up()
@@ -167,8 +167,8 @@ class _Replay:
             judged = self._judge(batch)
             done, wrong = writing.write(judged.send)
             self._count(judged, done)
-            writing.mark(Fate.REPLAYED, done)
-            writing.mark(Fate.SUPERSEDED, [letter.place for letter in judged.superseded])
+            writing.mark(ReplayState.REPLAYED, done)
+            writing.mark(ReplayState.SUPERSEDED, [letter.place for letter in judged.superseded])
             if wrong:
                 return wrong
         return ""
@@ -176,11 +176,11 @@ class _Replay:
     def _judge(self, letters: list[Letter]) -> Judged:
         return Judged(send=letters) if self._check is None else self._check.judge(letters)
 
-    def _count(self, judged: Judged, done: set[Place]) -> None:
+    def _count(self, judged: Judged, done: set[LetterPosition]) -> None:
         for letter in judged.send:
-            self._tally.count(letter, Fate.REPLAYED if letter.place in done else None)
+            self._tally.count(letter, ReplayState.REPLAYED if letter.place in done else None)
         for letter in judged.superseded:
-            self._tally.count(letter, Fate.SUPERSEDED)
+            self._tally.count(letter, ReplayState.SUPERSEDED)
         for letter in judged.unknown:
             self._tally.count(letter, None)
         self._shortened += judged.shortened
@@ -193,7 +193,7 @@ class _Replay:
         if self._unknown:
             _say(f"left: {self._unknown} {_UNKNOWN}.")
         verb = "would be replayed" if self._options.dry_run else "replayed"
-        _say(f"{total[str(Fate.REPLAYED)]} of {len(self._choice.places)} {verb}.")
+        _say(f"{total[str(ReplayState.REPLAYED)]} of {len(self._choice.places)} {verb}.")
         _say(sentence(total, self._config.dead_letter_topic) + (", if it were run" if self._options.dry_run else ""))
         for row in table(self._tally):
             _say(row)

@@ -10,7 +10,7 @@ from connector.delivery.offset_tracker import TopicPartition
 from connector.events import Change, Refused, encode_event
 from connector.kafka.config import KafkaConfig
 from connector.kafka.errors import KafkaFailure, KafkaUnavailable
-from connector.kafka.inspect.dead_letter_format import FROM_HEADER, Letter, Place
+from connector.kafka.inspect.dead_letter_format import FROM_HEADER, Letter, LetterPosition
 from connector.kafka.inspect.range_reader import RangeReader, headers_of
 
 Decode = Callable[[bytes], Change]
@@ -39,7 +39,7 @@ class SourceCheck:
         self._reading = RangeReader(config)
         self._next: dict[TopicPartition, int] = {}
 
-    def expect(self, letters: Iterable[Letter], chosen: Callable[[Place], bool]) -> None:
+    def expect(self, letters: Iterable[Letter], chosen: Callable[[LetterPosition], bool]) -> None:
         """The letters that are `chosen` will be judged; the others are events of their visitors nevertheless."""
         for letter in letters:
             change = self._change(letter.value)
@@ -47,7 +47,7 @@ class SourceCheck:
                 continue
             if chosen(letter.place):
                 self._newest.expect(letter.source, letter.source_offset, change)
-            self._newest.buried(letter.source, letter.source_offset, change)
+            self._newest.dead_lettered(letter.source, letter.source_offset, change)
 
     def catch_up(self) -> int:
         """Read what the source partitions hold by now; returns how many records. Raises KafkaUnavailable."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from connector.cli.terminal import printable
-from connector.kafka.inspect.dead_letter_format import Fate, Letter
+from connector.kafka.inspect.dead_letter_format import Letter, ReplayState
 
 MOST_REASONS: Final = 1_000
 """Reasons that are told apart; a reason may name a field, and a producer chooses the names of its fields."""
@@ -25,7 +25,7 @@ class Counters:
         self._by_reason: dict[Reason, Counter[str]] = {}
         self.total: Counter[str] = Counter()
 
-    def count(self, letter: Letter, fate: Fate | None, number: int = 1) -> None:
+    def count(self, letter: Letter, fate: ReplayState | None, number: int = 1) -> None:
         """None: it is left where it is, to be replayed."""
         reason = letter.error or "?", letter.reason
         if reason not in self._by_reason and len(self._by_reason) >= MOST_REASONS:
@@ -41,7 +41,9 @@ class Counters:
 
 def sentence(total: Counter[str], topic: str) -> str:
     """All in one line."""
-    parts = ", ".join(f"{total[name]} {name}" for name in (str(Fate.REPLAYED), str(Fate.SUPERSEDED), LEFT))
+    parts = ", ".join(
+        f"{total[name]} {name}" for name in (str(ReplayState.REPLAYED), str(ReplayState.SUPERSEDED), LEFT)
+    )
     return f"{total.total()} dead letters of {topic}: {parts}"
 
 
@@ -54,7 +56,7 @@ def table(tally: Counters, most: int | None = SHOWN_REASONS) -> Iterator[str]:
     for (error, reason), of_one in rows[:most]:
         text = printable(f"{error}  {reason}" if error else reason)
         shown = text if most is None or len(text) <= SHOWN_TEXT else f"{text[:SHOWN_TEXT]}…"
-        replayed, superseded = of_one[str(Fate.REPLAYED)], of_one[str(Fate.SUPERSEDED)]
+        replayed, superseded = of_one[str(ReplayState.REPLAYED)], of_one[str(ReplayState.SUPERSEDED)]
         yield f"{replayed:>8}  {superseded:>10}  {of_one[LEFT]:>8}  {shown}"
     if most is not None and len(rows) > most:
         yield f"and {len(rows) - most} more reasons: `connector dlq list --by reason` shows all"

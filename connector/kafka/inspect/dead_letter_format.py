@@ -24,11 +24,11 @@ MARKER_KEY = b"target_connector.replayed"
 FROM_HEADER = "target_connector.replayed_from"
 """On a replayed record: topic, partition and offset of the letter."""
 
-Place = tuple[int, int]
+LetterPosition = tuple[int, int]
 """Partition and offset in the dead-letter topic."""
 
 
-class Fate(enum.StrEnum):
+class ReplayState(enum.StrEnum):
     """What a replay did with a letter; the value of a marker's header."""
 
     REPLAYED = "1"
@@ -58,7 +58,7 @@ class Letter:
     cut_from: int | None
 
     @property
-    def place(self) -> Place:
+    def place(self) -> LetterPosition:
         """Where it lies."""
         return self.partition, self.offset
 
@@ -67,17 +67,21 @@ class Letter:
 class ReplayMarker:
     """What one replay did with some letters."""
 
-    places: frozenset[Place]
-    fate: Fate = Fate.REPLAYED
+    places: frozenset[LetterPosition]
+    fate: ReplayState = ReplayState.REPLAYED
 
 
 def read_letter(
-    place: Place, milliseconds: int, key: bytes | None, value: bytes | None, headers: Mapping[str, bytes | None]
+    place: LetterPosition,
+    milliseconds: int,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Mapping[str, bytes | None],
 ) -> Letter | ReplayMarker:
     """Make sense of a record of the topic; never raises, whatever it holds."""
     if MARKER_HEADER in headers:
-        superseded = headers[MARKER_HEADER] == Fate.SUPERSEDED.value.encode()
-        return ReplayMarker(_places(value or b""), Fate.SUPERSEDED if superseded else Fate.REPLAYED)
+        superseded = headers[MARKER_HEADER] == ReplayState.SUPERSEDED.value.encode()
+        return ReplayMarker(_places(value or b""), ReplayState.SUPERSEDED if superseded else ReplayState.REPLAYED)
     said = {name: (text or b"").decode(errors="replace") for name, text in headers.items()}
     topic, partition = said.get(PREFIX + "topic", ""), _number(said.get(PREFIX + "partition"))
     return Letter(
@@ -94,7 +98,7 @@ def read_letter(
     )
 
 
-def marker_value(places: Iterable[Place]) -> bytes:
+def marker_value(places: Iterable[LetterPosition]) -> bytes:
     """The value of a marker; `read_letter` gives the places back."""
     runs: dict[int, list[list[int]]] = defaultdict(list)
     for partition, offset in sorted(places):
@@ -106,7 +110,7 @@ def marker_value(places: Iterable[Place]) -> bytes:
     return json.dumps(runs, separators=(",", ":")).encode()
 
 
-def _places(text: bytes) -> frozenset[Place]:
+def _places(text: bytes) -> frozenset[LetterPosition]:
     """None at all where it is no marker of ours: better replayed twice than never."""
     try:
         runs: dict[str, Any] = json.loads(text)

@@ -13,10 +13,10 @@ from connector.kafka.inspect.dead_letter_format import (
     FROM_HEADER,
     MARKER_HEADER,
     MARKER_KEY,
-    Fate,
     Letter,
-    Place,
+    LetterPosition,
     ReplayMarker,
+    ReplayState,
     marker_value,
     read_letter,
 )
@@ -64,15 +64,15 @@ class DeadLetterReplay:
         self._producer = Producer(made, logger=LIBRDKAFKA)
         self._partitions: dict[str, int] = {}
 
-    def write(self, letters: Sequence[Letter]) -> tuple[set[Place], str]:
+    def write(self, letters: Sequence[Letter]) -> tuple[set[LetterPosition], str]:
         """Write these; returns which ones all in-sync replicas have, and what went wrong first, if anything did."""
-        done: set[Place] = set()
+        done: set[LetterPosition] = set()
         wrong: list[KafkaUnavailable] = []
         for letter in letters:
             if letter.source is None:
                 continue
 
-            def report(error: KafkaError | None, _message: Message, place: Place = letter.place) -> None:
+            def report(error: KafkaError | None, _message: Message, place: LetterPosition = letter.place) -> None:
                 if error is None:
                     done.add(place)
                 else:
@@ -89,7 +89,7 @@ class DeadLetterReplay:
                 break
         return done, str(self._flush(wrong) or "")
 
-    def mark(self, fate: Fate, places: Collection[Place]) -> None:
+    def mark(self, fate: ReplayState, places: Collection[LetterPosition]) -> None:
         """Remember what became of these. Raises KafkaUnavailable."""
         if not places:
             return

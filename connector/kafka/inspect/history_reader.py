@@ -54,7 +54,7 @@ class History:
                 logger=LIBRDKAFKA,
             )
         except KafkaException as error:
-            raise Fatal(event="kafka_fatal", remedy=str(explain_refusal(config, error.args[0]))) from error
+            raise explain_refusal(config, error.args[0]).fatal from error
         self._left: dict[TopicPartition, int] = {}
         self._held: set[TopicPartition] = set()
         self._heard_at = time.monotonic()
@@ -170,8 +170,8 @@ class History:
         if trouble is None or trouble.is_ignorable or trouble.event == "kafka_unreachable":
             trouble = self._trouble or trouble
         if trouble is None or not trouble.hint:
-            return Fatal("kafka_unreachable", f"no broker answered in time; {UNREACHABLE}")
-        return Fatal(trouble.event, f"{about}{trouble.detail}: {trouble.hint}")
+            return Fatal("kafka_unreachable", "no broker answered in time", UNREACHABLE)
+        return Fatal(trouble.event, f"{about}{trouble.detail}", trouble.hint)
 
 
 def _kafka(names: Collection[TopicPartition]) -> list[KafkaTopicPartition]:

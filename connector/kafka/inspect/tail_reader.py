@@ -20,7 +20,7 @@ DEEPEST = 100_000
 DEPTHS = (1_000, DEEPEST)
 """Offsets before the end that are read where nearer to it there is nothing but aborted records and markers."""
 _TAIL = -2_000
-"""librdkafka's offset for "so many before the end": this, less the number (RD_KAFKA_OFFSET_TAIL_BASE)."""
+"""librdkafka's offset for "this number before the end": this, less the number (RD_KAFKA_OFFSET_TAIL_BASE)."""
 
 
 class Sampled(NamedTuple):

@@ -195,7 +195,7 @@ function showRecords({ events, updates, event_age_seconds: age, paused, records_
   put("records-missed", missedWords(missed));
   put("updates-pending", count(updates.pending));
   put("updates-in-flight", count(updates.in_flight));
-  put("paused", paused ? "paused: too much is pending" : "goes on");
+  put("paused", paused ? "paused: too much is pending" : "consuming");
   // With spaces that do not break, so that each stays in one piece.
   put("age", `50 % ${within(age.p50)}, 95 % ${within(age.p95)}, 99 % ${within(age.p99)}`.replace(/([^,]) /g, "$1\u00a0"));
 }
@@ -308,7 +308,7 @@ function lose(reason) {
   announce(
     "lost",
     `Connection lost since ${clock(since, now, true)}`,
-    `${reason} ${last ? `The last word, ${span(now - since)} ago, was “${lastHeadline}”; all numbers below are from then.` : "There was no answer yet."} It goes on asking.`,
+    `${reason} ${last ? `The last word, ${span(now - since)} ago, was “${lastHeadline}”; all numbers below are from then.` : "There was no answer yet."} It keeps asking.`,
   );
   put("link", `Not live: no answer for ${span(now - since)}`);
   find("link").dataset.state = "lost";
@@ -329,7 +329,7 @@ async function answer() {
   }
 }
 
-// One question at a time, whoever wants to know.
+// One request at a time, for all parts of the page.
 function poll() {
   clearTimeout(timer);
   asking ??= answer().finally(() => {

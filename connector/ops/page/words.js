@@ -1,12 +1,12 @@
 "use strict";
 // What the numbers mean, in words. Nothing here touches the document: from statuses to texts, so that the words can be
-// read, and mended, in one place.
+// read and corrected in one place.
 
 const KEEP_SECONDS = 300; // How far back the charts go.
-const RATE_SECONDS = 10; // A rate is that of the last so many seconds: it shows a change, and does not jitter.
+const RATE_SECONDS = 10; // A rate is over this number of last seconds: it shows a change, and does not jitter.
 const TREND_SECONDS = 30; // Whether the lag grows is seen over a longer stretch.
 const GAP_SECONDS = 15; // Samples further apart than this are not joined.
-const STILL_SECONDS = 15; // Without progress for so long, beyond what lingering explains, it does not move.
+const STILL_SECONDS = 15; // Without progress for this time, beyond what lingering explains, work stands still.
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const decimal = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
@@ -72,7 +72,7 @@ function sampleOf(status) {
   };
 }
 
-// Change a second of what `read` gives, over about so many seconds; null while too little is known.
+// Change a second of what `read` gives, over about that number of seconds; null while too little is known.
 function slope(samples, seconds, read) {
   const newest = samples.at(-1);
   const oldest = samples.findLast((each) => newest.time - each.time >= seconds) ?? samples[0];
@@ -200,7 +200,7 @@ function flowVerdict(status, samples) {
   return said("warn", growth > 0 ? "Sending, falling behind" : "Sending, not catching up", words);
 }
 
-// The one line for whoever was just woken: what matters most comes first.
+// The one line for a person on call: what matters most comes first.
 function verdict(status, samples) {
   const { health, quota } = status;
   const owned = status.partitions_assigned;

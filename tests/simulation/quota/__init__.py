@@ -1,1 +1,1 @@
-"""The quota's protocol in random worlds: the real holder, fold and gate; all around them misbehaves."""
+"""The quota's protocol in random worlds: the real holder, fold and gate, with faults all around them."""

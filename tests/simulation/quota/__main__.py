@@ -1,4 +1,4 @@
-"""`make simulate` runs this after the pipeline's worlds: the quota's protocol, world by world, a failing one told."""
+"""`make simulate` runs this after the pipeline's worlds: the quota's protocol; a failing world is printed."""
 
 import argparse
 import os
@@ -32,7 +32,7 @@ def show(profile: str, seed: int) -> int:
 
 
 def days(most: int) -> int:
-    """The real window at its real size: use, and what the ledger takes, for 1, 3 and 16 replicas."""
+    """The real window at its real size: usage, and records in the ledger, for 1, 3 and 16 replicas."""
     for name, profile in DAYS.items():
         for replicas in (1, 3, most):
             world = World(0, profile, replicas=replicas)

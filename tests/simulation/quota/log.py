@@ -1,4 +1,4 @@
-"""The ledger's topic: one order, append times by brokers whose clocks differ, and appends that end in every way."""
+"""The ledger's topic: one order, append times of brokers with different clocks, and every outcome of an append."""
 
 import math
 import random
@@ -13,9 +13,9 @@ from tests.simulation.timeline import Timeline
 
 BROKERS = 3
 TICK = 0.001
-"""Append times are whole milliseconds, which is part of what the margin has to cover."""
+"""Append times are whole milliseconds, which the margin has to cover too."""
 DELIVERY_SECONDS = 30.0
-"""A producer gives up after them; what it sent may land as late."""
+"""Seconds after which a producer gives up; a record may land as late."""
 
 
 class Entry(NamedTuple):
@@ -23,12 +23,12 @@ class Entry(NamedTuple):
 
     record: Record | None
     appended: float
-    """By the clock of the broker that led."""
+    """By the leader's clock."""
     true: float
 
 
 class Log:
-    """Takes appends and tells everyone; nothing that was appended ever changes."""
+    """Takes appends and delivers them to all; an appended record never changes."""
 
     def __init__(
         self, setting: Setting, timeline: Timeline, rng: random.Random, oracle: Oracle, wrong: Callable[[str], None]
@@ -54,18 +54,18 @@ class Log:
             self._clocks = [0.0] * BROKERS
 
     def _reading(self) -> float:
-        """What a clock is off by: as often as not all that is allowed."""
+        """Clock error: two times in three the largest allowed one."""
         return self._rng.choice((-self._spread, self._spread, self._rng.uniform(-self._spread, self._spread)))
 
     def disturb_clock(self) -> None:
-        """Another leader, or a broker's clock is set."""
+        """Change the leader, or set a broker's clock."""
         if self._rng.random() < 0.5:
             self._leader = self._rng.randrange(BROKERS)
         else:
             self._clocks[self._leader] = self._reading()
 
     def calm_down(self) -> None:
-        """From now on all goes well."""
+        """No faults from now on."""
         self._faults = 0.0
         self.down_until = -math.inf
 
@@ -93,14 +93,14 @@ class Log:
         appended = math.floor((true + self._clocks[self._leader]) / TICK) * TICK
         self._check(record, appended)
         if isinstance(record, Spend):
-            # The calls were made, so no limit can forbid them; but whoever asks later has to see them.
+            # The calls were made, so no limit can forbid them; but later requests have to count them.
             self._oracle.arrived(true, len(self.entries), math.inf, float(record.note), record.updates)
         self.entries.append(Entry(record, appended, true))
         for reader in list(self.readers):
             reader()
 
     def _check(self, record: Record | None, appended: float) -> None:
-        """The fold's books, at the one place that every record passes once."""
+        """Check the fold, at the one place that every record passes once."""
         if record is None:
             self._wrong("a record cannot be read")
             return
@@ -115,7 +115,7 @@ class Log:
 
     @property
     def truth(self) -> Ledger:
-        """What all records fold to."""
+        """The fold of all records."""
         return self._truth
 
 

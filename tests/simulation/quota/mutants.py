@@ -1,6 +1,6 @@
-"""Bugs planted in the quota's protocol: what the argument for it forbids, one sentence of it after the other.
+"""Bugs planted in the quota's protocol: each violates one sentence of the argument for it.
 
-No seeds: each bug shows in a good part of the worlds of its profile, so that no change of the dice makes one stale.
+No seeds: each bug shows in a good part of the worlds of its profile, so that no other draws make one stale.
 """
 
 import math
@@ -14,10 +14,10 @@ from connector.admission.gate import Gate, Permit
 from connector.admission.quota_budget import QuotaBudget, QuotaGrant
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.update import Update
-from connector.quota.holder import Holder, Need
+from connector.quota.lease_manager import Demand, LeaseManager
 from connector.quota.ledger import Ledger
+from connector.quota.policy import QuotaPolicy
 from connector.quota.records import Record, Reserve, Return, Spend
-from connector.quota.terms import Terms
 from tests.simulation.planting import Mutants, Patches
 from tests.simulation.quota.replica import Replica
 
@@ -29,35 +29,35 @@ MUTANTS = mutant.all
 
 @mutant(
     "spent past the end",
-    "whoever was frozen past a lease's end spends it when others have had it since",
+    "a process frozen past a lease's end spends it, although others hold it since",
     "freezes",
 )
 def spent_past_the_end(patch: Patches) -> None:
-    """Nobody looks at the clock."""
+    """The clock is ignored."""
     patch.wrap(QuotaBudget, "current", lambda original, allowance, _: original(allowance, -math.inf))
 
 
-@mutant("end by the wall clock", "a clock that is set back makes a lease last", "set back")
+@mutant("end by the wall clock", "a clock that is set back prolongs a lease", "set back")
 def end_by_the_wall_clock(patch: Patches) -> None:
-    """Somebody sets it."""
-    patch.replace(Replica, "awake", lambda replica: replica.wall())
+    """It can be set."""
+    patch.replace(Replica, "boottime", lambda replica: replica.wall())
 
 
-@mutant("end by a clock that sleeps", "a machine that slept believes that its lease is young", "freezes")
-def end_by_a_clock_that_sleeps(patch: Patches) -> None:
-    """It stands still while the machine does."""
-    patch.replace(Replica, "awake", lambda replica: replica.monotonic())
+@mutant("end by the monotonic clock", "the time that a machine slept is not taken off its lease", "freezes")
+def end_by_the_monotonic_clock(patch: Patches) -> None:
+    """It stops while the machine sleeps."""
+    patch.replace(Replica, "boottime", lambda replica: replica.monotonic())
 
 
-def _after_read(patch: Patches, what: Callable[[Holder, list[QuotaGrant], float], None]) -> None:
-    """Do something with the grants that a record brought: `what(holder, new, awake)`."""
+def _after_read(patch: Patches, what: Callable[[LeaseManager, list[QuotaGrant], float], None]) -> None:
+    """Call `what(holder, new, boottime)` with the grants of each record read."""
 
-    def read(original: Any, holder: Holder, record: Record | None, appended: float, awake: float) -> None:
+    def read(original: Any, holder: LeaseManager, record: Record | None, appended: float, boottime: float) -> None:
         had = len(holder.allowance.grants)
-        original(holder, record, appended, awake)
-        what(holder, list(holder.allowance.grants)[had:], awake)
+        original(holder, record, appended, boottime)
+        what(holder, list(holder.allowance.grants)[had:], boottime)
 
-    patch.wrap(Holder, "read", read)
+    patch.wrap(LeaseManager, "read", read)
 
 
 @mutant(
@@ -66,42 +66,42 @@ def _after_read(patch: Patches, what: Callable[[Holder, list[QuotaGrant], float]
     "late reads",
 )
 def asked_at_reading(patch: Patches) -> None:
-    """Its end is reckoned from now."""
+    """Its end counts from now."""
 
-    def lengthen(holder: Holder, new: list[QuotaGrant], awake: float) -> None:
+    def lengthen(holder: LeaseManager, new: list[QuotaGrant], boottime: float) -> None:
         for grant in new:
-            grant.ends = awake + holder.terms.lease
+            grant.ends = boottime + holder.terms.lease
 
     _after_read(patch, lengthen)
 
 
-@mutant("granted before it is read", "what was asked for is spent, whatever the fold grants", "calm")
+@mutant("granted before it is read", "a requested lease is spent, whatever the fold grants", "calm")
 def granted_before_it_is_read(patch: Patches) -> None:
-    """A wish is a grant."""
+    """A request is a grant."""
 
-    def decide(original: Any, holder: Holder, awake: float, need: Need) -> list[Record]:
-        records: list[Record] = original(holder, awake, need)
+    def decide(original: Any, holder: LeaseManager, boottime: float, need: Demand) -> list[Record]:
+        records: list[Record] = original(holder, boottime, need)
         for record in records:
             if isinstance(record, Reserve):
-                grant = QuotaGrant(record.lease, record.updates, awake + holder.terms.lease)
+                grant = QuotaGrant(record.lease, record.updates, boottime + holder.terms.lease)
                 holder.allowance.grants.append(grant)
         return records
 
-    def forget(holder: Holder, new: list[QuotaGrant], _: float) -> None:
+    def forget(holder: LeaseManager, new: list[QuotaGrant], _: float) -> None:
         for _grant in new:
             holder.allowance.grants.pop()
 
-    patch.wrap(Holder, "decide", decide)
+    patch.wrap(LeaseManager, "decide", decide)
     _after_read(patch, forget)
 
 
-@mutant("late grants kept", "a lease that nobody waits for any more is spent from when it is found", "appends")
+@mutant("late grants kept", "a late grant is spent as if it were granted when it is read", "appends")
 def late_grants_kept(patch: Patches) -> None:
-    """It is not given back."""
+    """It is not returned."""
 
-    def keep(holder: Holder, _: list[QuotaGrant], awake: float) -> None:
+    def keep(holder: LeaseManager, _: list[QuotaGrant], boottime: float) -> None:
         while holder._late:
-            holder.allowance.grants.append(QuotaGrant(*holder._late.pop(), awake + holder.terms.lease))
+            holder.allowance.grants.append(QuotaGrant(*holder._late.pop(), boottime + holder.terms.lease))
 
     _after_read(patch, keep)
 
@@ -118,17 +118,17 @@ def granted_twice(patch: Patches) -> None:
             ledger.leases.setdefault(key, earlier)
         return granted
 
-    def read(original: Any, holder: Holder, *about: Any) -> None:
+    def read(original: Any, holder: LeaseManager, *about: Any) -> None:
         asked = holder._asked
         original(holder, *about)
         holder._asked = asked
 
     patch.wrap(Ledger, "apply", apply)
-    patch.wrap(Holder, "read", read)
+    patch.wrap(LeaseManager, "read", read)
 
 
 def _before_return(patch: Patches, what: Callable[[Ledger, Return, float], None]) -> None:
-    """Do something with the ledger before it folds a return."""
+    """Change the ledger before it folds a return."""
 
     def apply(original: Any, ledger: Ledger, record: Record, appended: float) -> int:
         if isinstance(record, Return):
@@ -141,7 +141,7 @@ def _before_return(patch: Patches, what: Callable[[Ledger, Return, float], None]
 
 @mutant("returned twice", "a return that is written twice takes off twice", "doubled")
 def returned_twice(patch: Patches) -> None:
-    """It takes off what is left, not what was granted."""
+    """It is taken off the rest, not off the grant."""
 
     def shrink(ledger: Ledger, record: Return, _: float) -> None:
         if (lease := ledger.leases.get((record.holder, record.lease))) is not None:
@@ -150,9 +150,9 @@ def returned_twice(patch: Patches) -> None:
     _before_return(patch, shrink)
 
 
-@mutant("returned after it ceased to count", "a return takes off what nobody counts any more", "freezes")
+@mutant("returned after it ceased to count", "a return of an expired lease is taken off the sum", "freezes")
 def returned_after_it_ceased_to_count(patch: Patches) -> None:
-    """It takes off whatever it says."""
+    """It is always taken off."""
 
     def take_off(ledger: Ledger, record: Return, appended: float) -> None:
         lease = ledger.leases.get((record.holder, record.lease))
@@ -164,33 +164,33 @@ def returned_after_it_ceased_to_count(patch: Patches) -> None:
 
 @mutant(
     "returned and spent",
-    "a replica that has sent all gives its lease back, and spends it when something comes",
+    "an idle replica returns its lease, and spends it when an update comes",
     "drips",
 )
 def returned_and_spent(patch: Patches) -> None:
-    """What is given back stays in hand."""
+    """A returned lease stays in hand."""
 
-    def decide(original: Any, holder: Holder, awake: float, need: Need) -> list[Record]:
-        records: list[Record] = original(holder, awake, need)
+    def decide(original: Any, holder: LeaseManager, boottime: float, need: Demand) -> list[Record]:
+        records: list[Record] = original(holder, boottime, need)
         if not need.waiting and not need.in_flight:
             for grant in holder.allowance.grants:
-                if grant.left and awake < grant.ends:
+                if grant.left and boottime < grant.ends:
                     settled = None if grant.flying or grant.lost else holder.terms.settled
                     records.append(Return(holder.who, grant.number, grant.left, settled))
         return records
 
-    patch.wrap(Holder, "decide", decide)
+    patch.wrap(LeaseManager, "decide", decide)
 
 
 @mutant(
-    "answered with one on the wire",
+    "settled with a call in flight",
     "a lease is settled while a request of it has not arrived",
     "long way",
 )
-def answered_with_one_on_the_wire(patch: Patches) -> None:
-    """Whoever gives back does not see what is on the wire."""
+def settled_with_a_call_in_flight(patch: Patches) -> None:
+    """A return ignores calls in flight."""
 
-    def blind(original: Any, holder: Holder, *about: Any) -> Any:
+    def blind(original: Any, holder: LeaseManager, *about: Any) -> Any:
         flying = [(grant, grant.flying) for grant in holder.allowance.grants]
         for grant, _ in flying:
             grant.flying = 0
@@ -200,23 +200,23 @@ def answered_with_one_on_the_wire(patch: Patches) -> None:
             for grant, count in flying:
                 grant.flying = count
 
-    patch.wrap(Holder, "decide", blind)
-    patch.wrap(Holder, "close", blind)
+    patch.wrap(LeaseManager, "decide", blind)
+    patch.wrap(LeaseManager, "close", blind)
 
 
 @mutant(
-    "answered without an answer",
+    "settled without an answer",
     "a lease is settled although a request that timed out may still arrive",
     "long way",
 )
-def answered_without_an_answer(patch: Patches) -> None:
-    """Nothing is ever lost."""
+def settled_without_an_answer(patch: Patches) -> None:
+    """No call is ever marked as unanswered."""
     patch.replace(QuotaGrant, "lost", property(lambda _: False, lambda *_: None))
 
 
 @mutant("failed calls are free", "a request that failed is not counted, and the endpoint counts it", "answers")
 def failed_calls_are_free(patch: Patches) -> None:
-    """It may go again."""
+    """Its call can be spent again."""
 
     def leave(
         original: Any, gate: Gate, update: Update, answer: Answer, began: float, now: float, passed: Permit
@@ -228,9 +228,9 @@ def failed_calls_are_free(patch: Patches) -> None:
     patch.wrap(Gate, "leave", leave)
 
 
-def _counted(patch: Patches, seconds: Callable[[Terms], float]) -> None:
-    """For how long a lease counts."""
-    patch.replace(Terms, "counted", property(seconds))
+def _counted(patch: Patches, seconds: Callable[[QuotaPolicy], float]) -> None:
+    """Replace the time that a lease counts."""
+    patch.replace(QuotaPolicy, "counted", property(seconds))
 
 
 @mutant("counted for the window only", "a lease ceases to count a window after it was asked for", "answers")
@@ -239,44 +239,44 @@ def counted_for_the_window_only(patch: Patches) -> None:
     _counted(patch, lambda terms: terms.window)
 
 
-@mutant("the lease's time left out", "what is sent at a lease's end is counted too short", "edges")
+@mutant("the lease's time left out", "a call at a lease's end is counted too short", "edges")
 def the_leases_time_left_out(patch: Patches) -> None:
-    """As if all were sent at once."""
+    """Assumes that all calls are sent at once."""
     _counted(patch, lambda terms: terms.request_timeout + terms.settled)
 
 
-@mutant("the timeout left out", "what arrives at its timeout is counted too short", "answers")
+@mutant("the timeout left out", "a call that arrives at its timeout is counted too short", "answers")
 def the_timeout_left_out(patch: Patches) -> None:
-    """As if all arrived at once."""
+    """Assumes that all calls arrive at once."""
     _counted(patch, lambda terms: terms.lease + terms.settled)
 
 
-@mutant("the margin left out", "a broker whose clock is ahead lets a lease go before it is time", "edges")
+@mutant("the margin left out", "a broker whose clock is ahead expires a lease too early", "edges")
 def the_margin_left_out(patch: Patches) -> None:
-    """As if there were one clock."""
-    patch.replace(Terms, "settled", property(lambda terms: terms.window))
+    """Assumes one clock."""
+    patch.replace(QuotaPolicy, "settled", property(lambda terms: terms.window))
 
 
-@mutant("the margin left out of a lease", "likewise for what was never answered", "edges")
+@mutant("the margin left out of a lease", "likewise for a lease with unanswered calls", "edges")
 def the_margin_left_out_of_a_lease(patch: Patches) -> None:
-    """As if there were one clock."""
+    """Assumes one clock."""
     _counted(patch, lambda terms: terms.lease + terms.request_timeout + terms.window)
 
 
 @mutant("folded by one's own clock", "replicas see different states at the same record", "calm")
 def folded_by_ones_own_clock(patch: Patches) -> None:
-    """Each by its own."""
+    """Each replica folds by its own clock."""
     clocks: dict[Ledger, float] = {}
 
-    def read(original: Any, holder: Holder, record: Record | None, appended: float, awake: float) -> None:
-        clocks[holder.ledger] = awake
-        original(holder, record, appended, awake)
+    def read(original: Any, holder: LeaseManager, record: Record | None, appended: float, boottime: float) -> None:
+        clocks[holder.ledger] = boottime
+        original(holder, record, appended, boottime)
 
     def apply(original: Any, ledger: Ledger, record: Record, appended: float) -> int:
-        granted: int = original(ledger, record, clocks.get(ledger, appended))  # The oracle's own has no replica.
+        granted: int = original(ledger, record, clocks.get(ledger, appended))  # The oracle's ledger has no replica.
         return granted
 
-    patch.wrap(Holder, "read", read)
+    patch.wrap(LeaseManager, "read", read)
     patch.wrap(Ledger, "apply", apply)
 
 
@@ -286,20 +286,20 @@ def folded_by_ones_own_clock(patch: Patches) -> None:
     "upgrade",
 )
 def settings_instead_of_the_record(patch: Patches) -> None:
-    """Each by its own."""
+    """Each replica folds by its own settings."""
 
-    def read(original: Any, holder: Holder, record: Record | None, *about: float) -> None:
+    def read(original: Any, holder: LeaseManager, record: Record | None, *about: float) -> None:
         if isinstance(record, Reserve):
             terms = holder.terms
             record = Reserve(record.holder, record.lease, record.updates, terms.limit, terms.counted, 1.0)
         original(holder, record, *about)
 
-    patch.wrap(Holder, "read", read)
+    patch.wrap(LeaseManager, "read", read)
 
 
-@mutant("spent elsewhere is not counted", "calls that someone told of do not count", "by hand")
+@mutant("spent elsewhere is not counted", "booked calls count too short", "by hand")
 def spent_elsewhere_is_not_counted(patch: Patches) -> None:
-    """Not for as long as they should."""
+    """They count for half the time."""
 
     def apply(original: Any, ledger: Ledger, record: Record, appended: float) -> int:
         if isinstance(record, Spend):
@@ -312,37 +312,37 @@ def spent_elsewhere_is_not_counted(patch: Patches) -> None:
 
 @mutant("asks for nothing", "a replica with nothing to send holds leases", "calm")
 def asks_for_nothing(patch: Patches) -> None:
-    """It believes that there is always something."""
+    """It always reports demand."""
 
-    def decide(original: Any, holder: Holder, awake: float, need: Need) -> Any:
-        return original(holder, awake, replace(need, waiting=max(1, need.waiting)))
+    def decide(original: Any, holder: LeaseManager, boottime: float, need: Demand) -> Any:
+        return original(holder, boottime, replace(need, waiting=max(1, need.waiting)))
 
-    patch.wrap(Holder, "decide", decide)
+    patch.wrap(LeaseManager, "decide", decide)
 
 
 @mutant(
     "unused is not returned",
-    "what was not sent counts as if it were, and the quota is not used",
+    "unspent calls count as spent, and the quota is not used",
     "calm",
 )
 def unused_is_not_returned(patch: Patches) -> None:
-    """Each return says that nothing was left."""
+    """Each return reports nothing unused."""
 
     def decide(original: Any, *about: Any) -> list[Record]:
         return [
             structs.replace(record, unused=0) if isinstance(record, Return) else record for record in original(*about)
         ]
 
-    patch.wrap(Holder, "decide", decide)
+    patch.wrap(LeaseManager, "decide", decide)
 
 
 @mutant("waits for what was lost", "a replica whose record was lost never asks again", "lost")
 def waits_for_what_was_lost(patch: Patches) -> None:
-    """It asks only when what it asked for was read."""
+    """It asks again only when its last request was read."""
 
-    def decide(original: Any, holder: Holder, *about: Any) -> list[Record]:
+    def decide(original: Any, holder: LeaseManager, *about: Any) -> list[Record]:
         waits = holder.asking
         return [record for record in original(holder, *about) if not (waits and isinstance(record, Reserve))]
 
-    patch.wrap(Holder, "decide", decide)
-    patch.replace(Holder, "failed", lambda *_: None)
+    patch.wrap(LeaseManager, "decide", decide)
+    patch.replace(LeaseManager, "failed", lambda *_: None)

@@ -1,24 +1,24 @@
-"""Says what must be true, from the endpoint's own times of arrival and from what the replicas hold.
+"""The quota's invariants, checked by the endpoint's arrival times and by what the replicas hold.
 
 No window ever holds more requests than the limit under which its youngest lease was granted; the fold is the same for
-all; whoever has nothing to send holds nothing; and the quota is used. Time is true time, which no replica knows.
+all; a replica with nothing to send holds nothing; and the quota is used. Time is true time, which no replica knows.
 """
 
 import math
 from collections import deque
 
 from connector.quota.ledger import Ledger
-from connector.quota.terms import Terms
+from connector.quota.policy import QuotaPolicy
 
 EPS = 1e-6
 
 
 class Wrong(Exception):
-    """Something that must be true is not."""
+    """An invariant does not hold."""
 
 
 class Oracle:
-    """Remembers what arrived, and who folded what."""
+    """Records arrivals, and which replica folded what."""
 
     def __init__(self) -> None:
         self.arrivals: list[tuple[float, int, float, float, int]] = []
@@ -26,11 +26,11 @@ class Oracle:
         self._folds: list[tuple[int, float, int]] = []
 
     def arrived(self, when: float, order: int, limit: float, window: float, count: int = 1) -> None:
-        """The endpoint got requests."""
+        """Requests arrive at the endpoint."""
         self.arrivals.append((when, order, limit, window, count))
 
     def folded(self, position: int, ledger: Ledger) -> None:
-        """A replica has folded so many records."""
+        """A replica has folded this many records."""
         state = (ledger.used, ledger.now, len(ledger.leases))
         while len(self._folds) < position:
             self._folds.append((-1, 0.0, 0))
@@ -60,7 +60,7 @@ class Oracle:
                 self._look(inside, window, arrival[0])
 
     def _look(self, inside: deque[tuple[float, int, float, float, int]], window: float, when: float) -> None:
-        """A lease counts for its own window only, and the youngest was granted in sight of all that still counted."""
+        """A lease counts for its own window only, and the youngest was granted with all that still counted in view."""
         counting = [each for each in inside if each[0] > when - min(window, each[3]) + EPS]
         _, _, limit, _, _ = max(counting, key=lambda each: each[1])
         total = sum(each[4] for each in counting)
@@ -68,8 +68,8 @@ class Oracle:
             msg = f"{total} requests in the {window} s before {when:.3f}, and {limit} are allowed"
             raise Wrong(msg)
 
-    def rounds(self, terms: Terms) -> float:
-        """The same, by how long it takes until the quota is sent once more, wherever in the window it is sent."""
+    def rounds(self, terms: QuotaPolicy) -> float:
+        """The same, by how long it takes until the quota is sent once more, anywhere in the window."""
         times = sorted(each[0] for each in self.arrivals)
         rounds = len(times) // terms.limit - 1
         if rounds < 1:
@@ -77,7 +77,7 @@ class Oracle:
         half = terms.limit // 2
         return terms.window * rounds / (times[rounds * terms.limit + half] - times[half])
 
-    def use(self, start: float, seconds: float, terms: Terms) -> float:
-        """The part of the quota that was used: what arrived, by what could have."""
+    def use(self, start: float, seconds: float, terms: QuotaPolicy) -> float:
+        """Share of the quota used: arrivals by possible arrivals."""
         came = sum(each[4] for each in self.arrivals if start <= each[0] < start + seconds)
         return came * terms.window / (terms.limit * seconds)

@@ -10,22 +10,22 @@ from connector.admission.quota_budget import QuotaBudget
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.update import Update
 from connector.events.change import Visitor
-from connector.quota.holder import Holder, Need
+from connector.quota.lease_manager import Demand, LeaseManager
+from connector.quota.policy import QuotaPolicy
 from connector.quota.records import Record, Reserve
-from connector.quota.terms import Terms
 
 if TYPE_CHECKING:
     from tests.simulation.quota.world import World
 
 MANY = 10_000
 RATE = 200.0
-"""Of the group in the paced worlds, a second, or several times what the quota allows."""
+"""Demand of the group in the paced worlds, a second, or several times what the quota allows."""
 
 
 class Replica:
-    """What the keeper of the quota and the workers of the pipeline do, without their event loop."""
+    """The quota manager and the pipeline's workers, without their event loop."""
 
-    def __init__(self, world: "World", number: int, terms: Terms) -> None:
+    def __init__(self, world: "World", number: int, terms: QuotaPolicy) -> None:
         self._world = world
         self._rng = rng = random.Random(world.rng.random())
         self.name = f"r{number}"
@@ -45,19 +45,19 @@ class Replica:
         self.gate.lease.seconds = math.inf
         self.gate.lease.renew(0.0)
         self.gate.allowance.wanted = self._ring
-        self.holder = Holder(
+        self.holder = LeaseManager(
             terms,
             self.gate.allowance,
             rng,
             who=f"{rng.getrandbits(64):016x}",
             name=self.name,
-            offset=self.wall() - self.awake(),
+            offset=self.wall() - self.boottime(),
         )
         self._position = 0
         self._start_end = len(world.log.entries)
         self._reading = self._ringing = False
         self._pump_at = math.inf
-        self._pumped = self.awake()
+        self._pumped = self.boottime()
         self._owed = 0.0
         self._idle_since = math.inf
         self._flying: dict[int, tuple[Update, float, Permit]] = {}
@@ -70,20 +70,20 @@ class Replica:
 
     # Its process.
 
-    def awake(self) -> float:
-        """The clock that runs on while the machine sleeps."""
+    def boottime(self) -> float:
+        """The clock that advances while the machine sleeps."""
         return self._world.timeline.now + self._boot
 
     def monotonic(self) -> float:
-        """The clock that stands still while the machine sleeps."""
+        """The clock that stops while the machine sleeps."""
         return self._world.timeline.now + self._boot - self._stood
 
     def wall(self) -> float:
-        """What somebody may set."""
+        """The wall clock, which can be set."""
         return self._world.timeline.now + self._wall
 
     def set_wall(self, seconds: float) -> None:
-        """Somebody does."""
+        """The wall clock is set."""
         self._wall += seconds
 
     def later(self, seconds: float, what: Callable[..., object], *args: Any) -> None:
@@ -110,7 +110,7 @@ class Replica:
             return
         self._stood += seconds
         held, self._held = self._held or [], None
-        self._rng.shuffle(held)  # What the loop finds first is anyone's guess.
+        self._rng.shuffle(held)  # The loop may find them in any order.
         for what, args in held:
             self.later(0.0, what, *args)
         if self._rng.random() < 0.5:
@@ -118,36 +118,36 @@ class Replica:
 
     @property
     def frozen(self) -> bool:
-        """Whether nothing of it runs."""
+        """Whether it is frozen or dead."""
         return self._held is not None
 
     def _hurt(self) -> None:
-        """One of the moments at which a freeze hurts most; as long as hurts most."""
+        """A freeze at a critical moment; the most critical length is likely."""
         rng, terms = self._rng, self.terms
         if rng.random() < self._world.setting.profile.freezes:
             longest = rng.choice((terms.lease, terms.lease + terms.request_timeout, terms.counted, 2 * terms.counted))
             self.freeze(longest * rng.choice((rng.random(), rng.uniform(0.95, 1.05))))
 
     def kill(self) -> None:
-        """Nothing that it does from now on has an effect; what it sent goes on."""
+        """Nothing that it does later has an effect; sent requests continue."""
         self.dead = True
         self._world.log.readers.remove(self.appended)
 
     def stop(self) -> None:
-        """SIGTERM at its end: the wire is cut, leases are given back."""
+        """SIGTERM at its end: requests are cancelled, leases are returned."""
         if self.frozen:
             return
         for _, _, passed in self._flying.values():
             self.gate.abandon(passed)
         self._flying.clear()
-        for record in self.holder.close(self.awake()):
+        for record in self.holder.close(self.boottime()):
             self._world.log.append(record, _nothing)
         self.kill()
 
     # The ledger.
 
     def appended(self) -> None:
-        """There is something to read."""
+        """New records can be read."""
         if not self._reading:
             self._reading = True
             world, rng = self._world, self._rng
@@ -158,10 +158,10 @@ class Replica:
 
     def _read(self) -> None:
         self._reading = False
-        holder, entries, awake = self.holder, self._world.log.entries, self.awake()
+        holder, entries, boottime = self.holder, self._world.log.entries, self.boottime()
         had = len(holder.allowance.grants)
         for entry in entries[self._position :]:
-            holder.read(entry.record, entry.appended, awake)
+            holder.read(entry.record, entry.appended, boottime)
         if self._position != len(entries):
             self._position = len(entries)
             self._world.oracle.folded(self._position, holder.ledger)
@@ -188,14 +188,14 @@ class Replica:
         self.later(self._look * self._rng.uniform(0.8, 1.2), self._tick)
 
     def _decide(self) -> None:
-        gate, holder, awake = self.gate, self.holder, self.awake()
+        gate, holder, boottime = self.gate, self.holder, self.boottime()
         self._backlog()
         if self._world.setting.profile.exact:
-            self._check_idle()  # Where nothing is late, not even for the moment until it is given back.
+            self._check_idle()  # Where nothing is late, not even for the moment until it is returned.
         rate = self._rate()
-        need = Need(self.waiting, gate.in_flight, self.partitions, rate, gate.circuit.is_open)
+        need = Demand(self.waiting, gate.in_flight, self.partitions, rate, gate.circuit.is_open)
         before = holder.per_second
-        for record in holder.decide(awake, need):
+        for record in holder.decide(boottime, need):
             if isinstance(record, Reserve):
                 self._hurt()
             self.later(0.0, self._append, record)
@@ -211,7 +211,7 @@ class Replica:
         self._hurt()
 
     def _failed(self, number: int) -> None:
-        self.holder.failed(number, self.awake())
+        self.holder.failed(number, self.boottime())
 
     def _rate(self) -> float:
         if self.style != "paced":
@@ -221,7 +221,7 @@ class Replica:
         return group * self.partitions / total
 
     def _check_idle(self) -> None:
-        """Whoever sends nothing for a lease holds nothing."""
+        """A replica that sends nothing for a lease holds nothing."""
         now = self._world.timeline.now
         if self.waiting or self.gate.in_flight:
             self._idle_since = math.inf
@@ -254,7 +254,7 @@ class Replica:
             self.later(max(1, round(share)) / share, self._arrive)
 
     def _pump(self) -> None:
-        """Send what may go now."""
+        """Send what may be sent now."""
         self._pump_at = math.inf
         if self._world.setting.profile.bulk:
             self._pour()
@@ -262,33 +262,33 @@ class Replica:
         gate, rng = self.gate, self._rng
         late = min(0.05, self.terms.lease / 8) * rng.random()
         while self.waiting and self._held is None and not self.dead:
-            awake = self.awake()
+            boottime = self.boottime()
             if self.style != "paced":
                 gate.concurrency.slots = MANY
-            wait = gate.wait(awake, awake)
-            if wait <= 0 and self.style == "late" and (grant := gate.allowance.current(awake)) is not None:
-                wait = grant.ends - awake - late
+            wait = gate.wait(boottime, boottime)
+            if wait <= 0 and self.style == "late" and (grant := gate.allowance.current(boottime)) is not None:
+                wait = grant.ends - boottime - late
             if wait > 0:
-                if wait < math.inf and awake + wait < self._pump_at:
-                    self._pump_at = awake + wait
+                if wait < math.inf and boottime + wait < self._pump_at:
+                    self._pump_at = boottime + wait
                     self.later(wait + 1e-6, self._pump)
                 return
-            passed = gate.enter(awake, awake)
+            passed = gate.enter(boottime, boottime)
             if rng.random() < 0.01:
-                gate.spare(passed)  # There was nothing to send after all.
+                gate.spare(passed)  # There was nothing to send.
                 self.waiting -= 1
                 continue
             self.waiting -= 1
-            self._send(passed, awake)
+            self._send(passed, boottime)
             self._hurt()
 
     def _pour(self) -> None:
         """Many at once, at the pace: a day has a million of them."""
-        awake, holder = self.awake(), self.holder
+        boottime, holder = self.boottime(), self.holder
         pace = min(self._rate(), holder.per_second)
-        self._owed = min(self._owed + pace * (awake - self._pumped), pace * self.terms.lease)
-        self._pumped = awake
-        while self.waiting and self._owed >= 1 and (grant := holder.allowance.current(awake)) is not None:
+        self._owed = min(self._owed + pace * (boottime - self._pumped), pace * self.terms.lease)
+        self._pumped = boottime
+        while self.waiting and self._owed >= 1 and (grant := holder.allowance.current(boottime)) is not None:
             count = min(grant.left, int(self._owed), MANY if self.traffic == "flood" else self.waiting)
             grant.left -= count
             self._owed -= count
@@ -296,13 +296,13 @@ class Replica:
             self.waiting -= 0 if self.traffic == "flood" else count
             self._world.arrived(self, grant.number, count)
 
-    def _send(self, passed: Permit, awake: float) -> None:
-        """One request. It arrives within its timeout after the gate was asked, or never: its deadline sees to that."""
+    def _send(self, passed: Permit, boottime: float) -> None:
+        """One request. It arrives within its timeout after the gate was asked, or never: its deadline ensures that."""
         world, rng, timeout = self._world, self._rng, self.terms.request_timeout
         self.sent += 1
         self._serial += 1
         update = Update(Visitor("mbox3rdPartyId", str(self._serial)), 0.0)
-        self._flying[self._serial] = update, awake, passed
+        self._flying[self._serial] = update, boottime, passed
         latency = min(timeout, rng.choice((0.005, 0.02, 0.1)) * rng.uniform(0.5, 1.5))
         arrival = latency * rng.random()
         answer = Answer(Verdict.ACCEPTED)
@@ -326,11 +326,11 @@ class Replica:
 
     def _answered(self, serial: int, answer: Answer) -> None:
         update, began, passed = self._flying.pop(serial)
-        self.gate.leave(update, answer, began, self.awake(), passed)
+        self.gate.leave(update, answer, began, self.boottime(), passed)
         if answer.verdict is not Verdict.ACCEPTED:
             self.waiting += 1
         self._pump()
 
 
 def _nothing() -> None:
-    """Nobody is left to hear it."""
+    """The process has ended."""

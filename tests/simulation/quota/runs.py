@@ -1,4 +1,4 @@
-"""Worlds by number, and what became of them."""
+"""Worlds by number, and their outcomes."""
 
 import time
 
@@ -8,12 +8,12 @@ from tests.simulation.runs import Outcome
 
 
 def kind_of(number: int) -> str:
-    """The profile whose turn it is: round robin."""
+    """The profile of this number: round robin."""
     return list(PROFILES)[number % len(PROFILES)]
 
 
 def live(profile: str, seed: int) -> Outcome:
-    """One world, whole; whatever is raised in it is its failure."""
+    """Run one whole world; any exception in it is its failure."""
     began = time.perf_counter()
     world = World(seed, {**PROFILES, **HUNTS, **DAYS}[profile])
     failure = ""

@@ -1,9 +1,9 @@
-"""What a world is like: decided by its profile and its seed before anything happens in it."""
+"""A world's parameters: drawn from its profile and seed before anything happens in it."""
 
 import random
 from dataclasses import dataclass
 
-from connector.quota.terms import Terms
+from connector.quota.policy import QuotaPolicy
 
 DAY = 86_400.0
 FATES = ("lost", "late", "twice", "landed and failed", "late and failed", "much later and failed")
@@ -12,30 +12,30 @@ TROUBLES = ("crash", "stop", "start", "freeze", "freeze", "weights", "wall", "en
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What is likely in a kind of worlds; probabilities are those of each single chance."""
+    """Likely faults of a kind of worlds; each probability is for one occasion."""
 
     windows: tuple[float, ...] = (8.0, 12.0, 20.0, 30.0)
     timeouts: tuple[float, ...] = (0.5, 2.0, 5.0)
     limits: tuple[int, int] = (20, 120)
     replicas: tuple[int, int] = (1, 5)
     lives: float = 6.0
-    """How long the world lasts, in times that a lease counts."""
+    """Length of the world, in times that a lease counts."""
     traffic: tuple[str, ...] = ("flood", "bursts", "idle")
     """Of a replica: always more than it can send; all at once now and then; nothing most of the time; or, as "drips",
     several in a lease's time, one after the other."""
     styles: tuple[str, ...] = ("eager", "late", "paced")
-    """When a replica sends: at once, in the last moment of a lease, or at the pace and rate that the gate keeps."""
+    """When a replica sends: at once, in the last moment of a lease, or at the gate's pace and rate."""
     freezes: float = 0.0
-    """At each moment that hurts: between deciding and appending, appending and reading, looking and sending."""
+    """At each critical moment: between deciding and appending, appending and reading, looking and sending."""
     troubles: float = 0.0
     """A second, for the whole group: crashes, stops, starts, freezes of any length, other weights."""
     kinds: tuple[str, ...] = TROUBLES
-    """Of the troubles, with equal chances."""
+    """The troubles to draw from, with equal chances."""
     walls: tuple[float, ...] = (-3600.0, -5.0, 5.0, 3600.0)
-    """By how many seconds somebody sets the clock of a machine."""
+    """Seconds by which a machine's clock is set."""
     append_faults: float = 0.0
     fates: tuple[str, ...] = FATES
-    """Of an append that does not go well."""
+    """Fates of an append that fails."""
     clocks: float = 0.0
     """Changes of the ledger's leader, or of a broker's clock, in a lease's time."""
     outages: float = 0.0
@@ -46,9 +46,9 @@ class Profile:
     upgrade: bool = False
     """Another limit and window in the middle, for one replica after the other."""
     by_hand: bool = False
-    """Records that say what was spent elsewhere."""
+    """Records of usage elsewhere."""
     exact: bool = False
-    """Nothing goes wrong, and the use is judged."""
+    """Without faults, and the use is judged."""
     bulk: bool = False
     """Many requests are one step: for the numbers of a whole day."""
 
@@ -92,7 +92,7 @@ PROFILES = {
         bad_answers=0.05,
     ),
 }
-"""Each in its turn."""
+"""Profiles in round robin."""
 
 DAYS = {
     "day": Profile(
@@ -104,7 +104,7 @@ DAYS = {
         traffic=("steady",), styles=("paced",), exact=True, bulk=True,
     ),
 }  # fmt: skip
-"""The real window at its real size: slow, so only when asked for."""
+"""The real window at its real size: slow, so only on request."""
 
 
 HUNTS = {
@@ -135,33 +135,33 @@ HUNTS = {
         windows=(8.0,), timeouts=(8.0,), limits=(20, 60), traffic=("flood",), styles=("eager",), bad_answers=0.3,
     ),
 }  # fmt: skip
-"""Each full of the one chance that some planted bugs need: a bug that one world in fifty shows is found by luck."""
+"""Each full of the one fault that some planted bugs need: a bug that one world in fifty shows is found by luck."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One world's, with the dice thrown."""
+    """The drawn parameters of one world."""
 
     profile: Profile
-    terms: Terms
-    later: Terms
+    terms: QuotaPolicy
+    later: QuotaPolicy
     """After an upgrade; else the same."""
     replicas: int
     seconds: float
 
 
 def choose(profile: Profile, rng: random.Random) -> Setting:
-    """Throw the dice."""
+    """Draw the parameters."""
     terms = _terms(profile, rng)
     later = _terms(profile, rng, terms) if profile.upgrade else terms
     replicas = rng.randint(*profile.replicas)
     return Setting(profile, terms, later, replicas, profile.lives * max(terms.counted, later.counted))
 
 
-def _terms(profile: Profile, rng: random.Random, before: Terms | None = None) -> Terms:
+def _terms(profile: Profile, rng: random.Random, before: QuotaPolicy | None = None) -> QuotaPolicy:
     window = rng.choice(profile.windows)
     limit = rng.randint(*profile.limits)
     timeout = rng.choice(profile.timeouts)
     if before is not None and rng.random() < 0.6:
         window = before.window
-    return Terms(limit=limit, window=window, horizon=window / 24, request_timeout=timeout)
+    return QuotaPolicy(limit=limit, window=window, horizon=window / 24, request_timeout=timeout)

@@ -1,4 +1,4 @@
-"""The quota's protocol in random worlds: no window is overfull, all fold alike, and what may be used is used.
+"""The quota's protocol in random worlds: no window is above its limit, all fold alike, and the quota is used.
 
 `make simulate SEEDS=5000` runs more of them; docs/simulation.md says what is in them.
 """
@@ -15,12 +15,12 @@ KEPT = (
     ("crashes", 11, "a return that was written twice took off twice"),
     ("appends", 123, "likewise"),
 )
-"""Seeds that once failed, and what it was."""
+"""Seeds that once failed, and their defects."""
 
 
 @pytest.mark.parametrize("profile", [*PROFILES, *HUNTS])
 def test_the_quota_holds_in_any_world(profile: str) -> None:
-    """No window above the limit, one fold, nothing held by the idle, nobody starved; the mutants say what is caught."""
+    """No window above the limit, one fold, idle replicas hold nothing, none starves; the mutants say what is caught."""
     for seed in range(SEEDS):
         outcome = live(profile, seed)
         assert not outcome.failure, outcome.replay
@@ -28,12 +28,12 @@ def test_the_quota_holds_in_any_world(profile: str) -> None:
 
 @pytest.mark.parametrize(("profile", "seed", "was"), KEPT)
 def test_what_once_failed_does_not_fail_again(profile: str, seed: int, was: str) -> None:
-    """A seed that found a defect stays."""
+    """A seed that found a defect stays in the list."""
     assert not live(profile, seed).failure, was
 
 
 def test_a_day_of_a_million_is_used() -> None:
-    """At the real size, under backlog: caution that wastes more than a hundredth would be seen here."""
+    """At the real size, under backlog: a margin that wastes more than a hundredth would show here."""
     world = World(0, DAYS["day"], replicas=1)
     world.run()
     terms = world.setting.terms

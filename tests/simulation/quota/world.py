@@ -1,4 +1,4 @@
-"""One world: replicas, the log, and all that happens to them until its end."""
+"""One world: replicas, the log, and all faults until its end."""
 
 import random
 from collections import Counter
@@ -14,17 +14,17 @@ from tests.simulation.timeline import Timeline
 MOST = 16
 CALM = Profile()
 FROZEN = 4.1
-"""The longest freeze, in times that a lease counts, and what it leaves to give back."""
+"""The longest freeze, in times that a lease counts, and the time to return what it left."""
 LEAST_USE = 0.96
 LEAST_SHARE = 0.6
 LEAST_CALM_USE = 0.5
 
 
 class World:
-    """Runs until its time is over, or until something is wrong."""
+    """Runs until its time is over, or until an invariant fails."""
 
     def __init__(self, seed: int, profile: Profile, *, replicas: int | None = None, trace: bool = False) -> None:
-        """`replicas` instead of those that the seed gives."""
+        """`replicas` replaces the number of the seed."""
         self.rng = random.Random(f"quota {seed}")
         self.setting = choose(profile, self.rng)
         self.timeline = Timeline()
@@ -41,22 +41,22 @@ class World:
             self.start()
 
     def start(self) -> None:
-        """One more replica, which reads from the beginning."""
+        """Add a replica, which reads from the beginning."""
         self.replicas.append(Replica(self, self._number, self._terms))
         self._number += 1
 
     def note(self, what: str, *about: object) -> None:
-        """For whoever replays it."""
+        """Print the trace, for a replay."""
         self.counts[what] += 1
         if self.lines is not None:
             self.lines.append((self.timeline.now, what, about))
 
     def wrong(self, what: str) -> None:
-        """It ends here."""
+        """End it here."""
         raise Wrong(what)
 
     def arrived(self, replica: Replica, lease: int, count: int) -> None:
-        """The endpoint got them."""
+        """Requests arrive at the endpoint."""
         order = self.log.granted.get((replica.holder.who, lease), len(self.log.entries))
         self.oracle.arrived(self.timeline.now, order, replica.terms.limit, replica.terms.window, count)
         self.counts["requests"] += count
@@ -64,7 +64,7 @@ class World:
             self.note("arrives", replica.name, lease)
 
     def run(self) -> None:
-        """All of it, and then a quiet time in which whoever wants to send gets to; raises Wrong."""
+        """Run it, and then a quiet time in which every replica can send; raises Wrong."""
         self.timeline.after(0.0, self._disturb)
         if self.setting.profile.upgrade:
             self.timeline.after(self.setting.seconds * self.rng.uniform(0.3, 0.6), self._upgrade)
@@ -81,7 +81,7 @@ class World:
             self.timeline.step()
 
     def _judge_use(self) -> None:
-        """What lease, margin and answers leave is used, by all who want it alike."""
+        """The quota is used up to lease, margin and answers, and shared evenly."""
         terms = self._terms
         if self.setting.profile.bulk:
             return
@@ -96,7 +96,7 @@ class World:
                 self.wrong(f"{replica.name} sent {replica.sent} of {sent} with {replica.partitions} of {partitions}")
 
     def _calm_down(self) -> None:
-        """Nothing goes wrong any more: after all that was asked for before has ceased to count, everyone sends."""
+        """Without faults: after all earlier requests have ceased to count, every replica sends."""
         quiet = replace(CALM, upgrade=self.setting.profile.upgrade)
         self.setting = replace(self.setting, profile=quiet)
         self.log.calm_down()
@@ -107,14 +107,14 @@ class World:
         self._until(self.timeline.now + FROZEN * longest)
         begin, before = self.timeline.now, {replica.name: replica.sent for replica in self.replicas}
         self._until(begin + 2 * longest)
-        # With a window as short as these, and no limit to the rate, one may take all that comes free at once.
+        # With a window as short as these, and no limit to the rate, one may take all that becomes free at once.
         idle = self.oracle.use(begin, 2 * longest, self._terms) < LEAST_CALM_USE
         for replica in self.replicas:
             if idle and replica.traffic == "flood" and replica.sent == before[replica.name]:
                 self.wrong(f"{replica.name} wants to send and got nothing")
 
     def _disturb(self) -> None:
-        """Every quarter of a lease: what may go wrong, if it is its turn."""
+        """Every quarter of a lease: draw the faults."""
         rng, profile, terms = self.rng, self.setting.profile, self._terms
         step = terms.lease / 4
         if rng.random() < profile.clocks / 4:
@@ -154,14 +154,14 @@ class World:
             victim.set_wall(rng.choice(self.setting.profile.walls))
 
     def _spend_by_hand(self) -> None:
-        """Someone made calls, and says so: they count when there is room for them."""
+        """Calls were made elsewhere and are booked: they count when there is room for them."""
         terms = self._terms
         count = self.rng.randint(1, terms.limit // 4)
         self.log.append(Spend(count, terms.counted, f"{terms.window}"), lambda: None)
         self.note("spends by hand", count)
 
     def _upgrade(self) -> None:
-        """Rolling: one replica after the other comes back with other terms."""
+        """Rolling upgrade: one replica after the other restarts with other terms."""
         self._terms = self.setting.later
         old = [replica for replica in self.replicas if replica.terms is not self._terms]
         if not old:

@@ -1,1 +1,1 @@
-"""A real Apache Kafka broker for the tests: what a fake would let pass, a broker does not."""
+"""A real Apache Kafka broker for the tests: it refuses what a fake would accept."""

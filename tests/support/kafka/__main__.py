@@ -8,7 +8,7 @@ from tests.support.kafka.prepare import obtain
 
 
 def main() -> int:
-    """Fetch, then make starts fast. What is missing is one line, and an error only where CI is set."""
+    """Fetch, then prepare fast starts. A missing part is one line, and an error only where CI is set."""
     try:
         obtain()
     except Unavailable as problem:

@@ -1,4 +1,4 @@
-"""One real broker that a test can start, feed, read, freeze and kill, with what the product must survive in mind."""
+"""One real broker that a test can start, write to, read, freeze and kill."""
 
 import os
 import random
@@ -29,7 +29,7 @@ from tests.support.kafka.fetch import Distribution
 T = TypeVar("T")
 
 READY_SECONDS = 120.0
-"""A start takes one to two seconds; on a machine busy with other work, ten times that."""
+"""A start takes one to two seconds; ten times that on a busy machine."""
 
 STOP_SECONDS = 20.0
 ANSWER_SECONDS = 60.0
@@ -43,7 +43,7 @@ COORDINATOR_MOVES = {
 
 
 class Record(NamedTuple):
-    """A record as it lies in the log."""
+    """A record in the log."""
 
     partition: int
     offset: int
@@ -106,7 +106,7 @@ class KafkaBroker:
         """The address for `bootstrap.servers`."""
         return f"127.0.0.1:{self._port}"
 
-    # Its life
+    # Life cycle
 
     def start(self) -> None:
         """Return when it answers. Raises RuntimeError with the end of its log when it does not."""
@@ -130,7 +130,7 @@ class KafkaBroker:
         self._await_ready()
 
     def stop(self) -> None:
-        """Let it end in order; what is stopped already stays so."""
+        """Stop it in order; a stopped one stays stopped."""
         if self._process is None:
             return
         self.resume()
@@ -143,7 +143,7 @@ class KafkaBroker:
         self._process = None
 
     def kill9(self) -> None:
-        """End it as a crash does."""
+        """Kill it as a crash does."""
         process = self._running()
         process.kill()
         process.wait()
@@ -154,11 +154,11 @@ class KafkaBroker:
         os.kill(self._running().pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """End a pause."""
+        """Resume it."""
         os.kill(self._running().pid, signal.SIGCONT)
 
     def restart(self) -> None:
-        """End it in order and start it on the same ports and data."""
+        """Stop it in order and start it on the same ports and data."""
         self.stop()
         self.start()
 
@@ -166,10 +166,10 @@ class KafkaBroker:
         """The end of its log, for the report of a failed test."""
         return self.log.read_text(errors="replace")[-characters:] if self.log.exists() else ""
 
-    # What is in it
+    # Topics and records
 
     def create_topic(self, name: str, partitions: int = 1, **config: str | int) -> str:
-        """Make a topic; an option is named with underscores, `retention_ms=1000`. Returns the name."""
+        """Create a topic; an option is named with underscores, `retention_ms=1000`. Returns the name."""
         options = {option.replace("_", "."): str(value) for option, value in config.items()}
         topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=options)
         admin = self._admin()
@@ -177,7 +177,7 @@ class KafkaBroker:
         return name
 
     def unique_topic(self, prefix: str = "test", partitions: int = 1, **config: str | int) -> str:
-        """Make a topic that no other test has, so that tests may share the broker. Returns the name."""
+        """Create a topic with a unique name, so that tests can share the broker. Returns the name."""
         return self.create_topic(f"{prefix}-{uuid.uuid4().hex[:8]}", partitions, **config)
 
     def produce(self, topic: str, records: Iterable[tuple[bytes | str | None, bytes | str | None, int | None]]) -> None:
@@ -203,7 +203,7 @@ class KafkaBroker:
             raise KafkaException(failed[0])
 
     def end_offsets(self, topic: str) -> dict[int, int]:
-        """The offset after the last record, of each partition."""
+        """The end offset of each partition."""
         admin = self._admin()
         consumer = Consumer({**self._client(), "group.id": "reader"})
         try:
@@ -212,7 +212,7 @@ class KafkaBroker:
             consumer.close()
 
     def committed(self, group: str, topic: str) -> dict[int, Committed]:
-        """What a group committed on a topic; a partition without a commit is not in it."""
+        """Committed offsets of a group on a topic; a partition without a commit is not in it."""
         admin = self._admin()
         parts = [TopicPartition(topic, partition) for partition in self._partitions(admin, topic)]
         # A consumer that never subscribes: the admin client's own call crashes the process while the coordinator loads
@@ -225,7 +225,7 @@ class KafkaBroker:
         return {part.partition: Committed(part.offset, part.metadata) for part in answer if part.offset >= 0}
 
     def read_all(self, topic: str) -> list[Record]:
-        """Every record from the beginning to the end as it is now, by partition and offset."""
+        """Every record from the beginning to the current end, by partition and offset."""
         ends = {partition: end for partition, end in self.end_offsets(topic).items() if end}
         settings = {"group.id": "reader", "enable.auto.commit": False, "enable.partition.eof": True}
         consumer = Consumer({**self._client(), **settings})
@@ -233,7 +233,7 @@ class KafkaBroker:
         try:
             consumer.assign([TopicPartition(topic, partition, 0) for partition in ends])
             deadline = time.monotonic() + ANSWER_SECONDS
-            # A partition is over at its end of file: compaction and markers may leave no record just before the end.
+            # A partition ends at its end of file: compaction and markers may leave no record just before it.
             while ends:
                 for message in consumer.consume(1000, 0.2):
                     error = message.error()
@@ -250,7 +250,7 @@ class KafkaBroker:
             consumer.close()
         return sorted(records)
 
-    # Behind it
+    # Internals
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
@@ -259,7 +259,7 @@ class KafkaBroker:
         return self._process
 
     def _format(self) -> None:
-        """Copy the formatted storage that `prepare` made; without it, let Kafka's tool make it."""
+        """Copy the formatted storage that `prepare` created; without it, run Kafka's tool."""
         if self._template.exists():
             shutil.copytree(self._template, self.folder / "data")
             return
@@ -289,7 +289,7 @@ class KafkaBroker:
         raise RuntimeError(msg)
 
     def _client(self) -> dict[str, str | int | float | bool]:
-        """Settings of every client: silent about a broker that is down on purpose, and quick to find it again."""
+        """Settings of every client: no log lines about a stopped broker, and a quick reconnect."""
         return {
             "bootstrap.servers": self.bootstrap,
             "log_level": 0,
@@ -299,7 +299,7 @@ class KafkaBroker:
 
     def _admin(self) -> AdminClient:
         # A new one each time: one that saw the broker die may keep its old answers for half a minute. The caller must
-        # hold on to it until it has its answer.
+        # keep a reference until it has its answer.
         return AdminClient(self._client())
 
     def _partitions(self, admin: AdminClient, topic: str) -> list[int]:
@@ -310,7 +310,7 @@ class KafkaBroker:
 
 
 def patiently(ask: Callable[[], T]) -> T:
-    """Ask again while a group's coordinator moves or loads, which the client reports as an error at once."""
+    """Retry while a group's coordinator moves or loads, which the client reports as an error at once."""
     deadline = time.monotonic() + ANSWER_SECONDS
     while True:
         try:
@@ -322,7 +322,7 @@ def patiently(ask: Callable[[], T]) -> T:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on, below the range that outgoing connections take theirs from.
+    """Ports that nothing listens on, below the range of ephemeral ports.
 
     A client that keeps trying a killed broker's port could otherwise be given that very port, connect to itself, and
     keep the broker from coming back.
@@ -355,7 +355,7 @@ def _record(message: Message) -> Record:
 
 
 def _end(consumer: Consumer, topic: str, partition: int) -> int:
-    """Where a partition ends; a broker that has just started again leads it only after a moment."""
+    """End offset of a partition; a broker that has just restarted leads it only after a moment."""
     deadline = time.monotonic() + ANSWER_SECONDS
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What each broker of the tests is started with, and why not with Kafka's defaults."""
+"""The configuration of the tests' brokers, and why it differs from Kafka's defaults."""
 
 import ctypes
 import signal
@@ -14,7 +14,7 @@ PROPERTIES = {
     "inter.broker.listener.name": "PLAINTEXT",
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "log.dirs": "data",
-    # Kafka's own default: whoever only looks at a topic must not make it by looking.
+    # Not Kafka's own default: reading a topic must not create it.
     "auto.create.topics.enable": "true",
     # One node cannot hold three copies.
     "offsets.topic.replication.factor": "1",
@@ -25,10 +25,10 @@ PROPERTIES = {
     "share.coordinator.state.topic.min.isr": "1",
     # Allocated at start: 128 MB less.
     "log.cleaner.dedupe.buffer.size": "4194304",
-    # After kill -9 the old registration must run out before the new start counts: 2 s instead of 11.
+    # After kill -9 the old registration must expire before the new start counts: 2 s instead of 11.
     "broker.session.timeout.ms": "1500",
     "broker.heartbeat.interval.ms": "300",
-    # Groups that settle, and lose a member, within seconds.
+    # Groups that settle, and detect a lost member, within seconds.
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
     "group.consumer.min.heartbeat.interval.ms": "100",
@@ -36,7 +36,7 @@ PROPERTIES = {
     "group.consumer.min.session.timeout.ms": "3000",
     "group.consumer.session.timeout.ms": "6000",
 }
-"""What every broker of the tests has; a test that needs other listeners or limits passes them on top."""
+"""Properties of every broker of the tests; a test adds other listeners or limits."""
 
 LOGGING = """\
 status=ERROR

@@ -1,4 +1,4 @@
-"""Brokers that are there for some and not for others: one whose answers can be held, and a second one of a cluster."""
+"""Brokers that are reachable for some clients only: one whose answers can be held, and a second one of a cluster."""
 
 import socket
 import struct
@@ -11,7 +11,7 @@ from tests.support.kafka.broker import KafkaBroker, free_ports
 from tests.support.kafka.fetch import Distribution
 
 OFFSET_FETCH: Final = 9
-"""The kind of request that asks where a group stands, by its number in the protocol."""
+"""The request for committed offsets (OffsetFetch), by its number in the protocol."""
 _HEAD = struct.Struct(">ih")
 """The length of a request, and its kind."""
 _HOST = "127.0.0.1"
@@ -19,7 +19,7 @@ _READ_BYTES = 65_536
 
 
 class Door:
-    """A TCP proxy that passes requests on one by one, and holds those of one kind and what comes behind them."""
+    """A TCP proxy that passes requests on one by one, and holds those of one kind and all requests after them."""
 
     def __init__(self, port: int, leads_to: int) -> None:
         self._leads_to = leads_to
@@ -27,12 +27,12 @@ class Door:
         self._open = threading.Event()
         self._open.set()
         self.held_requests = 0
-        """Requests of the kind that came since it is held."""
+        """Requests of the held kind so far."""
         self._server = socket.create_server((_HOST, port))
         threading.Thread(target=self._accept, daemon=True).start()
 
     def hold(self, kind: int) -> None:
-        """Pass nothing of this kind on from now on."""
+        """Hold requests of this kind from now on."""
         self._held, self.held_requests = kind, 0
         self._open.clear()
 
@@ -42,7 +42,7 @@ class Door:
         self._open.set()
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Accept no more connections."""
         self.release()
         # Closing alone does not wake the thread that accepts.
         with suppress(OSError):
@@ -99,7 +99,7 @@ class BrokerBehindDoor(KafkaBroker):
         )
         self.door = Door(outer, inner)
         self.through_door = f"{_HOST}:{outer}"
-        """The address for `bootstrap.servers` of who is to pass the door."""
+        """The bootstrap servers of clients that must pass the proxy."""
 
 
 class _SecondBroker(KafkaBroker):
@@ -119,5 +119,5 @@ class _SecondBroker(KafkaBroker):
 
 
 def second_broker(distribution: Distribution, folder: Path, first: KafkaBroker) -> KafkaBroker:
-    """A second node of the cluster; it begins with nothing, and gets what is created on it."""
+    """A second node of the cluster; it begins empty, and gets what is created on it."""
     return _SecondBroker(distribution, folder, first)

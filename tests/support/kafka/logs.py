@@ -1,4 +1,4 @@
-"""What happens to a topic's log behind a reader's back: it is made again, loses its tail or its beginning, or grows."""
+"""Changes of a topic's log while it is read: it is recreated, truncated at either end, or grows."""
 
 import struct
 import time
@@ -20,7 +20,7 @@ def _admin(broker: KafkaBroker) -> AdminClient:
 
 
 def make_again(broker: KafkaBroker, topic: str, partitions: int = 1) -> None:
-    """Delete a topic and make it again under its name."""
+    """Delete a topic and create it again under its name."""
     admin = _admin(broker)
     admin.delete_topics([topic])[topic].result(ANSWER_SECONDS)
     deadline = time.monotonic() + ANSWER_SECONDS
@@ -45,21 +45,21 @@ def _await_partitions(admin: AdminClient, topic: str, count: int) -> None:
 
 
 def add_partitions(broker: KafkaBroker, topic: str, total: int) -> None:
-    """Give a topic more partitions."""
+    """Add partitions to a topic."""
     admin = _admin(broker)
     admin.create_partitions([NewPartitions(topic, total)])[topic].result(ANSWER_SECONDS)
     _await_partitions(admin, topic, total)
 
 
 def delete_before(broker: KafkaBroker, topic: str, offset: int, partition: int = 0) -> None:
-    """Let the log of a partition begin at an offset, as retention does."""
+    """Move the start of a partition's log to an offset, as retention does."""
     admin = _admin(broker)
     for done in admin.delete_records([TopicPartition(topic, partition, offset)]).values():
         done.result(ANSWER_SECONDS)
 
 
 def cut(broker: KafkaBroker, topic: str, offset: int, partition: int = 0) -> None:
-    """Take what is at an offset and beyond away, as an unclean leader election does.
+    """Truncate the log at an offset, as an unclean leader election does.
 
     The broker must be stopped, and a batch must begin at the offset: `produce` up to it and from it on by two calls.
     """
@@ -76,7 +76,7 @@ def cut(broker: KafkaBroker, topic: str, offset: int, partition: int = 0) -> Non
     assert at < len(content), f"the log ends before {offset}"
     assert base == offset, f"no batch begins at {offset}"
     segment.write_bytes(content[:at])
-    # What the broker derives from segments, it derives again; and without its mark it looks at each segment.
+    # What the broker derives from segments, it derives again; without its clean-shutdown mark it checks each segment.
     derived = [*folder.glob("*.index"), *folder.glob("*.timeindex"), *folder.glob("*.snapshot")]
     for file in (*derived, data / ".kafka_cleanshutdown", data / "recovery-point-offset-checkpoint"):
         with suppress(FileNotFoundError):
@@ -102,7 +102,7 @@ def produce_transaction(
 
 
 def create_on(through: KafkaBroker, topic: str, partitions: int, *, number: int) -> None:
-    """Make a topic whose partitions all lie on the broker of this number."""
+    """Create a topic with all partitions on the broker of this number."""
     admin = _admin(through)
     made = NewTopic(topic, num_partitions=partitions, replica_assignment=[[number]] * partitions)
     admin.create_topics([made])[topic].result(ANSWER_SECONDS)

@@ -1,4 +1,4 @@
-"""What is worth doing once per machine, so that a broker of the tests starts in a second or two."""
+"""Done once per machine, so that a broker of the tests starts in a second or two."""
 
 import fcntl
 import shutil
@@ -10,7 +10,7 @@ from tests.support.kafka.fetch import Distribution, cache, fetch
 
 
 def obtain() -> Distribution:
-    """Everything that a start takes, fetched and prepared unless that was done. Raises `Unavailable`."""
+    """The distribution, fetched and prepared unless that was done. Raises `Unavailable`."""
     folder = cache()
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
@@ -22,15 +22,15 @@ def obtain() -> Distribution:
 
 
 def _prepare(distribution: Distribution) -> None:
-    """Make what halves the time of each later start: an archive of loaded classes, and storage ready for use."""
+    """Create what halves each later start: an archive of loaded classes, and formatted storage."""
     work = distribution.folder / "prepare"
     shutil.rmtree(work, ignore_errors=True)
-    # One that an interrupted run left: Java will not both use and make an archive.
+    # A leftover of an interrupted run: Java cannot both use and create an archive.
     (distribution.folder / "classes.jsa").unlink(missing_ok=True)
     broker = KafkaBroker(distribution, work, jvm=["-XX:ArchiveClassesAtExit=classes.jsa"])
     try:
         broker.start()
-        # Asking for a group's coordinator makes the offsets topic: a second that the first commit would wait for.
+        # Asking for a group's coordinator creates the offsets topic: the first commit would wait a second for it.
         settings = {"bootstrap.servers": broker.bootstrap, "group.id": "nobody", "log_level": 0}
         consumer = Consumer(settings)
         patiently(lambda: consumer.committed([TopicPartition("nothing", 0)], timeout=ANSWER_SECONDS))

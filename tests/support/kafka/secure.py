@@ -1,4 +1,4 @@
-"""A broker with everything that a company puts in front of Kafka: TLS, a login and rights, to be refused by each."""
+"""A broker with TLS, a login and rights, as companies run Kafka, to be refused by each."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,7 +21,7 @@ USER, PASSWORD = "alice", "alice-pw"
 
 
 class SecureBroker(KafkaBroker):
-    """Its usual port is open to tests that administer it; `secure` asks for TLS and a login, and grants nothing."""
+    """Its usual port is open to tests that administer it; `secure` requires TLS and a login, and grants nothing."""
 
     def __init__(self, distribution: Distribution, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ class SecureBroker(KafkaBroker):
 def key_store(authority: trustme.CA, folder: Path, *names: str) -> Path:
     """A broker's key and certificate for these names, as Kafka reads them."""
     certificate = authority.issue_cert(*names)
-    # The broker reads PKCS 8 only, which is not what trustme writes.
+    # The broker reads PKCS 8 only, which trustme does not write.
     key = load_pem_private_key(certificate.private_key_pem.bytes(), None)
     store = folder / "server.pem"
     store.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))

@@ -1,1 +1,1 @@
-"""A real Kubernetes with real Pods on this machine, for what no schema can tell: whether the release runs."""
+"""A real Kubernetes with real Pods on this machine: shows whether the release runs, which no schema can."""

@@ -1,6 +1,6 @@
 """Builds Kubernetes once from its Go modules, since a test must not depend on a registry of images.
 
-`make test-cluster` does it ahead of its tests. Everything lands in the project's cache; etcd, containerd, runc and the
+`make test-cluster` does it ahead of its tests. All files are in the project's cache; etcd, containerd, runc and the
 network plugins are Debian's.
 """
 
@@ -40,7 +40,7 @@ func main() {
 
 
 class Unavailable(Exception):
-    """No cluster can be had here; the text names what is missing and how to get it."""
+    """No cluster is available here; the text names what is missing and how to get it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def missing() -> list[str]:
 
 
 def installed() -> Programs:
-    """Find what was built. Raises `Unavailable` when a part is missing."""
+    """Find built programs. Raises `Unavailable` when one is missing."""
     programs = Programs(cache() / VERSION)
     lacking = missing()
     lacking += [name for name in (*PROGRAMS, "pause") if not Path(programs[name]).exists()]
@@ -102,7 +102,7 @@ def install() -> None:
 
 
 def main() -> int:
-    """Build; what is missing is one line, and an error."""
+    """Build; a missing part is one line, and an error."""
     try:
         install()
     except Unavailable as problem:
@@ -145,7 +145,7 @@ def _ldflags() -> str:
 
 
 def _go(folder: Path, *arguments: str) -> str:
-    """Run it there, after everybody else. Raises `Unavailable` with the end of what it said."""
+    """Run it there, at low priority. Raises `Unavailable` with the end of its output."""
     done = subprocess.run(
         ["nice", "-n", "10", "go", *arguments],
         env={**os.environ, "CGO_ENABLED": "0"},

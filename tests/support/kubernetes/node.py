@@ -1,4 +1,4 @@
-"""One machine as a whole Kubernetes: control plane, containerd and kubelet, in a room that takes it all with it."""
+"""One machine as a whole Kubernetes: control plane, containerd and kubelet, in namespaces that end with it."""
 
 import json
 import os
@@ -22,7 +22,7 @@ NAME: Final = "node"
 PORT: Final = 6443
 PAUSE: Final = "localhost/pause:1"
 START_SECONDS: Final = 240.0
-"""A start takes half a minute; on a machine busy with other work, several times that."""
+"""A start takes half a minute; several times that on a busy machine."""
 USERS: Final = ("admin", "controllers", "scheduler", "kubelet")
 
 
@@ -31,7 +31,7 @@ class Node:
 
     def __init__(self, programs: Programs, folder: Path) -> None:
         """`folder` is new, and takes data, logs and credentials."""
-        # kubectl and helm keep what they learn of a cluster, and this one is soon another.
+        # kubectl and helm cache what they learn of a cluster, and the next run's is another one.
         self.environment = {
             **os.environ,
             "KUBECONFIG": str(folder / "admin.kubeconfig"),
@@ -66,13 +66,13 @@ class Node:
         shutil.rmtree(self._folder / "containerd", ignore_errors=True)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run it to its end; returns what it printed. A failure shows what it said."""
+        """Run it to its end; returns its output. A failure shows that."""
         done = self.try_kubectl(*arguments, stdin=stdin)
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr[-3_000:]}{done.stdout[-3_000:]}"
         return done.stdout
 
     def try_kubectl(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Likewise, where a refusal is an answer."""
+        """Likewise, but a failure is a result too."""
         return subprocess.run(
             [self._programs["kubectl"], *arguments],
             env=self.environment,
@@ -84,7 +84,7 @@ class Node:
         )
 
     def watch(self, path: Path, *arguments: str) -> subprocess.Popen[bytes]:
-        """A kubectl that goes on by itself, such as `logs -f`, into a file. Whoever starts it waits for its end."""
+        """A kubectl that keeps running, such as `logs -f`, into a file. The caller waits for its end."""
         with path.open("wb") as out:
             return subprocess.Popen(
                 [self._programs["kubectl"], *arguments],
@@ -97,7 +97,7 @@ class Node:
             )
 
     def load(self, archive: Path) -> None:
-        """Give it an image, as a docker archive; no registry is asked for it."""
+        """Load an image from a docker archive; no registry is used."""
         self._room.run("ctr", "-a", self._socket, "-n", "k8s.io", "images", "import", str(archive))
 
     def logs(self, characters: int = 1_500) -> str:
@@ -107,7 +107,7 @@ class Node:
             for name in self._started
         )
 
-    # Behind it
+    # Internals
 
     @property
     def _socket(self) -> str:
@@ -182,7 +182,7 @@ class Node:
         self._start(
             *("controllers", "kube-controller-manager", "--kubeconfig=controllers.kubeconfig", *usual),
             *("--service-account-private-key-file=tokens.key", "--root-ca-file=ca.crt"),
-            # That one publishes a certificate for the API server that here does not exist.
+            # That controller publishes a certificate for the API server that does not exist here.
             "--controllers=*,-kube-apiserver-serving-clustertrustbundle-publisher-controller",
             "--use-service-account-credentials=true",
         )
@@ -284,10 +284,10 @@ KUBELET: Final[Mapping[str, Any]] = {
     "failSwapOn": False,
     "oomScoreAdj": 0,
     "makeIPTablesUtilChains": False,
-    # There is no cluster DNS, and this machine's is none of the Pods' business.
+    # There is no cluster DNS, and the Pods must not use this machine's.
     "resolvConf": "",
     "maxPods": 30,
     "imageGCHighThresholdPercent": 100,
-    # A full disk of the machine is not what is tested.
+    # A full disk of the machine is not under test.
     "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
 }

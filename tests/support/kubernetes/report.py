@@ -1,4 +1,4 @@
-"""What a run on the cluster saw, as the table that docs/kubernetes.md keeps."""
+"""Results of a run on the cluster, as the table that docs/kubernetes.md keeps."""
 
 import time
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ class Step:
         self._seconds: float | None = None
 
     def close(self) -> None:
-        """It took so long; the first time counts."""
+        """Its duration; the first call counts."""
         if self._seconds is None:
             self._seconds = time.monotonic() - self._began
 
@@ -37,7 +37,7 @@ class Report:
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
-        """Time a step; whoever does it says what was seen."""
+        """Time a step; the caller sets what was seen."""
         step = Step(name)
         self._steps.append(step)
         try:

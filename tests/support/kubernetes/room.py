@@ -1,4 +1,4 @@
-"""Namespaces for a node, so that nothing of it is left on the machine.
+"""Namespaces for a node, so that nothing of it remains on the machine.
 
 Everything inside descends from one process with network, mounts and process numbers of its own. When that ends, also
 by kill -9 of the tests, the kernel ends the rest: no Pod, mount, address or route outlives it. Only empty control
@@ -17,14 +17,14 @@ from tests.support.kubernetes.build import Unavailable
 from tests.support.process import until
 
 HOST: Final = "198.18.0.1"
-"""This machine as Pods see it. Of the range for benchmarks, which nobody routes."""
+"""This machine's address for Pods, from the benchmarking range (RFC 2544), which is not routed."""
 NODE: Final = "198.18.0.2"
 PODS: Final = "198.18.128.0/24"
 CGROUPS: Final = Path("/sys/fs/cgroup")
 LOGS: Final = "machine-logs"
 
-# What programs write outside their folders goes elsewhere, and the kubelet finds the kernel as it wants it: it would
-# change the whole machine's settings otherwise. Children that nobody waits for vanish, since their end is ignored.
+# Writes outside the programs' folders go elsewhere, and the kubelet finds the kernel settings that it wants: it would
+# change the whole machine's otherwise. Zombie children vanish, since SIGCHLD is ignored.
 HOLD: Final = """
 set -e
 for folder in /run /var/lib; do mount -t tmpfs none $folder; done
@@ -44,10 +44,10 @@ exec sleep infinity
 
 
 class Room:
-    """The namespaces, and the cable between them and this machine."""
+    """The namespaces, and the veth pair between them and this machine."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder` is new, and where every command in there begins."""
+        """`folder` is new, and the working directory of every command inside."""
         self._folder = folder
         self._cable = f"veth-{uuid.uuid4().hex[:8]}"
         self._holder: subprocess.Popen[bytes] | None = None
@@ -77,9 +77,9 @@ class Room:
         self._connect()
 
     def close(self) -> None:
-        """End all that is in there; a room that never opened stays closed."""
+        """End everything inside; a room that was never opened stays closed."""
         if self._holder is not None:
-            # The first process in there is over only when all others are.
+            # The first process inside ends only after all others.
             if self._first:
                 os.kill(self._first, signal.SIGKILL)
             else:
@@ -90,16 +90,16 @@ class Room:
             until(_remove_cgroups, 60, "the control groups of the Pods are empty")
 
     def command(self, *command: str) -> list[str]:
-        """The command that runs this one in there."""
+        """The command that runs this one inside."""
         return ["nsenter", f"--target={self._first}", "--net", "--mount", "--pid", "--wd", *command]
 
     def run(self, *command: str) -> None:
-        """Run it in there, to its end."""
+        """Run it inside, to its end."""
         done = subprocess.run(self.command(*command), capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}{done.stdout}"
 
     def _connect(self) -> None:
-        """Pods are behind the node, at the other end of the cable."""
+        """Pods are behind the node, at the other end of the veth pair."""
         for line in (
             f"link add {self._cable} type veth peer name cable netns {self._first}",
             f"address add {HOST}/30 dev {self._cable}",
@@ -112,12 +112,12 @@ class Room:
 
 
 def _remove_cgroups() -> bool:
-    """Remove the empty ones that a kubelet left, from the innermost; says whether none is left."""
+    """Remove the empty ones that a kubelet left, from the innermost; returns whether none is left."""
     roots = [*CGROUPS.glob("kubepods"), *CGROUPS.glob("*/kubepods")]
     for root in roots:
         for folder, _, _ in os.walk(root, topdown=False):
             try:
                 Path(folder).rmdir()
             except OSError:
-                return False  # Somebody is in it.
+                return False  # A process is in it.
     return True

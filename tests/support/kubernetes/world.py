@@ -1,4 +1,4 @@
-"""What the Pods live among: a broker with TLS and a login, the sandbox Target, load, and the judge of all of it."""
+"""What the Pods need around them: a broker with TLS and a login, the sandbox Target, load, and the final checks."""
 
 import json
 import random
@@ -42,7 +42,7 @@ Manifest = dict[str, Any]
 
 
 class World:
-    """All that is beside the cluster, and what has been done so far. It lives for all steps."""
+    """Everything beside the cluster, and the events so far. It lives for all steps."""
 
     def __init__(self, node: Node, helm: str, distribution: Distribution, folder: Path) -> None:
         """Nothing runs before it is entered."""
@@ -94,7 +94,7 @@ class World:
     # Helm and the cluster
 
     def values(self) -> str:
-        """The file of what is different here from the chart's own example: addresses, and shorter times."""
+        """Values that differ from the chart's own example: addresses, and shorter times."""
         self._object("kafka-cluster-ca-cert")["stringData"]["ca.crt"] = self._authority
         different = {
             "kafka": {"bootstrapServers": [f"kafka-1:{self._port}"]},
@@ -112,7 +112,7 @@ class World:
         return str(path)
 
     def helm(self, *arguments: str) -> str:
-        """Run it against the release; returns what it printed. A failure shows that, and the Pods."""
+        """Run it against the release; returns its output. A failure shows that, and the Pods."""
         done = subprocess.run(
             [self._helm, *arguments, f"--namespace={NAMESPACE}"],
             env=self.node.environment,
@@ -134,7 +134,7 @@ class World:
         return found
 
     def pods(self, *, ready: bool = False) -> dict[str, Manifest]:
-        """The connector's Pods by name; those that are on their way out are left out."""
+        """The connector's Pods by name, without terminating ones."""
         found: Iterable[Manifest] = self.get("pods", "--selector", PODS)["items"]
         return {
             pod["metadata"]["name"]: pod
@@ -143,14 +143,14 @@ class World:
         }
 
     def status(self, pod: Manifest) -> Manifest:
-        """What the connector in it says of itself."""
+        """The status of the connector in it."""
         code, body = request(f"http://{pod['status']['podIP']}:{self._base['ops']['port']}", "GET", "/status")
         assert code == 200
         answer: Manifest = json.loads(body)
         return answer
 
     def picture(self) -> str:
-        """What a person would look at after a failure."""
+        """State of the cluster for the report of a failure."""
         asked = (
             ("get", "all"),
             ("get", "events", "--sort-by=.lastTimestamp"),
@@ -162,14 +162,14 @@ class World:
         """The log of each connector that ever ran, by Pod; each line must be one of the known events."""
         logs: dict[str, list[Manifest]] = {}
         for path in sorted(self._kept.iterdir()):
-            # Before the line stand a time, the stream, and F for a full line.
+            # Each line has a time, the stream, and F for a full line before it.
             texts = [line.split(" ", 3)[3] for line in path.read_text().split("\n")[:-1]]
             logs[path.name] = [json.loads(text) for text in texts]
         assert {line["event"] for lines in logs.values() for line in lines} <= EVENTS.keys()
         return logs
 
     def versions(self) -> str:
-        """Of everything that took part."""
+        """Logs of all parts."""
         node: Manifest = self.get("node", "node")["status"]["nodeInfo"]
         named = {
             "Kubernetes": node["kubeletVersion"],
@@ -182,7 +182,7 @@ class World:
         }
         return ", ".join(f"{name} {number}" for name, number in named.items())
 
-    # Load and judgement
+    # Load and checks
 
     @contextmanager
     def flow(self) -> Iterator[None]:
@@ -192,7 +192,7 @@ class World:
             yield
 
     def produce(self, count: int, rng: random.Random) -> None:
-        """Append so many events; a visitor's are all in one topic, and each has a higher number than all before."""
+        """Append this many events; a visitor's are all in one topic, and each has a higher number than all before."""
         batch: dict[str, list[Event]] = {topic: [] for topic in self.topics}
         for number in range(len(self.events), len(self.events) + count):
             who = rng.randrange(VISITORS)
@@ -202,7 +202,7 @@ class World:
             self.events += events
 
     def settle(self) -> None:
-        """Wait until all is committed, and judge: nothing lost, nothing stale, nothing sent again, no rule broken."""
+        """Wait until all is committed, and check: nothing lost, nothing stale, nothing sent again, no rule broken."""
         until(
             lambda: all(caught_up(self.kafka, topic, self.group) for topic in self.topics),
             SETTLE_SECONDS,
@@ -217,10 +217,10 @@ class World:
         """The last lines of each connector's log, for the report of a failure."""
         return "\n".join(f"--- {pod}\n{json.dumps(lines[-12:], indent=1)}" for pod, lines in self.lines().items())
 
-    # Behind it
+    # Internals
 
     def _keep_logs(self) -> None:
-        """The kubelet deletes a Pod's logs with the Pod; by another name they stay, and grow as long as it lives."""
+        """The kubelet deletes a Pod's logs with the Pod; a hard link keeps them, and they grow while it lives."""
         for path in self.node.pod_logs.glob(f"{NAMESPACE}_*/connector/*.log"):
             kept = self._kept / f"{path.parts[-3].split('_')[1]}.{path.stem}"
             if not kept.exists():
@@ -243,7 +243,7 @@ class World:
 
 @contextmanager
 def repeating(deed: Callable[[], None], seconds: float) -> Iterator[None]:
-    """Do it again and again while this is entered, with a pause; a failure of it is raised when this is left."""
+    """Repeat it with a pause until the context ends; its failure is raised at the end."""
     ending = threading.Event()
     failures: list[BaseException] = []
 
@@ -265,7 +265,7 @@ def repeating(deed: Callable[[], None], seconds: float) -> Iterator[None]:
 
 
 def version(*command: str) -> str:
-    """The first number with dots in what a program says of itself."""
+    """The first version number in a program's output."""
     said = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stdout
     found = re.search(r"\d+(\.\d+)+", said)
     assert found, said
@@ -273,12 +273,12 @@ def version(*command: str) -> str:
 
 
 def is_ready(pod: Manifest) -> bool:
-    """Whether all its containers are, as the kubelet says."""
+    """Whether all its containers are ready, as the kubelet says."""
     return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))
 
 
 def sent_again(log: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The accepted requests that brought nothing newer than an accepted one before them: events only count up."""
+    """Accepted requests that brought nothing newer than an accepted one before them: events only count up."""
     held: dict[str, int] = {}
     found = []
     for one in sorted((one for one in log if one["applied"]), key=lambda one: float(one["start"])):

@@ -1,7 +1,7 @@
 """One replica's side of the ledger: when it asks for a lease and how large, what it may spend, and what it gives back.
 
 Pure: it is handed the time, says what to append, and is told what was appended. Its own times are those of a clock that
-runs on while the machine sleeps (`awake`); the ledger's are the brokers'.
+runs on while the machine sleeps (`boottime`); the ledger's are the brokers'.
 """
 
 import math
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from connector.admission.quota_budget import QuotaBudget, QuotaGrant
 from connector.quota.ledger import Ledger
+from connector.quota.policy import QuotaPolicy
 from connector.quota.records import Record, Reserve, Return
-from connector.quota.terms import Terms
 
 FIRST_UPDATES = 10
 """The size of the first lease. It doubles with each that was used up: what a crash wastes stays in proportion."""
@@ -31,7 +31,7 @@ WORTH = 0.005
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class Demand:
     """What this replica has to send."""
 
     waiting: int
@@ -43,7 +43,7 @@ class Need:
     circuit_open: bool = False
 
 
-class Holder:
+class LeaseManager:
     """Asks ahead of need, for what can be sent within a lease; spends nothing after a lease's end."""
 
     __slots__ = (
@@ -52,11 +52,11 @@ class Holder:
     )
 
     def __init__(
-        self, terms: Terms, allowance: QuotaBudget, rng: random.Random, *, who: str, name: str, offset: float
+        self, terms: QuotaPolicy, allowance: QuotaBudget, rng: random.Random, *, who: str, name: str, offset: float
     ) -> None:
         """`who` is unlike that of any other process, before or after; `name` is for people.
 
-        `offset` is a first guess of what the brokers' clock is ahead of `awake`, until a record of our own tells it.
+        `offset` is a first guess of what the brokers' clock is ahead of `boottime`, until a record of our own tells it.
         """
         self.terms = terms
         self.allowance = allowance
@@ -87,16 +87,16 @@ class Holder:
 
     # What is read.
 
-    def read(self, record: Record | None, appended: float, awake: float) -> None:
-        """Fold the next record of the log; `awake` is a moment at or after which it was read."""
+    def read(self, record: Record | None, appended: float, boottime: float) -> None:
+        """Fold the next record of the log; `boottime` is a moment at or after which it was read."""
         # What was appended before now is older than now; one of our own was appended a moment ago.
-        self._offset = max(self._offset, appended - awake)
+        self._offset = max(self._offset, appended - boottime)
         if record is None:
             return
         granted = self.ledger.apply(record, appended)
         if not isinstance(record, Reserve) or record.holder != self.who:
             return
-        self._offset = appended - awake
+        self._offset = appended - boottime
         self._is_sure = True
         self.blind = 0
         if self._asked is None or self._asked[0] != record.lease:
@@ -108,29 +108,29 @@ class Holder:
         if granted:
             self.allowance.grants.append(QuotaGrant(number, granted, asked + self.terms.lease))
         if granted < updates:
-            self._again_at = awake + self.terms.lease * AGAIN * self._rng.uniform(0.8, 1.2)
+            self._again_at = boottime + self.terms.lease * AGAIN * self._rng.uniform(0.8, 1.2)
 
-    def failed(self, number: int, awake: float) -> None:
+    def failed(self, number: int, boottime: float) -> None:
         """An append is not known to have happened; if it did after all, it is given back when it is read."""
         if self._asked is not None and self._asked[0] == number:
             self._asked = None
-            self._again_at = awake + RETRY_SECONDS
+            self._again_at = boottime + RETRY_SECONDS
 
     # What is to be done.
 
-    def decide(self, awake: float, need: Need) -> list[Record]:
+    def decide(self, boottime: float, need: Demand) -> list[Record]:
         """What to append now: leases to give back, and perhaps one to ask for."""
-        records = self._give_back(awake, need)
-        self._look(awake, need)
-        if (asking := self._ask(awake, need)) is not None:
+        records = self._give_back(boottime, need)
+        self._look(boottime, need)
+        if (asking := self._ask(boottime, need)) is not None:
             records.append(asking)
         return records
 
-    def close(self, awake: float) -> list[Record]:
+    def close(self, boottime: float) -> list[Record]:
         """Give back all that is in hand, and leave the pace to the others: nothing may be sent after this."""
         for grant in self.allowance.grants:
             grant.ends = -math.inf
-        records = self._give_back(awake, Need(0, 0, 0, 0.0))
+        records = self._give_back(boottime, Demand(0, 0, 0, 0.0))
         return [*records, Return(self.who, self._number, 0, leaves=True)] if self._number else records
 
     @property
@@ -138,34 +138,34 @@ class Holder:
         """Whether a lease was asked for that was not read yet."""
         return self._asked is not None
 
-    def has_hope(self, awake: float, seconds: float) -> bool:
+    def has_hope(self, boottime: float, seconds: float) -> bool:
         """Whether something may be sent within this many seconds."""
         if self.in_hand or not self.caught_up:
             return self.in_hand > 0
-        return self.ledger.free(self.terms.limit, self.now(awake) + seconds) > 0
+        return self.ledger.free(self.terms.limit, self.now(boottime) + seconds) > 0
 
-    def now(self, awake: float) -> float:
+    def now(self, boottime: float) -> float:
         """The brokers' time, as near as it can be known; it only decides when to ask."""
-        return max(self.ledger.now, awake + self._offset)
+        return max(self.ledger.now, boottime + self._offset)
 
     @property
     def in_hand(self) -> int:
         """Updates that are leased and not spent."""
         return sum(grant.left for grant in self.allowance.grants)
 
-    def _give_back(self, awake: float, need: Need) -> list[Record]:
+    def _give_back(self, boottime: float, need: Demand) -> list[Record]:
         grants, terms = self.allowance.grants, self.terms
         records: list[Record] = [Return(self.who, number, size) for number, size in self._late]
         self._late.clear()
         if need.waiting or need.in_flight:
-            self._busy_at = awake
-        idle = awake - self._busy_at > terms.lease * IDLE
+            self._busy_at = boottime
+        idle = boottime - self._busy_at > terms.lease * IDLE
         for _ in range(len(grants)):
             grant = grants.popleft()
-            if grant.left and awake < grant.ends and not idle:
+            if grant.left and boottime < grant.ends and not idle:
                 grants.append(grant)
             else:
-                records += self._end(grant, awake)
+                records += self._end(grant, boottime)
         for _ in range(len(self._closing)):
             grant = self._closing.popleft()
             if grant.flying:
@@ -174,12 +174,12 @@ class Holder:
                 records.append(Return(self.who, grant.number, 0, terms.settled))
         return records
 
-    def _end(self, grant: QuotaGrant, awake: float) -> list[Record]:
+    def _end(self, grant: QuotaGrant, boottime: float) -> list[Record]:
         """Spend no more of it, and say what was not spent."""
         unused, grant.left = grant.left, 0
         if not unused:
             self._size = max(self._size, 2 * grant.size)
-        elif awake >= grant.ends:
+        elif boottime >= grant.ends:
             self._size = max(FIRST_UPDATES, (grant.size - unused) * 5 // 4)
         answered = not grant.flying and not grant.lost
         if not answered:
@@ -192,39 +192,39 @@ class Holder:
     def _is_worth_it(self) -> bool:
         return self.terms.lease + self.terms.request_timeout > WORTH * self.terms.window
 
-    def _look(self, awake: float, need: Need) -> None:
+    def _look(self, boottime: float, need: Demand) -> None:
         """The pace: what is free is spread over the horizon, and what comes free meanwhile is passed on."""
         terms = self.terms
-        if awake >= self._pace_at:
-            now = self.now(awake)
+        if boottime >= self._pace_at:
+            now = self.now(boottime)
             free = max(0, self.ledger.free(terms.limit, now)) + self.in_hand
             coming = self.ledger.until(now + terms.lease) - self.ledger.until(now)
             self._pace = terms.pace(free, coming)
-            self._pace_at = awake + terms.lease / 20
-        weights = self.ledger.active(self.now(awake))
+            self._pace_at = boottime + terms.lease / 20
+        weights = self.ledger.active(self.now(boottime))
         mine = max(1, need.partitions)
         share = mine / (sum(weights.values()) + (0 if self.who in weights else mine))
         self.per_second = min(need.per_second, self._pace * share)
 
-    def _ask(self, awake: float, need: Need) -> Record | None:
+    def _ask(self, boottime: float, need: Demand) -> Record | None:
         terms = self.terms
-        if self._asked is not None and awake - self._asked[1] > terms.lease * (1 << min(self.blind, MOST_BLIND)):
+        if self._asked is not None and boottime - self._asked[1] > terms.lease * (1 << min(self.blind, MOST_BLIND)):
             self._asked = None  # Too late to be of use; it is given back when it is read.
             self.blind += 1
         # Ahead of need: where events come one by one, nothing waits when it is looked.
-        idle = awake - self._busy_at > terms.lease * IDLE
-        if idle or self._asked is not None or not self.caught_up or awake < self._again_at:
+        idle = boottime - self._busy_at > terms.lease * IDLE
+        if idle or self._asked is not None or not self.caught_up or boottime < self._again_at:
             return None
         most = max(1, math.ceil(self.per_second * terms.lease)) if self.per_second < math.inf else 1 << 53
         if need.circuit_open or self.blind:
             most = min(most, PROBES)
         grants = self.allowance.grants
-        lasting = sum(grant.left for grant in grants if grant.ends - awake > terms.lease / 4)
+        lasting = sum(grant.left for grant in grants if grant.ends - boottime > terms.lease / 4)
         size = min(self._size, most)
-        if 2 * lasting > size or (self._is_sure and self.ledger.free(terms.limit, self.now(awake)) < 1):
+        if 2 * lasting > size or (self._is_sure and self.ledger.free(terms.limit, self.now(boottime)) < 1):
             return None
         self._number += 1
-        self._asked = (self._number, awake, size)
+        self._asked = (self._number, boottime, size)
         return Reserve(
             holder=self.who,
             lease=self._number,

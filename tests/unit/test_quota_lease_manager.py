@@ -1,4 +1,4 @@
-"""One replica's side of the ledger: what it asks for and when, what it may spend, and what it gives back."""
+"""One replica's side of the ledger: what it requests and when, what it may spend, and what it returns."""
 
 import math
 import random
@@ -7,40 +7,40 @@ from collections.abc import Sequence
 import pytest
 
 from connector.admission.quota_budget import QuotaBudget, QuotaGrant
-from connector.quota.holder import AGAIN, FIRST_UPDATES, IDLE, PROBES, RETRY_SECONDS, Holder, Need
+from connector.quota.lease_manager import AGAIN, FIRST_UPDATES, IDLE, PROBES, RETRY_SECONDS, Demand, LeaseManager
+from connector.quota.policy import QuotaPolicy
 from connector.quota.records import Record, Reserve, Return
-from connector.quota.terms import Terms
 
-TERMS = Terms(limit=1_000, window=600.0, horizon=1.0, request_timeout=10.0)
-DAY = Terms(limit=1_000_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
+TERMS = QuotaPolicy(limit=1_000, window=600.0, horizon=1.0, request_timeout=10.0)
+DAY = QuotaPolicy(limit=1_000_000, window=86_400.0, horizon=3_600.0, request_timeout=10.0)
 EPOCH = 1_700_000_000.0
-BUSY = Need(waiting=5, in_flight=0, partitions=3, per_second=math.inf)
-QUIET = Need(waiting=0, in_flight=0, partitions=3, per_second=math.inf)
+BUSY = Demand(waiting=5, in_flight=0, partitions=3, per_second=math.inf)
+QUIET = Demand(waiting=0, in_flight=0, partitions=3, per_second=math.inf)
 
 
 class Desk:
-    """A holder and a log that takes all at once; the holder's clock and the brokers' are far apart."""
+    """A holder and a log that accepts all at once; the holder's clock and the brokers' differ."""
 
-    def __init__(self, terms: Terms = TERMS, *, caught_up: bool = True) -> None:
-        self.holder = Holder(
+    def __init__(self, terms: QuotaPolicy = TERMS, *, caught_up: bool = True) -> None:
+        self.holder = LeaseManager(
             terms, QuotaBudget(unlimited=False), random.Random(1), who="me", name="host", offset=-math.inf
         )
         self.holder.caught_up = caught_up
         self.terms = terms
 
     def read(self, records: Sequence[Record], at: float) -> None:
-        """They come back from the log."""
+        """Read them back from the log."""
         for record in records:
             self.holder.read(record, EPOCH + at, at)
 
-    def turn(self, at: float, need: Need = BUSY) -> list[Record]:
-        """Decide, and read what was decided."""
+    def turn(self, at: float, need: Demand = BUSY) -> list[Record]:
+        """Decide, and read the resulting records."""
         records = self.holder.decide(at, need)
         self.read(records, at)
         return records
 
     def fill(self, updates: int, at: float = 0.0) -> None:
-        """Somebody else leases so much."""
+        """Another holder leases this much."""
         self.read([Reserve("other", int(at), updates, self.terms.limit, self.terms.counted, 1.0)], at)
 
     @property
@@ -49,22 +49,22 @@ class Desk:
         return list(self.holder.allowance.grants)
 
     def spend(self, count: int, at: float) -> QuotaGrant:
-        """Requests go and are answered."""
+        """Send requests and answer them."""
         for _ in range(count):
             grant = self.holder.allowance.spend(at)
             grant.flying -= 1
         return grant
 
     def use_up(self, leases: int) -> float:
-        """Ask for so many leases and spend each wholly, one each tenth of a second; returns when the last was."""
+        """Request this many leases and spend each wholly, one each tenth of a second; returns when the last was."""
         for number in range(leases):
             self.turn(number / 10)
             self.spend(self.grants[-1].size, number / 10)
         return leases / 10
 
 
-def test_it_asks_only_for_a_need_and_when_all_was_read() -> None:
-    """By half a log it would ask for what others have; and an idle replica would hold what they lack."""
+def test_it_asks_only_on_demand_and_when_all_was_read() -> None:
+    """By a partial log it would request what others have; an idle replica would hold what they need."""
     desk = Desk(caught_up=False)
     assert desk.turn(0.0) == []
     desk.holder.caught_up = True
@@ -74,7 +74,7 @@ def test_it_asks_only_for_a_need_and_when_all_was_read() -> None:
 
 
 def test_nothing_may_be_spent_before_the_own_record_is_read() -> None:
-    """What was asked for is not what is granted."""
+    """A request is not yet a grant."""
     desk = Desk()
     desk.fill(995)
     records = desk.holder.decide(0.0, BUSY)
@@ -86,15 +86,15 @@ def test_nothing_may_be_spent_before_the_own_record_is_read() -> None:
 
 
 def test_a_lease_ends_by_when_it_was_asked_for() -> None:
-    """It counts from its append, which may have been the moment after it was asked for: read late, it ends no later."""
+    """It counts from its append, which may be just after the request: read late, it ends no later."""
     desk = Desk()
     records = desk.holder.decide(50.0, BUSY)
     desk.read(records, 51.0)
     assert [grant.ends for grant in desk.grants] == [50.0 + TERMS.lease]
 
 
-def test_a_lease_read_past_its_end_goes_back_whole() -> None:
-    """Frozen between append and reading: it must not be spent, and should not be lost."""
+def test_a_lease_read_past_its_end_is_returned_whole() -> None:
+    """Frozen between append and read: it must not be spent, and should not be lost."""
     desk = Desk()
     records = desk.holder.decide(50.0, BUSY)
     desk.read(records, 60.0)
@@ -104,8 +104,8 @@ def test_a_lease_read_past_its_end_goes_back_whole() -> None:
     assert desk.holder.ledger.leases.keys() == {("me", 2)}
 
 
-def test_one_is_asked_for_at_a_time() -> None:
-    """While the ledger does not answer, asking again and again would lease the whole quota at once."""
+def test_one_is_requested_at_a_time() -> None:
+    """While the ledger does not answer, repeated requests would lease the whole quota at once."""
     desk = Desk()
     assert len(desk.holder.decide(0.0, BUSY)) == 1
     assert desk.holder.decide(TERMS.lease * 0.9, BUSY) == []
@@ -114,8 +114,8 @@ def test_one_is_asked_for_at_a_time() -> None:
     assert again.lease == 2
 
 
-def test_who_can_append_and_not_read_takes_little_of_the_window() -> None:
-    """A right that is missing, a transaction that hides the log: a lease asked for anew each minute takes the day."""
+def test_a_holder_that_can_append_and_not_read_takes_little_of_the_window() -> None:
+    """A missing right, or a transaction that hides the log: a new request each minute would take the day."""
     desk = Desk(DAY)
     desk.holder.per_second = math.inf
     asked = [record for second in range(86_400) for record in desk.holder.decide(float(second), BUSY)]
@@ -127,17 +127,17 @@ def test_who_can_append_and_not_read_takes_little_of_the_window() -> None:
 
 
 def test_it_asks_ahead_where_events_come_one_by_one() -> None:
-    """Nothing waits at any look then, and each lease's first update would wait for the ledger."""
+    """No update waits at any decision then, and each lease's first update would wait for the ledger."""
     desk = Desk()
     desk.turn(0.0)
-    flying = Need(waiting=0, in_flight=1, partitions=3, per_second=math.inf)
+    flying = Demand(waiting=0, in_flight=1, partitions=3, per_second=math.inf)
     assert desk.turn(TERMS.lease * 0.5, flying) == []
     assert [type(record) for record in desk.turn(TERMS.lease * 0.8, QUIET)] == [Reserve]
     assert desk.holder.in_hand == 2 * FIRST_UPDATES
 
 
-def test_what_is_granted_when_nobody_waits_for_it_goes_back() -> None:
-    """An append that was reported failed, or given up, and landed after all."""
+def test_a_grant_that_is_not_waited_for_is_returned() -> None:
+    """An append that was reported failed, or given up, and landed later."""
     desk = Desk()
     records = desk.holder.decide(0.0, BUSY)
     desk.holder.failed(1, 0.0)
@@ -151,8 +151,8 @@ def test_what_is_granted_when_nobody_waits_for_it_goes_back() -> None:
     assert desk.holder.ledger.used == FIRST_UPDATES
 
 
-def test_a_failure_of_an_earlier_one_is_no_news() -> None:
-    """Its report may come when the next is already asked for."""
+def test_a_failure_of_an_earlier_request_is_ignored() -> None:
+    """Its report may come when the next is already requested."""
     desk = Desk()
     desk.holder.decide(0.0, BUSY)
     desk.holder.decide(TERMS.lease * 1.1, BUSY)
@@ -160,7 +160,7 @@ def test_a_failure_of_an_earlier_one_is_no_news() -> None:
     assert desk.holder.asking
 
 
-def test_a_lease_that_is_used_up_doubles_the_next() -> None:
+def test_a_used_up_lease_doubles_the_next() -> None:
     """From ten to what can be sent within a lease, in a few round trips; a crash wastes in proportion."""
     desk = Desk(DAY)
     sizes, at = [], 0.0
@@ -173,7 +173,7 @@ def test_a_lease_that_is_used_up_doubles_the_next() -> None:
 
 
 def test_a_lease_that_was_too_large_makes_the_next_smaller() -> None:
-    """What is held and not needed is what another one lacks."""
+    """Another replica needs what is held unused."""
     desk = Desk(DAY)
     at = desk.use_up(5)
     desk.turn(at)
@@ -196,15 +196,15 @@ def test_it_asks_before_the_last_is_spent() -> None:
 
 
 def test_it_asks_before_the_last_ends() -> None:
-    """What is left of a lease that ends in a moment is not in hand."""
+    """The rest of a lease that ends in a moment is not in hand."""
     desk = Desk()
     desk.turn(0.0)
     assert desk.turn(TERMS.lease * 0.7) == []
     assert [type(record) for record in desk.turn(TERMS.lease * 0.8)] == [Reserve]
 
 
-def test_nothing_is_asked_for_when_nothing_is_free() -> None:
-    """A full window must not fill the ledger with requests for nothing."""
+def test_nothing_is_requested_when_nothing_is_free() -> None:
+    """A full window must not fill the ledger with useless requests."""
     desk = Desk()
     desk.fill(1_000)
     assert [type(record) for record in desk.turn(0.5)] == [Reserve], "once, to learn the brokers' time"
@@ -214,8 +214,8 @@ def test_nothing_is_asked_for_when_nothing_is_free() -> None:
     assert len(desk.grants) == 1
 
 
-def test_who_got_less_than_asked_for_waits_a_while() -> None:
-    """Sixteen replicas that all ask for the last one at each look would be most of the ledger."""
+def test_a_holder_that_got_less_than_requested_waits_a_while() -> None:
+    """Sixteen replicas that all request the last call at each decision would dominate the ledger."""
     desk = Desk()
     desk.fill(997)
     desk.turn(0.0)
@@ -225,12 +225,12 @@ def test_who_got_less_than_asked_for_waits_a_while() -> None:
     assert [type(record) for record in desk.turn(TERMS.lease * AGAIN * 1.21)] == [Reserve]
 
 
-def test_a_lease_in_hand_goes_back_when_nothing_is_sent() -> None:
-    """An idle replica holds nothing; a request on the wire is not idle."""
+def test_a_lease_in_hand_is_returned_when_nothing_is_sent() -> None:
+    """An idle replica holds nothing; a request in flight is not idle."""
     desk = Desk()
     desk.turn(0.0)
     assert desk.turn(TERMS.lease * IDLE * 0.3, QUIET) == []
-    desk.turn(TERMS.lease * IDLE * 0.4, Need(0, 1, 3, math.inf))
+    desk.turn(TERMS.lease * IDLE * 0.4, Demand(0, 1, 3, math.inf))
     assert desk.turn(TERMS.lease * IDLE * 1.3, QUIET) == []
     assert desk.turn(TERMS.lease * IDLE * 1.45, QUIET) == [Return("me", 1, FIRST_UPDATES, TERMS.settled)]
     assert desk.holder.in_hand == desk.holder.ledger.used == 0
@@ -239,7 +239,7 @@ def test_a_lease_in_hand_goes_back_when_nothing_is_sent() -> None:
 
 @pytest.mark.parametrize("lost", [False, True])
 def test_the_rest_is_settled_when_all_is_answered_and_not_before(*, lost: bool) -> None:
-    """With one on the wire it is not known when it arrives; with one lost it never is."""
+    """With one in flight its arrival is not known yet; with one lost it never is."""
     desk = Desk()
     desk.turn(0.0)
     grant = desk.holder.allowance.spend(0.0)
@@ -267,13 +267,13 @@ def test_while_the_endpoint_is_down_it_asks_for_probes() -> None:
     """Leases for a whole minute of sending would be wasted one after the other."""
     desk = Desk(DAY)
     at = desk.use_up(5)
-    (asked,) = desk.turn(at, Need(500, 0, 3, 200.0, circuit_open=True))
+    (asked,) = desk.turn(at, Demand(500, 0, 3, 200.0, circuit_open=True))
     assert isinstance(asked, Reserve)
     assert asked.updates == PROBES
 
 
-def test_the_pace_spreads_what_is_free_and_passes_on_what_comes_free() -> None:
-    """A tail of a day that is slow rather than dead, and no hour's delay for what comes back."""
+def test_the_pace_spreads_what_is_free_and_what_becomes_free() -> None:
+    """At the end of a day updates are slow and not stopped, and what becomes free is not delayed by an hour."""
     desk = Desk(DAY)
     desk.fill(640_000)
     desk.turn(2 * DAY.lease, QUIET)
@@ -282,35 +282,35 @@ def test_the_pace_spreads_what_is_free_and_passes_on_what_comes_free() -> None:
     desk.fill(1_000_000)
     desk.turn(DAY.counted - DAY.lease / 2, QUIET)
     assert desk.holder.per_second == pytest.approx(1_000_000 / DAY.lease)
-    desk.turn(DAY.counted - DAY.lease / 4, Need(0, 0, 3, 50.0))
+    desk.turn(DAY.counted - DAY.lease / 4, Demand(0, 0, 3, 50.0))
     assert desk.holder.per_second == 50.0
 
 
-def test_the_pace_is_shared_by_partitions_among_those_who_send() -> None:
-    """By heads, a replica with one partition of ten would take half; the silent would keep a part for nothing."""
+def test_the_pace_is_shared_by_partitions_among_those_that_send() -> None:
+    """Per replica, one with one partition of ten would take half; idle ones would keep a part for nothing."""
     desk = Desk(DAY)
     other = Reserve("other", 1, 0, DAY.limit, DAY.counted, DAY.lease, weight=9)
     desk.read([other], 0.0)
-    desk.turn(1.0, Need(0, 0, 1, math.inf))
+    desk.turn(1.0, Demand(0, 0, 1, math.inf))
     whole = DAY.limit / DAY.horizon
     assert desk.holder.per_second == pytest.approx(whole / 10)
-    desk.turn(2 * DAY.lease + 5, Need(0, 0, 1, math.inf))
+    desk.turn(2 * DAY.lease + 5, Demand(0, 0, 1, math.inf))
     assert desk.holder.per_second == pytest.approx(whole)
 
 
 def test_a_lease_is_no_larger_than_what_can_be_sent_in_it() -> None:
-    """The rest would come back at its end, and nobody could have it meanwhile."""
+    """The rest would be returned at its end, and no other could have it meanwhile."""
     desk = Desk(DAY)
     for at in (0.0, 0.1, 0.2):
         desk.turn(at)
         desk.spend(desk.grants[-1].size, at)
-    (asked,) = desk.turn(0.3, Need(500, 0, 3, 0.5))
+    (asked,) = desk.turn(0.3, Demand(500, 0, 3, 0.5))
     assert isinstance(asked, Reserve)
     assert asked.updates == 30
 
 
-def test_at_the_end_all_goes_back_and_nothing_is_spent() -> None:
-    """A drained replica leaves its leases to those who stay."""
+def test_at_the_end_all_is_returned_and_nothing_is_spent() -> None:
+    """A drained replica returns its leases to the others."""
     desk = Desk()
     desk.turn(0.0)
     desk.spend(3, 0.0)
@@ -321,21 +321,21 @@ def test_at_the_end_all_goes_back_and_nothing_is_spent() -> None:
     assert desk.holder.ledger.active(EPOCH + 0.5) == {}
 
 
-def test_who_never_asked_leaves_without_a_word() -> None:
-    """An idle replica that is scaled away is worth no record."""
+def test_a_holder_that_never_asked_leaves_without_a_record() -> None:
+    """An idle replica that is scaled down needs no record."""
     assert Desk().holder.close(0.5) == []
 
 
-def test_what_is_none_of_ours_is_passed_over_and_still_tells_the_time() -> None:
-    """A stranger's record in the topic has an append time as every other."""
+def test_a_foreign_record_is_ignored_and_still_gives_the_time() -> None:
+    """A foreign record in the topic has an append time as every other."""
     desk = Desk()
     desk.holder.read(None, EPOCH + 7.0, 7.0)
     assert desk.holder.ledger.used == 0
     assert desk.holder.now(8.0) == EPOCH + 8.0
 
 
-def test_time_is_that_of_the_record_that_came_soonest() -> None:
-    """A log read from its beginning is old; it must not make now look like yesterday."""
+def test_time_is_that_of_the_record_with_the_least_delay() -> None:
+    """A log read from its beginning is old; it must not set the time to yesterday."""
     desk = Desk()
     desk.holder.read(None, EPOCH - 80_000.0, 0.0)
     desk.holder.read(None, EPOCH + 1.0, 1.2)
@@ -344,16 +344,16 @@ def test_time_is_that_of_the_record_that_came_soonest() -> None:
 
 
 @pytest.mark.parametrize("wrong", [-7_200.0, 7_200.0])
-def test_a_machine_with_a_wrong_clock_asks_once_and_knows_the_time(wrong: float) -> None:
-    """After a night without replicas a clock that is two hours behind would take the window to be full for two more."""
+def test_a_machine_with_a_wrong_clock_asks_once_and_learns_the_time(wrong: float) -> None:
+    """After a night without replicas a clock two hours behind would take the window to be full for two more."""
     desk = Desk()
     desk.fill(TERMS.limit)
-    desk.holder = Holder(
+    desk.holder = LeaseManager(
         TERMS, QuotaBudget(unlimited=False), random.Random(1), who="me", name="host", offset=EPOCH + wrong
     )
     desk.fill(TERMS.limit)
     desk.holder.caught_up = True
     later = TERMS.counted + 1.0
     assert desk.turn(later), "it asks"
-    assert desk.grants, "and gets what came free meanwhile"
+    assert desk.grants, "and gets what became free meanwhile"
     assert desk.holder.now(later) == EPOCH + later

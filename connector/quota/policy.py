@@ -9,7 +9,7 @@ LEAST_MARGIN, MOST_MARGIN = 0.5, 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class QuotaPolicy:
     """Updates in any window, and its seconds, for all who share the ledger."""
 
     limit: int

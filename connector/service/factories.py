@@ -16,7 +16,7 @@ from connector.kafka.config_check import check_config
 from connector.kafka.quota_topic import QuotaTopic
 from connector.ops.logs import learn
 from connector.pipeline import PipelineConfig
-from connector.quota.terms import Terms
+from connector.quota.policy import QuotaPolicy
 from connector.settings import BadSettings, Mistake, Settings
 from connector.target.token import FileToken, FixedToken, Reload, TokenError, TokenSource
 
@@ -45,15 +45,15 @@ def kafka_config(settings: Settings, *, files: bool = False) -> KafkaConfig:
     if wrong is not None and not wrong.is_file:
         raise BadSettings([Mistake(wrong.variable, reason=str(wrong))])
     if wrong is not None and files:
-        raise Fatal(event="kafka_fatal", remedy=str(wrong))
+        raise wrong.fatal
     return config
 
 
-def quota_terms(settings: Settings) -> Terms | None:
+def quota_policy(settings: Settings) -> QuotaPolicy | None:
     """The quota; None: there is none."""
     if not settings.quota_updates:
         return None
-    return Terms(
+    return QuotaPolicy(
         limit=settings.quota_updates,
         window=settings.quota_window_seconds,
         horizon=settings.quota_horizon,
@@ -61,7 +61,7 @@ def quota_terms(settings: Settings) -> Terms | None:
     )
 
 
-def ledger_topic(name: str, terms: Terms) -> QuotaTopic:
+def ledger_topic(name: str, terms: QuotaPolicy) -> QuotaTopic:
     """What the ledger's topic has to be for such a quota."""
     return QuotaTopic(name, terms.window, terms.counted)
 
@@ -88,12 +88,12 @@ def pipeline_config(settings: Settings) -> PipelineConfig:
         static_member=settings.kafka_group_instance_id is not None,
         max_dead_letters_in_a_row=settings.dead_letter_max_consecutive,
         max_dead_letter_ratio=settings.dead_letter_max_ratio,
-        quota=quota_terms(settings),
+        quota=quota_policy(settings),
         name=settings.kafka_group_instance_id or socket.gethostname(),
     )
 
 
-awake = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+boottime = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 """Seconds by a clock that runs on while the machine sleeps, where there is one."""
 
 
@@ -102,7 +102,9 @@ def token_source(settings: Settings) -> TokenSource | None:
     try:
         return open_token(settings)
     except TokenError as error:
-        raise Fatal(event="token_unreadable", remedy=f"{error}; correct TARGET_AUTH_TOKEN or its file") from error
+        raise Fatal(
+            event="token_unreadable", reason=str(error), hint="correct TARGET_AUTH_TOKEN or its file"
+        ) from error
 
 
 def open_token(settings: Settings) -> TokenSource | None:
