@@ -1,5 +1,6 @@
 """Avro as a document, by fastavro; loaded only where it is needed, for fastavro is an extra."""
 
+import functools
 import io
 import struct
 import uuid
@@ -13,11 +14,10 @@ from fastavro.read import LOGICAL_READERS
 from connector.events.change import Refused
 from connector.formats.avro_schema import Rewriter, reader_name
 from connector.formats.document import SCHEMA, Node
-from connector.formats.framing import Frame
 from connector.formats.numbers import (
+    NOT_FINITE,
     date_text,
     decimal_text,
-    double_text,
     local_micros,
     local_millis,
     local_nanos,
@@ -42,32 +42,43 @@ def parse(schema: Schema) -> "AvroDecoder":
     rewriter, known = Rewriter(), dict[str, Any]()
     for dependency in schema.dependencies:
         _parse(rewriter.rewrite(_json(dependency.text)), known)
-    return AvroDecoder(schema.id.value, _parse(rewriter.rewrite(_json(schema.text)), known))
+    rewritten = rewriter.rewrite(_json(schema.text))
+    is_wrapped = not isinstance(rewritten, dict) or rewritten["type"] != "record"
+    return AvroDecoder(
+        schema.id.value, _parse(_wrapped(rewritten) if is_wrapped else rewritten, known), is_wrapped=is_wrapped
+    )
 
 
 class AvroDecoder:
     """Reads values that were written by one schema."""
 
-    __slots__ = ("_id", "_schema")
+    __slots__ = ("_id", "_is_wrapped", "_schema")
 
-    def __init__(self, schema_id: int | str, schema: Any) -> None:
-        """`schema` is what fastavro made of it."""
+    def __init__(self, schema_id: int | str, schema: Any, *, is_wrapped: bool) -> None:
+        """`schema` is what fastavro made of it; `is_wrapped` says that it is a record around the value."""
         self._id = schema_id
         self._schema = schema
+        self._is_wrapped = is_wrapped
 
-    def __call__(self, root: str, frame: Frame) -> Node:
+    def __call__(self, root: str, data: bytes, start: int, _behind: bytes | None) -> Node:
         """Return the value as a document; `Refused` when it is not one of this schema, or has bytes behind it."""
-        data = frame.data
         stream = io.BytesIO(data)
-        stream.seek(frame.start)
+        stream.seek(start)
         try:
-            node: Node = _read(stream, self._schema, None)["value"]  # type: ignore[call-overload,index]
+            node: Node = _read(stream, self._schema, None)  # type: ignore[assignment]
+            if self._is_wrapped:
+                node = node["value"]  # type: ignore[call-overload,index]
         except (*_ERRORS, *_ERRORS_OF_SIZE) as error:
             raise Refused(root, f"must be Avro by schema {self._id}, and {_found(error)}") from None
         if stream.tell() != len(data):
             behind = len(data) - stream.tell()
             raise Refused(root, f"must be Avro by schema {self._id}, and has {behind} bytes behind its end")
         return node
+
+
+def _wrapped(schema: Any) -> dict[str, Any]:
+    """Return a record around a schema, which takes no byte: fastavro knows the named types of a record alone."""
+    return {"type": "record", "name": "Wrapped", "fields": [{"name": "value", "type": schema}]}
 
 
 def _json(text: str) -> object:
@@ -99,39 +110,45 @@ def _found(error: Exception) -> str:
     return "has bytes that the schema does not allow"
 
 
-def _plain(convert: Callable[[Any], Node]) -> _Reader:
-    def read(value: Any, _writer: Any = None, _reader: Any = None) -> Node:
-        return convert(value)
-
-    return read
+def _single(value: Any, _writer: Any = None, _reader: Any = None) -> Node:
+    return single_text(value)
 
 
-def _date(days: int) -> str:
-    try:
-        return date_text(days)
-    except ValueError:
-        raise OverflowError from None
+def _double(value: Any, _writer: Any = None, _reader: Any = None) -> Node:
+    text = repr(value)
+    return value if text in NOT_FINITE else text
 
 
 def _decimal(value: Any, writer: Any = None, _reader: Any = None) -> Node:
     return decimal_text(value, writer["scale"])
 
 
+def _uuid(value: Any, _writer: Any = None, _reader: Any = None) -> Node:
+    return str(uuid.UUID(bytes=value))
+
+
+def _of(convert: Callable[[int], str]) -> _Reader:
+    def read(value: Any, _writer: Any = None, _reader: Any = None) -> Node:
+        return convert(value)
+
+    return read
+
+
 _READERS: Final[dict[tuple[str, str], _Reader]] = {
-    ("float", "number"): _plain(single_text),
-    ("double", "number"): _plain(double_text),
-    ("int", "date"): _plain(_date),
-    ("int", "time-millis"): _plain(lambda value: time_of_day(value, 1_000, "milliseconds")),
-    ("long", "time-micros"): _plain(lambda value: time_of_day(value, 1_000_000, "microseconds")),
-    ("long", "timestamp-millis"): _plain(utc_millis),
-    ("long", "timestamp-micros"): _plain(utc_micros),
-    ("long", "timestamp-nanos"): _plain(utc_nanos),
-    ("long", "local-timestamp-millis"): _plain(local_millis),
-    ("long", "local-timestamp-micros"): _plain(local_micros),
-    ("long", "local-timestamp-nanos"): _plain(local_nanos),
+    ("float", "number"): _single,
+    ("double", "number"): _double,
+    ("int", "date"): _of(functools.lru_cache(1_024)(date_text)),
+    ("int", "time-millis"): _of(lambda value: time_of_day(value, 1_000, "milliseconds")),
+    ("long", "time-micros"): _of(lambda value: time_of_day(value, 1_000_000, "microseconds")),
+    ("long", "timestamp-millis"): _of(utc_millis),
+    ("long", "timestamp-micros"): _of(utc_micros),
+    ("long", "timestamp-nanos"): _of(utc_nanos),
+    ("long", "local-timestamp-millis"): _of(local_millis),
+    ("long", "local-timestamp-micros"): _of(local_micros),
+    ("long", "local-timestamp-nanos"): _of(local_nanos),
     ("bytes", "decimal"): _decimal,
     ("fixed", "decimal"): _decimal,
-    ("fixed", "uuid"): _plain(lambda value: str(uuid.UUID(bytes=value))),
+    ("fixed", "uuid"): _uuid,
 }
 # fastavro keeps one table for the process. These names are ours alone, so that nobody else's reading changes.
 LOGICAL_READERS.update({reader_name(*name): read for name, read in _READERS.items()})

@@ -55,16 +55,10 @@ class Rewriter:
 
     def __init__(self) -> None:
         self._named: dict[str, _Type | None] = {}  # None: its definition is not finished, so a reference is recursive.
-        self._roots = 0
 
     def rewrite(self, schema: object) -> Any:
-        """Return the schema for fastavro, as a record of the one field `value`; `Refused` says what cannot be read.
-
-        Such a record takes no byte, and fastavro finds the named types of a record alone, not those of a union.
-        """
-        field = {"name": "value", "type": self._type(schema, "", 1).schema}
-        self._roots += 1
-        return {"type": "record", "name": f"Root{self._roots}", "fields": [field]}
+        """Return the schema for fastavro; `Refused` says what of it cannot be read."""
+        return self._type(schema, "", 1).schema
 
     def _type(self, schema: object, namespace: str, depth: int) -> _Type:
         if depth > MAX_HEIGHT:

@@ -17,7 +17,7 @@ _BASE64: Final = "data_base64"
 _VERSION: Final = "specversion"
 _JSON: Final = "application/json"
 
-ReadFramed = Callable[[str, bytes, RawHeaders], tuple[bool, Node]]
+ReadFramed = Callable[[bytes, RawHeaders], tuple[bool, Node]]
 """Reads what a registry's frame describes; says whether there was one."""
 
 
@@ -45,7 +45,7 @@ class CloudEventReader:
     def _structured(self, data: bytes, media: str, headers: RawHeaders) -> Node:
         if media.startswith(_STRUCTURED) and media not in (_STRUCTURED, f"{_STRUCTURED}+json"):
             raise Refused(VALUE, f"must be a CloudEvent in JSON, and its content type is {media[:60]}")
-        is_framed, event = self._read_framed(VALUE, data, headers)
+        is_framed, event = self._read_framed(data, headers)
         if not is_framed:
             event = read_json(VALUE, data)
         if type(event) is list:
@@ -68,7 +68,7 @@ class CloudEventReader:
         return self._data(data, _media(content_type if type(content_type) is str else None), None)
 
     def _data(self, data: bytes, media: str, headers: RawHeaders) -> Node:
-        is_framed, node = self._read_framed(VALUE, data, headers)
+        is_framed, node = self._read_framed(data, headers)
         if is_framed:
             return node
         if media == _JSON or media.endswith(("+json", "/json")):

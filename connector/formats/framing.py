@@ -5,13 +5,14 @@ In front: byte 0 and a number of 4 bytes, or byte 1 and a GUID of 16. In the hea
 """
 
 import uuid
-from typing import Final, NamedTuple
+from typing import Final
 
 from connector.events.change import Refused
 from connector.formats.document import KEY, VALUE, RawHeaders, first_header, refused_header
 
 HEADERS: Final = {VALUE: "__value_schema_id", KEY: "__key_schema_id"}
-_NUMBER_END: Final = 5
+_MAGIC: Final = (b"\x00", b"\x01")
+NUMBER_END: Final = 5
 _GUID_END: Final = 17
 _GLUE: Final = 3
 _LOOKS: Final = (
@@ -24,16 +25,11 @@ _LOOKS: Final = (
 )
 
 
-class Frame(NamedTuple):
-    """A schema's name, and where what it describes begins: `data[start:]`.
+Frame = tuple[int | str, int, bytes | None]
+"""A schema's name, where what it describes begins in the data, and what follows the id in the header.
 
-    `behind` is what follows the id in the header; None when the id stands in front of the data.
-    """
-
-    schema: int | str
-    data: bytes
-    start: int
-    behind: bytes | None = None
+The last is None when the id stands in front of the data. A plain tuple: one is made for each record.
+"""
 
 
 def find_frame(root: str, data: bytes, headers: RawHeaders) -> Frame | None:
@@ -48,13 +44,13 @@ def find_frame(root: str, data: bytes, headers: RawHeaders) -> Frame | None:
             schema, end = _schema_id(header)
             if schema is None:
                 raise refused_header(name, "must be byte 0 and a schema id of 4 bytes, or byte 1 and a GUID of 16")
-            return Frame(schema, data, 0, header[end:])
+            return schema, 0, header[end:]
+    if data[:1] not in _MAGIC:
+        return None
     schema, end = _schema_id(data)
     if schema is None:
-        if data[:1] in (b"\x00", b"\x01"):
-            raise _unframed(root, data)
-        return None
-    return Frame(schema, data, end)
+        raise _unframed(root, data)
+    return schema, end, None
 
 
 def frame(root: str, data: bytes, headers: RawHeaders) -> Frame:
@@ -67,9 +63,9 @@ def frame(root: str, data: bytes, headers: RawHeaders) -> Frame:
 
 def _schema_id(data: bytes) -> tuple[int | str | None, int]:
     """Return the id at the begin, and where it ends; None where there is none. No registry has an id 0."""
-    if len(data) >= _NUMBER_END:
+    if len(data) >= NUMBER_END:
         if data[0] == 0:
-            return int.from_bytes(data[1:_NUMBER_END], "big") or None, _NUMBER_END
+            return int.from_bytes(data[1:NUMBER_END], "big") or None, NUMBER_END
         if data[0] == 1 and len(data) >= _GUID_END:
             return str(uuid.UUID(bytes=data[1:_GUID_END])), _GUID_END
     return None, 0
@@ -79,8 +75,8 @@ def _unframed(root: str, data: bytes) -> Refused:
     rule = "must begin with a registry's schema id, or have it in a header"
     if not data:
         return Refused(root, f"{rule}, and is empty")
-    if data[:1] in (b"\x00", b"\x01"):
-        if len(data) >= _NUMBER_END and data[0] == 0:
+    if data[:1] in _MAGIC:
+        if len(data) >= NUMBER_END and data[0] == 0:
             return Refused(root, f"{rule}, and has id 0: it looks like the 8-byte ids of Apicurio 2's own serializers")
         return Refused(root, f"{rule}, and ends within it, after {len(data)} bytes")
     for begin, looks in _LOOKS:

@@ -1,6 +1,6 @@
 """Numbers and times of binary formats as the text that is sent."""
 
-import math
+import functools
 import struct
 from datetime import date, datetime, timedelta
 
@@ -12,18 +12,21 @@ _LARGEST: float = _SINGLE.unpack(b"\xff\xff\x7f\x7f")[0]
 _SECONDS_PER_DAY = 86_400
 _SURE = 8  # characters: 6 digits, which 32 bits always hold, with point and sign.
 _NANOS = 1_000_000_000
+NOT_FINITE = frozenset({"nan", "inf", "-inf"})
+"""What Python writes for a number that is none."""
 
 
 def double_text(value: float) -> str | float:
     """Return the shortest text that gives the number back; NaN and infinities stay what they are."""
-    return repr(value) if math.isfinite(value) else value
+    text = repr(value)
+    return value if text in NOT_FINITE else text
 
 
 def single_text(value: float) -> str | float:
     """Return the shortest text that gives the 32-bit number back: `0.1`, not `0.10000000149011612`."""
-    if not math.isfinite(value):
-        return value
     text = repr(value)
+    if text in NOT_FINITE:
+        return value
     if len(text) <= _SURE and "e" not in text:
         return text
     fewest = 6 if abs(value) >= _SMALLEST_NORMAL else 1
@@ -48,46 +51,54 @@ def decimal_text(unscaled: bytes, scale: int) -> str:
 
 
 def date_text(days: int) -> str:
-    """Return the date that is so many days after 1970-01-01; OverflowError or ValueError outside years 1 to 9999."""
-    return date.fromordinal(_EPOCH_ORDINAL + days).isoformat()
+    """Return the date that is so many days after 1970-01-01; OverflowError outside years 1 to 9999."""
+    try:
+        return date.fromordinal(_EPOCH_ORDINAL + days).isoformat()
+    except ValueError:
+        raise OverflowError from None
+
+
+@functools.lru_cache(4_096)
+def second_text(seconds: int) -> str:
+    """Return a date and time to the second; OverflowError outside years 1 to 9999. Events of an hour share them."""
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()
 
 
 def local_millis(value: int) -> str:
-    """Return a date and time without zone."""
-    return (_EPOCH + timedelta(milliseconds=value)).isoformat(timespec="milliseconds")
+    """Return a date and time without zone; OverflowError outside years 1 to 9999, as for all that follow."""
+    return f"{second_text(value // 1_000)}.{value % 1_000:03}"
 
 
 def local_micros(value: int) -> str:
     """Return a date and time without zone."""
-    return (_EPOCH + timedelta(microseconds=value)).isoformat(timespec="microseconds")
+    return f"{second_text(value // 1_000_000)}.{value % 1_000_000:06}"
 
 
 def local_nanos(value: int) -> str:
     """Return a date and time without zone."""
-    seconds, nanos = divmod(value, _NANOS)
-    return f"{(_EPOCH + timedelta(seconds=seconds)).isoformat()}.{nanos:09}"
+    return f"{second_text(value // _NANOS)}.{value % _NANOS:09}"
 
 
 def utc_millis(value: int) -> str:
-    """Return RFC 3339 in UTC; OverflowError outside years 1 to 9999."""
-    return f"{local_millis(value)}Z"
+    """Return RFC 3339 in UTC."""
+    return f"{second_text(value // 1_000)}.{value % 1_000:03}Z"
 
 
 def utc_micros(value: int) -> str:
-    """Return RFC 3339 in UTC; OverflowError outside years 1 to 9999."""
-    return f"{local_micros(value)}Z"
+    """Return RFC 3339 in UTC."""
+    return f"{second_text(value // 1_000_000)}.{value % 1_000_000:06}Z"
 
 
 def utc_nanos(value: int) -> str:
-    """Return RFC 3339 in UTC; OverflowError outside years 1 to 9999."""
-    return f"{local_nanos(value)}Z"
+    """Return RFC 3339 in UTC."""
+    return f"{second_text(value // _NANOS)}.{value % _NANOS:09}Z"
 
 
 def utc_seconds(seconds: int, nanos: int) -> str:
     """Return RFC 3339 in UTC with 0, 3, 6 or 9 digits of the second; OverflowError outside years 1 to 9999."""
     if not 0 <= nanos < _NANOS:
         raise OverflowError
-    return f"{(_EPOCH + timedelta(seconds=seconds)).isoformat()}{_fraction(nanos)}Z"
+    return f"{second_text(seconds)}{_fraction(nanos)}Z"
 
 
 def duration_text(seconds: int, nanos: int) -> str:

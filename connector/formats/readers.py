@@ -10,7 +10,7 @@ from connector.formats.cloudevents import CloudEventReader
 from connector.formats.debezium import change_event
 from connector.formats.document import KEY, VALUE, Document, Headers, Node, RawHeaders, Record
 from connector.formats.errors import MissingExtra
-from connector.formats.framing import find_frame, frame
+from connector.formats.framing import frame
 from connector.formats.json_tree import read_connect_json, read_json, without_schema
 from connector.formats.schema import SchemaKind, Schemas
 
@@ -69,9 +69,8 @@ def make_reader(record_format: Format, schemas: Schemas | None, *, key: KeyForm,
     if needed is not None and schemas is None:
         msg = f"the format {record_format} needs a Schema Registry"
         raise ValueError(msg)
-    by_any_schema = _ByFrame(schemas, parsers)
-    read_value = _value_reader(record_format, schemas, parsers, by_any_schema)
-    return _Reader(read_value, _key_reader(key, record_format, by_any_schema))
+    read_value = _value_reader(record_format, schemas, parsers)
+    return _Reader(read_value, _key_reader(key, record_format, _any_kind(KEY, schemas, parsers)))
 
 
 def _parsers(*, zero_values: bool) -> dict[SchemaKind, Parse]:
@@ -92,21 +91,9 @@ def _parsers(*, zero_values: bool) -> dict[SchemaKind, Parse]:
     return parsers
 
 
-class _ByFrame:
-    """Reads what has a frame, by any kind of schema."""
-
-    def __init__(self, schemas: Schemas | None, parsers: Mapping[SchemaKind, Parse]) -> None:
-        reasons = {kind: f"reading it needs the extra {extra}" for kind, extra in _EXTRAS.items()}
-        self._decoders = None if schemas is None else SchemaDecoders(schemas, parsers, reasons)
-
-    def __call__(self, root: str, data: bytes, headers: RawHeaders) -> tuple[bool, Node]:
-        """Return whether there was a frame, and what it frames."""
-        found = find_frame(root, data, headers)
-        if found is None:
-            return False, None
-        if self._decoders is None:
-            raise Refused(root, "has a registry's schema id, and no Schema Registry is configured")
-        return True, self._decoders(root, found)
+def _any_kind(root: str, schemas: Schemas | None, parsers: Mapping[SchemaKind, Parse]) -> SchemaDecoders:
+    reasons = {kind: f"reading it needs the extra {extra}" for kind, extra in _EXTRAS.items()}
+    return SchemaDecoders(root, schemas, parsers, reasons)
 
 
 class _Reader:
@@ -135,25 +122,19 @@ class _Reader:
 _NO_HEADERS: Final = Headers(None)
 
 
-def _value_reader(
-    record_format: Format, schemas: Schemas | None, parsers: Mapping[SchemaKind, Parse], by_any_schema: _ByFrame
-) -> _Read:
-    if schemas is not None and record_format in _NEEDED:
-        return _by_schema_of(record_format, schemas, parsers)
+def _value_reader(record_format: Format, schemas: Schemas | None, parsers: Mapping[SchemaKind, Parse]) -> _Read:
+    if record_format in _NEEDED:
+        kind = _NEEDED[record_format]
+        reasons = dict.fromkeys(SchemaKind, f"the format of this source is {record_format}")
+        return SchemaDecoders(VALUE, schemas, {kind: parsers[kind]}, reasons)
+    framed = _any_kind(VALUE, schemas, parsers)
     if record_format is Format.CLOUDEVENTS:
-        return CloudEventReader(by_any_schema)
+        return CloudEventReader(framed.find)
     if record_format is Format.DEBEZIUM:
-        return lambda data, headers: change_event(_connect(by_any_schema, VALUE, data, headers))
+        return lambda data, headers: change_event(_connect(framed, VALUE, data, headers), data)
     if record_format is Format.CONNECT_JSON:
-        return lambda data, headers: _connect(by_any_schema, VALUE, data, headers)
+        return lambda data, headers: _connect(framed, VALUE, data, headers)
     return _framed_json if record_format is Format.JSON_SCHEMA else _plain_json
-
-
-def _by_schema_of(record_format: Format, schemas: Schemas, parsers: Mapping[SchemaKind, Parse]) -> _Read:
-    kind = _NEEDED[record_format]
-    reasons = dict.fromkeys(SchemaKind, f"the format of this source is {record_format}")
-    decoders = SchemaDecoders(schemas, {kind: parsers[kind]}, reasons)
-    return lambda data, headers: decoders(VALUE, frame(VALUE, data, headers))
 
 
 def _plain_json(data: bytes, _: RawHeaders) -> Node:
@@ -165,24 +146,22 @@ def _plain_json(data: bytes, _: RawHeaders) -> Node:
 
 def _framed_json(data: bytes, headers: RawHeaders) -> Node:
     """Reading needs no schema, so none is asked for."""
-    return read_json(VALUE, data[frame(VALUE, data, headers).start :])
+    return read_json(VALUE, data[frame(VALUE, data, headers)[1] :])
 
 
-def _connect(by_any_schema: _ByFrame, root: str, data: bytes, headers: RawHeaders) -> Node:
-    is_framed, tree = by_any_schema(root, data, headers)
+def _connect(framed: SchemaDecoders, root: str, data: bytes, headers: RawHeaders) -> Node:
+    is_framed, tree = framed.find(data, headers)
     return without_schema(tree) if is_framed else read_connect_json(root, data)
 
 
-def _key_reader(form: KeyForm, record_format: Format, by_any_schema: _ByFrame) -> _Read | None:
+def _key_reader(form: KeyForm, record_format: Format, framed: SchemaDecoders) -> _Read | None:
     if form is KeyForm.NONE:
         return None
     if form is KeyForm.TEXT:
         return _text_key
     if record_format in (Format.DEBEZIUM, Format.CONNECT_JSON):
-        return lambda data, headers: _connect(by_any_schema, KEY, data, headers)
-    if record_format in _NEEDED:
-        return lambda data, headers: _framed_key(by_any_schema, data, headers)
-    return lambda data, headers: _json_key(by_any_schema, data, headers)
+        return lambda data, headers: _connect(framed, KEY, data, headers)
+    return framed if record_format in _NEEDED else lambda data, headers: _json_key(framed, data, headers)
 
 
 def _text_key(data: bytes, _: RawHeaders) -> Node:
@@ -192,11 +171,6 @@ def _text_key(data: bytes, _: RawHeaders) -> Node:
         raise Refused(KEY, f"must be UTF-8, and is not at byte {error.start}") from None
 
 
-def _framed_key(by_any_schema: _ByFrame, data: bytes, headers: RawHeaders) -> Node:
-    frame(KEY, data, headers)
-    return by_any_schema(KEY, data, headers)[1]
-
-
-def _json_key(by_any_schema: _ByFrame, data: bytes, headers: RawHeaders) -> Node:
-    is_framed, tree = by_any_schema(KEY, data, headers)
+def _json_key(framed: SchemaDecoders, data: bytes, headers: RawHeaders) -> Node:
+    is_framed, tree = framed.find(data, headers)
     return tree if is_framed else read_json(KEY, data)

@@ -72,6 +72,11 @@ def is_binary(schema: Schema) -> bool:
     )
 
 
+def to_base64(file: FileDescriptorProto) -> str:
+    """Return a file as registries give it that was registered by a program, and not as text."""
+    return base64.b64encode(file.SerializeToString()).decode()
+
+
 def is_safe(name: str) -> bool:
     """Whether a file of that name stays in the folder that it is written to."""
     return (

@@ -1,5 +1,6 @@
 """Protobuf behind a registry's frame: which message it is, and what it says."""
 
+from collections.abc import Callable
 from typing import Final
 
 from google.protobuf.descriptor import Descriptor, FileDescriptor
@@ -10,13 +11,13 @@ from google.protobuf.message_factory import GetMessageClass
 
 from connector.events.change import Refused
 from connector.formats.document import SCHEMA, Node
-from connector.formats.framing import Frame
 from connector.formats.protobuf.compile import compile_schema, is_binary
 from connector.formats.protobuf.messages import MAX_MESSAGES, MessageReader, TooManyMessages, check_names
 from connector.formats.schema import Schema
 
 _MAX_INDEXES: Final = 100
 _FIRST: Final = (0,)
+_ParseAndRead = tuple[Callable[[bytes], Message], Callable[[Message], Node]]
 
 
 def parse(schema: Schema, *, zero_values: bool = False) -> "ProtobufDecoder":
@@ -43,7 +44,7 @@ def parse(schema: Schema, *, zero_values: bool = False) -> "ProtobufDecoder":
 class ProtobufDecoder:
     """Reads messages that were written by one schema."""
 
-    __slots__ = ("_classes", "_file", "_id", "_messages", "_reader")
+    __slots__ = ("_file", "_id", "_known", "_messages", "_reader")
 
     def __init__(
         self, schema_id: int | str, file: FileDescriptor, messages: list[DescriptorProto], *, zero_values: bool
@@ -53,22 +54,22 @@ class ProtobufDecoder:
         self._file = file
         self._messages = messages
         self._reader = MessageReader(zero_values=zero_values)
-        self._classes: dict[tuple[int, ...], type[Message]] = {}
+        self._known: dict[tuple[int, ...], _ParseAndRead] = {}
         for descriptor in file.message_types_by_name.values():
             check_names(descriptor)
 
-    def __call__(self, root: str, frame: Frame) -> Node:
+    def __call__(self, root: str, data: bytes, start: int, behind: bytes | None) -> Node:
         """Return the message as a document; `Refused` when it is not one of this schema."""
-        if frame.behind is None:
-            indexes, start = _indexes(root, frame.data, frame.start)
+        if behind is not None:
+            indexes, _ = _indexes(root, behind, 0)
+        elif data[start : start + 1] == b"\x00":
+            indexes, start = _FIRST, start + 1
         else:
-            indexes, _ = _indexes(root, frame.behind, 0)
-            start = 0
-        made = self._classes.get(indexes)
-        if made is None:
-            made = self._classes[indexes] = self._class(root, indexes)
+            indexes, start = _indexes(root, data, start)
+        parse_and_read = self._known.get(indexes) or self._add(root, indexes)
+        self._reader.begin()
         try:
-            return self._reader.read(made.FromString(frame.data[start:]))
+            return parse_and_read[1](parse_and_read[0](data[start:]))
         except (DecodeError, UnicodeDecodeError):
             raise Refused(root, f"must be Protobuf by schema {self._id}, and is not") from None
         except OverflowError:
@@ -79,7 +80,7 @@ class ProtobufDecoder:
         except (RecursionError, MemoryError):
             raise Refused(root, "must nest less deep, and take less memory") from None
 
-    def _class(self, root: str, indexes: tuple[int, ...]) -> type[Message]:
+    def _add(self, root: str, indexes: tuple[int, ...]) -> _ParseAndRead:
         messages, descriptor = self._messages, None
         for index in indexes:
             if not 0 <= index < len(messages):
@@ -88,8 +89,8 @@ class ProtobufDecoder:
             descriptor = (descriptor.nested_types_by_name if descriptor else self._file.message_types_by_name)[name]
             messages = list(messages[index].nested_type)
         assert isinstance(descriptor, Descriptor)  # noqa: S101 - there is always one index
-        made: type[Message] = GetMessageClass(descriptor)
-        return made
+        found = self._known[indexes] = (GetMessageClass(descriptor).FromString, self._reader.type_of(descriptor).read)
+        return found
 
 
 def _indexes(root: str, data: bytes, at: int) -> tuple[tuple[int, ...], int]:

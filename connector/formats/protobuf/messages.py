@@ -5,7 +5,6 @@ from operator import attrgetter
 from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import Message
 
 from connector.events.change import Refused
 from connector.formats.document import SCHEMA, Node
@@ -20,6 +19,7 @@ _EXACT_DOUBLE: Final = 2.0**53
 
 # Descriptors are `Any` here: their types say for each field that there may be no type of its message.
 _Convert = Callable[[Any], Node]
+_GetAll = Callable[[Any], tuple[Any, ...]]
 
 
 class MessageReader:
@@ -27,23 +27,13 @@ class MessageReader:
 
     def __init__(self, *, zero_values: bool) -> None:
         """`zero_values`: a proto3 field without presence that holds its zero is in the document, and not absent."""
-        self._zero_values = zero_values
-        self._types: dict[str, _Type] = {}
+        self.zero_values = zero_values
+        self._types: dict[str, MessageType] = {}
         self._left = MAX_MESSAGES
 
-    def read(self, message: Message) -> Node:
-        """Return the document of a whole record."""
+    def begin(self) -> None:
+        """Begin a record: its messages are counted from here."""
         self._left = MAX_MESSAGES
-        return self.message(message)
-
-    def message(self, message: Message) -> dict[str, Node]:
-        """Return the document of a message within the record."""
-        self.spend(1)
-        name = message.DESCRIPTOR.full_name
-        plan = self._types.get(name)
-        if plan is None:
-            plan = self._types[name] = _Type(message.DESCRIPTOR, self, zero_values=self._zero_values)
-        return plan.read(message)
 
     def spend(self, messages: int) -> None:
         """Count messages against the record's bound, before they are read."""
@@ -51,11 +41,19 @@ class MessageReader:
         if self._left < 0:
             raise TooManyMessages
 
+    def type_of(self, descriptor: Any) -> "MessageType":
+        """Return the one reader of a type of message."""
+        name = descriptor.full_name
+        found = self._types.get(name)
+        if found is None:
+            found = self._types[name] = MessageType(descriptor, self)
+        return found
+
     def converter(self, field: Any) -> _Convert | None:
         """Return what makes a value of the field a document; None where it is one already."""
-        if field.type in (FieldDescriptor.TYPE_MESSAGE, FieldDescriptor.TYPE_GROUP):
-            return self._well_known(field.message_type) or self.message
-        if field.type == FieldDescriptor.TYPE_ENUM:
+        if field.message_type is not None:
+            return self._well_known(field.message_type) or self.type_of(field.message_type).read
+        if field.enum_type is not None:
             return _enum(field.enum_type)
         return _SCALARS.get(field.type)
 
@@ -92,78 +90,110 @@ class TooManyMessages(Exception):
     """The record holds more messages than are read."""
 
 
-class _Type:
-    """How to read one type of message."""
+class MessageType:
+    """Reads one type of message. Most of the work is one `attrgetter` and one comprehension for all its scalars."""
 
-    def __init__(self, descriptor: Any, reader: MessageReader, *, zero_values: bool) -> None:
-        self._zero_values = zero_values
-        self._spend = reader.spend
-        self._scalars: list[tuple[str, _Convert | None, bool, bool]] = []  # name, convert, has presence, has a default
+    def __init__(self, descriptor: Any, reader: MessageReader) -> None:
+        self._descriptor = descriptor
+        self._reader = reader
+        self._is_planned = False
+        self._has_presence = False
+        self._implicit: list[str] = []  # scalars without presence: absent where they hold their zero
+        self._explicit: list[str] = []  # scalars with presence and no default but zero
+        self._defaulted: list[str] = []  # scalars of proto2 whose default is no zero
+        self._converts: list[tuple[str, _Convert]] = []  # those of the three that are no document as they are
         self._messages: list[tuple[str, _Convert]] = []
         self._repeated: list[tuple[str, _Convert]] = []
         self._by_number: dict[int, tuple[str, _Convert | None]] | None = None
-        for field in descriptor.fields:
-            self._plan(field, reader)
-        names = [name for name, *_ in self._scalars]
-        self._get: Callable[[Any], Any] = attrgetter(*names) if len(names) > 1 else _each(names)
-        if len(descriptor.fields) > _NARROW:
-            self._by_number = {field.number: self._of(field, reader) for field in descriptor.fields}
+        self._get_implicit: _GetAll = _nothing
+        self._get_explicit: _GetAll = _nothing
 
-    def _plan(self, field: Any, reader: MessageReader) -> None:
-        name, convert = self._of(field, reader)
-        if field.is_repeated:
-            assert convert is not None  # noqa: S101 - `_of` gives each repeated field one
-            self._repeated.append((name, convert))
-        elif field.message_type is not None:
-            assert convert is not None  # noqa: S101 - and each message
-            self._messages.append((name, convert))
-        else:
-            self._scalars.append((name, convert, field.has_presence, bool(field.default_value)))
-
-    def _of(self, field: Any, reader: MessageReader) -> tuple[str, _Convert | None]:
-        if not field.is_repeated:
-            return field.name, reader.converter(field)
-        if field.message_type is not None and field.message_type.GetOptions().map_entry:
-            return field.name, _map(field.message_type, reader)
-        convert = reader.converter(field)
-        if convert is None:
-            return field.name, list
-        is_counted = field.message_type is not None and convert != reader.message
-        return field.name, _each_by(convert, reader.spend if is_counted else _free)
-
-    def read(self, message: Message) -> dict[str, Node]:
+    def read(self, message: Any) -> dict[str, Node]:
+        """Return the document of a message; `TooManyMessages` when the record's bound is passed."""
+        if not self._is_planned:
+            self._plan()
         if self._by_number is not None:
             return self._read_wide(message, self._by_number)
-        node: dict[str, Node] = {}
-        has = message.HasField
-        for (name, convert, presence, default), value in zip(self._scalars, self._get(message), strict=True):
-            if presence:
-                if (value and not default) or has(name):
-                    node[name] = value if convert is None else convert(value)
-            elif value or self._zero_values:
-                node[name] = value if convert is None else convert(value)
-        for name, convert in self._messages:
-            if has(name):
-                node[name] = convert(getattr(message, name))
+        values = self._get_implicit(message)
+        node: dict[str, Node]
+        if self._reader.zero_values or all(values):
+            node = dict(zip(self._implicit, values, strict=True))
+        else:
+            node = {name: value for name, value in zip(self._implicit, values, strict=True) if value}
+        if self._has_presence:
+            self._add_present(node, message)
+        for name, convert in self._converts:
+            if name in node:
+                node[name] = convert(node[name])
         for name, convert in self._repeated:
-            items = getattr(message, name)
-            if items:
+            if items := getattr(message, name):
                 node[name] = convert(items)
         return node
 
-    def _read_wide(self, message: Message, by_number: dict[int, tuple[str, _Convert | None]]) -> dict[str, Node]:
+    def _add_present(self, node: dict[str, Node], message: Any) -> None:
+        has = message.HasField
+        values = self._get_explicit(message)
+        scalars = zip(self._explicit, values, strict=True)
+        node.update(scalars if all(values) else {name: value for name, value in scalars if value or has(name)})
+        for name in self._defaulted:
+            if has(name):
+                node[name] = getattr(message, name)
+        for name, convert in self._messages:
+            if has(name):
+                self._reader.spend(1)
+                node[name] = convert(getattr(message, name))
+
+    def _read_wide(self, message: Any, by_number: dict[int, tuple[str, _Convert | None]]) -> dict[str, Node]:
         node: dict[str, Node] = {}
         for field, value in message.ListFields():
             if not field.is_extension:
                 name, convert = by_number[field.number]
+                if field.message_type is not None and not field.is_repeated:
+                    self._reader.spend(1)
                 node[name] = value if convert is None else convert(value)
-        if self._zero_values:
-            self._spend(len(self._scalars) // _NARROW)
-            for name, convert, presence, _ in self._scalars:
-                if not presence and name not in node:
-                    value = getattr(message, name)
-                    node[name] = value if convert is None else convert(value)
+        if self._reader.zero_values:
+            self._reader.spend(len(self._implicit) // _NARROW)
+            converts = dict(self._converts)
+            for name in self._implicit:
+                if name not in node:
+                    node[name] = converts.get(name, _same)(getattr(message, name))
         return node
+
+    def _plan(self) -> None:
+        for field in self._descriptor.fields:
+            self._plan_field(field)
+        self._get_implicit, self._get_explicit = _all_of(self._implicit), _all_of(self._explicit)
+        if len(self._descriptor.fields) > _NARROW:
+            self._by_number = {
+                field.number: (field.name, self._repeated_converter(field) or self._reader.converter(field))
+                for field in self._descriptor.fields
+            }
+        self._has_presence = bool(self._explicit or self._defaulted or self._messages)
+        self._is_planned = True
+
+    def _plan_field(self, field: Any) -> None:
+        convert = self._reader.converter(field)
+        if repeated := self._repeated_converter(field):
+            self._repeated.append((field.name, repeated))
+        elif field.message_type is not None and convert is not None:
+            self._messages.append((field.name, convert))
+        else:
+            group = self._explicit if field.has_presence else self._implicit
+            (self._defaulted if field.default_value else group).append(field.name)
+            if convert is not None:
+                self._converts.append((field.name, convert))
+
+    def _repeated_converter(self, field: Any) -> _Convert | None:
+        """Return what makes a list or a map a document; None for a field of one value."""
+        if not field.is_repeated:
+            return None
+        entry = field.message_type
+        if entry is not None and entry.GetOptions().map_entry:
+            return _map(entry, self._reader)
+        convert = self._reader.converter(field)
+        if convert is None:
+            return list
+        return _each_by(convert, _free if entry is None else self._reader.spend)
 
 
 def check_names(descriptor: Any) -> None:
@@ -178,9 +208,15 @@ def check_names(descriptor: Any) -> None:
 _METHODS: Final = frozenset({"DESCRIPTOR", "FromString", "HasField", "ListFields"})
 
 
-def _each(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
-    """Do what `attrgetter` does, for fewer than two names."""
-    return lambda message: tuple(getattr(message, name) for name in names)
+def _nothing(_: object) -> tuple[Any, ...]:
+    return ()
+
+
+def _all_of(names: list[str]) -> _GetAll:
+    """Do what `attrgetter` does, also for fewer than two names."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return (lambda message: (getattr(message, names[0]),)) if names else _nothing
 
 
 def _each_by(convert: _Convert, spend: Callable[[int], None]) -> _Convert:
@@ -192,7 +228,7 @@ def _each_by(convert: _Convert, spend: Callable[[int], None]) -> _Convert:
 
 
 def _free(_: int) -> None:
-    """Scalars cost little, and messages are counted when they are read."""
+    """Scalars cost little."""
 
 
 def _map(entry: Any, reader: MessageReader) -> _Convert:
