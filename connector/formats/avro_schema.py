@@ -5,8 +5,7 @@ called for each value. Defaults, documentation, names and every other property a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from connector.events.change import Refused
 from connector.formats.document import MAX_NAME, SCHEMA
@@ -38,8 +37,7 @@ _OURS: Final = {
 _UUID_SIZE: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class _Type:
+class _Type(NamedTuple):
     """A rewritten type, with what bounds the work of reading it."""
 
     schema: Any

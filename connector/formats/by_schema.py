@@ -10,7 +10,7 @@ from connector.formats.framing import NUMBER_END, Frame, find_frame, frame
 from connector.formats.json_tree import read_json
 from connector.formats.schema import Schema, SchemaId, SchemaKind, Schemas
 
-MAX_SCHEMA_CHARS: Final = 1_000_000
+MAX_SCHEMA_CHARS: Final = 500_000
 """Characters of a schema with its dependencies: to parse more would hold the event loop for too long."""
 MAX_PARSED: Final = 1_000
 
@@ -38,7 +38,7 @@ class SchemaDecoders:
         self._known: OrderedDict[int | str, Decoder] = OrderedDict()
         # Most records begin as the one before: five bytes compared stand for the whole look-up.
         self._last: Decoder = _refuser("is none")
-        self._last_begin = b""
+        self._last_begin: bytes | None = None
 
     def __call__(self, data: bytes, headers: RawHeaders) -> Node:
         """Return the document; `SchemaMissing`, or `Refused` with the schema's id or with what is no frame."""

@@ -53,7 +53,7 @@ def read_connect_json(root: str, data: bytes) -> Node:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             pass  # Not the pair, or not JSON: the plain reader says which.
         else:
-            if _is_schema(bytes(pair.schema[:1])):
+            if _is_schema(memoryview(pair.schema)[:1].tobytes()):
                 payload: Node = pair.payload  # type: ignore[assignment]
                 return payload
     return without_schema(read_json(root, data))

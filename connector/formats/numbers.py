@@ -8,7 +8,7 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the text gets its `Z`, or none w
 _EPOCH_ORDINAL = _EPOCH.toordinal()
 _SINGLE = struct.Struct("<f")
 _SMALLEST_NORMAL = 2.0**-126
-_LARGEST: float = _SINGLE.unpack(b"\xff\xff\x7f\x7f")[0]
+_BEYOND_SINGLE = 2.0**128 - 2.0**103  # What rounds to a 32-bit number is below this.
 _SECONDS_PER_DAY = 86_400
 _SURE = 8  # characters: 6 digits, which 32 bits always hold, with point and sign.
 _NANOS = 1_000_000_000
@@ -32,7 +32,7 @@ def single_text(value: float) -> str | float:
     fewest = 6 if abs(value) >= _SMALLEST_NORMAL else 1
     for digits in range(fewest, 9):
         short = float(f"{value:.{digits}g}")
-        if abs(short) <= _LARGEST and _SINGLE.unpack(_SINGLE.pack(short))[0] == value:
+        if abs(short) < _BEYOND_SINGLE and _SINGLE.unpack(_SINGLE.pack(short))[0] == value:
             return repr(short)
     return repr(float(f"{value:.9g}"))
 

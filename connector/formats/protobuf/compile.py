@@ -30,7 +30,7 @@ PROTOBUF: Final = "protobuf"
 PROTOC_SECONDS: Final = 20.0
 MAX_DEPENDENCIES: Final = 100
 _MAX_COMPLAINT: Final = 200
-_NAME: Final = re.compile(r"[A-Za-z0-9_./@+-]{1,200}")
+_NAME: Final = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_./@+-]{0,199}")
 
 
 def compile_schema(schema: Schema) -> bytes:
@@ -81,7 +81,6 @@ def is_safe(name: str) -> bool:
     """Whether a file of that name stays in the folder that it is written to."""
     return (
         _NAME.fullmatch(name) is not None
-        and not name.startswith("/")
         and all(part not in ("", ".", "..") for part in name.split("/"))
     )
 

@@ -83,14 +83,29 @@ class ProtobufDecoder:
     def _add(self, root: str, indexes: tuple[int, ...]) -> _ParseAndRead:
         messages, descriptor = self._messages, None
         for index in indexes:
-            if not 0 <= index < len(messages):
+            message = _message_at(messages, index)
+            if message is None:
                 raise Refused(root, f"must name a message of schema {self._id}, and its index is out of range")
-            name = messages[index].name
-            descriptor = (descriptor.nested_types_by_name if descriptor else self._file.message_types_by_name)[name]
-            messages = list(messages[index].nested_type)
+            around = descriptor.nested_types_by_name if descriptor else self._file.message_types_by_name
+            descriptor = around[message.name]
+            messages = list(message.nested_type)
         assert isinstance(descriptor, Descriptor)  # noqa: S101 - there is always one index
         found = self._known[indexes] = (GetMessageClass(descriptor).FromString, self._reader.type_of(descriptor).read)
         return found
+
+
+def _message_at(messages: list[DescriptorProto], index: int) -> DescriptorProto | None:
+    """Return the message that an index means; None when there is none.
+
+    Java leaves the entries of maps out of its count, other languages do not. No record is such an entry, so an index
+    that hits one was counted by Java.
+    """
+    if not 0 <= index < len(messages):
+        return None
+    if not messages[index].options.map_entry:
+        return messages[index]
+    counted = [message for message in messages if not message.options.map_entry]
+    return counted[index] if index < len(counted) else None
 
 
 def _indexes(root: str, data: bytes, at: int) -> tuple[tuple[int, ...], int]:

@@ -5,6 +5,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError
 
 from connector.events.change import Refused
 from connector.formats.document import SCHEMA, Node
@@ -232,7 +233,7 @@ def _free(_: int) -> None:
 
 
 def _map(entry: Any, reader: MessageReader) -> _Convert:
-    key = _key_text if entry.fields_by_name["key"].type != FieldDescriptor.TYPE_STRING else str
+    key = _key_text if entry.fields_by_name["key"].type != FieldDescriptor.TYPE_STRING else _text
     convert = reader.converter(entry.fields_by_name["value"]) or _same
 
     def read(items: Any) -> Node:
@@ -244,6 +245,12 @@ def _map(entry: Any, reader: MessageReader) -> _Convert:
 
 def _same(value: Node) -> Node:
     return value
+
+
+def _text(key: object) -> str:
+    if not isinstance(key, str):
+        raise DecodeError  # proto2 gives the bytes of a text that is no UTF-8.
+    return key
 
 
 def _key_text(key: object) -> str:
