@@ -29,6 +29,11 @@ def single_text(value: float) -> str | float:
         return value
     if len(text) <= _SURE and "e" not in text:
         return text
+    return _shortest_single(value)
+
+
+@functools.lru_cache(4_096)
+def _shortest_single(value: float) -> str:
     fewest = 6 if abs(value) >= _SMALLEST_NORMAL else 1
     for digits in range(fewest, 9):
         short = float(f"{value:.{digits}g}")

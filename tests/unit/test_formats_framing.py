@@ -1,11 +1,13 @@
 """How a record names its schema, what is refused for want of one, and which key is read how."""
 
+import sys
 import uuid
 
 import pytest
 
+from connector import formats
 from connector.events import Refused
-from connector.formats import Format, KeyForm, Schema, SchemaId, SchemaKind, SchemaMissing, make_reader
+from connector.formats import Format, KeyForm, MissingExtra, Schema, SchemaId, SchemaKind, SchemaMissing, make_reader
 from connector.formats.by_schema import MAX_PARSED, MAX_SCHEMA_CHARS
 from tests.support.formats import (
     FakeRecord,
@@ -235,3 +237,31 @@ def test_a_framed_record_without_a_registry_is_refused_for_that() -> None:
     reader = make_reader(Format.DEBEZIUM, None, key=KeyForm.NONE)
     with pytest.raises(Refused, match=r"^\$value has a registry's schema id, and no Schema Registry is configured$"):
         reader.read(FakeRecord(framed(A)))
+
+
+@pytest.fixture
+def without_extras(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where neither extra is installed."""
+    for name in ("avro", "protobuf"):
+        monkeypatch.delattr(formats, name, raising=False)
+        monkeypatch.setitem(sys.modules, f"connector.formats.{name}", None)
+
+
+@pytest.mark.usefixtures("without_extras")
+@pytest.mark.parametrize("record_format", [Format.AVRO, Format.PROTOBUF])
+def test_a_missing_extra_is_one_clear_error_when_the_reader_is_made(record_format: Format) -> None:
+    """Issue, 2: before the registry is asked for, and with what to type."""
+    with pytest.raises(MissingExtra) as missing:
+        make_reader(record_format, None, key=KeyForm.NONE)
+    assert str(missing.value) == (
+        f"the format {record_format} needs the extra {record_format}: "
+        f"pip install 'target-profile-connector[{record_format}]'"
+    )
+
+
+@pytest.mark.usefixtures("without_extras")
+def test_formats_that_may_be_framed_need_an_extra_only_where_they_are() -> None:
+    """JSON is read; a framed record says which extra is missing."""
+    assert read(Format.DEBEZIUM, b'{"op": "c"}') == {"op": "c"}
+    reason = refusal_of(Format.DEBEZIUM, framed(A), avro_schema(R))
+    assert reason == "$value has schema 7, which is AVRO: reading it needs the extra avro"

@@ -79,10 +79,7 @@ def to_base64(file: FileDescriptorProto) -> str:
 
 def is_safe(name: str) -> bool:
     """Whether a file of that name stays in the folder that it is written to."""
-    return (
-        _NAME.fullmatch(name) is not None
-        and all(part not in ("", ".", "..") for part in name.split("/"))
-    )
+    return _NAME.fullmatch(name) is not None and all(part not in ("", ".", "..") for part in name.split("/"))
 
 
 def _sort(name: str, text: str, files: dict[str, FileDescriptorProto], texts: dict[str, str]) -> None:
