@@ -10,7 +10,7 @@ from connector.formats.cloudevents import CloudEventReader
 from connector.formats.debezium import change_event
 from connector.formats.document import KEY, VALUE, Document, Headers, Node, RawHeaders, Record
 from connector.formats.errors import MissingExtra
-from connector.formats.framing import frame
+from connector.formats.framing import find_frame, frame
 from connector.formats.json_tree import read_connect_json, read_json, without_schema
 from connector.formats.schema import SchemaKind, Schemas
 
@@ -70,7 +70,7 @@ def make_reader(record_format: Format, schemas: Schemas | None, *, key: KeyForm,
         msg = f"the format {record_format} needs a Schema Registry"
         raise ValueError(msg)
     read_value = _value_reader(record_format, schemas, parsers)
-    return _Reader(read_value, _key_reader(key, record_format, _any_kind(KEY, schemas, parsers)))
+    return _Reader(read_value, _key_reader(key, record_format, schemas, parsers))
 
 
 def _parsers(*, zero_values: bool) -> dict[SchemaKind, Parse]:
@@ -154,13 +154,18 @@ def _connect(framed: SchemaDecoders, root: str, data: bytes, headers: RawHeaders
     return without_schema(tree) if is_framed else read_connect_json(root, data)
 
 
-def _key_reader(form: KeyForm, record_format: Format, framed: SchemaDecoders) -> _Read | None:
+def _key_reader(
+    form: KeyForm, record_format: Format, schemas: Schemas | None, parsers: Mapping[SchemaKind, Parse]
+) -> _Read | None:
     if form is KeyForm.NONE:
         return None
     if form is KeyForm.TEXT:
         return _text_key
+    framed = _any_kind(KEY, schemas, parsers)
     if record_format in (Format.DEBEZIUM, Format.CONNECT_JSON):
         return lambda data, headers: _connect(framed, KEY, data, headers)
+    if record_format is Format.JSON_SCHEMA and schemas is None:
+        return _maybe_framed_json_key
     return framed if record_format in _NEEDED else lambda data, headers: _json_key(framed, data, headers)
 
 
@@ -174,3 +179,8 @@ def _text_key(data: bytes, _: RawHeaders) -> Node:
 def _json_key(framed: SchemaDecoders, data: bytes, headers: RawHeaders) -> Node:
     is_framed, tree = framed.find(data, headers)
     return tree if is_framed else read_json(KEY, data)
+
+
+def _maybe_framed_json_key(data: bytes, headers: RawHeaders) -> Node:
+    found = find_frame(KEY, data, headers)
+    return read_json(KEY, data if found is None else data[found[1] :])

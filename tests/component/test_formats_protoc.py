@@ -117,6 +117,24 @@ def test_well_known_files_are_ours_whatever_a_registry_holds() -> None:
     assert read(Format.PROTOBUF, framed(b"\x00\x0a\x00"), schema) == {"e": {}}
 
 
+def test_tags_and_decimals_of_confluents_registry() -> None:
+    """Its files are imported and in no registry; one that holds them is believed."""
+    main = """
+    syntax = "proto3";
+    import "confluent/meta.proto";
+    import "confluent/type/decimal.proto";
+    message M {
+      string id = 1 [(confluent.field_meta) = { tags: "PII", params: { key: "a", value: "b" } }];
+      confluent.type.Decimal balance = 2;
+    }
+    """
+    own = 'syntax = "proto3"; package confluent.type; message Decimal { string text = 1; }'
+    data = framed(b"\x00\x0a\x01x\x12\x06\x0a\x02\x04\xce\x18\x02")
+    assert read(Format.PROTOBUF, data, _compiled(_schema(main))) == {"id": "x", "balance": "12.30"}
+    held = _compiled(_schema(main, ("confluent/type/decimal.proto", own)))
+    assert read(Format.PROTOBUF, framed(b"\x00\x12\x03\x0a\x01y"), held) == {"balance": {"text": "y"}}
+
+
 def test_proto2_with_groups_extensions_and_defaults() -> None:
     """Notes, 30."""
     text = """

@@ -142,3 +142,12 @@ def test_keys_of_connect_are_unwrapped_too() -> None:
         document = reader.read(FakeRecord(b'{"a": 1}', b'{"schema":{},"payload":{"id":7}}'))
         assert document is not None
         assert document.key == {"id": 7}
+
+
+def test_a_framed_key_of_json_needs_no_registry_either() -> None:
+    """As the value."""
+    reader = make_reader(Format.JSON_SCHEMA, None, key=KeyForm.FORMAT)
+    for key in (framed(b'{"id": 7}', 8), b'{"id": 7}'):
+        document = reader.read(FakeRecord(framed(b"{}"), key))
+        assert document is not None
+        assert document.key == {"id": 7}

@@ -208,6 +208,16 @@ def test_structs_are_objects_and_their_whole_numbers_are_whole() -> None:
     assert _one(f"{GP}.ListValue a = 1", [1, "x"]) == {"a": [1, "x"]}
 
 
+def test_a_decimal_of_confluent_keeps_its_scale() -> None:
+    """Its file is in no registry, like Google's own."""
+    schema = protobuf_schema(file("p.proto", "confluent/type/decimal.proto", P="confluent.type.Decimal a = 1"))
+    made: Any = classes(schema)["P"]
+    assert read(Format.PROTOBUF, record(made(a={"value": b"\x04\xce", "scale": 2})), schema) == {"a": "12.30"}
+    for value in ({"scale": -1}, {"scale": 2_000}, {"value": b"\x7f" * 10_000}):
+        reason = refusal_of(Format.PROTOBUF, record(made(a=value)), schema)
+        assert reason == "$value must be Protobuf by schema 7, and is not"
+
+
 def test_any_is_an_object_that_no_mapping_can_send() -> None:
     """Notes, 29: its type is not in the schema, so the bytes stay bytes; only a path that ends there is refused."""
     value = {"type_url": "type.googleapis.com/t.Q", "value": b"\x0a\x01x"}

@@ -118,7 +118,7 @@ def _compiled(
             path = sources / PurePosixPath(name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", errors="replace")
-        given.write_bytes(FileDescriptorSet(file=[*KNOWN.values(), *files.values()]).SerializeToString())
+        given.write_bytes(FileDescriptorSet(file={**KNOWN, **files}.values()).SerializeToString())
         # The text files that a binary one imports are named too: protoc follows the imports of texts alone.
         roots = texts if main not in texts else [main]
         _run([f"-I{sources}", f"--descriptor_set_in={given}", "--include_imports"], result, roots)

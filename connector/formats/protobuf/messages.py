@@ -9,13 +9,14 @@ from google.protobuf.message import DecodeError
 
 from connector.events.change import Refused
 from connector.formats.document import SCHEMA, Node
-from connector.formats.numbers import double_text, duration_text, single_text, utc_seconds
-from connector.formats.protobuf.known import PREFIX
+from connector.formats.numbers import decimal_text, double_text, duration_text, single_text, utc_seconds
+from connector.formats.protobuf.known import DECIMAL, PREFIX
 
 MAX_MESSAGES: Final = 10_000
 """Messages and entries of maps in one record: a million of them, of two bytes each, would hold the event loop."""
 _NARROW: Final = 64
 """Fields up to which reading all of a message is quicker than asking for those that are set."""
+_MAX_SCALE: Final = 1_000
 _EXACT_DOUBLE: Final = 2.0**53
 
 # Descriptors are `Any` here: their types say for each field that there may be no type of its message.
@@ -59,6 +60,8 @@ class MessageReader:
         return _SCALARS.get(field.type)
 
     def _well_known(self, descriptor: Any) -> _Convert | None:
+        if descriptor.file.name == DECIMAL and descriptor.name == "Decimal" and _is_decimal(descriptor):
+            return _decimal
         if not descriptor.file.name.startswith(PREFIX):
             return None
         free_form = {"Struct": self._struct, "ListValue": self._list, "Value": self._value}
@@ -245,6 +248,21 @@ def _map(entry: Any, reader: MessageReader) -> _Convert:
 
 def _same(value: Node) -> Node:
     return value
+
+
+def _is_decimal(descriptor: Any) -> bool:
+    """Whether the fields are those that we know: a registry may hold a file of that name."""
+    types = {field.name: field.type for field in descriptor.fields}
+    return types.get("value") == FieldDescriptor.TYPE_BYTES and types.get("scale") == FieldDescriptor.TYPE_INT32
+
+
+def _decimal(message: Any) -> Node:
+    if not 0 <= message.scale <= _MAX_SCALE:
+        raise DecodeError
+    try:
+        return decimal_text(message.value, message.scale)
+    except ValueError:
+        raise DecodeError from None
 
 
 def _text(key: object) -> str:
