@@ -68,15 +68,24 @@ class SchemaDecoders:
     def _add(self, name: int | str) -> Decoder:
         if self._schemas is None:
             raise Refused(self._root, "has a registry's schema id, and no Schema Registry is configured")
-        schema = self._schemas.get(SchemaId(name))
+        schema = self._get(self._schemas, name)
         try:
             decoder = self._parse(schema)
         except Refused as refused:
-            decoder = _refuser(f"has schema {name}, which {refused.reason}")
+            decoder = _refuser(_of_schema(name, refused))
         self._known[name] = decoder
         if len(self._known) > MAX_PARSED:
             self._known.popitem(last=False)
         return decoder
+
+    def _get(self, schemas: Schemas, name: int | str) -> Schema:
+        """Return the schema; a refusal of the registry is named as ours are, and not kept: it keeps its own."""
+        try:
+            return schemas.get(SchemaId(name))
+        except Refused as refused:
+            if refused.field != SCHEMA:
+                raise
+            raise Refused(self._root, _of_schema(name, refused)) from refused
 
     def _parse(self, schema: Schema) -> Decoder:
         if len(schema.text) + sum(len(dependency.text) for dependency in schema.dependencies) > MAX_SCHEMA_CHARS:
@@ -85,6 +94,10 @@ class SchemaDecoders:
         if parse is None:
             raise Refused(SCHEMA, f"is {schema.kind}: {self._reasons[schema.kind]}")
         return parse(schema)
+
+
+def _of_schema(name: int | str, refused: Refused) -> str:
+    return f"has schema {name}, which {refused.reason}"
 
 
 def _refuser(reason: str) -> Decoder:

@@ -138,10 +138,13 @@ def _value_reader(record_format: Format, schemas: Schemas | None, parsers: Mappi
 
 
 def _plain_json(data: bytes, _: RawHeaders) -> Node:
-    if data[:1] in (b"\x00", b"\x01"):
+    try:
+        return read_json(VALUE, data)
+    except Refused:
+        if data[:1] not in (b"\x00", b"\x01"):
+            raise
         found = f"begins with byte {data[0]}, as a registry's serializer writes"
-        raise Refused(VALUE, f"must be JSON, and {found}: its format is json-schema, avro or protobuf")
-    return read_json(VALUE, data)
+        raise Refused(VALUE, f"must be JSON, and {found}: its format is json-schema, avro or protobuf") from None
 
 
 def _framed_json(data: bytes, headers: RawHeaders) -> Node:

@@ -219,6 +219,29 @@ def test_a_schema_that_cannot_be_used_is_refused_each_time_and_asked_for_once() 
     assert len(schemas.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("field", "reason"),
+    [("schema", "$value has schema 7, which is not in the registry"), ("(record)", "(record) is not in the registry")],
+)
+def test_what_the_registry_refuses_is_refused_with_the_records_part_and_the_id(field: str, reason: str) -> None:
+    """And it is asked again for the next record: the verdict is its own."""
+
+    class Unwilling:
+        asked = 0
+
+        def get(self, _: SchemaId) -> Schema:
+            self.asked += 1
+            raise Refused(field, "is not in the registry")
+
+    schemas = Unwilling()
+    reader = make_reader(Format.AVRO, schemas, key=KeyForm.NONE)
+    for _ in range(2):
+        with pytest.raises(Refused) as refused:
+            reader.read(FakeRecord(framed(A)))
+        assert str(refused.value) == reason
+    assert schemas.asked == 2
+
+
 def test_a_schema_of_megabytes_is_refused_unread() -> None:
     """Issue, 7: parsing it would hold the event loop."""
     schema = Schema(SchemaId(7), SchemaKind.AVRO, '{"doc": "' + "x" * MAX_SCHEMA_CHARS + '", "type": "string"}')
