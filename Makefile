@@ -82,6 +82,7 @@ bench: $(DEV) $(PROJECT) kafka ## the measurements that docs/performance.md quot
 	scripts/need "command -v nginx" nginx
 	$(BIN)/python -m benchmarks $(ARGS)
 	$(BIN)/python -m benchmarks.quota
+	$(BIN)/python -m benchmarks.formats
 
 kafka: $(DEV) ## fetch the real Kafka broker that tests run
 	$(BIN)/python -m tests.support.kafka
