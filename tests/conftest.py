@@ -14,7 +14,7 @@ from tests.support.browser import Browser, NoBrowser
 from tests.support.browser import chromium as start_chromium
 from tests.support.environment import neutralise
 from tests.support.kafka.broker import KafkaBroker
-from tests.support.kafka.fetch import Distribution, Unavailable
+from tests.support.kafka.fetch import Distribution
 from tests.support.kafka.prepare import obtain
 
 # Before any test module is imported: some read the environment then.

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from connector.delivery.answer import Answer, Verdict
-from connector.target.classify import classify, parse_retry_after, unreadable
+from connector.retry_after import parse_retry_after
+from connector.target.classify import classify, unreadable
 from connector.target.statuses import STATUSES
 
 NOW = 1_800_000_000.0
