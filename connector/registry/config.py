@@ -14,6 +14,7 @@ _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OURS: Final = frozenset(
     {"authorization", "host", "content-length", "transfer-encoding", "connection", "accept-encoding"}
 )
+"""Headers that a setting must not decide."""
 
 
 class RegistryError(UnusableSetting):
@@ -42,7 +43,7 @@ class Basic:
 
 @dataclass(frozen=True, slots=True)
 class OAuth:
-    """OAuth 2.0 client credentials: a token is fetched from `token_url`, again before it ends and when it is refused."""
+    """OAuth 2.0 client credentials: a token of `token_url`, fetched again before it ends and when it is refused."""
 
     token_url: str
     client_id: str
@@ -52,7 +53,10 @@ class OAuth:
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """PEM files. `ca` replaces the system's authorities; `certificate` is the client's, with its key if `key` is None."""
+    """PEM files.
+
+    `ca` replaces the system's authorities; `certificate` is the client's, and holds its key if `key` is None.
+    """
 
     ca: Path | None = None
     certificate: Path | None = None

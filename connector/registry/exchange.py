@@ -147,7 +147,7 @@ def client_context(tls: Tls) -> ssl.SSLContext:
 
 
 def token_context(tls: Tls) -> ssl.SSLContext:
-    """For connections to a token endpoint, which may be a public one: the authorities of both, no client certificate."""
+    """For connections to a token endpoint, which may be public: both kinds of authorities, no client certificate."""
     return _trusting(tls.ca, replace=False)
 
 

@@ -45,7 +45,7 @@ class _Search:
 
     async def visit(self, references: tuple[Reference, ...]) -> Failure | None:
         for reference in references:
-            failure = self._unfit(reference)
+            failure: Failure | None = self._unfit(reference)
             if failure is None and reference.name not in self._begun:
                 failure = await self._follow(reference)
             if failure is not None:

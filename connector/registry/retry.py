@@ -56,11 +56,11 @@ Step: TypeAlias = AskAgain | Refuse
 def after(failure: Failure, attempts: Attempts, now: float, patience: Patience, rng: random.Random) -> Step:
     """Decide on one failure. Only a minute of nothing but "no such schema" refuses an id that may exist."""
     if isinstance(failure, Unusable):
-        return Refuse(failure.reason, for_ever=True)
+        return Refuse(f"cannot be used: {failure.reason}", for_ever=True)
     unknown = isinstance(failure, NotFound)
     since = (now if attempts.unknown_since is None else attempts.unknown_since) if unknown else None
     if since is not None and now - since >= patience.unknown:
-        return Refuse(f"{failure.reason}; asked for {patience.unknown:.0f} s", for_ever=False)
+        return Refuse(f"cannot be had: {failure.reason}; asked for {patience.unknown:.0f} s", for_ever=False)
     highest = patience.unknown_pause if unknown else patience.longest
     pause = min(highest, patience.first * 2.0 ** min(attempts.failures, 30)) * rng.uniform(0.5, 1.0)
     if since is not None:

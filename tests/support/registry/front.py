@@ -1,8 +1,8 @@
-"""A small server in front of a registry, real or in memory: it checks logins, and is out of order as a test wants it."""
+"""A small server in front of a registry, real or in memory: it checks logins, and fails as a test wants it."""
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
@@ -15,7 +15,7 @@ from tests.support.registry.fake import FakeRegistry
 
 Trouble = Callable[[web.Request], web.StreamResponse | None]
 """What to answer in the registry's place; None: the request goes through."""
-_HANG: Final = "hang"
+_HANG: Final = web.RequestKey("hang", bool)
 
 
 def status(code: int, body: str = "", **headers: str) -> Trouble:
@@ -49,6 +49,8 @@ class Front:
     tls: ssl.SSLContext | None = None
     troubles: list[Trouble] = field(default_factory=list)
     trouble: Trouble | None = None
+    behaviour: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
+    """What answers in the place of all of it."""
     tokens: list[dict[str, Any]] = field(default_factory=list)
     """What POST /token answers, one after the other, to `client`."""
     client: str = ""
@@ -82,7 +84,7 @@ class Front:
         application = web.Application()
         application.router.add_post("/token", self._token)
         application.router.add_get("/{path:.*}", self._get)
-        self._runner = web.AppRunner(application, shutdown_timeout=0.0)
+        self._runner = web.AppRunner(application, shutdown_timeout=0.01)  # 0 would wait for ever.
         await self._runner.setup()
         host = self.host if self.tls is None else "127.0.0.1"
         site = web.TCPSite(self._runner, host, self.port, ssl_context=self.tls)
@@ -97,6 +99,8 @@ class Front:
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request)
+        if self.behaviour is not None:
+            return await self.behaviour(request)
         trouble = self.troubles.pop(0) if self.troubles else self.trouble
         answer = None if trouble is None else trouble(request)
         if answer is not None:
@@ -106,9 +110,9 @@ class Front:
         if self.accept is not None and request.headers.get("Authorization") not in self.accept:
             return web.json_response({"error_code": 401, "message": "Unauthorized"}, status=401)
         if isinstance(self.registry, FakeRegistry):
-            code, body = self.registry.answer(request.path, request.query)
+            code, body = self.registry.answer(request.rel_url.raw_path, request.query)
             return web.json_response(body, status=code, content_type="application/vnd.schemaregistry.v1+json")
-        async with aiohttp.ClientSession() as session, session.get(self.registry + request.path_qs) as through:
+        async with aiohttp.ClientSession() as session, session.get(self.registry + request.raw_path) as through:
             return web.Response(status=through.status, body=await through.read())
 
     async def _token(self, request: web.Request) -> web.StreamResponse:
