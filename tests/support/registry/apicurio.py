@@ -12,8 +12,8 @@ from tests.support.kafka.broker import free_ports
 from tests.support.kafka.config import die_with_parent
 from tests.support.registry.fetch import Distribution
 
-READY_SECONDS: Final = 120.0
-"""A start takes two to three seconds; on a machine busy with other work, some times that."""
+READY_SECONDS: Final = 300.0
+"""A start takes two to three seconds; on a machine busy with other work, many times that."""
 STOP_SECONDS: Final = 20.0
 
 _JVM: Final = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
