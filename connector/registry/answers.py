@@ -1,6 +1,6 @@
 """What a registry's answer means: pure, so that no rule hides in the asking. Sources of the rows: docs/registry.md."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -9,7 +9,10 @@ from connector.formats.schema import SchemaKind
 from connector.registry.failures import Failure, NotFound, Unauthorised, Unreachable, Unusable, WrongUrl
 from connector.retry_after import parse_retry_after
 
+MAX_REFERENCES: Final = 100
+"""Of a schema and of all that it refers to, together."""
 OK: Final = 200
+_REFERENCE_BYTES: Final = MAX_REFERENCES * 2_000
 _UNAUTHORISED: Final = frozenset({401, 403})
 _NOT_FOUND: Final = 404
 _PROXY_REFUSED: Final = 407
@@ -36,6 +39,8 @@ class Fetched:
     text: str
     kind: SchemaKind
     references: tuple[Reference, ...] = ()
+    number: int | None = field(default=None, compare=False)
+    """The schema's own, where the answer says it: that to a subject's version does."""
 
 
 class _Reference(msgspec.Struct):
@@ -47,7 +52,8 @@ class _Reference(msgspec.Struct):
 class _Schema(msgspec.Struct, rename="camel"):
     schema: str
     schema_type: str | None = None
-    references: list[_Reference] | None = None
+    references: msgspec.Raw = msgspec.Raw(b"null")
+    id: int | None = None
 
 
 class _Error(msgspec.Struct):
@@ -101,14 +107,22 @@ def _missing(what: str, body: bytes) -> Failure:
 def _read(what: str, body: bytes) -> Fetched | Failure:
     try:
         answer = msgspec.json.decode(body, type=_Schema)
+        # Objects of 10 MB of them would hold the event loop up.
+        found = _references(answer.references) if len(answer.references) <= _REFERENCE_BYTES else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return WrongUrl("HTTP 200 with a body that is not a Schema Registry's; look at SCHEMA_REGISTRY_URL")
     try:
         kind = SchemaKind((answer.schema_type or "AVRO").upper())
     except ValueError:
         return Unusable(f"{what} is of a type other than AVRO, PROTOBUF and JSON")
-    references = tuple(Reference(each.name, each.subject, each.version) for each in answer.references or ())
-    return Fetched(answer.schema, kind, references)
+    if found is None or len(found) > MAX_REFERENCES:
+        return Unusable(f"{what} refers to more than {MAX_REFERENCES} schemas")
+    references = tuple(Reference(each.name, each.subject, each.version) for each in found)
+    return Fetched(answer.schema, kind, references, answer.id)
+
+
+def _references(raw: msgspec.Raw) -> list[_Reference]:
+    return msgspec.json.decode(raw, type=list[_Reference] | None) or []
 
 
 def read_token(body: bytes) -> tuple[str, float | None] | None:

@@ -1,5 +1,6 @@
 """What the room has to know of the settings, checked once at start; no secret of it is in a `repr` or a message."""
 
+import base64
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -39,6 +40,11 @@ class Basic:
 
     username: str
     password: str = field(repr=False)
+
+    @property
+    def header(self) -> str:
+        """What a header says of it: in UTF-8, which RFC 7617 names."""
+        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver as Resolver
 from yarl import URL
 
-from connector.registry.config import RegistryError, Tls
+from connector.registry.config import Basic, RegistryError, Tls
 from connector.registry.failures import Failure, Unreachable, Unusable, WrongUrl
 
 __all__ = ["Answered", "Exchange", "Resolver", "client_context", "token_context"]
@@ -102,13 +102,16 @@ class Exchange:
     ) -> Answered | Failure:
         try:
             address = URL(url, encoded=True)
+            proxy, words = self._by(address)
             async with self._session.request(
                 method,
                 address,
-                headers=headers,
+                # A tunnel's password is for the proxy alone; without a tunnel it goes along with each request.
+                headers={**headers, **words} if address.scheme == "http" else headers,
                 data=form,
                 allow_redirects=False,
-                proxy=self._proxy(str(address.origin())),
+                proxy=proxy,
+                proxy_headers=words,
             ) as response:
                 body = await _read(response.content)
                 if len(body) > BODY_BYTES:
@@ -117,6 +120,16 @@ class Exchange:
                 return Answered(response.status, body, response.headers.get("Retry-After"))
         except _FAILURES as error:
             return _failed(error)
+
+    def _by(self, address: URL) -> tuple[URL | None, Mapping[str, str]]:
+        """The proxy on the way, and its login: aiohttp's own would encode that in Latin-1."""
+        text = self._proxy(str(address.origin()))
+        if text is None:
+            return None, {}
+        proxy = URL(text)
+        if proxy.user is None:
+            return proxy, {}
+        return proxy.with_user(None), {"Proxy-Authorization": Basic(proxy.user, proxy.password or "").header}
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:

@@ -1,7 +1,6 @@
 """What the header Authorization says: nothing, a password, a token that others replace, or one that we fetch."""
 
 import asyncio
-import base64
 import time
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -42,10 +41,10 @@ class NoLogin:
 
 
 class BasicLogin:
-    """A user and a password, in UTF-8, which RFC 7617 names."""
+    """A user and a password."""
 
     def __init__(self, basic: Basic) -> None:
-        self._header = _basic(basic.username, basic.password)
+        self._header = basic.header
 
     async def header(self) -> str:
         """Give it, always the same."""
@@ -79,7 +78,7 @@ class OAuthLogin:
         self._exchange = exchange
         self._clock = clock
         # Section 2.3.1: both are form-encoded before they are joined.
-        self._login = _basic(quote_plus(oauth.client_id), quote_plus(oauth.client_secret))
+        self._login = Basic(quote_plus(oauth.client_id), quote_plus(oauth.client_secret)).header
         self._form = {"grant_type": "client_credentials", **({"scope": oauth.scope} if oauth.scope else {})}
         self._one = asyncio.Lock()
         self._header: str | None = None
@@ -134,7 +133,3 @@ def make_login(login: Basic | OAuth | TokenSource | None, exchange: Exchange) ->
             return OAuthLogin(login, exchange)
         case _:
             return BearerLogin(login)
-
-
-def _basic(user: str, password: str) -> str:
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()

@@ -3,11 +3,10 @@
 from typing import Final
 
 from connector.formats.schema import Dependency, Schema, SchemaId, SchemaKind
-from connector.registry.answers import Fetched, Reference
+from connector.registry.answers import MAX_REFERENCES, Fetched, Reference
 from connector.registry.client import Registry
 from connector.registry.failures import Failure, Unusable
 
-MAX_REFERENCES: Final = 100
 MAX_CHARACTERS: Final = 10_000_000
 """Of a schema and all that it refers to, together."""
 _NAME_CHARACTERS: Final = 500
@@ -18,11 +17,17 @@ async def load(registry: Registry, schema_id: SchemaId) -> Schema | Failure:
     """Give the schema that a record names, or why it cannot be had now, or ever."""
     if isinstance(schema_id.value, int) and not 0 <= schema_id.value <= _MAX_ID:
         return Unusable("the number is none of a Schema Registry: they go from 0 to 2,147,483,647")
-    return await resolve(registry, schema_id, await registry.schema(schema_id))
+    return await _resolve(registry, schema_id, await registry.schema(schema_id))
 
 
-async def resolve(registry: Registry, schema_id: SchemaId, fetched: Fetched | Failure) -> Schema | Failure:
-    """Fetch what a schema refers to."""
+async def load_latest(registry: Registry, subject: str) -> Schema | Failure:
+    """Give the newest schema of a subject; its id is 0 where the registry does not say it."""
+    fetched = await registry.version(subject, "latest")
+    number = fetched.number if isinstance(fetched, Fetched) else None
+    return await _resolve(registry, SchemaId(number or 0), fetched)
+
+
+async def _resolve(registry: Registry, schema_id: SchemaId, fetched: Fetched | Failure) -> Schema | Failure:
     if not isinstance(fetched, Fetched):
         return fetched
     search = _Search(registry, fetched.kind, len(fetched.text))
@@ -57,6 +62,8 @@ class _Search:
         name, place = reference.name, (reference.subject, reference.version)
         if reason := unfit_name(name):
             return Unusable(f"it refers to a schema by a name that cannot be used: {reason}")
+        if len(reference.subject) > _NAME_CHARACTERS:
+            return Unusable(f"it refers to a subject with a name of more than {_NAME_CHARACTERS} characters")
         begun = self._begun.get(name)
         if begun is not None and begun != place:
             return Unusable("it refers to two schemas by one name")

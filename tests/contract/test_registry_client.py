@@ -534,12 +534,12 @@ def test_a_proxy_is_asked_with_its_own_password(run: Run, registry: FakeRegistry
 
     async def main() -> None:
         async with Front(registry) as proxy:
-            through = proxy.url.replace("//", "//me:proxy-pw@")
+            through = proxy.url.replace("//", "//me:proxy-%C5%82@")
             settings = config("http://registry.test:8081", login=Basic("a", "b"), proxy=lambda _: through)
             assert await ask(settings) == STRING
             (request,) = proxy.requests
             assert request.headers["Host"] == "registry.test:8081"
-            assert request.headers["Proxy-Authorization"] == basic("me", "proxy-pw")
+            assert request.headers["Proxy-Authorization"] == basic("me", "proxy-ł")
             assert request.headers["Authorization"] == basic("a", "b")
 
     run(main)

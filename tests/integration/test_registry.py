@@ -121,12 +121,19 @@ def test_what_real_producers_register_is_found_by_the_number_in_their_records(
     confluent: SchemaRegistryClient, apicurio: Apicurio, prefix: str
 ) -> None:
     """Confluent's own serializers; of Protobuf they register a descriptor, in base64."""
-    context = SerializationContext(prefix, MessageField.VALUE)
+
+    def context(topic: str) -> SerializationContext:
+        return SerializationContext(f"{prefix}-{topic}", MessageField.VALUE)
+
     in_json = {"title": "Event", "type": "object", "properties": {"amount": {"type": "integer"}}}
     records = [
-        AvroSerializer(confluent, AVRO_FOOT)({"amount": 1}, context),
-        ProtobufSerializer(Timestamp, confluent)(Timestamp(seconds=1), SerializationContext(f"{prefix}-p", "value")),
-        JSONSerializer(json.dumps(in_json), confluent)({"amount": 1}, SerializationContext(f"{prefix}-j", "value")),
+        AvroSerializer(confluent, AVRO_FOOT)({"amount": 1}, context("a")),
+        ProtobufSerializer(Timestamp, confluent)(
+            Timestamp(seconds=1), SerializationContext(f"{prefix}-p", MessageField.VALUE)
+        ),
+        JSONSerializer(json.dumps(in_json), confluent)(
+            {"amount": 1}, SerializationContext(f"{prefix}-j", MessageField.VALUE)
+        ),
     ]
     schemas = loaded(apicurio.url, *map(number_in, records))
     assert [schema.kind for schema in schemas if isinstance(schema, Schema)] == list(SchemaKind)

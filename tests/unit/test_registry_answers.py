@@ -71,6 +71,19 @@ def test_the_types_of_schemas() -> None:
     assert isinstance(read(200, {"schema": "x", "schemaType": "THRIFT"}), Unusable)
 
 
+def test_more_references_than_are_read_are_a_refusal() -> None:
+    """Before an object is made of each: 10 MB hold two hundred thousand."""
+    reference = {"name": "a", "subject": "b", "version": 1}
+    assert isinstance(read(200, {"schema": "x", "references": [reference] * 100}), Fetched)
+    assert isinstance(read(200, {"schema": "x", "references": [reference] * 101}), Unusable)
+
+
+def test_the_number_of_a_subjects_version_is_read() -> None:
+    """An answer to a number does not say it again."""
+    assert getattr(read(200, {"schema": "x", "id": 12, "version": 3, "subject": "s"}), "number", None) == 12
+    assert getattr(read(200, {"schema": "x"}), "number", 0) is None
+
+
 def test_no_reason_repeats_the_registrys_text() -> None:
     """It may hold whatever a gateway writes, the request's headers included."""
     for status in (200, 302, 400, 401, 404, 500):

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 import pytest
 
 from connector.formats.schema import Dependency, Schema, SchemaId, SchemaKind
-from connector.registry.answers import Reference
+from connector.registry.answers import MAX_REFERENCES, Reference
 from connector.registry.failures import Failure, NotFound, Unusable
-from connector.registry.references import MAX_REFERENCES, load, unfit_name
+from connector.registry.references import load, load_latest, unfit_name
 from tests.support.registry.fake import FakeRegistry
 
 KINDS = tuple(SchemaKind)
@@ -141,3 +141,22 @@ def test_a_guid_is_asked_for_as_such() -> None:
     guid = registry.guid(registry.register("top", "top"))
     given = asyncio.run(load(registry, SchemaId(guid)))
     assert given == Schema(SchemaId(guid), SchemaKind.AVRO, "top")
+
+
+def test_a_subjects_name_without_an_end_is_not_asked_for() -> None:
+    """No registry takes such an address, and what it answers would look like a wrong one, which waits."""
+    registry = FakeRegistry()
+    top = registry.register("top", "top", references=[Reference("money", "x" * 501, 1)])
+    assert isinstance(loaded(registry, top), Unusable)
+    assert len(registry.asked) == 1
+
+
+def test_the_latest_schema_of_a_subject_comes_with_its_references() -> None:
+    """What a check of a mapping before the first record looks at."""
+    registry = FakeRegistry()
+    registry.register("money", "money")
+    registry.register("topic-value", "old")
+    registry.register("topic-value", "new", references=refers("money"))
+    given = asyncio.run(load_latest(registry, "topic-value"))
+    assert given == Schema(SchemaId(0), SchemaKind.AVRO, "new", (Dependency("money", "money"),))
+    assert isinstance(asyncio.run(load_latest(registry, "other-value")), NotFound)
