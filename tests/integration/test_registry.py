@@ -128,12 +128,8 @@ def test_what_real_producers_register_is_found_by_the_number_in_their_records(
     in_json = {"title": "Event", "type": "object", "properties": {"amount": {"type": "integer"}}}
     records = [
         AvroSerializer(confluent, AVRO_FOOT)({"amount": 1}, context("a")),
-        ProtobufSerializer(Timestamp, confluent)(
-            Timestamp(seconds=1), SerializationContext(f"{prefix}-p", MessageField.VALUE)
-        ),
-        JSONSerializer(json.dumps(in_json), confluent)(
-            {"amount": 1}, SerializationContext(f"{prefix}-j", MessageField.VALUE)
-        ),
+        ProtobufSerializer(Timestamp, confluent)(Timestamp(seconds=1), context("p")),
+        JSONSerializer(json.dumps(in_json), confluent)({"amount": 1}, context("j")),
     ]
     schemas = loaded(apicurio.url, *map(number_in, records))
     assert [schema.kind for schema in schemas if isinstance(schema, Schema)] == list(SchemaKind)
