@@ -83,13 +83,20 @@ class OAuthLogin:
         self._one = asyncio.Lock()
         self._header: str | None = None
         self._until = 0.0
+        self._failed: tuple[Failure, float] | None = None
 
     async def header(self) -> str | Failure:
         """Give the token, fetched anew once it is near its end."""
+        asked = self._clock()
         async with self._one:
-            if self._header is None or self._clock() >= self._until:
-                return await self._fetch()
-            return self._header
+            if self._header is not None and self._clock() < self._until:
+                return self._header
+            # What failed for the one before is not tried again by each that waited behind it.
+            if self._failed is not None and self._failed[1] >= asked:
+                return self._failed[0]
+            given = await self._fetch()
+            self._failed = None if isinstance(given, str) else (given, self._clock())
+            return given
 
     def refused(self, sent: str | None) -> None:
         """Fetch another next time, unless that has happened."""

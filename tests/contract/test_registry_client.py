@@ -334,8 +334,26 @@ def test_a_token_endpoint_that_fails_is_a_wait(run: Run, registry: FakeRegistry)
             wrong = await ask(config(front.url, login=replace(login, token_url=f"{front.url}/elsewhere")))
             assert isinstance(wrong, WrongUrl)
             assert front.paths == []
-            login = replace(login, token_url=f"http://{front.host}:1/token")
+            other = replace(login, token_url=f"http://{front.host}:1/token")
+            assert isinstance(await ask(config(front.url, login=other)), Unreachable)
+            front.client, front.tokens = basic("me", SECRET), [503, 418, {"token": SECRET}]
             assert isinstance(await ask(config(front.url, login=login)), Unreachable)
+            assert isinstance(await ask(config(front.url, login=login)), WrongUrl)
+            assert isinstance(await ask(config(front.url, login=login)), WrongUrl)
+
+    run(main)
+
+
+def test_a_token_endpoint_that_never_answers_is_waited_for_once(run: Run, registry: FakeRegistry) -> None:
+    """3. Many schemas at a time wait for one token, and for one timeout, not for one after the other."""
+
+    async def main() -> None:
+        async with Front(registry, client=basic("me", SECRET)) as front:
+            settings = config(front.url, login=OAuth(f"{front.url}/token", "me", SECRET), timeout_seconds=0.5)
+            async with RegistryClient(settings) as client:
+                given = await asyncio.gather(*(client.schema(SchemaId(number)) for number in range(20)))
+                assert {type(each) for each in given} == {Unreachable}
+                assert len(front.forms) == 1
 
     run(main)
 

@@ -51,8 +51,8 @@ class Front:
     trouble: Trouble | None = None
     behaviour: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
     """What answers in the place of all of it."""
-    tokens: list[dict[str, Any]] = field(default_factory=list)
-    """What POST /token answers, one after the other, to `client`."""
+    tokens: list[dict[str, Any] | int] = field(default_factory=list)
+    """What POST /token answers to `client`, one after the other, or by which status; and then nothing any more."""
     client: str = ""
     requests: list[web.Request] = field(default_factory=list)
     forms: list[dict[str, str]] = field(default_factory=list)
@@ -119,4 +119,7 @@ class Front:
         self.forms.append({name: str(value) for name, value in (await request.post()).items()})
         if request.headers.get("Authorization") != self.client:
             return web.json_response({"error": "invalid_client"}, status=401)
-        return web.json_response(self.tokens.pop(0))
+        if not self.tokens:
+            await asyncio.Event().wait()
+        token = self.tokens.pop(0)
+        return web.Response(status=token) if isinstance(token, int) else web.json_response(token)
