@@ -44,7 +44,7 @@ class Schema:
 
 
 class SchemaMissing(Exception):
-    """The schema is not there yet: the record is read again later, and nothing after it on its partition before."""
+    """The schema is not there yet: the record is to be read again later, and nothing behind it on its partition."""
 
     def __init__(self, schema_id: SchemaId) -> None:
         super().__init__(f"schema {schema_id.value} is not there yet")
