@@ -30,6 +30,7 @@ ANSWERS = st.sampled_from([None, None, *WAITS, NotFound("unknown"), NotFound("un
 
 STEPS = st.one_of(
     st.tuples(st.just("get"), NUMBERS, st.integers(1, 3)),
+    st.tuples(st.just("each"), st.just(0), st.just(1)),
     st.tuples(st.just("answer"), NUMBERS, ANSWERS),
     st.tuples(st.just("all"), st.just(0), ANSWERS),
     st.tuples(st.just("wait"), st.just(0), st.sampled_from([0.0, 0.3, 2.0, 25.0, 61.0, 400.0])),
@@ -88,7 +89,7 @@ def read(store: SchemaStore, registry: Registry, number: int) -> str:
 
 
 @hypothesis_settings(max_examples=100)
-@given(st.lists(STEPS, max_size=40), st.integers(0, 2**32))
+@given(st.lists(STEPS, min_size=5, max_size=40), st.integers(0, 2**32))
 def test_any_order_of_answers_outages_and_reads(steps: list[tuple[str, int, object]], seed: int) -> None:
     """Never two flights of one id, never a wrong schema, never too many, and no refusal before a minute of 404s."""
 
@@ -102,6 +103,12 @@ def test_any_order_of_answers_outages_and_reads(steps: list[tuple[str, int, obje
             if step == "get" and isinstance(what, int):
                 asked.add(number)
                 assert "wrong" not in [read(store, registry, number) for _ in range(what)]
+            elif step == "each":
+                for each in range(1, 7):
+                    asked.add(each)
+                    assert read(store, registry, each) != "wrong"
+                    await asyncio.sleep(6.0)
+                    assert read(store, registry, each) != "wrong"
             elif step == "wait" and isinstance(what, float):
                 await asyncio.sleep(what)
             elif step == "forget":
