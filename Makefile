@@ -23,7 +23,7 @@ COVERAGE = --cov --cov-report=term-missing:skip-covered
 # Another installation's: the programs of the venv find their own.
 unexport PYTHONHOME PYTHONPATH PYTHONSTARTUP
 
-.PHONY: help demo test test-quick simulate chaos lint format bench chart test-chart test-install test-image test-cluster kafka chromium pictures lock release clean
+.PHONY: help demo test test-quick simulate chaos lint format bench chart test-chart test-install test-image test-cluster kafka registry chromium pictures lock release clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -32,7 +32,7 @@ help: ## what there is
 demo: $(RUNTIME) $(PROJECT) ## the main job on embedded defaults, ending by itself with a reconciliation
 	$(BIN)/connector demo $(ARGS)
 
-test: $(DEV) $(PROJECT) kafka chromium ## every test, with the real Kafka broker and with coverage
+test: $(DEV) $(PROJECT) kafka registry chromium ## every test, with the real Kafka broker and with coverage
 	$(PYTEST) $(WORKERS) $(COVERAGE) $(ARGS)
 
 test-quick: $(DEV) $(PROJECT) ## the tests that need no real broker and no browser
@@ -86,6 +86,9 @@ bench: $(DEV) $(PROJECT) kafka ## the measurements that docs/performance.md quot
 
 kafka: $(DEV) ## fetch the real Kafka broker that tests run
 	$(BIN)/python -m tests.support.kafka
+
+registry: $(DEV) ## fetch the real Schema Registry that tests run
+	$(BIN)/python -m tests.support.registry
 
 # What is missing here is a loud skip on a laptop; where CI is set, the tests fail by it.
 chromium: ## install the browser that tests look at the status page with

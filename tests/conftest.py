@@ -1,4 +1,4 @@
-"""What all suites share: the real broker, started on demand, and the check that no process outlives them."""
+"""What all suites share: real servers, started only for a test that asks, and a check that no process outlives them."""
 
 import os
 import sys
@@ -13,9 +13,12 @@ from hypothesis import settings
 from tests.support.browser import Browser, NoBrowser
 from tests.support.browser import chromium as start_chromium
 from tests.support.environment import neutralise, restore_interrupt
+from tests.support.java import Unavailable
 from tests.support.kafka.broker import KafkaBroker
-from tests.support.kafka.fetch import Distribution, Unavailable
+from tests.support.kafka.fetch import Distribution
 from tests.support.kafka.prepare import obtain
+from tests.support.registry.apicurio import Apicurio
+from tests.support.registry.fetch import obtain as obtain_registry
 
 # Before any test module is imported: some read the environment at import.
 neutralise(os.environ)
@@ -32,7 +35,7 @@ SESSION = "CONNECTOR_TEST_SESSION"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fixture and folder set the marker: no test can forget that it needs the real broker."""
     for item in items:
-        if "distribution" in getattr(item, "fixturenames", ()):
+        if {"distribution", "apicurio"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("integration")
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
@@ -42,11 +45,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Put the end of the broker's log beside a failure of a test that used it."""
+    """Put the end of a server's log beside a failure of a test that used it."""
     report = yield
     if report.failed:
         for name, value in getattr(item, "funcargs", {}).items():
-            if isinstance(value, KafkaBroker):
+            if isinstance(value, KafkaBroker | Apicurio):
                 report.sections.append((f"log of {name}", value.log_tail()))
     return report
 
@@ -105,6 +108,26 @@ def _started(distribution: Distribution, folder: Path) -> Iterator[KafkaBroker]:
         yield broker
     finally:
         broker.stop()
+
+
+@pytest.fixture(scope="session")
+def apicurio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apicurio]:
+    """The one Schema Registry of the session, for tests that keep to subjects of their own.
+
+    Without it the test is skipped, and in CI the run fails.
+    """
+    try:
+        distribution = obtain_registry()
+    except Unavailable as problem:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"NOT RUN, no real Schema Registry: {problem}")
+    registry = Apicurio(distribution, tmp_path_factory.mktemp("registry"))
+    try:
+        registry.start()
+        yield registry
+    finally:
+        registry.stop()
 
 
 @pytest.fixture(scope="session")

@@ -5,17 +5,13 @@ It names the status, what kind of body came, and what to look at. The sources of
 """
 
 import re
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
 import msgspec
 
 from connector.delivery.answer import Answer, Verdict
+from connector.retry_after import parse_retry_after
 from connector.target.statuses import SUCCESS, meaning
-
-RETRY_AFTER_SECONDS = 86_400.0
-"""Nothing longer is believed: a quota's window is a day."""
 
 _ACCEPTED = Answer(Verdict.ACCEPTED)
 # Adobe's page shows its sample with the tags lost; the element's text and the message run together.
@@ -23,7 +19,6 @@ _TEXT = re.compile(rb"true\s*Request\s+successfully\s+submitted\.?", re.IGNORECA
 _FALSE_TEXT = re.compile(rb"false", re.IGNORECASE)
 _ELEMENT = re.compile(rb"<(?:[\w.-]+:)?success(?:\s[^<>]*)?>\s*(true|false)\s*</", re.IGNORECASE)
 _HTML = re.compile(rb"<(?:!doctype\s+html|html)", re.IGNORECASE)
-_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?")
 
 
 class _Success(msgspec.Struct):
@@ -56,26 +51,6 @@ def unreadable(status: int, encoding: str) -> Answer:
     named = f" ({encoding})" if _ENCODING.fullmatch(encoding) else ""
     reason = f"HTTP {status} with a body in an encoding that was not asked for{named} and cannot be read"
     return Answer(Verdict.UNCONFIRMED, f"{reason}; TARGET_UNCONFIRMED_SUCCESS decides")
-
-
-def parse_retry_after(text: str | None, now_epoch: float) -> float | None:
-    """Seconds to wait, by RFC 9110 section 10.2.3 (seconds or a date), at most a day; None when it says nothing usable.
-
-    A date that has passed is 0. A negative number is no valid value, so it says nothing.
-    """
-    if text is None:
-        return None
-    text = text.strip()
-    if _SECONDS.fullmatch(text):
-        return min(float(text), RETRY_AFTER_SECONDS)
-    try:
-        moment = parsedate_to_datetime(text)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        seconds = (moment - datetime.fromtimestamp(now_epoch, UTC)).total_seconds()
-    except (ValueError, OverflowError):
-        return None
-    return min(max(seconds, 0.0), RETRY_AFTER_SECONDS)
 
 
 def _classify_success(status: int, body: bytes) -> Answer:

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from tests.chaos.world import Plan, run
-from tests.support.kafka.fetch import Unavailable
+from tests.support.java import Unavailable
 from tests.support.kafka.prepare import obtain
 
 

@@ -52,6 +52,7 @@ ELSEWHERE = {
     "SSL_CERT_FILE",
     # The tests' own.
     "KAFKA_TEST_CACHE",
+    "REGISTRY_TEST_CACHE",
     "CHART_TEST_CACHE",
     "CLUSTER_TEST_CACHE",
     # The Dockerfile's, and one that a Service called kafka would set.

@@ -1,14 +1,12 @@
 """The table of answers: each row decides whether an update is done, waits, or becomes a dead letter."""
 
 import re
-from datetime import datetime, timedelta, timezone
-from email.utils import format_datetime, formatdate
 from pathlib import Path
 
 import pytest
 
 from connector.delivery.answer import Answer, Verdict
-from connector.target.classify import classify, parse_retry_after, unreadable
+from connector.target.classify import classify, unreadable
 from connector.target.statuses import STATUSES
 
 NOW = 1_800_000_000.0
@@ -194,37 +192,6 @@ def test_a_reason_names_the_status_and_a_hint(status: int, hint: str) -> None:
 def test_a_reason_says_what_kind_of_body_came(body: bytes, kind: str) -> None:
     """An HTML page instead of XML comes from a proxy; the reason says so without quoting it."""
     assert kind in classify(400, body, None, NOW).reason
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        (None, None),
-        ("0", 0.0),
-        (" 120 ", 120.0),
-        ("1.5", 1.5),
-        ("999999999", 86_400.0),
-        ("9" * 5_000, 86_400.0),
-        ("-5", None),
-        ("", None),
-        ("soon", None),
-        ("nan", None),
-        ("inf", None),
-        ("1e3", None),
-        ("٣", None),
-        (formatdate(NOW + 30, usegmt=True), 30.0),
-        (formatdate(NOW - 30, usegmt=True), 0.0),
-        (formatdate(NOW + 10**7, usegmt=True), 86_400.0),
-        (format_datetime(datetime.fromtimestamp(NOW + 60, timezone(timedelta(hours=-5)))), 60.0),
-        ("Fri, 15 Jan 2027 08:00:10 -0000", 10.0),
-        ("Wed, 99 Oct 2015 07:28:00 GMT", None),
-        ("Wed, 21 Oct 99999 07:28:00 GMT", None),
-        ("Wed, 21 Oct 2015 07:28:00 +99999999", None),
-    ],
-)
-def test_retry_after_in_every_form(text: str | None, seconds: float | None) -> None:
-    """Seconds and dates are read; nonsense is ignored; nothing waits longer than a day."""
-    assert parse_retry_after(text, NOW) == seconds
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 302])

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from tests.support.kafka.fetch import Unavailable
+from tests.support.java import Unavailable
 from tests.support.kafka.prepare import obtain
 
 
