@@ -3,7 +3,7 @@
 from connector.mapping.compile import NO_VISITOR, Changes, Compiled, Item, Outcome, Skip, Unmapped, compile_source
 from connector.mapping.coverage import Coverage, Unmatched
 from connector.mapping.digest import rules
-from connector.mapping.fast_json import FastJson
+from connector.mapping.fast_json import JsonMapper
 from connector.mapping.load import check_topics, load, unmapped_topics
 from connector.mapping.mistakes import BadMapping, Mistake
 from connector.mapping.model import Format, KeyForm, Mapping, Node, Source
@@ -14,9 +14,9 @@ __all__ = [
     "Changes",
     "Compiled",
     "Coverage",
-    "FastJson",
     "Format",
     "Item",
+    "JsonMapper",
     "KeyForm",
     "Mapping",
     "Mistake",

@@ -12,6 +12,7 @@ import msgspec
 
 from connector.events.change import Change, Refused, Visitor
 from connector.events.json_v1 import TIME_RULE, Nulls, is_time
+from connector.mapping.attributes import attributes_reader
 from connector.mapping.conditions import test_of
 from connector.mapping.copying import copier
 from connector.mapping.model import Format, Node, Source
@@ -65,8 +66,9 @@ class Compiled:
 
     def __init__(self, source: Source, nulls: Nulls, unmapped: Unmapped) -> None:
         self.source = source
+        self.nulls = nulls
         ignored = UNAVAILABLE if source.format is Format.DEBEZIUM else None
-        find = (lambda path: _without(getter(path), UNAVAILABLE)) if ignored else getter
+        find = _available if ignored else getter
         tests = [(str(one), test_of(one, find(one.path)), source.is_of_record(one.path)) for one in source.when]
         self._record_tests = tuple((text, holds) for text, holds, of_record in tests if of_record)
         self._item_tests = tuple((text, holds) for text, holds, of_record in tests if not of_record)
@@ -75,8 +77,8 @@ class Compiled:
             (kind, reader(value, find, Nulls.DROP, identifier_text)) for kind, value in source.visitor.items()
         )
         self._occurred = reader(source.occurred_at, find, Nulls.DROP) if source.occurred_at else None
-        self._copies = tuple(copier(copy, find(copy.path), nulls, ignored) for copy in source.copies)
-        self._attributes = tuple((name, reader(value, find, nulls)) for name, value in source.attributes.items())
+        self._copies = tuple(copier(copy, getter(copy.path), nulls, ignored) for copy in source.copies)
+        self._attributes_into = attributes_reader(source.attributes, find, nulls, plain=ignored is None)
         self._skips_unmapped = unmapped is Unmapped.SKIP
         self._visitor_paths = ", ".join(str(path) for value in source.visitor.values() for path in value.all_paths)
         self._time_paths = ", ".join(map(str, source.occurred_at.all_paths)) if source.occurred_at else ""
@@ -134,8 +136,11 @@ class Compiled:
             return self._refused(unfit, schema)
 
     def _item(self, item: Any, record: Record) -> Change | Skip:
-        kind, identifier = self._identifier(item, record)
-        if not identifier:
+        for kind, read in self._visitors:  # noqa: B007 - the first that has something
+            identifier = read(item, record)
+            if identifier:
+                break
+        else:
             return self._no_visitor()
         if len(identifier) > MAX_IDENTIFIER:
             raise Unfit(self._visitor_paths, f"must have at most {MAX_IDENTIFIER} characters, to identify a visitor")
@@ -147,18 +152,8 @@ class Compiled:
         attributes: dict[str, str] = {}
         for copy_into in self._copies:
             copy_into(attributes, item, record)
-        for name, read in self._attributes:
-            text = read(item, record)
-            if text is not None:
-                attributes[name] = text
+        self._attributes_into(attributes, item, record)
         return Change(Visitor(kind, identifier), attributes, occurred)
-
-    def _identifier(self, item: Any, record: Record) -> tuple[str, str | None]:
-        for kind, read in self._visitors:
-            identifier = read(item, record)
-            if identifier:
-                return kind, identifier
-        return "", None
 
     def _no_visitor(self) -> Skip:
         if self._skips_unmapped:
@@ -172,9 +167,12 @@ class Compiled:
         return Refused(field, f"{unfit.reason} ({where})")
 
 
-def _without(get: Get, ignored: str) -> Get:
+def _available(path: Path) -> Get:
+    """Return a getter to which a value that the database did not hand out is missing."""
+    get = getter(path)
+
     def get_available(item: Any, record: Record) -> Any:
         node = get(item, record)
-        return MISSING if node == ignored else node
+        return MISSING if node == UNAVAILABLE else node
 
     return get_available

@@ -38,6 +38,27 @@ class _Flatten:
         self._filtered = copy.only is not None or bool(copy.leave_out)
 
     def __call__(self, attributes: dict[str, str], tree: dict[str, Any]) -> None:
+        """Most objects are flat: one loop, which is left for the other where something is rare."""
+        if self._filtered or self._copy.prefix or self._ignored:
+            self._add_all(attributes, tree)
+            return
+        found = dict(tree)
+        for name, node in tree.items():
+            kind = type(node)
+            if kind is str:
+                continue
+            if kind is int:
+                found[name] = str(node)
+            elif kind is bool:
+                found[name] = "true" if node else "false"
+            else:
+                self._add_all(attributes, tree)
+                return
+        if "" in found:
+            raise self._empty_name()
+        attributes.update(found)
+
+    def _add_all(self, attributes: dict[str, str], tree: dict[str, Any]) -> None:
         self._add(attributes, tree, "", 1, filtered=self._filtered)
 
     def _add(
@@ -60,7 +81,7 @@ class _Flatten:
             else:
                 self._add_other(attributes, node, path)
         if "" in tree:
-            raise self._unfit(before.removesuffix("."), "must not have an empty attribute name")
+            raise self._empty_name(before)
 
     def _wanted(self, path: str) -> bool:
         copy = self._copy
@@ -95,6 +116,9 @@ class _Flatten:
             attributes[self._copy.prefix + path] = ""
         elif self._nulls is Nulls.REJECT:
             raise self._unfit(path, "must not be null")
+
+    def _empty_name(self, before: str = "") -> Unfit:
+        return self._unfit(before.removesuffix("."), "must not have an empty attribute name")
 
     def _unfit(self, path: str, reason: str) -> Unfit:
         place = self._copy.path

@@ -1,98 +1,146 @@
-"""Reads from a JSON text only what a mapping uses: everything else is passed over without becoming an object.
+"""From a JSON text to its outcome: most records by structs generated from the mapping, the rest by the plain way.
 
-The types are generated from the tree of all paths of a source. A text that does not fit them, such as a list where the
-mapping expects an object, is read whole by the plain reader that was handed in; so is one that is not JSON at all,
-since the plain reader knows the words of the refusal. The mapping finds the same either way: a property test holds that.
+The structs have a field for each name on the mapping's paths; all else in the text is passed over without becoming an
+object. The fast way only ever gives a result where nothing is unusual. For everything else, which is a shape that does
+not fit, a value that is refused, an integer written `-0` or what is no JSON, the text is read whole by the plain reader
+and mapped as any document. So the plain way alone decides what a record means; a property test holds the two together.
 """
 
-import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import msgspec
 
-from connector.mapping.copying import dotted_prefixes
-from connector.mapping.model import Node, Source
-from connector.mapping.paths import Path, Root, Select, Step
+from connector.events.change import Change, Visitor
+from connector.events.json_v1 import Nulls, is_time
+from connector.mapping.attributes import is_plain
+from connector.mapping.compile import MAX_IDENTIFIER, Changes, Compiled, Outcome, Skip
+from connector.mapping.conditions import test_of
+from connector.mapping.copying import copier
+from connector.mapping.json_structs import NoStruct, StructTree, Unusual, minus_zero
+from connector.mapping.model import Format, Node, Source, Value
+from connector.mapping.paths import Path
+from connector.mapping.values import identifier_text, reader
+from connector.mapping.walk import MISSING, Record, Unfit
 
-# msgspec reads an integer's `-0` as 0. The search may hit inside a text too; that costs time and nothing else.
-_minus_zero = re.compile(rb"-0[\s,}\]]").search
+Plain: TypeAlias = Callable[[bytes], Node]
+"""Reads any JSON text whole, numbers as they are written; raises `Refused` for what is none."""
 
 
-class FastJson:
-    """One source's reader of record values. Holds no state."""
+class JsonMapper:
+    """From a record whose value is plain JSON to its outcome. Holds no state."""
 
-    def __init__(self, source: Source, plain: Callable[[bytes], Node]) -> None:
-        """`plain` reads any JSON text whole, numbers as they are written, and refuses what is none."""
-        tree = _tree(source)
+    def __init__(self, compiled: Compiled, plain: Plain) -> None:
+        self._compiled = compiled
         self._plain = plain
-        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(tree.type(), float_hook=str).decode
+        self._fast = _fast_way(compiled)
 
-    def decode(self, value: bytes) -> Node:
-        """Return the value, or at least all of it that the mapping uses."""
-        try:
-            if not value.isascii():
-                value.decode()  # msgspec checks the texts that it keeps, not those that it passes over
-            if b"-0" not in value or not _minus_zero(value):
-                node: Node = self._decode(value)
-                return node
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            pass
-        return self._plain(value)
-
-
-@dataclass(slots=True)
-class _Part:
-    """What the mapping uses of one place in the text: all of it, some fields, or items."""
-
-    whole: bool = False
-    fields: "dict[str, _Part]" = field(default_factory=dict)
-    items: "_Part | None" = None
-
-    def at(self, steps: Iterable[Step | None]) -> "_Part":
-        """Return the part at the end of the steps, made if it is not there yet; None steps to the items of `each`."""
-        part = self
-        for step in steps:
-            if isinstance(step, str):
-                part = part.fields.setdefault(step, _Part())
-                continue
-            part.items = part.items or _Part()
-            part = part.items
-            if isinstance(step, Select):
-                part.at(step.names).whole = True
-        return part
-
-    def type(self) -> Any:
-        """Return what msgspec is to read: `Any` reads whole, a `TypedDict` passes over what it does not name."""
-        if self.whole or not (self.fields or self.items):
-            return Any
-        read: Any = None
-        if self.fields:
-            read = _typed_dict("Part", {name: part.type() for name, part in self.fields.items()}, total=False) | None
-        return list[self.items.type()] | read if self.items else read  # type: ignore[misc]
+    def __call__(
+        self,
+        value: bytes,
+        key: Node,
+        headers: Mapping[str, str],
+        topic: str,
+        timestamp_ms: int,
+        schema: str | None = None,
+    ) -> Outcome:
+        """Return what the record asks for; raises `Refused`, also for what is no JSON."""
+        if self._fast is not None:
+            try:
+                return self._fast(value, key, headers, topic, timestamp_ms)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Unusual, Unfit):
+                pass
+        return self._compiled(self._plain(value), key, headers, topic, timestamp_ms, schema)
 
 
-_typed_dict: Any = TypedDict  # whose static form takes literal names only
+def _fast_way(compiled: Compiled) -> "_FastWay | None":
+    """Return the fast way where the mapping has one: it reads parts of a value that is the event itself."""
+    source = compiled.source
+    if source.format is not Format.JSON or source.each:
+        return None
+    try:
+        return _FastWay(source, compiled.nulls)
+    except NoStruct:
+        return None
 
 
-def _tree(source: Source) -> _Part:
-    tree = _Part()
-    items: tuple[Step | None, ...] = () if source.each is None else (*source.each.steps, None)
-    tree.at(items)
+class _FastWay:
+    """What is read of a record in which nothing is unusual; raises `Unusual` or `Unfit` for any other."""
 
-    def at(path: Path, *more: str) -> _Part:
-        if path.root is Root.ITEM:
-            return tree.at((*items, *path.steps, *more))
-        return tree.at((*path.steps, *more)) if path.root is Root.VALUE else _Part()
+    def __init__(self, source: Source, nulls: Nulls) -> None:
+        tree = StructTree(path for path, _ in source.uses())
+        self._decode = tree.decoder()
+        self._tests = tuple((str(one), test_of(one, tree.getter(one.path))) for one in source.when)
+        self._visitors = tuple(
+            (kind, reader(value, tree.getter, Nulls.DROP, identifier_text)) for kind, value in source.visitor.items()
+        )
+        plain_visitors = all(is_plain(value) and tree.is_leaf(value.paths[0]) for value in source.visitor.values())
+        self._identifiers = (
+            tree.fetcher(value.paths[0] for value in source.visitor.values()) if plain_visitors else None
+        )
+        self._kinds = tuple(source.visitor)
+        self._time = reader(source.occurred_at, tree.getter, Nulls.DROP) if source.occurred_at else None
+        self._copies = tuple(copier(copy, tree.getter(copy.path, checked=False), nulls) for copy in source.copies)
+        self._drops_nulls = nulls is Nulls.DROP
+        plain: dict[str, Path] = {}
+        others: dict[str, Value] = {}
+        for name, value in source.attributes.items():
+            if is_plain(value) and tree.is_leaf(value.paths[0]):
+                plain[name] = value.paths[0]
+            else:
+                others[name] = value
+        self._names = tuple(plain)
+        self._fetch = tree.fetcher(plain.values())
+        self._others = tuple((name, reader(value, tree.getter, nulls)) for name, value in others.items())
 
-    for path, place in source.uses():
-        if place not in ("each", "copy.from"):
-            at(path).whole = True
-    for copy in source.copies:
-        if copy.only is None:
-            at(copy.path).whole = True
-        for name in copy.only or ():
-            for key in dotted_prefixes(name):
-                at(copy.path, key).whole = True
-    return tree
+    def __call__(self, value: bytes, key: Node, headers: Mapping[str, str], topic: str, timestamp_ms: int) -> Outcome:
+        if not value.isascii():
+            value.decode()  # msgspec checks the texts that it keeps, not those that it passes over
+        item = self._decode(value)
+        record: Record = (value, key, headers, topic, timestamp_ms)
+        for text, holds in self._tests:
+            if not holds(item, record):
+                return Skip(text)
+        visitor = self._visitor(item, record)
+        occurred = None
+        if self._time is not None:
+            occurred = self._time(item, record) or None
+            if occurred is not None and not is_time(occurred):
+                raise Unusual
+        return Changes((Change(visitor, self._attributes(item, record, value), occurred),))
+
+    def _attributes(self, item: Any, record: Record, value: bytes) -> dict[str, str]:
+        attributes: dict[str, str] = {}
+        for copy_into in self._copies:
+            copy_into(attributes, item, record)
+        if self._copies and "0" in attributes.values() and minus_zero(value):
+            raise Unusual
+        for name, node in zip(self._names, self._fetch(item), strict=False):
+            form = type(node)
+            if form is str:
+                attributes[name] = node
+            elif form is bool:
+                attributes[name] = "true" if node else "false"
+            elif form is int and (node or not minus_zero(value)):
+                attributes[name] = str(node)
+            elif node is not MISSING and (node is not None or not self._drops_nulls):
+                raise Unusual
+        for name, read in self._others:
+            if (told := read(item, record)) is not None:
+                attributes[name] = told
+        return attributes
+
+    def _visitor(self, item: Any, record: Record) -> Visitor:
+        if self._identifiers is not None:
+            for kind, node in zip(self._kinds, self._identifiers(item), strict=False):
+                if type(node) is str and 0 < len(node) <= MAX_IDENTIFIER:
+                    return Visitor(kind, node)
+                if node is not MISSING and node is not None:
+                    break
+        for kind, read in self._visitors:
+            identifier = read(item, record)
+            if identifier and len(identifier) <= MAX_IDENTIFIER:
+                return Visitor(kind, identifier)
+            if identifier:
+                break
+        raise Unusual
