@@ -17,11 +17,6 @@ minus_zero = re.compile(rb"-0[\s,}\]]").search
 _CONTAINERS = (list, dict)
 
 
-def text(record: Record) -> bytes:
-    """Return the text of a record that is read by structs: it stands in the place of the value."""
-    return record[0] if isinstance(record[0], bytes) else b""
-
-
 class NoStruct(Exception):
     """No structs can be made for these paths."""
 
@@ -85,13 +80,8 @@ class StructTree:
 
         def get(item: Any, record: Record) -> Any:
             node = fetch(item)
-            if (
-                checked
-                and type(node) is not str
-                and (node == 0 or type(node) in _CONTAINERS)
-                and minus_zero(text(record))
-            ):
-                raise Unusual
+            if checked and type(node) is not str and (node == 0 or type(node) in _CONTAINERS):
+                _check_exact(record)
             return node if walk is None else walk(node, record)
 
         return get
@@ -128,3 +118,9 @@ def _struct(parts: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
             fields.append((field, struct, msgspec.field(default=struct(), name=name)))
             places[name] = (field, inner_places)
     return msgspec.defstruct("Part", fields, frozen=True, gc=False), places
+
+
+def _check_exact(record: Record) -> None:
+    """Raise `Unusual` where the text, which stands in the place of the value, may have a number written `-0`."""
+    if isinstance(record[0], bytes) and minus_zero(record[0]):
+        raise Unusual

@@ -145,31 +145,21 @@ junk: st.SearchStrategy[Any] = st.one_of(
     values,
     conditions,
 ).map(copy.deepcopy)
-field_names = st.sampled_from(
-    [
-        "path",
-        "default",
-        "values",
-        "as",
-        "template",
-        "constant",
-        "equals",
-        "exists",
-        "only",
-        "except",
-        "from",
-        "copy",
-        "key",
-        "when",
-        "each",
-        "zeroValues",
-        "topics",
-        "pcId",
-        "version",
-        "x",
-        "",
-    ]
-)
+FIELDS = [
+    "path",
+    "default",
+    "values",
+    "as",
+    "template",
+    "constant",
+    "equals",
+    "exists",
+    "only",
+    "except",
+    "from",
+    "copy",
+]
+field_names = st.sampled_from([*FIELDS, "key", "when", "each", "zeroValues", "topics", "pcId", "version", "x", ""])
 
 
 def containers(tree: Any) -> list[Any]:
