@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -40,7 +40,7 @@ class StructTree:
                 self._whole.discard(names)
         if () in self._whole:
             raise NoStruct
-        for names in self._whole:
+        for names in sorted(self._whole):
             part = self._root
             for name in names[:-1]:
                 part = part.setdefault(name, {})
@@ -58,15 +58,25 @@ class StructTree:
         """Whether a path ends where a struct's field is read whole."""
         return _names(path) == path.steps and path.steps in self._whole
 
-    def fetcher(self, paths: Iterable[Path]) -> Callable[[Any], tuple[Any, ...]]:
-        """Return the function that reads many leaves at once; what it gives may be longer than the paths.
+    def leaf(self, path: Path) -> Callable[[Any], Any]:
+        """Return the function that reads one leaf; MISSING if it is not in the text."""
+        fetch: Callable[[Any], Any] = operator.attrgetter(self._place(path.steps))
+        return fetch
 
-        A leaf that is not in the text is MISSING.
-        """
-        places = [self._place(path.steps) for path in paths]
-        if not places:
-            return lambda _: ()
-        return operator.attrgetter(*places, places[0])
+    def columns(self, names: Mapping[Path, str]) -> tuple[tuple[Callable[[Any], Any], tuple[str | None, ...]], ...]:
+        """Return, for each struct with leaves among these paths, how to read it, and the name for each field."""
+        found: dict[tuple[str, ...], dict[str, str]] = {}
+        for path, name in names.items():
+            steps = tuple(map(str, path.steps))
+            found.setdefault(steps[:-1], {})[steps[-1]] = name
+        columns = []
+        for steps, wanted in found.items():
+            fields = self._fields
+            for step in steps:
+                fields = fields[step][1]
+            read = operator.attrgetter(self._place(steps)) if steps else _itself
+            columns.append((read, tuple(wanted.get(name) for name in fields)))
+        return tuple(columns)
 
     def getter(self, path: Path, *, checked: bool = True) -> Get:
         """Return a getter of structs; `checked`: it raises `Unusual` for a number that may have been written `-0`."""
@@ -92,6 +102,10 @@ class StructTree:
             field, fields = fields[str(name)]
             place.append(field)
         return ".".join(place)
+
+
+def _itself(item: Any) -> Any:
+    return item
 
 
 def _names(path: Path) -> tuple[str, ...]:

@@ -115,6 +115,11 @@ class Copy:
     only: frozenset[str] | None = None
     leave_out: frozenset[str] = frozenset()
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether every attribute is taken, under its own name."""
+        return not self.prefix and self.only is None and not self.leave_out
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

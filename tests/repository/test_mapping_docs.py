@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def test_worked_example(mapping: str, record: str, change: str) -> None:
     compiled = compile_source(source, Nulls.DROP)
     told = json.loads(change)
     expected = Change(Visitor("mbox3rdPartyId", told["mbox3rdPartyId"]), told["profile"], told["occurredAt"])
-    rest = (None, {}, source.topics[0], 0)
+    rest: Any = (None, {}, source.topics[0], 0)
     assert compiled(plain(record.encode()), *rest) == Changes((expected,))
     if source.format is Format.JSON:
         assert JsonMapper(compiled, plain)(record.encode(), *rest) == Changes((expected,))

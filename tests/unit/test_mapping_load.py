@@ -13,6 +13,11 @@ sources:
     visitor: {mbox3rdPartyId: id}
     attributes: {tier: tier}
 """
+FORMATS = "json, json-schema, avro, protobuf, cloudevents, debezium, connect-json"
+FORMS = (
+    "epoch-s, epoch-ms, epoch-us, epoch-ns, epoch-days, join, lower, upper, hex, base64, {decimal: SCALE}, {join: TEXT}"
+)
+NAME_NEEDED = "a name must follow the dot; one with spaces, dots or quotes is written ['so']"
 
 
 def mistakes(text: str) -> list[str]:
@@ -44,18 +49,15 @@ sources:
     attributes: {a: {path: a, as: epoch-m}, b: $key}
 """
     assert mistakes(text) == [
-        "line 4, sources[0].format: must be one of json, json-schema, avro, protobuf, cloudevents, debezium, connect-json; "
-        "did you mean json?",
+        f"line 4, sources[0].format: must be one of {FORMATS}; did you mean json?",
         "line 5, sources[0].visitor.mbox3rdPartyID: unknown field; did you mean mbox3rdPartyId?",
         "line 7, sources[0].attributes.tier: must have exactly one of path, template and constant",
         "line 7, sources[0].attributes.tier.pth: unknown field; did you mean path?",
-        "line 8, sources[0].attributes.city: is no path at character 2: a name must follow the dot; one with spaces, dots or "
-        "quotes is written ['so']",
+        f"line 8, sources[0].attributes.city: is no path at character 2: {NAME_NEEDED}",
         "line 9, sources[0].attributes.at: unknown root $timestmp; did you mean $timestamp?",
         "line 12, sources[1].topics[1]: web has a source already, in line 3",
         "line 14, sources[1].wen: unknown field; did you mean when?",
-        "line 16, sources[1].attributes.a.as: must be one of epoch-s, epoch-ms, epoch-us, epoch-ns, epoch-days, join, lower, "
-        "upper, hex, base64, {decimal: SCALE}, {join: TEXT}; did you mean epoch-ms?",
+        f"line 16, sources[1].attributes.a.as: must be one of {FORMS}; did you mean epoch-ms?",
         "line 16, sources[1].attributes.b: $key needs key: text, or key: format",
     ]
 
