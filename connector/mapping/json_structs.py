@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -28,8 +28,8 @@ class Unusual(Exception):
 class StructTree:
     """Structs for the names on some paths. What a path leads to, and a list on its way, is a leaf and is read whole."""
 
-    def __init__(self, paths: Iterable[Path]) -> None:
-        """Raises `NoStruct` where nothing would be passed over."""
+    def __init__(self, paths: Iterable[Path], first: Container[Path] = ()) -> None:
+        """Raises `NoStruct` where nothing would be passed over. The leaves of `first` are the first of their struct."""
         self._root: dict[str, Any] = {}
         self._whole: set[tuple[str, ...]] = set()
         for path in paths:
@@ -40,7 +40,7 @@ class StructTree:
                 self._whole.discard(names)
         if () in self._whole:
             raise NoStruct
-        for names in sorted(self._whole):
+        for names in sorted(self._whole, key=lambda names: (Path(Root.ITEM, names) not in first, len(names), names)):
             part = self._root
             for name in names[:-1]:
                 part = part.setdefault(name, {})
@@ -63,8 +63,11 @@ class StructTree:
         fetch: Callable[[Any], Any] = operator.attrgetter(self._place(path.steps))
         return fetch
 
-    def columns(self, names: Mapping[Path, str]) -> tuple[tuple[Callable[[Any], Any], tuple[str | None, ...]], ...]:
-        """Return, for each struct with leaves among these paths, how to read it, and the name for each field."""
+    def columns(self, names: Mapping[Path, str]) -> tuple[tuple[Callable[[Any], Any], tuple[str, ...]], ...]:
+        """Return, for each struct with leaves among these paths, how to read it, and the names for its first fields.
+
+        The paths are all leaves, and all that were given as `first`.
+        """
         found: dict[tuple[str, ...], dict[str, str]] = {}
         for path, name in names.items():
             steps = tuple(map(str, path.steps))
@@ -75,7 +78,7 @@ class StructTree:
             for step in steps:
                 fields = fields[step][1]
             read = operator.attrgetter(self._place(steps)) if steps else _itself
-            columns.append((read, tuple(wanted.get(name) for name in fields)))
+            columns.append((read, tuple(wanted[name] for name in list(fields)[: len(wanted)])))
         return tuple(columns)
 
     def getter(self, path: Path, *, checked: bool = True) -> Get:

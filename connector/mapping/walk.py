@@ -107,7 +107,12 @@ def _walk(node: Any, steps: tuple[Step, ...], path: Path) -> Any:
 def _search(items: list[Any], select: Select, path: Path) -> Any:
     if len(items) > MAX_SEARCHED:
         raise Unfit(path, f"must not search a list of more than {MAX_SEARCHED:,} items")
+    name = select.names[0] if len(select.names) == 1 and not select.begins else None
     for item in items:
+        if name is not None and type(item) is dict and type(node := item.get(name)) is str:
+            if node == select.text:
+                return item
+            continue
         text = plain_text(_walk(item, select.names, path))
         if text is not None and (text.startswith(select.text) if select.begins else text == select.text):
             return item

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -377,4 +378,20 @@ def test_a_hundred_paths_on_a_megabyte_are_bounded() -> None:
         began = time.process_time()
         compiled(document, None, {}, "crm", 0)
         spent.append(time.process_time() - began)
-    assert min(spent) < 0.05
+    assert min(spent) < (0.05 if sys.gettrace() is None else 0.5)  # Coverage counts lines, and makes them slow.
+
+
+def test_attributes_of_several_objects_keep_their_names() -> None:
+    """The fast way reads each object's fields at once: their order in the structs is not that of the mapping."""
+    document = '{"id":"1","z":{"b":1,"a":2,"in":{"q":3}},"b":4,"a":{"x":5},"c":6}'
+    given = {"one": "a.x", "two": "b", "three": "z.in.q", "four": "z.a", "five": "z.b", "six": "z.b", "seven": "id"}
+    assert change(document, attributes=given).attributes == {
+        "one": "5", "two": "4", "three": "3", "four": "2", "five": "1", "six": "1", "seven": "1",
+    }  # fmt: skip
+
+
+def test_an_odd_shape_falls_back_to_the_plain_way() -> None:
+    """A null, a list or a text where an object was expected is read as any document; what is no JSON is refused."""
+    for odd in ("null", "[]", '"x"', "7"):
+        assert change(f'{{"id":"1","p":{odd}}}', attributes={"a": "p.q"}).attributes == {}
+    assert refusal('{"id":"1"', attributes={"a": "p.q"}) == "(record) must be valid JSON"
