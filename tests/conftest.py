@@ -32,6 +32,10 @@ SESSION = "CONNECTOR_TEST_SESSION"
 """Marks each process that the tests start, and what those start, by its environment."""
 
 
+UNMEASURED = frozenset({"peers", "property", "simulation"})
+"""Folders that take no part in the coverage: it triples their time, and the unit tests reach the same lines."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fixture and folder set the marker: no test can forget that it needs the real broker."""
     for item in items:
@@ -41,6 +45,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
         if "e2e" in item.path.parts:
             item.add_marker("e2e")
+        if UNMEASURED & set(item.path.parts):
+            item.add_marker("no_cover")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -23,11 +23,12 @@ _MAX_PATH = 200  # characters of a refusal's field: it becomes a Kafka header, a
 
 _RECORD, _VISITOR, _PROFILE, _OCCURRED_AT = "(record)", "mbox3rdPartyId, pcId", "profile", "occurredAt"
 _ID_RULE = "must be a string of 1 to 256 characters"
+TIME_RULE = "must be an RFC 3339 date-time with a time zone, such as 2026-11-22T10:15:00.123Z"
 _RULES = {
     "eventId": _ID_RULE,
     "mbox3rdPartyId": _ID_RULE,
     "pcId": _ID_RULE,
-    _OCCURRED_AT: "must be an RFC 3339 date-time with a time zone, such as 2026-11-22T10:15:00.123Z",
+    _OCCURRED_AT: TIME_RULE,
     _PROFILE: "must be an object with at least one attribute",
 }
 
@@ -188,6 +189,17 @@ def _change(event: _Envelope, attributes: dict[str, str]) -> Change:
 _seconds: dict[str, None] = {}
 _fractions_and_zones: dict[str, None] = {}
 _MOST_KNOWN = 4_096
+
+
+def is_time(text: str) -> bool:
+    """Whether a text is RFC 3339 with a time zone, for events of other formats."""
+    if text[:19] in _seconds and text[19:] in _fractions_and_zones:
+        return True
+    try:
+        _check_time(text)
+    except Refused:
+        return False
+    return True
 
 
 def _check_time(text: str) -> None:

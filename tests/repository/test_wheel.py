@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SCHEMA = "profile-change.v1.schema.json"
+SCHEMAS = ("profile-change.v1.schema.json", "event-mapping.v1.schema.json")
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +40,10 @@ def read(wheel: Path, ending: str) -> bytes:
         return archive.read(name)
 
 
-def test_the_schema_is_inside_as_published(wheel: Path) -> None:
-    """Producers validate with the installed copy; it must not differ from the published one."""
-    assert read(wheel, f"connector/schemas/{SCHEMA}") == (ROOT / "schemas" / SCHEMA).read_bytes()
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_each_schema_is_inside_as_published(wheel: Path, schema: str) -> None:
+    """Producers validate with the installed copy; one that differs from the published one would be a second truth."""
+    assert read(wheel, f"connector/schemas/{schema}") == (ROOT / "schemas" / schema).read_bytes()
 
 
 def test_every_module_is_inside_and_nothing_else(wheel: Path) -> None:
@@ -104,7 +105,8 @@ def test_it_works_away_from_the_clone(wheel: Path, tmp_path: Path) -> None:
         "import importlib, importlib.resources, json, pkgutil, connector\n"
         "for module in pkgutil.walk_packages(connector.__path__, 'connector.'):\n"
         "    if module.name != 'connector.__main__': importlib.import_module(module.name)\n"
-        f"json.loads(importlib.resources.files('connector').joinpath('schemas', {SCHEMA!r}).read_text())\n"
+        f"for schema in {SCHEMAS!r}:\n"
+        "    json.loads(importlib.resources.files('connector').joinpath('schemas', schema).read_text())\n"
         "print(connector.__file__)\n"
         "from connector.cli import main\n"
         "sys.exit(main(['--version']))\n"

@@ -38,7 +38,7 @@ def test_an_address_that_cannot_be_used_is_refused_without_repeating_it(text: st
     """It may hold a password."""
     with pytest.raises(RegistryError) as caught:
         parse_addresses(text)
-    assert caught.value.setting == "SCHEMA_REGISTRY_URL"
+    assert caught.value.failure.setting == "SCHEMA_REGISTRY_URL"
     assert SECRET not in str(caught.value)
     assert caught.value.__cause__ is None
 
