@@ -16,6 +16,7 @@ import trustme
 import uvloop
 from aiohttp import web
 
+from connector.events.change import Refused
 from connector.formats.schema import Dependency, Schema, SchemaId, SchemaKind, SchemaMissing
 from connector.registry.answers import Fetched, Reference
 from connector.registry.client import RegistryClient
@@ -452,7 +453,7 @@ def test_an_unknown_id_is_refused_by_name_and_a_wrong_address_never_refuses(run:
         woken = asyncio.Event()
         async with Front(registry) as front, RegistryClient(config(front.url)) as client:
             store = store_of(client, woken)
-            with pytest.raises(ValueError, match=r"^schema 99 cannot be had: .*40403"):
+            with pytest.raises(Refused, match=r"^schema 99 cannot be had: .*40403"):
                 await read(store, woken, SchemaId(99))
             front.trouble = status(404, "<html>Not Found</html>")
             with pytest.raises(SchemaMissing):

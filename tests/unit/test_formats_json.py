@@ -2,6 +2,7 @@
 
 import pytest
 
+from connector.events.change import Refused
 from connector.formats import Format, KeyForm, Node, Schema, SchemaId, SchemaKind, make_reader
 from connector.formats.json_tree import read_json
 from tests.support.formats import FakeRecord, FakeSchemas, framed, read, refusal_of
@@ -80,7 +81,7 @@ def test_the_slower_parser_refuses_the_same(text: bytes, reason: str) -> None:
 
 def test_a_key_is_named_as_what_it_is() -> None:
     """The same parser reads both."""
-    with pytest.raises(ValueError, match=r"^\$key must be valid JSON"):
+    with pytest.raises(Refused, match=r"^\$key must be valid JSON"):
         read_json("$key", b"{")
 
 
