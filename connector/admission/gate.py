@@ -74,15 +74,13 @@ class Gate:
         verdict = answer.verdict
         if verdict in _DONE:
             self.concurrency.answered(now - began, now, self.in_flight)
-        else:
-            if first and verdict in _OVERLOADED:
-                self.concurrency.overloaded(began, now)
-            if verdict in _UNSURE and not answer.own:
-                grant.lost = True
+        elif first and verdict in _OVERLOADED:
+            self.concurrency.overloaded(began, now)
         self.in_flight -= 1
-        grant.flying -= 1
         if answer.local:
-            grant.left += 1  # It never left this machine, so nothing was spent.
+            grant.restore()  # It never left this machine.
+        else:
+            grant.settle(is_lost=verdict in _UNSURE and not answer.own)
         shift = self.circuit.settled(update.visitor, answer, now, first=first, probe=probe)
         if shift is Transition.CLOSED:
             self.concurrency.recovered(self.in_flight)
@@ -92,14 +90,12 @@ class Gate:
         """The attempt was given up without an answer."""
         self.in_flight -= 1
         probe, grant = passed
-        grant.flying -= 1
-        grant.lost = True
+        grant.settle(is_lost=True)
         self.circuit.abandoned(probe=probe)
 
     def spare(self, passed: Permit) -> None:
         """The attempt was not needed after all, so nothing was spent."""
         self.in_flight -= 1
         probe, grant = passed
-        grant.flying -= 1
-        grant.left += 1
+        grant.restore()
         self.circuit.abandoned(probe=probe)

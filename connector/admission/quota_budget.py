@@ -1,5 +1,6 @@
 """How many requests may still be sent, and until when: what the quota's leases leave in the hand of this replica."""
 
+import math
 from collections import deque
 from collections.abc import Callable
 
@@ -24,6 +25,25 @@ class QuotaGrant:
         self.lost = False
         """A request of it ended without an answer: it may reach the endpoint later."""
 
+    def spend(self) -> None:
+        """A request goes."""
+        self.left -= 1
+        self.flying += 1
+
+    def settle(self, *, is_lost: bool) -> None:
+        """A request of it is over; `is_lost`: without an answer that tells whether it arrived."""
+        self.flying -= 1
+        self.lost = self.lost or is_lost
+
+    def restore(self) -> None:
+        """A request of it did not go after all, so nothing was spent."""
+        self.flying -= 1
+        self.left += 1
+
+    def close(self) -> None:
+        """Nothing more may be spent of it."""
+        self.ends = -math.inf
+
 
 class QuotaBudget:
     """The grants in hand, spent in the order in which they came; without a quota there is one that never ends."""
@@ -37,6 +57,10 @@ class QuotaBudget:
         """Called when a grant runs low, or when there is none."""
         if unlimited:
             self.grants.append(QuotaGrant(0, UNLIMITED, float("inf")))
+
+    def call_when_wanted(self, callback: Callable[[], None]) -> None:
+        """Call this when a grant runs low, or when there is none."""
+        self.wanted = callback
 
     def current(self, boottime: float) -> QuotaGrant | None:
         """The grant that the next request spends of; None: it has to wait."""
@@ -54,8 +78,7 @@ class QuotaBudget:
         if grant is None:
             msg = "a request went without a grant"
             raise RuntimeError(msg)
-        grant.left -= 1
-        grant.flying += 1
+        grant.spend()
         if grant.left == grant.low:
             self.wanted()
         return grant

@@ -60,3 +60,9 @@ class Counters:
     requests: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
     request_seconds: Histogram = field(default_factory=lambda: Histogram(REQUEST_SECONDS))
     event_age_seconds: Histogram = field(default_factory=lambda: Histogram(EVENT_AGE_SECONDS))
+
+    def taken(self, consumed: int, *, skipped: int, already_done: int) -> None:
+        """Records were taken in; of these some were skipped by a rule, and some settled by an earlier owner."""
+        self.events_consumed += consumed
+        self.events_done[Done.SKIPPED] += skipped
+        self.events_done[Done.ALREADY_DONE] += already_done

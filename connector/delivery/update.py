@@ -164,6 +164,11 @@ class Update:
             part.attributes[name] = value
             part.times[name] = when
 
+    def failed(self, successes: int) -> None:
+        """An attempt failed, after this number of answers of a healthy endpoint."""
+        self.attempts += 1
+        self.successes_at_failure = successes
+
     def absorb(self, newer: "Update", *, by_time: bool) -> None:
         """Take over what came while this one was on the wire: its values win, its receipts merge into these."""
         self.size += newer.size

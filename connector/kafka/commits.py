@@ -34,6 +34,16 @@ class Commit:
         self.done: concurrent.futures.Future[bool] = concurrent.futures.Future()
         """True when the coordinator acknowledged it, False when nothing of it is owned; or CommitFailed."""
 
+    def keep_owned(
+        self, offsets: Mapping[TopicPartition, OffsetAndMetadata], starts: Mapping[TopicPartition, Start | None]
+    ) -> None:
+        """Commit these alone, which are owned at the moment of sending and began there."""
+        self.offsets, self.starts = dict(offsets), starts
+
+    def number(self, serial: str) -> None:
+        """It is sent under this serial number."""
+        self.serial = serial
+
     def answer(self, *, acknowledged: bool) -> None:
         """Wake the waiter; its deadline may have passed, then there is none."""
         if self.done.set_running_or_notify_cancel():
@@ -73,7 +83,7 @@ class CommitQueue:
         if not commit.offsets:
             commit.answer(acknowledged=False)
             return
-        commit.serial = f"~{next(self._serials) % _SERIALS:x}"
+        commit.number(f"~{next(self._serials) % _SERIALS:x}")
         self._on_the_way[commit.serial] = commit
         try:
             client.commit(

@@ -193,8 +193,8 @@ class GroupMember:
 
     def _send(self, commit: Commit) -> None:
         """Only of what is owned now, because the coordinator does not check that."""
-        commit.offsets = {name: where for name, where in commit.offsets.items() if name in self._assignment}
-        commit.starts = self._assignment.starts(commit.offsets)
+        owned = {name: where for name, where in commit.offsets.items() if name in self._assignment}
+        commit.keep_owned(owned, self._assignment.starts(owned))
         self._commits.send(self._client, commit)
 
     def _forget_held(self, names: Collection[TopicPartition]) -> None:

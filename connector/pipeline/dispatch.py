@@ -172,8 +172,7 @@ class Dispatch:
         policy = self._state.config.retry
         circuit = self._gate.circuit
         charged = update.charged_attempts + circuit.blames(update, answer, now)
-        update.attempts += 1
-        update.successes_at_failure = circuit.successes
+        update.failed(circuit.successes)
         # A token is never the update's fault, however long it takes to renew.
         if charged >= policy.max_attempts and answer.verdict is not Verdict.UNAUTHORIZED:
             self._dead_letter(update, "RetriesExhausted", f"failed {charged} times, at last: {answer.reason}")

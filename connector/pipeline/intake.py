@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 
 from connector.delivery.coalescer import GATHER_SECONDS, linger_left
-from connector.delivery.counters import Done
 from connector.delivery.offset_tracker import OffsetTracker
 from connector.delivery.ports import Record
 from connector.events.change import Change, Refused, Visitor
@@ -86,10 +85,7 @@ class Intake:
 
     def _taken(self, consumed: int, skipped: int, already_done: int) -> None:
         """A batch is in: Kafka can be reached, the next may come, and updates may be due."""
-        counters = self._state.counters
-        counters.events_consumed += consumed
-        counters.events_done[Done.SKIPPED] += skipped
-        counters.events_done[Done.ALREADY_DONE] += already_done
+        self._state.counters.taken(consumed, skipped=skipped, already_done=already_done)
         self._state.kafka_answered()
         self._back_pressure.taken()
         self._state.may_send()

@@ -43,7 +43,7 @@ class QuotaManager:
         self._began = self._boottime()
         self._seen: View | None = None
         self._seen_at = -math.inf
-        holder.allowance.wanted = state.leasing.wake
+        holder.allowance.call_when_wanted(state.quota_changed)
         state.paced(holder.per_second)
 
     async def keep(self) -> None:
@@ -106,14 +106,14 @@ class QuotaManager:
                 self._stopped = False
                 self._state.say("quota_resumed", level="info", used=self.used, limit=holder.terms.limit)
             self._state.paced(self.holder.per_second)
-        self._state.leasing.wake()
+        self._state.quota_changed()
 
     def caught_up(self) -> None:
         """From now on it is known what is free."""
-        self.holder.caught_up = True
+        self.holder.reached_end()
         seconds = round(self._boottime() - self._began, 2)
         log.info("quota_ledger_read", records=self._records, seconds=seconds, used=self.used)
-        self._state.leasing.wake()
+        self._state.quota_changed()
 
     def delayed(self, reason: str) -> None:
         """Say it, once and then with backoff."""

@@ -132,6 +132,10 @@ class ReplicaState:
         """Send as fast as the rate, and the pace of the quota, let this replica; ask the quota for that."""
         self.gate.rate.limit(min(self.rate, self.pace))
         self.may_send()
+        self.quota_changed()
+
+    def quota_changed(self) -> None:
+        """What is needed of the quota, or what is free of it, is another now."""
         self.leasing.wake()
 
     def bound_session(self, session: float, request_timeout: float) -> None:

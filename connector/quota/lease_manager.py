@@ -64,7 +64,7 @@ class LeaseManager:
         self.name = name
         self.ledger = Ledger()
         self.caught_up = False
-        """Set by the ledger's reader, when its end was reached once."""
+        """The ledger's end was reached once."""
         self.per_second = 0.0
         """This replica's pace."""
         self.blind = 0
@@ -84,6 +84,10 @@ class LeaseManager:
         """Whether a record of our own has told the brokers' time; before, it is asked whatever seems to be free."""
         self._pace = 0.0
         self._pace_at = -math.inf
+
+    def reached_end(self) -> None:
+        """The ledger was read to its end: what is free is known."""
+        self.caught_up = True
 
     # What is read.
 
@@ -129,7 +133,7 @@ class LeaseManager:
     def close(self, boottime: float) -> list[Record]:
         """Give back all that is in hand, and leave the pace to the others: nothing may be sent after this."""
         for grant in self.allowance.grants:
-            grant.ends = -math.inf
+            grant.close()
         records = self._give_back(boottime, Demand(0, 0, 0, 0.0))
         return [*records, Return(self.who, self._number, 0, leaves=True)] if self._number else records
 
