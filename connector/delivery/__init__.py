@@ -1,1 +1,1 @@
-"""The heart: what is owed, to whom, since which offset, and when it may go; without clock or I/O."""
+"""Pure delivery logic: coalescing, offsets, retries, dead letters. No clock, no I/O."""

@@ -1,4 +1,4 @@
-"""The one place where a visitor's changes wait, meet and leave: at most one waiting and one in flight a visitor."""
+"""Merges changes into one pending update per visitor: at most one waiting and one in flight."""
 
 import enum
 import math

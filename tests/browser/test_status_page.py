@@ -76,9 +76,9 @@ def test_every_number_is_that_of_the_status(page: Browser, served: Served) -> No
     texts = {
         "replica": "connector-0", "version": "0.1.0", "uptime": "2 h", "in-total": "1,000,000", "out-total": "333,000",
         "saved-total": "666,000", "saved-share": "67 %", "lag": "1,234", "circuit": "closed",
-        "slots": "7 of 16 in use, at most 64", "rate-limit": "200/s", "updates-pending": "56", "updates-in-flight": "7",
+        "slots": "7 in flight (limit now 16, max 64)", "rate-limit": "200/s", "updates-pending": "56", "updates-in-flight": "7",
         "paused": "consuming", "age": "50 % within 1 s, 95 % within 2.5 s, 99 % within 5 s", "records-sum": "1,000,000",
-        "records-even": "It adds up.", "quota-none": "No quota is kept.", "problems-none": "None since the start.",
+        "records-even": "Counts match.", "quota-none": "No quota is kept.", "problems-none": "None since the start.",
         "partitions-note": "This replica owns 2 partitions.",
     }  # fmt: skip
     assert {name: page.text(name) for name in texts} == texts
@@ -100,7 +100,7 @@ def test_every_number_is_that_of_the_status(page: Browser, served: Served) -> No
 def test_counts_that_do_not_reconcile_are_shown(page: Browser, served: Served) -> None:
     """Consumed = done + pending is the promise; a page that hides a mismatch hides a loss."""
     show(page, served, status(events={"consumed": 1_000_001}))
-    assert page.text("records-even") == "It does not add up: the lines make 1,000,000."
+    assert page.text("records-even") == "Counts do not match: the lines make 1,000,000."
 
 
 def test_records_lost_from_the_log_are_shown(page: Browser, served: Served) -> None:
@@ -115,7 +115,7 @@ def test_what_was_settled_before_a_restart_adds_up_too(page: Browser, served: Se
     """A restart that reads again what was settled is no loss, and no skip by rule."""
     show(page, served, status(events={"consumed": 1_000_250, "already_done": 250}))
     assert ["already done", "250"] in page.rows("records")
-    assert page.text("records-even") == "It adds up."
+    assert page.text("records-even") == "Counts match."
 
 
 def test_rates_come_from_successive_answers(page: Browser, served: Served) -> None:

@@ -161,7 +161,7 @@ function showEndpoint(status) {
   const most = Number(status.settings?.TARGET_MAX_IN_FLIGHT) || slots;
   put("circuit", circuit.open ? `open for ${span(circuit.open_seconds)}: ${circuit.reason}` : "closed");
   find("circuit").className = circuit.open ? "alarming" : "";
-  put("slots", `${count(updates.in_flight)} of ${count(slots)} in use, at most ${count(most)}`);
+  put("slots", `${count(updates.in_flight)} in flight (limit now ${count(slots)}, max ${count(most)})`);
   width("slots-used", updates.in_flight / most);
   width("slots-open", slots / most);
   put("rate-limit", status.rate_per_second === null ? "none" : `${perSecond(status.rate_per_second)}/s`);
@@ -189,7 +189,7 @@ function showRecords({ events, updates, event_age_seconds: age, paused, records_
   ]);
   put("records-sum", count(events.consumed));
   const even = done + events.pending === events.consumed;
-  put("records-even", even ? "It adds up." : `It does not add up: the lines make ${count(done + events.pending)}.`);
+  put("records-even", even ? "Counts match." : `Counts do not match: the lines make ${count(done + events.pending)}.`);
   find("records-even").className = even ? "quiet" : "alarming";
   find("records-missed").hidden = !missedWords(missed);
   put("records-missed", missedWords(missed));
@@ -308,7 +308,7 @@ function lose(reason) {
   announce(
     "lost",
     `Connection lost since ${clock(since, now, true)}`,
-    `${reason} ${last ? `The last word, ${span(now - since)} ago, was “${lastHeadline}”; all numbers below are from then.` : "There was no answer yet."} It keeps asking.`,
+    `${reason} ${last ? `The last state, ${span(now - since)} ago, was “${lastHeadline}”; all numbers below are from then.` : "There was no answer yet."} It keeps asking.`,
   );
   put("link", `Not live: no answer for ${span(now - since)}`);
   find("link").dataset.state = "lost";
