@@ -103,14 +103,14 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "records_missed",
             _WARNING,
             (*_RECORD, "until", "records", "reason", "remedy"),
-            "The log no longer has the records from `offset` to `until`, and nobody can read them: by `retention` they "
-            "were deleted before they were read, by `truncation` the end of the log was cut.",
+            "The records from `offset` to `until` cannot be read any more: by `retention` they were deleted before "
+            "they were read, by `truncation` the end of the log was cut.",
         ),
         LogEvent(
             "partition_start_delayed",
             _WARNING,
             _KAFKA,
-            "For ten seconds nobody has said where reading of a partition begins; it waits, and is asked for again.",
+            "For ten seconds the brokers have not said where reading of a partition begins; it waits and asks again.",
         ),
         LogEvent(
             "request_timeout_reduced",
@@ -141,7 +141,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "quota_ledger_unusable",
             _ERROR,
             _FATAL,
-            "The ledger's topic is not what it must be; without it nobody knows what may be sent.",
+            "The ledger's topic is not what it must be; without it no replica knows what may be sent.",
         ),
         LogEvent(
             "quota_nearly_used",
@@ -325,7 +325,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "log_lines_dropped",
             _WARNING,
             ("lines",),
-            "Nobody read what was written; this many lines were left out here.",
+            "The log's reader was too slow; this number of lines were left out here.",
             remedy="look at what reads the standard output of the process, and whether it keeps up",
         ),
         LogEvent(

@@ -378,7 +378,7 @@ class Settings(BaseSettings):
     def quota_horizon(self) -> float:
         """Seconds over which what is free is spread: an hour suits a day, and not a window of a minute.
 
-        Nobody means a pace at which a part of each window is never used: so the window at most, whatever is set.
+        At most the window, whatever is set: at a slower pace a part of each window would never be used.
         """
         most = self.quota_window_seconds
         if "quota_horizon_seconds" not in self.model_fields_set:

@@ -76,7 +76,8 @@ def test_every_number_is_that_of_the_status(page: Browser, served: Served) -> No
     texts = {
         "replica": "connector-0", "version": "0.1.0", "uptime": "2 h", "in-total": "1,000,000", "out-total": "333,000",
         "saved-total": "666,000", "saved-share": "67 %", "lag": "1,234", "circuit": "closed",
-        "slots": "7 in flight (limit now 16, max 64)", "rate-limit": "200/s", "updates-pending": "56", "updates-in-flight": "7",
+        "slots": "7 in flight (limit now 16, max 64)", "rate-limit": "200/s", "updates-pending": "56",
+        "updates-in-flight": "7",
         "paused": "consuming", "age": "50 % within 1 s, 95 % within 2.5 s, 99 % within 5 s", "records-sum": "1,000,000",
         "records-even": "Counts match.", "quota-none": "No quota is kept.", "problems-none": "None since the start.",
         "partitions-note": "This replica owns 2 partitions.",
@@ -164,7 +165,7 @@ def test_a_gap_between_answers_is_a_gap_in_the_chart(page: Browser, served: Serv
         ({"lease_seconds": None}, "WAITING", "Waiting for Kafka", "nothing is sent"),
         ({"quota": quota(0, read=False), "updates": {"pending": 8}, "lag": 9}, "WAITING",
          "Waiting for the quota's ledger",
-         "Until it has been read once, nobody knows what may be sent. 8 updates wait."),
+         "Until it has been read once, it is not known what may be sent. 8 updates wait."),
         ({"quota": quota(1_000_000, in_hand=0, used_up_seconds=0.0), "updates": {"pending": 8}, "lag": 9}, "WAITING",
          "Waiting for quota",
          ("All 1,000,000 of the last 24 h are used. The next 1,200 updates come free in 12 min. "
@@ -240,7 +241,7 @@ def test_a_lost_connection_is_shown_with_its_time_and_recovers(page: Browser, se
     first = page.text("verdict-headline")
     assert re.fullmatch(r"Connection lost since \d\d:\d\d:\d\d", first)
     assert page.text("verdict-word") == "NO CONNECTION"
-    assert "The connector does not answer. The last word" in page.text("verdict-detail")
+    assert "The connector does not answer. The last state" in page.text("verdict-detail")
     assert "all numbers below are from then" in page.text("verdict-detail")
     assert page.text("link").startswith("Not live: no answer for ")
     assert page.text("lag") == "77"

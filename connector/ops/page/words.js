@@ -232,7 +232,7 @@ function verdict(status, samples) {
     return {
       state: "wait",
       headline: "Waiting for the quota's ledger",
-      detail: `Until it has been read once, nobody knows what may be sent. ${waiting(status)}.`,
+      detail: `Until it has been read once, it is not known what may be sent. ${waiting(status)}.`,
     };
   }
   if (quota && quota.free <= 0 && quota.in_hand <= 0 && status.updates.pending) return quotaVerdict(status);
