@@ -15,8 +15,8 @@ from rich.table import Table
 
 from benchmarks.events import zipf
 from connector.events import Change, JsonDecoder, Nulls
+from connector.formats.document import Node
 from connector.mapping import JsonMapper, compile_source, load
-from connector.mapping.model import Node
 
 BOUND = 1.3
 _NAMES = ("loyaltyTier", "points", "lastOrderTotal", "newsletter", "segment", "branch", "product", "step")

@@ -12,10 +12,12 @@ import msgspec
 
 from connector.events.change import Change, Refused, Visitor
 from connector.events.json_v1 import TIME_RULE, Nulls, is_time
+from connector.formats.document import Node
+from connector.formats.readers import Format
 from connector.mapping.attributes import attributes_reader
 from connector.mapping.conditions import test_of
 from connector.mapping.copying import copier
-from connector.mapping.model import Format, Node, Source
+from connector.mapping.model import Source
 from connector.mapping.paths import Path, Root
 from connector.mapping.values import identifier_text, reader
 from connector.mapping.walk import MISSING, Get, Record, Unfit, getter

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from connector.formats.document import Node
 from connector.mapping.mistakes import nearest
-from connector.mapping.model import Node, Source
+from connector.mapping.model import Source
 from connector.mapping.paths import Path, Root, Select
 from connector.mapping.walk import MISSING, Record, Unfit, getter
 

@@ -14,12 +14,14 @@ from msgspec.structs import astuple
 
 from connector.events.change import Change, Visitor
 from connector.events.json_v1 import Nulls, is_time
+from connector.formats.document import Node
+from connector.formats.readers import Format
 from connector.mapping.attributes import is_plain
 from connector.mapping.compile import MAX_IDENTIFIER, Changes, Compiled, Outcome, Skip
 from connector.mapping.conditions import test_of
 from connector.mapping.copying import copier
 from connector.mapping.json_structs import NoStruct, StructTree, Unusual, minus_zero
-from connector.mapping.model import Format, Node, Source, Value
+from connector.mapping.model import Source, Value
 from connector.mapping.values import identifier_text, reader
 from connector.mapping.walk import MISSING, Record, Unfit
 

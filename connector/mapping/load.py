@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from collections.abc import Mapping as Table
 from dataclasses import replace
 
+from connector.formats.readers import Format, KeyForm
 from connector.mapping.load_values import condition, value
 from connector.mapping.mistakes import BadMapping, Mistake, meant
-from connector.mapping.model import Copy, Format, KeyForm, Mapping, Source, Value
+from connector.mapping.model import Copy, Mapping, Source, Value
 from connector.mapping.paths import Path, Root
 from connector.mapping.reading import Reading, inside
 from connector.mapping.tree import Entry, Number, parse

@@ -4,32 +4,9 @@ from collections.abc import Iterator
 from collections.abc import Mapping as Table
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
 
+from connector.formats.readers import Format, KeyForm
 from connector.mapping.paths import Path, Root
-
-Node: TypeAlias = "dict[str, Node] | list[Node] | str | int | float | bool | bytes | None"
-"""A part of a document. Numbers that are not integers are text already; a `float` is only ever NaN or infinite."""
-
-
-class Format(StrEnum):
-    """How the records of a source are written."""
-
-    JSON = "json"
-    JSON_SCHEMA = "json-schema"
-    AVRO = "avro"
-    PROTOBUF = "protobuf"
-    CLOUDEVENTS = "cloudevents"
-    DEBEZIUM = "debezium"
-    CONNECT_JSON = "connect-json"
-
-
-class KeyForm(StrEnum):
-    """What `$key` is: nothing, the key's text, or the key as the source's format reads it."""
-
-    NONE = "none"
-    TEXT = "text"
-    FORMAT = "format"
 
 
 class Operator(StrEnum):

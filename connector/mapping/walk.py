@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 
-from connector.mapping.model import Node
+from connector.formats.document import Node
 from connector.mapping.paths import Path, Root, Select, Step
 
 MAX_SEARCHED = 1_000

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from connector.events import Nulls, Refused
+from connector.formats.readers import Format, KeyForm
 from connector.mapping import BadMapping, JsonMapper, Unmapped, compile_source, load, rules
 from connector.mapping.load import IDENTIFIERS
-from connector.mapping.model import Form, Format, KeyForm
+from connector.mapping.model import Form
 from connector.mapping.paths import Path, Root, Select, parse_path
 from tests.support.json_tree import plain
 
