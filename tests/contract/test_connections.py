@@ -247,8 +247,11 @@ def test_a_limit_of_open_files_is_named(loop: Loop, host: str) -> None:
     async def main() -> None:
         async with HttpSender(replace(CONFIG, origin=f"http://{host}:9")) as sender:
             await sender.send(get())  # Opens what is opened once.
-            with _no_more_files():
-                given = await sender.send(get())
+            for _ in range(20):  # A thread that an earlier test left may close a file meanwhile.
+                with _no_more_files():
+                    given = await sender.send(get())
+                if given.local:
+                    break
         assert (given.verdict, given.reached, given.local) == (Verdict.UNAVAILABLE, False, True)
         assert "ulimit -n" in given.reason
 

@@ -22,6 +22,10 @@ from tests.support.loopback import own_address
 T = TypeVar("T")
 
 POLL_SECONDS = 0.05
+MOST_POLL_SECONDS = 1.0
+SHARE = 3
+"""A question pauses for this many times of what it took: else the asking, with clients of its own and pages of JSON,
+takes the cores from the program that is waited for."""
 START_SECONDS = 90.0
 """A start takes a second; ten times that on a busy machine."""
 STOP_SECONDS = 60.0
@@ -34,22 +38,29 @@ _SAMPLE = re.compile(r"^(target_connector_\S+) (\S+)$", re.MULTILINE)
 
 def until(condition: Callable[[], T], seconds: float, what: str) -> T:
     """Poll until the answer is true; returns it. Fails with `what` when it never is."""
-    deadline = time.monotonic() + seconds
+    asked = time.monotonic()
+    deadline = asked + seconds
     while not (answer := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}; at last: {str(answer)[:2_000]}"
-        time.sleep(POLL_SECONDS)
+        now = time.monotonic()
+        assert now < deadline, f"not within {seconds:.0f} s: {what}; at last: {str(answer)[:2_000]}"
+        time.sleep(min(MOST_POLL_SECONDS, max(POLL_SECONDS, SHARE * (now - asked))))
+        asked = time.monotonic()
     return answer
 
 
 class Program:
     """One run of `python -m connector` with a command. As a context manager it leaves no process behind."""
 
+    IS_MEASURED = True
+    """Whether it takes part in the coverage of the run, if there is one."""
+
     def __init__(self, folder: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start it; its output goes to files of `folder`. It gets none of this process's settings."""
         name = f"{arguments[0]}-{time.monotonic_ns()}"
         self._out = folder / f"{name}.out"
         self._err = folder / f"{name}.err"
-        passed_on = {name: value for name, value in os.environ.items() if not name.startswith(PREFIXES)}
+        unwanted = PREFIXES if self.IS_MEASURED else (*PREFIXES, "COVERAGE_")
+        passed_on = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(
                 self.command(arguments, environment),
@@ -200,6 +211,8 @@ class Connector(Program):
 
 class Sandbox(Program):
     """`connector sandbox` on a free port, and its own API: the endpoint, and the check of every request."""
+
+    IS_MEASURED = False  # Its own tests measure it; here it answers each request of a load.
 
     def __init__(self, folder: Path, *options: str) -> None:
         super().__init__(folder, ["sandbox", "--host", own_address(), "--port", "0", *options], {})

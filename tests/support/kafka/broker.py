@@ -202,6 +202,11 @@ class KafkaBroker:
         if failed:
             raise KafkaException(failed[0])
 
+    def topics(self) -> set[str]:
+        """The names of all topics; asking for one by its name could create it."""
+        admin = self._admin()
+        return set(admin.list_topics(timeout=ANSWER_SECONDS).topics)
+
     def end_offsets(self, topic: str) -> dict[int, int]:
         """The end offset of each partition."""
         admin = self._admin()

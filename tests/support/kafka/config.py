@@ -14,7 +14,7 @@ PROPERTIES = {
     "inter.broker.listener.name": "PLAINTEXT",
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "log.dirs": "data",
-    # Not Kafka's own default: reading a topic must not create it.
+    # Kafka's own default: a program that only looks at a topic must ask so that it is not created.
     "auto.create.topics.enable": "true",
     # One node cannot hold three copies.
     "offsets.topic.replication.factor": "1",
