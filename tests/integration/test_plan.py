@@ -92,7 +92,7 @@ def test_partitions_of_different_times_are_read_whole_and_by_time(kafka: KafkaBr
     assert 10 * 3_600 <= found["seconds"] < 10 * 3_600 + 120
     assert found["lingers"][2]["quota_share"] == pytest.approx(expected[600.0] * 2.4 / 100_000, rel=0.01)
     assert any("hold only 10 h of the 24 h asked for" in line for line in found["advice"])
-    assert groups(kafka) == before
+    assert groups(kafka) <= before  # Of earlier tests' groups one may have ended meanwhile.
     assert kafka.committed(topic, topic) == {}
 
 
