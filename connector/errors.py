@@ -74,9 +74,9 @@ class CommitFailed(ConnectorError):
 class UnusableSetting(ConnectorError):
     """One setting cannot be used; no field of the failure holds a secret."""
 
-    def __init__(self, setting: str, reason: str, hint: str = "") -> None:
+    def __init__(self, setting: str, reason: str) -> None:
         """`setting` is the name of the environment variable."""
-        self.failure = Failure("settings_refused", reason, hint, setting)
+        self.failure = Failure("settings_refused", reason, setting=setting)
         super().__init__(str(self.failure))
 
 

@@ -56,7 +56,7 @@ def decimal_text(unscaled: bytes, scale: int) -> str:
 
 
 def date_text(days: int) -> str:
-    """Return the date that is so many days after 1970-01-01; OverflowError outside years 1 to 9999."""
+    """Return the date `days` after 1970-01-01; OverflowError outside years 1 to 9999."""
     try:
         return date.fromordinal(_EPOCH_ORDINAL + days).isoformat()
     except ValueError:

@@ -153,7 +153,7 @@ def test_nothing_else_comes_out_of_a_mutated_record(record_format: Format) -> No
 
 
 def read_mutated(record_format: Format, records: int, seed: int) -> dict[str, int]:
-    """Read so many; returns how many ended how."""
+    """Read that number of mutated records; return the count of each result."""
     rng = random.Random(f"{record_format} {seed}")
     schemas: list[Schema] = [PROTOBUF] if record_format is Format.PROTOBUF else [avro_schema(AVRO)]
     reader = make_reader(record_format, FakeSchemas(*schemas), key=KeyForm.FORMAT, zero_values=seed % 2 == 0)

@@ -1,9 +1,11 @@
 """A Java that is new enough, and what else the tests' servers need of the machine."""
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -13,6 +15,16 @@ ROOT: Final = Path(__file__).parents[2]
 
 class Unavailable(Exception):
     """A real server cannot be had here; the text names the missing part and how to get it."""
+
+
+def prepare(server: str, obtain: Callable[[], object]) -> int:
+    """Fetch a server ahead of the tests. A missing part is one line, and an error only where CI is set."""
+    try:
+        obtain()
+    except Unavailable as problem:
+        sys.stderr.write(f"no real {server}: {problem}\n")
+        return 1 if os.environ.get("CI") else 0
+    return 0
 
 
 def java(oldest: int) -> str:

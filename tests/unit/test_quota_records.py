@@ -49,7 +49,7 @@ def test_a_record_is_json_with_its_type() -> None:
     ],
 )
 def test_an_invalid_record_is_ignored(value: bytes | None) -> None:
-    """No record of the topic, whoever wrote it, may end a replica or free anything."""
+    """No record of the topic, from any writer, may end a replica or free anything."""
     assert decode(value) is None
 
 
