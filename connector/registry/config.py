@@ -107,8 +107,7 @@ class RegistryConfig:
 
     def __post_init__(self) -> None:
         """Check what the types do not."""
-        for name, value in self.headers.items():
-            _check_header(name, value)
+        check_headers(self.headers)
         if self.tls.key is not None and self.tls.certificate is None:
             msg = "needs SCHEMA_REGISTRY_SSL_CERTIFICATE_LOCATION, the certificate of this key"
             raise RegistryError(setting="SCHEMA_REGISTRY_SSL_KEY_LOCATION", reason=msg)
@@ -146,6 +145,12 @@ def _url(setting: str, text: str) -> URL:
         msg = "must hold no query and no fragment"
         raise RegistryError(setting=setting, reason=msg)
     return url
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Raise `RegistryError` for the first header that cannot be sent."""
+    for name, value in headers.items():
+        _check_header(name, value)
 
 
 def _check_header(name: str, value: str) -> None:

@@ -23,6 +23,8 @@ class Conflict:
 def conflicts(settings: Settings) -> Iterator[Conflict]:
     """Yield every conflict; a rule reads only the fields that it names, so that `load` can tell which rules apply."""
     yield from _delivery(settings)
+    yield from _formats(settings)
+    yield from _registry(settings)
     yield from _dead_letters(settings)
     yield from _quota(settings)
     yield from _login(settings)
@@ -41,6 +43,62 @@ def _delivery(settings: Settings) -> Iterator[Conflict]:
             if name in settings.properties():
                 reason = f'"{name}" is the broker\'s to set when KAFKA_GROUP_PROTOCOL is consumer: remove it'
                 yield Conflict(("kafka_properties", "kafka_group_protocol"), reason)
+
+
+def _formats(settings: Settings) -> Iterator[Conflict]:
+    if settings.event_mapping is not None and settings.event_mapping_file is not None:
+        yield Conflict(("event_mapping", "event_mapping_file"), "EVENT_MAPPING_FILE is set too: set only one of them")
+    if settings.event_format in {"avro", "protobuf"} and settings.schema_registry_url is None:
+        reason = f"missing; EVENT_FORMAT is {settings.event_format}, whose schemas a Schema Registry has"
+        yield Conflict(("schema_registry_url", "event_format"), reason)
+
+
+_REGISTRY_OPTIONS: Final = (
+    "schema_registry_username",
+    "schema_registry_password",
+    "schema_registry_token",
+    "schema_registry_token_file",
+    "schema_registry_oauth_token_url",
+    "schema_registry_oauth_client_id",
+    "schema_registry_oauth_client_secret",
+    "schema_registry_oauth_scope",
+    "schema_registry_ssl_ca_location",
+    "schema_registry_ssl_certificate_location",
+    "schema_registry_ssl_key_location",
+    "schema_registry_ssl_key_password",
+)
+_REGISTRY_NEEDS: Final = (
+    ("schema_registry_username", "schema_registry_password"),
+    ("schema_registry_password", "schema_registry_username"),
+    ("schema_registry_oauth_client_id", "schema_registry_oauth_token_url"),
+    ("schema_registry_oauth_client_secret", "schema_registry_oauth_token_url"),
+    ("schema_registry_oauth_scope", "schema_registry_oauth_token_url"),
+    ("schema_registry_oauth_token_url", "schema_registry_oauth_client_id"),
+    ("schema_registry_oauth_token_url", "schema_registry_oauth_client_secret"),
+    ("schema_registry_ssl_key_location", "schema_registry_ssl_certificate_location"),
+    ("schema_registry_ssl_key_password", "schema_registry_ssl_certificate_location"),
+)
+"""The first of each pair needs the second."""
+_REGISTRY_LOGINS: Final = (
+    "schema_registry_username",
+    "schema_registry_token",
+    "schema_registry_token_file",
+    "schema_registry_oauth_token_url",
+)
+
+
+def _registry(settings: Settings) -> Iterator[Conflict]:
+    given = [field for field in _REGISTRY_OPTIONS if getattr(settings, field) is not None]
+    if settings.schema_registry_url is None:
+        for field in given:
+            yield Conflict((field, "schema_registry_url"), "it has no effect without SCHEMA_REGISTRY_URL")
+        return
+    for field, needed in _REGISTRY_NEEDS:
+        if field in given and needed not in given:
+            yield Conflict((needed, field), f"missing; {field.upper()} needs it")
+    logins = [field for field in _REGISTRY_LOGINS if field in given]
+    for other in logins[1:]:
+        yield Conflict((other, logins[0]), f"{logins[0].upper()} is set too: the registry takes one login")
 
 
 def _dead_letters(settings: Settings) -> Iterator[Conflict]:

@@ -1,11 +1,13 @@
 """The kinds of value that settings have, so that the model itself reads as a list."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, JsonValue, SecretStr, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, JsonValue, Secret, SecretStr, WithJsonSchema
 
 from connector.settings import formats
+from connector.settings.errors import MASK
 from connector.settings.properties import Properties, properties
 
 
@@ -17,6 +19,28 @@ def _guard(check: Callable[[str], str]) -> AfterValidator:
         return secret
 
     return AfterValidator(checked)
+
+
+class Addresses(Secret[str]):
+    """Addresses of the Schema Registry; printed, a user and password in one are masked."""
+
+    def _display(self) -> str:
+        return formats.without_logins(self.get_secret_value())
+
+
+class HeaderValues(Secret[Mapping[str, str]]):
+    """Header to value; printed, each value is masked."""
+
+    def _display(self) -> str:
+        return json.dumps(dict.fromkeys(self.get_secret_value(), MASK))
+
+
+def _read_addresses(text: str) -> Addresses:
+    return Addresses(formats.registry_urls(text))
+
+
+def _read_headers(text: str) -> HeaderValues:
+    return HeaderValues(formats.headers(text))
 
 
 def _read_properties(text: str) -> Properties:
@@ -32,6 +56,8 @@ Password = Annotated[SecretStr, _guard(formats.secret)]
 Token = Annotated[SecretStr, _guard(formats.token)]
 Topics = Annotated[tuple[str, ...], BeforeValidator(formats.topics), WithJsonSchema({"type": "string"})]
 FurtherProperties = Annotated[Properties, BeforeValidator(_read_properties), _JSON_TEXT]
+RegistryUrls = Annotated[Addresses, BeforeValidator(_read_addresses), WithJsonSchema({"type": "string"})]
+Headers = Annotated[HeaderValues, BeforeValidator(_read_headers), _JSON_TEXT]
 GroupProtocol = Literal["classic", "consumer"]
 SecurityProtocol = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER"]

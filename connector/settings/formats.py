@@ -1,11 +1,13 @@
 """What one text setting may hold: pure functions from text to value, which raise `InvalidValue` with the reasons."""
 
+import json
 import re
 from collections import Counter
 from typing import Final
 from urllib.parse import urlsplit
 
-from connector.settings.errors import InvalidValue, quoted
+from connector.registry.config import RegistryError, check_headers, parse_addresses
+from connector.settings.errors import MASK, InvalidValue, quoted
 from connector.target.endpoint import unfit_path
 
 CLIENT_CODE: Final = "{client_code}"
@@ -20,6 +22,7 @@ _LABEL: Final = re.compile(LABEL)
 _HOST: Final = re.compile(HOST)
 _URL_TEXT: Final = re.compile(r"[\x21-\x7e]+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # The last are bytes that are not UTF-8.
+_LOGIN: Final = re.compile(r"//[^/,]*@")
 _HIGHEST_PORT: Final = 65535
 
 
@@ -113,6 +116,45 @@ def word(text: str) -> str:
         reason = "it holds a line break, another control character, or bytes that are not UTF-8"
         raise InvalidValue(reason)
     return text
+
+
+def text(given: str) -> str:
+    """Take a text of several lines that is not empty."""
+    if not given.strip():
+        reason = "it is empty: leave the variable unset instead"
+        raise InvalidValue(reason)
+    return given
+
+
+def registry_urls(given: str) -> str:
+    """Take the comma-separated addresses of a Schema Registry; one may hold a user and a password."""
+    try:
+        parse_addresses(given)
+    except RegistryError as error:
+        raise InvalidValue(error.failure.reason) from error
+    return given
+
+
+def without_logins(addresses: str) -> str:
+    """Give addresses as they may be printed."""
+    return _LOGIN.sub(f"//{MASK}@", addresses)
+
+
+def headers(given: str) -> dict[str, str]:
+    """Read the JSON object of SCHEMA_REGISTRY_HEADERS; a reason never holds a value."""
+    try:
+        read = json.loads(given)
+    except (ValueError, RecursionError) as error:
+        reason = 'it is no JSON object, such as {"target-sr-cluster": "lsrc-1"}'
+        raise InvalidValue(reason) from error
+    if not isinstance(read, dict) or not all(isinstance(value, str) for value in read.values()):
+        reason = "it is no JSON object of texts"
+        raise InvalidValue(reason)
+    try:
+        check_headers(read)
+    except RegistryError as error:
+        raise InvalidValue(error.failure.reason) from error
+    return read
 
 
 def secret(text: str) -> str:

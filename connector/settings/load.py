@@ -18,6 +18,7 @@ PREFIXES: Final = (
     "TARGET_",
     "COALESCE_",
     "EVENT_",
+    "SCHEMA_REGISTRY_",
     "RETRY_",
     "DEAD_LETTER_",
     "QUOTA_",
@@ -31,7 +32,7 @@ _DOCS: Final = {doc.name: doc for doc in describe()}
 _SERVICE_LINK: Final = re.compile(r".+_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_[A-Z]+)?)")
 _SERVICE_URL: Final = re.compile(r"(tcp|udp|sctp)://.*")
 _ALIKE: Final = 0.75
-_MAY_HOLD_SECRETS: Final = ("KAFKA_PROPERTIES",)
+_MAY_HOLD_SECRETS: Final = ("KAFKA_PROPERTIES", "SCHEMA_REGISTRY_HEADERS")
 
 
 def load(environ: Mapping[str, str]) -> Settings:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from connector.registry.config import parse_addresses
 from connector.settings import formats
 from connector.settings.field_types import (
     ATTEMPTS,
@@ -21,7 +22,10 @@ from connector.settings.field_types import (
     VISITORS,
     FurtherProperties,
     GroupProtocol,
+    Headers,
+    HeaderValues,
     Password,
+    RegistryUrls,
     SaslMechanism,
     SecurityProtocol,
     Token,
@@ -62,7 +66,7 @@ class Settings(BaseSettings):
         ),
     )
     kafka_topics: Topics = Field(
-        description="Topics with profile changes, all in the same format; a visitor's changes are merged across them.",
+        description="Topics with profile changes; a visitor's changes are merged across them.",
         examples=["profile-changes"],
         json_schema_extra=schema_extra(
             allowed="a comma-separated list of topic names (letters, digits, . _ -)",
@@ -230,13 +234,104 @@ class Settings(BaseSettings):
         "(event_time); where an event has none, its record's timestamp stands in.",
     )
 
-    event_format: Annotated[Literal["json"], LOWER] = Field(
-        "json", description="How events are written: json is version 1 of the profile change."
+    event_format: Annotated[Literal["json", "json_schema", "avro", "protobuf", "cloudevents"], LOWER] = Field(
+        "json",
+        description="How events are written in topics that no mapping names. Inside is an event of version 1: as JSON "
+        "(json), behind a Schema Registry's id (json_schema, avro, protobuf), or as the data of a CloudEvent.",
+    )
+    event_mapping_file: Annotated[Path, BeforeValidator(formats.word)] | None = Field(
+        None,
+        description="File with the mapping that reads events of other formats (YAML or JSON). It is read at the start.",
+        json_schema_extra=PATH,
+    )
+    event_mapping: Annotated[str, AfterValidator(formats.text)] | None = Field(
+        None,
+        description="The mapping itself, in place of a file.",
+        json_schema_extra=schema_extra(allowed="a mapping in YAML or JSON"),
+    )
+    event_unmapped: Annotated[Literal["refuse", "skip"], LOWER] = Field(
+        "refuse",
+        description="A mapped event in which no visitor is found: a dead letter (refuse), or skipped and counted.",
     )
     event_nulls: Annotated[Literal["drop", "empty", "reject"], LOWER] = Field(
         "drop",
         description="A null attribute: leave it out (drop), send it empty, or reject the event. Target cannot remove "
         "an attribute.",
+    )
+
+    schema_registry_url: RegistryUrls | None = Field(
+        None,
+        description="Addresses of one Schema Registry that speaks Confluent's REST API, the path included; each is "
+        "asked when the one before does not answer. Needed for Avro and Protobuf.",
+        examples=["https://registry-1:8081,https://registry-2:8081"],
+        json_schema_extra=schema_extra(allowed="a comma-separated list of http or https URLs"),
+    )
+    schema_registry_username: Word | None = Field(
+        None, description="User of the basic login.", json_schema_extra=schema_extra(allowed="a name")
+    )
+    schema_registry_password: Password | None = Field(
+        None, description="Password of the basic login.", json_schema_extra=schema_extra(allowed="a password")
+    )
+    schema_registry_token: Token | None = Field(
+        None,
+        description="Bearer token. One that expires is better given as a file.",
+        json_schema_extra=schema_extra(allowed="a token of visible ASCII characters"),
+    )
+    schema_registry_token_file: Annotated[Path, BeforeValidator(formats.word)] | None = Field(
+        None, description="File with the bearer token, read again when it changes.", json_schema_extra=PATH
+    )
+    schema_registry_oauth_token_url: Word | None = Field(
+        None,
+        description="Token endpoint of OAuth 2.0, for a login by client credentials.",
+        json_schema_extra=schema_extra(allowed="an http or https URL"),
+    )
+    schema_registry_oauth_client_id: Word | None = Field(
+        None, description="Client id of the OAuth login.", json_schema_extra=schema_extra(allowed="a name")
+    )
+    schema_registry_oauth_client_secret: Password | None = Field(
+        None, description="Client secret of the OAuth login.", json_schema_extra=schema_extra(allowed="a secret")
+    )
+    schema_registry_oauth_scope: Word | None = Field(
+        None,
+        description="Scope that the OAuth login asks for, where one is needed.",
+        json_schema_extra=schema_extra(allowed="scopes with blanks between"),
+    )
+    schema_registry_headers: Headers = Field(
+        default_factory=lambda: HeaderValues({}),
+        description="Further headers of each request, such as target-sr-cluster of Confluent Cloud.",
+        json_schema_extra={"default": "{}", **schema_extra(allowed="a JSON object of texts")},
+    )
+    schema_registry_ssl_ca_location: Word | None = Field(
+        None,
+        description="Certificates of the authorities that are trusted (PEM); unset: those of the system.",
+        json_schema_extra=PATH,
+    )
+    schema_registry_ssl_certificate_location: Word | None = Field(
+        None,
+        description="The connector's own certificate (PEM), where the registry asks for one. It may hold the key too.",
+        json_schema_extra=PATH,
+    )
+    schema_registry_ssl_key_location: Word | None = Field(
+        None, description="The key of the connector's own certificate (PEM).", json_schema_extra=PATH
+    )
+    schema_registry_ssl_key_password: Password | None = Field(
+        None,
+        description="Password of the connector's own key, if it has one.",
+        json_schema_extra=schema_extra(allowed="a password"),
+    )
+    schema_registry_timeout_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=300,
+        description="For one whole request, from the name look-up to the last byte.",
+        json_schema_extra=SECONDS,
+    )
+    schema_registry_cache_max_schemas: int = Field(
+        1000,
+        ge=1,
+        le=100_000,
+        description="Schemas that are kept; the one unused for longest is dropped first.",
+        json_schema_extra=schema_extra(unit="schemas"),
     )
 
     retry_initial_seconds: float = Field(
@@ -411,4 +506,12 @@ class Settings(BaseSettings):
     def secret_values(self) -> list[str]:
         """Every text that no log line may hold, wherever it stands in one."""
         plain = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
-        return [*plain, *(value for name, value in self.properties().items() if is_secret(name))]
+        properties = [value for name, value in self.properties().items() if is_secret(name)]
+        headers = list(self.schema_registry_headers.get_secret_value().values())
+        return [*plain, *properties, *headers, *self._registry_passwords()]
+
+    def _registry_passwords(self) -> list[str]:
+        if self.schema_registry_url is None:
+            return []
+        logins = [address.login for address in parse_addresses(self.schema_registry_url.get_secret_value())]
+        return [login.password for login in logins if login is not None and login.password]
