@@ -101,17 +101,19 @@ class Coalescer:
         """Visitors whose update is on the wire, or whose dead letter is."""
         return len(self._flying)
 
-    def add(self, change: Change, partition: OffsetTracker, record: Record, now: float, size: int) -> None:
+    def add(
+        self, change: Change, partition: OffsetTracker, record: Record, now: float, size: int, *, is_item: bool = False
+    ) -> None:
         """Merge one record's change into its visitor's pending update; `size` is the record's length in bytes.
 
-        `now` is the moment from which a new update lingers.
+        `now` is the moment from which a new update lingers; `is_item`: the record may carry further changes.
         Counted and told together with the rest of its batch, by `added`; `partition.position` is moved by the caller.
         """
         visitor = change.visitor
         update = self._pending.get(visitor)
         if update is None:
             update = self._pending[visitor] = Update(visitor, now + self._linger)
-            self.size += UPDATE_BYTES + update.keep(record)
+            self.size += UPDATE_BYTES + (0 if is_item else update.keep(record))
             self.never_sent += 1
             if visitor not in self._flying:
                 self._ready.push(update)
@@ -188,7 +190,7 @@ class Coalescer:
         self._land(update)
         self.size -= update.size
         for partition, part in update.parts.items():
-            partition.close(part.first)
+            partition.close(part.first, update.visitor)
             self.records -= part.records
         follower = self._pending.get(update.visitor)
         if follower is not None:

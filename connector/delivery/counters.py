@@ -2,7 +2,7 @@
 
 import enum
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -55,6 +55,8 @@ class Counters:
     events_consumed: int = 0
     events_done: dict[Done, int] = field(default_factory=lambda: dict.fromkeys(Done, 0))
     records_missed: dict[MissedReason, int] = field(default_factory=lambda: dict.fromkeys(MissedReason, 0))
+    events_skipped: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Events that a mapping skips, by its source and the condition that did not hold."""
     updates_accepted: int = 0
     updates_dead_lettered: int = 0
     requests: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
@@ -66,3 +68,12 @@ class Counters:
         self.events_consumed += consumed
         self.events_done[Done.SKIPPED] += skipped
         self.events_done[Done.ALREADY_DONE] += already_done
+
+    def skipped(self, source: str, condition: str) -> None:
+        """A mapping's source skips an event by this condition; that it is done is counted with its batch."""
+        self.events_skipped[source, condition] += 1
+
+    def expect_skips(self, source: str, conditions: Iterable[str]) -> None:
+        """A mapping's source may skip by these."""
+        for condition in conditions:
+            self.events_skipped.setdefault((source, condition), 0)

@@ -1,6 +1,8 @@
 """Which offset may be committed, so that no record is ever behind the group's position and not done."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import cast
 
 from connector.delivery import offset_mark, offset_metadata
 from connector.delivery.offset_mark import OffsetMark
@@ -63,7 +65,8 @@ class OffsetTracker:
         """Set when the assignment is over: a receipt of it counts for nothing."""
         self.hold_below = -1
         """Visitors of records below this offset may have a request of an earlier process on the wire."""
-        self._open: dict[int, Visitor | None] = {}
+        self._open: dict[int, Visitor | list[Visitor | None] | None] = {}
+        """By offset what is open there; a list where a record carried several changes."""
         self._earlier = _earlier(start, rules)
         self._mark = OffsetMark(start.log.topic_id, start.mark.epoch)
         self._rules = rules
@@ -71,9 +74,17 @@ class OffsetTracker:
     def open(self, offset: int, visitor: Visitor | None) -> None:
         """Hold the committable offset at `offset` or below until it is closed; offsets are opened in order.
 
-        `visitor` is who is owed, None for a record that waits for its dead letter.
+        `visitor` is who is owed, None for what waits for its dead letter. A record that carries several changes opens
+        its offset several times, once for each visitor and each dead letter.
         """
-        self._open[offset] = visitor
+        if offset in self._open:
+            held = self._open[offset]
+            if type(held) is list:
+                held.append(visitor)
+            else:
+                self._open[offset] = [cast("Visitor | None", held), visitor]
+        else:
+            self._open[offset] = visitor
 
     def open_letter(self, offset: int) -> None:
         """Hold it for a record that waits for its own dead letter."""
@@ -101,8 +112,13 @@ class OffsetTracker:
         """The assignment is over: a receipt of it counts for nothing."""
         self.detached = True
 
-    def close(self, offset: int) -> None:
-        """What `offset` stood for is done."""
+    def close(self, offset: int, visitor: Visitor | None = None) -> None:
+        """What `offset` stood for is done: of this visitor, or a dead letter."""
+        held = self._open[offset]
+        if type(held) is list:
+            held.remove(visitor)
+            if held:
+                return
         del self._open[offset]
 
     def taken(self, offset: int, epoch: int | None) -> None:
@@ -125,7 +141,20 @@ class OffsetTracker:
     @property
     def first_owed(self) -> Visitor | None:
         """The visitor of the oldest record that waits to be sent; None: there is none."""
-        return next((visitor for visitor in self._open.values() if visitor is not None), None)
+        return next((visitor for _, visitor in self._each_open() if visitor is not None), None)
+
+    @property
+    def epoch(self) -> int:
+        """The leader epoch of the last record taken; -1 where it is not known."""
+        return self._mark.epoch
+
+    def _each_open(self) -> Iterator[tuple[int, Visitor | None]]:
+        """What is open, oldest first."""
+        for offset, held in self._open.items():
+            if type(held) is list:
+                yield from ((offset, visitor) for visitor in held)
+            else:
+                yield offset, cast("Visitor | None", held)
 
     @property
     def recovering(self) -> OffsetMetadata | None:
@@ -141,6 +170,14 @@ class OffsetTracker:
     def is_recovering(self) -> bool:
         """Whether the records that come now need a look at what an earlier owner did."""
         return self.recovering is not None or self.position < self.hold_below
+
+    def is_done(self, offset: int, visitor: Visitor | None, epoch: int | None) -> bool:
+        """Whether an earlier owner settled what this record asks of the visitor, by what the group's commit says.
+
+        None asks for the record's own dead letter.
+        """
+        earlier = self.recovering
+        return earlier is not None and earlier.is_done(offset, visitor, epoch)
 
     def to_commit(self, limit: int = offset_metadata.MAX_CHARACTERS, *, is_clean: bool = False) -> OffsetAndMetadata:
         """The committable offset, and in at most `limit` characters its log and who is owed beyond it.
@@ -158,12 +195,15 @@ class OffsetTracker:
         waiting: dict[int, int] = {}
         earlier = self.recovering
         left = len(self._open)
-        for first, visitor in self._open.items():
+        before = -1
+        for first, visitor in self._each_open():
             # Where each record that is left is open by itself, nothing is settled and there is nothing to say.
             if (earlier is None and left >= self.position - first) or len(waiting) == MOST_OWED:
                 until, earlier = first, None
+                waiting = {visitor: offset for visitor, offset in waiting.items() if offset < first}
                 break
-            left -= 1
+            left -= first != before
+            before = first
             waiting.setdefault(offset_metadata.fingerprint(visitor), first)
         rules = _bound(self._rules, self._mark)
         if earlier is None:

@@ -1,7 +1,8 @@
 """One visitor's pending update: the newest values, and for each partition what they stand for."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 from connector.delivery.offset_tracker import OffsetTracker
 from connector.delivery.ports import Record
@@ -13,6 +14,8 @@ ATTRIBUTE_BYTES = 50
 """What a value takes beside its text (measured)."""
 SINGLE_RECORD_BYTES = 120
 """What a record that is kept takes beside its key and value (measured)."""
+HEADER_BYTES = 150
+"""What a header that is kept takes beside its name and text (measured)."""
 SHARED_NAME = 32
 """Characters up to which the decoder gives the same name to all events."""
 TIME_BYTES = 100
@@ -20,7 +23,8 @@ TIME_BYTES = 100
 WEIGH_AGAIN_BYTES = 2_048
 """Weighing a small update at each doubling would cost more than it is worth."""
 
-_SingleRecord = tuple[bytes | None, bytes | None] | None
+_Headers = Sequence[tuple[str, bytes | None]]
+_SingleRecord = tuple[bytes | None, bytes | None, _Headers] | None
 
 
 class Part:
@@ -76,7 +80,7 @@ class Update:
         """How many answers of a healthy endpoint there had been when it failed last."""
         self.parts: dict[OffsetTracker, Part] = {}
         self.single_record: _SingleRecord = None
-        """Key and value of the one record that this is all of, as they came: what its dead letter would have."""
+        """Key, value and headers of the one record that this is all of: what its dead letter would have."""
         self.size = UPDATE_BYTES
         """Bytes of memory, about: each record adds its length, and weighing sets it to what is held."""
         self.weigh_at = UPDATE_BYTES + WEIGH_AGAIN_BYTES
@@ -97,7 +101,7 @@ class Update:
 
     def keep(self, record: Record) -> int:
         """All of it is this record so far; returns what keeping that as it came adds to the size."""
-        self.single_record = (record.key(), record.value())
+        self.single_record = (record.key(), record.value(), cast("_Headers", record.headers() or ()))
         self.size += (kept := _kept(self.single_record))
         return kept
 
@@ -180,7 +184,7 @@ class Update:
                 mine.records = theirs.records
             else:
                 # This one's first offset is the lower: it was opened before the newer update was.
-                partition.close(theirs.first)
+                partition.close(theirs.first, self.visitor)
                 mine.records += theirs.records
             if by_time:
                 self.write_at(mine, theirs.attributes, theirs.times)
@@ -192,5 +196,8 @@ def _kept(sole: _SingleRecord) -> int:
     """Bytes that a record takes while it is kept as it came."""
     if sole is None:
         return 0
-    key, value = sole
-    return SINGLE_RECORD_BYTES + len(key or b"") + len(value or b"")
+    key, value, headers = sole
+    size = SINGLE_RECORD_BYTES + len(key or b"") + len(value or b"")
+    if headers:
+        size += sum(HEADER_BYTES + len(name) + len(text or b"") for name, text in headers)
+    return size

@@ -2,7 +2,8 @@
 
 from connector.formats.document import Document, Headers, Node, Record
 from connector.formats.errors import MissingExtra
-from connector.formats.readers import Format, KeyForm, Reader, make_reader
+from connector.formats.framing import find_frame
+from connector.formats.readers import Format, KeyForm, Reader, make_reader, read_plain_json
 from connector.formats.schema import Dependency, Schema, SchemaId, SchemaKind, SchemaMissing, Schemas
 
 __all__ = [
@@ -20,5 +21,7 @@ __all__ = [
     "SchemaKind",
     "SchemaMissing",
     "Schemas",
+    "find_frame",
     "make_reader",
+    "read_plain_json",
 ]

@@ -50,6 +50,10 @@ class Reader(Protocol):
         """
         ...
 
+    def read_key(self, record: Record) -> Node:
+        """Return the key alone, for who reads the value otherwise; None where there is none or it is not read."""
+        ...
+
 
 _Read = Callable[[bytes, RawHeaders], Node]
 _EXTRAS: Final = {SchemaKind.AVRO: "avro", SchemaKind.PROTOBUF: "protobuf"}
@@ -113,10 +117,15 @@ class _Reader:
         value = self._read_value(data, headers)
         if value is None:
             return None
-        key = None
-        if self._read_key is not None and (key_data := record.key()) is not None:
-            key = self._read_key(key_data, headers)
-        return Document(value, key, Headers(headers) if headers else _NO_HEADERS)
+        return Document(value, self._key(record, headers), Headers(headers) if headers else _NO_HEADERS)
+
+    def read_key(self, record: Record) -> Node:
+        return None if self._read_key is None else self._key(record, record.headers())
+
+    def _key(self, record: Record, headers: RawHeaders) -> Node:
+        if self._read_key is None or (data := record.key()) is None:
+            return None
+        return self._read_key(data, headers)
 
 
 _NO_HEADERS: Final = Headers(None)
@@ -134,10 +143,11 @@ def _value_reader(record_format: Format, schemas: Schemas | None, parsers: Mappi
         return lambda data, headers: change_event(_connect(framed, VALUE, data, headers), data)
     if record_format is Format.CONNECT_JSON:
         return lambda data, headers: _connect(framed, VALUE, data, headers)
-    return _framed_json if record_format is Format.JSON_SCHEMA else _plain_json
+    return _framed_json if record_format is Format.JSON_SCHEMA else lambda data, _: read_plain_json(data)
 
 
-def _plain_json(data: bytes, _: RawHeaders) -> Node:
+def read_plain_json(data: bytes) -> Node:
+    """Return the tree of a value that is JSON without a frame; `Refused` says what else it looks like."""
     try:
         return read_json(VALUE, data)
     except Refused:

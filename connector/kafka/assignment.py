@@ -32,7 +32,7 @@ DELAYED_SECONDS: Final = 10.0
 class _Owned:
     """One partition that is owned."""
 
-    __slots__ = ("acknowledged", "at", "began", "since", "start")
+    __slots__ = ("acknowledged", "at", "began", "is_held", "read_on_at", "since", "start", "told")
 
     def __init__(self, since: float) -> None:
         self.since = since
@@ -41,6 +41,12 @@ class _Owned:
         """Where reading began; None while that is not known, or while the log does not continue there."""
         self.began: Start | None = None
         """The same, also while the log does not continue: the listener knows of the partition."""
+        self.told: Start | None = None
+        """Where the listener was told that it began: the name of this assignment between the two threads."""
+        self.is_held = False
+        """The listener does not want it now."""
+        self.read_on_at: tuple[int, int] | None = None
+        """Offset and leader epoch to read on at, as soon as it is known where the log continues."""
         self.at: int | None = None
         """The position at which the log does not continue, where the client says it."""
         self.acknowledged: OffsetAndMetadata = NOTHING_COMMITTED
@@ -77,8 +83,8 @@ class Assignment:
         """No partition is read."""
         self._unknown: set[TopicPartition] = set()
         """It is not known where to read these."""
-        self._unchecked: set[TopicPartition] = set()
-        """Whether the log of these continues at the committed offset is still to be asked of the client."""
+        self._unchecked: dict[TopicPartition, tuple[int, int]] = {}
+        """Whether the log of these continues at an offset and epoch is still to be asked of the client."""
 
     def __contains__(self, name: object) -> bool:
         return name in self._owned
@@ -141,7 +147,7 @@ class Assignment:
         for name in names:
             del self._owned[name]
             self._unknown.discard(name)
-            self._unchecked.discard(name)
+            self._unchecked.pop(name, None)
 
     def pause(self) -> None:
         """Read nothing."""
@@ -151,7 +157,34 @@ class Assignment:
     def resume(self) -> None:
         """Read again what can be read."""
         self.is_paused = False
-        self._client.resume(as_partitions([name for name in self._owned if self._has_begun(name)]))
+        self._client.resume(
+            as_partitions([name for name in self._owned if self._has_begun(name) and not self._owned[name].is_held])
+        )
+
+    def hold(self, name: TopicPartition, start: Start) -> None:
+        """Do not read it, in this assignment."""
+        owned = self._owned.get(name)
+        if owned is not None and owned.told is start:
+            owned.is_held = True
+            self._client.pause(as_partitions([name]))
+
+    def read_on(self, name: TopicPartition, start: Start, offset: int, epoch: int) -> None:
+        """Read it from there on, in this assignment; whatever the client has fetched of it is void."""
+        owned = self._owned.get(name)
+        if owned is None or owned.told is not start:
+            return
+        owned.is_held = False
+        owned.read_on_at = offset, epoch
+        if owned.start is not None:
+            self._read_on(name, owned)
+
+    def _read_on(self, name: TopicPartition, owned: _Owned) -> None:
+        self._read_anew(name)
+        if owned.read_on_at is not None and owned.read_on_at[1] >= 0:
+            self._unchecked[name] = self._place(name).offset, owned.read_on_at[1]
+        owned.read_on_at = None
+        self.tell_new()
+        self._tell(self._listener.reading_on, name, owned.told)
 
     def acknowledged(
         self, starts: Mapping[TopicPartition, Start | None], offsets: Mapping[TopicPartition, OffsetAndMetadata]
@@ -170,7 +203,7 @@ class Assignment:
             self.tell_new()
             owned.at, owned.start, owned.since = at, None, now
             self._unknown.add(name)
-            self._unchecked.discard(name)
+            self._unchecked.pop(name, None)
             # What was asked before the log changed says nothing of what it is now.
             self._look, self._look_at = None, now
 
@@ -208,7 +241,10 @@ class Assignment:
                 self.position_is_invalid(name, None, now)
         anew = self._begin_all([name for name, owned in self._owned.items() if owned.start is None], found)
         for name in anew:
-            self._read_anew(name)
+            if self._owned[name].read_on_at is None:
+                self._read_anew(name)
+            else:
+                self._read_on(name, self._owned[name])
         self.tell_new()
         if ends := {name: it.log.high for name, it in found.items() if self.is_read(name)}:
             self._tell(self._listener.ends, ends)
@@ -244,40 +280,41 @@ class Assignment:
         owned.start = owned.began = what.start
         self._unknown.discard(name)
         if what.start.mark.epoch >= 0 and what.start.offset == what.start.committed.offset:
-            self._unchecked.add(name)
+            self._unchecked[name] = what.start.offset, what.start.mark.epoch
         if not what.goes_on:
-            self._fresh[name] = what.start
+            self._fresh[name] = owned.told = what.start
+            owned.is_held, owned.read_on_at = False, None
         return True
 
     def _check(self) -> None:
-        """Have the client ask by the epoch whether the log continues at the committed offset.
+        """Have the client ask by the epoch whether the log continues where it is to be read.
 
         The tail may have been cut below it and written again while nobody read. librdkafka asks at a seek; at an
         assignment only where it did not know the leader's epoch before. What it fetched before the seek is dropped.
         """
         for name in sorted(self._unchecked):
-            start = self._owned[name].start
-            if start is None:
-                continue
+            offset, epoch = self._unchecked[name]
             try:
-                self._client.seek(KafkaTopicPartition(*name, start.offset, "", start.mark.epoch))
+                self._client.seek(KafkaTopicPartition(*name, offset, "", epoch))
             except KafkaException:
                 continue  # It is not being fetched yet: at the next turn.
-            self._unchecked.discard(name)
+            del self._unchecked[name]
 
     def _read_anew(self, name: TopicPartition) -> None:
         """Move the client. A seek is refused after the client found a position invalid; an assignment is not."""
         self._client.incremental_unassign(as_partitions([name]))
         self._client.incremental_assign([self._place(name)])
-        if self.is_paused:
+        if self.is_paused or self._owned[name].is_held:
             self._client.pause(as_partitions([name]))
         else:
             self._client.resume(as_partitions([name]))
 
     def _place(self, name: TopicPartition) -> KafkaTopicPartition:
-        start = self._owned[name].start
+        owned = self._owned[name]
         # Where the beginning is not known the partition is paused, and begins elsewhere.
-        return KafkaTopicPartition(*name, 0 if start is None else start.offset)
+        begin = 0 if owned.start is None else owned.start.offset
+        # What retention has taken meanwhile is not there to be read on.
+        return KafkaTopicPartition(*name, begin if owned.read_on_at is None else max(owned.read_on_at[0], begin))
 
 
 _DELAYED = KafkaFailure(

@@ -12,7 +12,7 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
-from connector.delivery.offset_tracker import OffsetAndMetadata, TopicPartition
+from connector.delivery.offset_tracker import OffsetAndMetadata, Start, TopicPartition
 from connector.errors import CommitFailed, Fatal
 from connector.kafka.admin import group_session
 from connector.kafka.commits import Commit, Offsets
@@ -20,7 +20,7 @@ from connector.kafka.config import LIBRDKAFKA, KafkaConfig, consumer
 from connector.kafka.config_check import explain_refusal
 from connector.kafka.errors import START_AGAIN, KafkaFailure, of_topic
 from connector.kafka.group_member import GroupMember
-from connector.kafka.inbox import Inbox
+from connector.kafka.inbox import Hold, Inbox, ReadOn
 from connector.kafka.log_inspector import AdminInspector
 from connector.kafka.loop_bridge import LoopBridge
 from connector.kafka.ports import Listener
@@ -66,6 +66,17 @@ class ConsumerThread:
     def more(self) -> None:
         """Grant a batch."""
         self._inbox.grant()
+
+    def hold(self, name: TopicPartition, start: Start) -> None:
+        """Do not read this partition for now."""
+        self._inbox.place(Hold(name, start))
+
+    def read_on(self, name: TopicPartition, start: Start, offset: int, epoch: int) -> None:
+        """Read a partition that is held from this offset on; the listener's `reading_on` says when.
+
+        `epoch` is the leader epoch of the record before, -1 where it is not known.
+        """
+        self._inbox.place(ReadOn(name, start, offset, epoch))
 
     async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
         """Commit what is still owned of this; raises CommitFailed when refused or not answered in time.

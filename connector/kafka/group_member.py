@@ -17,7 +17,7 @@ from connector.kafka.assignment import Assignment
 from connector.kafka.client import GroupClient
 from connector.kafka.commits import Commit, CommitQueue
 from connector.kafka.errors import classify
-from connector.kafka.inbox import Inbox
+from connector.kafka.inbox import Hold, Inbox
 from connector.kafka.log_inspector import LogInspector
 from connector.kafka.ports import Listener
 
@@ -71,6 +71,7 @@ class GroupMember:
         idle = self._poll(now)
         self._assignment.tell_new()
         self.send_commits()
+        self._place()
         self._forget_held(self._assignment.inspect(now))
         return idle
 
@@ -83,6 +84,15 @@ class GroupMember:
         """No answer comes any more."""
         self._inbox.end()
         self._commits.close()
+
+    def _place(self) -> None:
+        """Hold partitions or read them on, as the loop wants."""
+        while (what := self._inbox.next_place()) is not None:
+            self._forget_held([what.name])
+            if isinstance(what, Hold):
+                self._assignment.hold(what.name, what.start)
+            else:
+                self._assignment.read_on(what.name, what.start, what.offset, what.epoch)
 
     def _poll(self, now: float) -> float:
         assignment = self._assignment

@@ -2,12 +2,34 @@
 
 import threading
 from collections import deque
+from dataclasses import dataclass
 
+from connector.delivery.offset_tracker import Start, TopicPartition
 from connector.errors import CommitFailed
 from connector.kafka.commits import Commit
 
 CREDITS = 2
 """Batches that may be on their way to the loop at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Do not read this partition until it is read on; what was read of it and not taken is read again then."""
+
+    name: TopicPartition
+    start: Start
+    """Of the assignment that is meant, as the listener was told it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOn:
+    """Read a partition that is held from this offset on."""
+
+    name: TopicPartition
+    start: Start
+    offset: int
+    epoch: int
+    """The leader epoch of the record before it; -1 where it is not known."""
 
 
 class Inbox:
@@ -16,6 +38,7 @@ class Inbox:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._commits: deque[Commit] = deque()
+        self._places: deque[Hold | ReadOn] = deque()
         self._credits = CREDITS
         self.is_closing = False
         self.leaves = True
@@ -52,6 +75,17 @@ class Inbox:
         with self._changed:
             return self._commits.popleft() if self._commits else None
 
+    def place(self, what: Hold | ReadOn) -> None:
+        """Hold a partition, or read on."""
+        with self._changed:
+            self._places.append(what)
+            self._changed.notify()
+
+    def next_place(self) -> Hold | ReadOn | None:
+        """The oldest one that was not followed."""
+        with self._changed:
+            return self._places.popleft() if self._places else None
+
     def close(self, *, leave: bool) -> None:
         """End the thread."""
         with self._changed:
@@ -71,5 +105,5 @@ class Inbox:
     def wait(self, seconds: float) -> None:
         """Wait for something new."""
         with self._changed:
-            if not (self._credits > 0 or self._commits or self.is_closing):
+            if not (self._credits > 0 or self._commits or self._places or self.is_closing):
                 self._changed.wait(seconds)

@@ -28,6 +28,10 @@ class Listener(Protocol):
         """All records below these offsets were handed on: behind the last of them is nothing that a reader sees."""
         ...
 
+    def reading_on(self, name: TopicPartition, start: Start) -> None:
+        """A partition that was held is read on: what comes of it from now on begins at the offset asked for."""
+        ...
+
     def session(self, seconds: float) -> None:
         """The group waits this long for a silent member. Said once; before that nothing may be sent."""
         ...

@@ -7,11 +7,14 @@ import structlog
 
 from connector.admission.membership_lease import longest_request
 from connector.delivery.offset_tracker import OffsetAndMetadata, OffsetTracker, Start, TopicPartition
+from connector.delivery.ports import Record
 from connector.delivery.start_position import Beginning
+from connector.events.change import Visitor
 from connector.pipeline import log_changes
 from connector.pipeline.committer import Committer
 from connector.pipeline.dead_letter_writer import DeadLetterWriter
-from connector.pipeline.ports import Sender
+from connector.pipeline.ports import Schemas, Sender, Source
+from connector.pipeline.schema_holds import SchemaHolds
 from connector.pipeline.state import ReplicaState
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -21,14 +24,21 @@ class Assignment:
     """Keeps a tracker for each assigned partition, and ends it with the assignment."""
 
     def __init__(
-        self, state: ReplicaState, committer: Committer, sender: Sender, dead_letters: DeadLetterWriter
+        self,
+        state: ReplicaState,
+        committer: Committer,
+        sender: Sender,
+        dead_letters: DeadLetterWriter,
+        source: Source,
+        schemas: Schemas | None = None,
     ) -> None:
         self._state = state
         self._committer = committer
         self._sender = sender
         self._dead_letters = dead_letters
         self.by_topic: dict[str, dict[int, OffsetTracker]] = {}
-        """The same as the state's partitions, as the intake looks them up."""
+        """The state's partitions that are not held, as the intake looks them up."""
+        self.holds = SchemaHolds(state, self.by_topic, source, schemas)
         self.hold_ends = -math.inf
         """Until then requests of an earlier process of this name may still land."""
         self._retired: list[OffsetTracker] = []
@@ -43,6 +53,7 @@ class Assignment:
     def assigned(self, partitions: Mapping[TopicPartition, Start]) -> None:
         """Start fresh trackers, and ask the group at once whether it knows us: there may be no lease to send by yet."""
         state = self._state
+        self.holds.forget(partitions)
         for name, start in partitions.items():
             if (before := state.partitions.get(name)) is not None:
                 # Its log is another one. What was read of the old one is still sent: it cannot be read again.
@@ -115,13 +126,22 @@ class Assignment:
         if self._state.draining:
             return  # The batches before it were not taken.
         for name, position in positions.items():
-            if (tracker := self._state.partitions.get(name)) is not None:
+            tracker = self._state.partitions.get(name)
+            if tracker is not None and name not in self.holds.held:  # Of one that is held, not all was taken.
                 tracker.advanced(position)
 
     def ends(self, ends: Mapping[TopicPartition, int]) -> None:
         """Remember how long the logs are, for the lag."""
         state = self._state
         state.log_ends.update({name: end for name, end in ends.items() if name in state.partitions})
+
+    def is_settled(self, partition: OffsetTracker, record: Record, visitor: Visitor, now: float) -> bool:
+        """Whether an earlier owner settled this; a visitor that it may have on the wire is held for a while."""
+        if partition.is_done(record.offset(), visitor, record.leader_epoch()):
+            return True
+        if now < self.hold_ends and record.offset() < partition.hold_below:
+            self._state.coalescer.hold(visitor, self.hold_ends)
+        return False
 
     def _detach(self, trackers: Sequence[OffsetTracker]) -> None:
         """The assignment is over: what still refers to it settles nothing."""
@@ -135,7 +155,8 @@ class Assignment:
                 self._retired.remove(tracker)
                 continue
             del state.partitions[tracker.name]
-            del self.by_topic[tracker.name.topic][tracker.name.partition]
+            self.by_topic[tracker.name.topic].pop(tracker.name.partition, None)
+            self.holds.forget([tracker.name])
             state.log_ends.pop(tracker.name, None)
         state.share_rate()
         state.settled()

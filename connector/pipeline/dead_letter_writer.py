@@ -1,8 +1,8 @@
 """Writes dead letters: what can never be delivered is written away first, and only then is its offset done."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Coroutine, Sequence
+from typing import Any, cast
 
 from connector.delivery.dead_letter import DeadLetter, Stage
 from connector.delivery.dead_letter_limit import DeadLetterLimit
@@ -25,8 +25,11 @@ class DeadLetterWriter:
         self.tasks: set[asyncio.Task[None]] = set()
         """Dead letters on their way."""
 
-    def record(self, record: Record, tracker: OffsetTracker, refused: Refused) -> bool:
-        """Hold the record's offset until its letter is acknowledged; False when the process must end instead."""
+    def record(self, record: Record, tracker: OffsetTracker, refused: Refused, item: int | None = None) -> bool:
+        """Hold the record's offset until its letter is acknowledged; False when the process must end instead.
+
+        `item`: which of the changes that it carries is refused.
+        """
         offset, value = record.offset(), record.value()
         size = len(value or b"")
         self._state.refuse(tracker, offset, size)
@@ -41,7 +44,17 @@ class DeadLetterWriter:
             field=refused.field,
             reason=refused.reason,
         )
-        letter = DeadLetter(tracker.name, offset, Stage.DECODE, "Refused", str(refused), record.key(), value)
+        letter = DeadLetter(
+            tracker.name,
+            offset,
+            Stage.DECODE,
+            "Refused",
+            str(refused),
+            record.key(),
+            value,
+            cast("Sequence[tuple[str, bytes | None]]", record.headers() or ()),
+            item,
+        )
         self._spawn(self._write_record(letter, tracker, size))
         return True
 
@@ -61,9 +74,12 @@ class DeadLetterWriter:
             reason=reason,
         )
         # As it came, with its event id and its time, unless it is of several records, or a part of one.
-        made = update.visitor.id.encode(), encode_event(update.visitor, update.attributes)
-        key, value = update.single_record or made
-        letter = DeadLetter(tracker.name, part.first, Stage.TARGET, error, reason, key, value)
+        single = update.single_record
+        made = update.visitor.id.encode(), encode_event(update.visitor, update.attributes), ()
+        key, value, headers = made if single is None else single
+        letter = DeadLetter(
+            tracker.name, part.first, Stage.TARGET, error, reason, key, value, headers, is_made=single is None
+        )
         self._spawn(self._write_update(letter, update))
 
     async def _write_record(self, letter: DeadLetter, tracker: OffsetTracker, size: int) -> None:

@@ -1,15 +1,16 @@
 """Records in: decoded, merged into their visitors' pending updates, or refused."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from connector.delivery.coalescer import GATHER_SECONDS, linger_left
+from connector.decoding import EventReader
+from connector.delivery.coalescer import GATHER_SECONDS
 from connector.delivery.offset_tracker import OffsetTracker
 from connector.delivery.ports import Record
-from connector.events.change import Change, Refused, Visitor
+from connector.events.change import Change, Refused
 from connector.pipeline.assignment import Assignment
 from connector.pipeline.back_pressure import BackPressure
 from connector.pipeline.dead_letter_writer import DeadLetterWriter
+from connector.pipeline.mapped_intake import MappedIntake, Taken
 from connector.pipeline.state import ReplicaState
 
 
@@ -22,17 +23,21 @@ class Intake:
         assignment: Assignment,
         back_pressure: BackPressure,
         dead_letters: DeadLetterWriter,
-        decode: Callable[[bytes], Change],
+        reader: EventReader,
     ) -> None:
         self._state = state
         self._assignment = assignment
         self._back_pressure = back_pressure
         self._dead_letters = dead_letters
-        self._decode = decode
+        self._decode = reader.decode
+        self._topics = reader.topics
+        for topic in reader.topics.values():
+            state.counters.expect_skips(topic.name, topic.skips)
         self._add = self._add_and_tell if state.observers else state.coalescer.add
+        self._mapped = MappedIntake(state, assignment, dead_letters, self._add)
         self._lingers_long = state.config.linger > GATHER_SECONDS
 
-    def records(self, batch: Sequence[Record]) -> None:  # noqa: C901 - the hot loop, in one place
+    def records(self, batch: Sequence[Record]) -> None:  # noqa: C901, PLR0912, PLR0915 - the hot loop, in one place
         """Take a batch in: decode, coalesce, and move each partition's position."""
         state = self._state
         if state.draining:
@@ -40,6 +45,8 @@ class Intake:
         now = state.now()
         decode, add, by_topic = self._decode, self._add, self._assignment.by_topic
         only = next(iter(by_topic.values())) if len(by_topic) == 1 else None
+        mapped = self._mapped
+        read = None
         recovering = any(tracker.is_recovering for tracker in state.partitions.values())
         good = decoded = size = strange = skipped = empty = done_before = refused_before = 0
         lingers_long = self._lingers_long
@@ -51,7 +58,20 @@ class Intake:
                 continue
             if partition is not current:  # A batch is a few runs, each of one partition.
                 _move(current, last)
-                current = partition
+                current, last = partition, None
+                read = self._topics.get(record.topic())
+            if read is not None:
+                state.refused_limit.passed(good)
+                decoded, good = decoded + good, 0
+                how = mapped.take(read, record, partition, recovering=recovering)
+                if how is Taken.WAITS:
+                    strange += 1  # It is read again when its schema is there.
+                    continue
+                last = record
+                if how is Taken.ENDS:
+                    strange += len(batch) - batch.index(record) - 1
+                    break
+                continue
             last = record
             value = record.value()
             if value is None:
@@ -62,7 +82,7 @@ class Intake:
             except Refused as refused:
                 state.refused_limit.passed(good)
                 decoded, good = decoded + good, 0
-                if recovering and _is_done(partition, record, None):
+                if recovering and partition.is_done(record.offset(), None, record.leader_epoch()):
                     refused_before += 1
                 elif not self._dead_letters.record(record, partition, refused):
                     strange += len(batch) - batch.index(record) - 1
@@ -72,16 +92,21 @@ class Intake:
             if not change.attributes:
                 empty += 1
                 continue
-            if recovering and self._is_settled(partition, record, change.visitor, now):
+            if recovering and self._assignment.is_settled(partition, record, change.visitor, now):
                 done_before += 1
                 continue
             length = len(value)
             size += length
-            add(change, partition, record, self._since(record, now) if lingers_long else now, length)
+            add(change, partition, record, state.linger_begin(record, now) if lingers_long else now, length)
         _move(current, last)
         state.refused_limit.passed(good)
         state.coalescer.added(decoded + good - empty - done_before, size)
-        self._taken(len(batch) - strange, skipped + empty, done_before + refused_before)
+        further = mapped.end_batch()
+        self._taken(
+            len(batch) - strange + further.events,
+            skipped + empty + further.skipped,
+            done_before + refused_before + further.done_before,
+        )
 
     def _taken(self, consumed: int, skipped: int, already_done: int) -> None:
         """A batch is in: Kafka can be reached, the next may come, and updates may be due."""
@@ -90,26 +115,13 @@ class Intake:
         self._back_pressure.taken()
         self._state.may_send()
 
-    def _is_settled(self, partition: OffsetTracker, record: Record, visitor: Visitor, now: float) -> bool:
-        """Whether an earlier owner settled this record; one that it may have had on the wire is held for a while."""
-        if _is_done(partition, record, visitor):
-            return True
-        hold_ends = self._assignment.hold_ends
-        if now < hold_ends and record.offset() < partition.hold_below:
-            self._state.coalescer.hold(visitor, hold_ends)
-        return False
-
-    def _since(self, record: Record, now: float) -> float:
-        """From when a record's linger counts; the log's clock is the wall's, the loop's is not."""
-        linger = self._state.config.linger
-        written = record.timestamp()[1]
-        return now if written < 0 else now + linger_left(linger, time.time() - written / 1_000) - linger
-
-    def _add_and_tell(self, change: Change, partition: OffsetTracker, record: Record, now: float, size: int) -> None:
+    def _add_and_tell(
+        self, change: Change, partition: OffsetTracker, record: Record, now: float, size: int, *, is_item: bool = False
+    ) -> None:
         """Stands for the coalescer's `add` where there are observers."""
         coalescer = self._state.coalescer
         waiting = coalescer.waiting
-        coalescer.add(change, partition, record, now, size)
+        coalescer.add(change, partition, record, now, size, is_item=is_item)
         for observer in self._state.observers:
             observer.taken(record, change.visitor, merged=coalescer.waiting == waiting)
 
@@ -121,9 +133,3 @@ def _move(partition: OffsetTracker | None, last: Record | None) -> None:
     """All of the partition's records up to this one were taken."""
     if partition is not None and last is not None:
         partition.taken(last.offset(), last.leader_epoch())
-
-
-def _is_done(partition: OffsetTracker, record: Record, visitor: Visitor | None) -> bool:
-    """Whether an earlier owner settled this record, by what the group's commit says."""
-    earlier = partition.recovering
-    return earlier is not None and earlier.is_done(record.offset(), visitor, record.leader_epoch())

@@ -8,7 +8,8 @@ from contextlib import suppress
 
 import structlog
 
-from connector.events.change import Change, Visitor
+from connector.decoding import EventReader
+from connector.events.change import Visitor
 from connector.kafka.causes import CONNECTION
 from connector.kafka.errors import KafkaFailure
 from connector.pipeline.assignment import Assignment
@@ -39,7 +40,7 @@ class Pipeline:
         config: PipelineConfig,
         ports: Ports,
         *,
-        decode: Callable[[bytes], Change],
+        reader: EventReader,
         render: Callable[[Visitor, Mapping[str, str]], Rendered],
         rng: random.Random,
         boottime: Callable[[], float],
@@ -52,8 +53,10 @@ class Pipeline:
         self._back_pressure = BackPressure(state, ports.source.more)
         self._dispatch = Dispatch(state, ports.sender, self._dead_letters, render)
         self._committer = Committer(state, ports.source)
-        assignment = self._assignment = Assignment(state, self._committer, ports.sender, self._dead_letters)
-        intake = Intake(state, assignment, self._back_pressure, self._dead_letters, decode)
+        assignment = self._assignment = Assignment(
+            state, self._committer, ports.sender, self._dead_letters, ports.source, ports.schemas
+        )
+        intake = Intake(state, assignment, self._back_pressure, self._dead_letters, reader)
         self.quota: QuotaManager | None = None
         if config.quota is not None and ports.ledger is not None:
             holder = LeaseManager(
@@ -73,6 +76,9 @@ class Pipeline:
         self.advanced = assignment.advanced
         self.ends = assignment.ends
         self.session = assignment.session
+        self.schema_holds = assignment.holds
+        self.reading_on = assignment.holds.reading_on
+        self.schemas_changed = assignment.holds.changed
         self.counted = state.counted
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -1,18 +1,20 @@
 """The outside as the pipeline sees it: Protocols that the real edges and the fakes of the tests both fit."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from connector.delivery.answer import Answer
 from connector.delivery.counters import Done
 from connector.delivery.dead_letter import DeadLetter
-from connector.delivery.offset_tracker import OffsetAndMetadata, TopicPartition
+from connector.delivery.offset_tracker import OffsetAndMetadata, Start, TopicPartition
 from connector.delivery.ports import Record
 from connector.delivery.update import Update
 from connector.events.change import Visitor
+from connector.formats import SchemaId
 from connector.kafka.ports import Listener
 from connector.quota.ports import LedgerLog
+from connector.registry.store import Reason
 from connector.target.render import Request
 
 
@@ -25,6 +27,17 @@ class Source(Protocol):
 
     def more(self) -> None:
         """Grant one more batch. Without credit nothing is handed on, and soon consumption is paused."""
+        ...
+
+    def hold(self, name: TopicPartition, start: Start) -> None:
+        """Hand nothing of this partition on for now; `start` names the assignment that is meant."""
+        ...
+
+    def read_on(self, name: TopicPartition, start: Start, offset: int, epoch: int) -> None:
+        """Read a partition that is held from this offset on, and say so by the listener's `reading_on`.
+
+        What was handed on of it before that is void. `epoch` is the leader epoch of the record before; -1: not known.
+        """
         ...
 
     async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
@@ -66,6 +79,19 @@ class DeadLetters(Protocol):
         ...
 
 
+class Schemas(Protocol):
+    """The Schema Registry: which schemas are missing now. Who made it has it call the pipeline's `schemas_changed`."""
+
+    @property
+    def waiting(self) -> Mapping[SchemaId, Reason]:
+        """What is missing, and why."""
+        ...
+
+    def forget(self, schema_ids: Iterable[SchemaId]) -> None:
+        """No record waits for these any more."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Every edge of the pipeline; the ledger is there when the configuration has a quota."""
@@ -74,6 +100,7 @@ class Ports:
     sender: Sender
     dead_letters: DeadLetters
     ledger: LedgerLog | None = None
+    schemas: Schemas | None = None
 
 
 class Observer(Protocol):

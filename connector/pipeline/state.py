@@ -15,10 +15,11 @@ import structlog
 from connector.admission.gate import Gate
 from connector.admission.membership_lease import lease_seconds
 from connector.admission.quota_budget import QuotaBudget
-from connector.delivery.coalescer import Coalescer
+from connector.delivery.coalescer import GATHER_SECONDS, Coalescer, linger_left
 from connector.delivery.counters import Counters, Done
 from connector.delivery.dead_letter_limit import DeadLetterLimit
 from connector.delivery.offset_tracker import OffsetTracker, TopicPartition
+from connector.delivery.ports import Record
 from connector.delivery.update import Update
 from connector.kafka.causes import Causes
 from connector.ops.throttled_log import ThrottledLogger
@@ -99,6 +100,13 @@ class ReplicaState:
         total = sum(self._totals.values())
         share = min(1.0, len(self.partitions) / total) if total else 0.0
         return share * (self.config.updates_per_second or math.inf) if share else 0.0
+
+    def linger_begin(self, record: Record, now: float) -> float:
+        """From when a record's linger counts; the log's clock is the wall's, the loop's is not."""
+        linger, written = self.config.linger, record.timestamp()[1]
+        if linger <= GATHER_SECONDS or written < 0:
+            return now
+        return now + linger_left(linger, time.time() - written / 1_000) - linger
 
     # What happened.
 
