@@ -18,6 +18,7 @@ from confluent_kafka import Consumer
 from yarl import URL
 
 from benchmarks.events import one_each
+from connector.decoding import EventReader
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.dead_letter import DeadLetter
 from connector.delivery.retry import RetryPolicy
@@ -97,7 +98,7 @@ async def intake(bootstrap: str, topic: str, events: int) -> int:
     pipeline = Pipeline(
         PipelineConfig(RetryPolicy(0.5, 60.0, 10), linger=3_600.0, shutdown_grace=0.0),
         Ports(source, _Nowhere(), _Nowhere()),
-        decode=JsonDecoder(),
+        reader=EventReader(JsonDecoder(), {}, ""),
         render=Renderer("/m2/client/profile/update", Method.AUTO),
         rng=random.Random(1),
         boottime=time.monotonic,

@@ -8,4 +8,5 @@ class MissingExtra(Exception):
         super().__init__(
             f"the format {format_name} needs the extra {extra}: pip install 'target-profile-connector[{extra}]'"
         )
+        self.format = format_name
         self.extra = extra

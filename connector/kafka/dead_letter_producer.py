@@ -8,7 +8,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.cimpl import NewTopic
 
-from connector.delivery.dead_letter import DeadLetter
+from connector.delivery.dead_letter import ITEM_HEADER, MADE, MADE_HEADER, DeadLetter
 from connector.errors import Fatal
 from connector.kafka.admin import asking, ensure_topic
 from connector.kafka.backoff import pauses
@@ -108,7 +108,7 @@ class DeadLetterProducer:
             await asyncio.sleep(POLL_SECONDS if self._waiting else POLL_SECONDS * 5)
 
     async def _produce(
-        self, producing: Producer, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
+        self, producing: Producer, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes | None]]
     ) -> KafkaError | None:
         reported: asyncio.Future[KafkaError | None] = asyncio.get_running_loop().create_future()
 
@@ -155,9 +155,16 @@ class DeadLetterProducer:
         )
 
 
-def _headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
-    """Kafka Connect's names (org.apache.kafka.connect.runtime.errors.DeadLetterQueueReporter)."""
+def _headers(letter: DeadLetter) -> list[tuple[str, bytes | None]]:
+    """The record's own, then Kafka Connect's names (org.apache.kafka.connect.runtime.errors.DeadLetterQueueReporter).
+
+    Of a record that is a replay, what the first letter said is left out: who reads takes the last of each name.
+    """
+    ours = [] if letter.item is None else [(ITEM_HEADER, str(letter.item).encode())]
+    ours += [(MADE_HEADER, MADE)] if letter.is_made else []
     return [
+        *((name, value) for name, value in letter.headers if not name.startswith(PREFIX)),
+        *ours,
         (PREFIX + "topic", letter.source.topic.encode()),
         (PREFIX + "partition", str(letter.source.partition).encode()),
         (PREFIX + "offset", str(letter.offset).encode()),

@@ -55,6 +55,8 @@ class Snapshot:
     """Since the group last acknowledged a commit; 0 while nothing is owned."""
     start_time_seconds: float = 0.0
     """When the process started, since the epoch."""
+    schema_waits: int = 0
+    """Partitions that wait for a schema."""
     version: str = ""
 
 
@@ -86,7 +88,7 @@ def _known(number: float | None) -> Samples:
 DEFINITIONS: Final = (
     Definition(
         "target_connector_events_consumed_total", "counter", (), "records",
-        "Records taken from Kafka.",
+        "Records taken from Kafka; one that carries several changes (`each` of a mapping) counts as one for each.",
         lambda now: _plain(now.tally.events_consumed),
     ),
     Definition(
@@ -106,6 +108,16 @@ DEFINITIONS: Final = (
         "Records that were gone from the log before they could be read: by retention, or by truncation, where the end "
         "of the log was cut (those may have been sent before).",
         lambda now: [((reason.value,), count) for reason, count in now.tally.records_missed.items()],
+    ),
+    Definition(
+        "target_connector_events_skipped_total", "counter", ("source", "condition"), "records",
+        "Events that a mapping skips, by its source and the condition that did not hold.",
+        lambda now: list(now.tally.events_skipped.items()),
+    ),
+    Definition(
+        "target_connector_schema_waits", "gauge", (), "partitions",
+        "Partitions that wait for a schema of the Schema Registry.",
+        lambda now: _plain(now.schema_waits),
     ),
     Definition(
         "target_connector_updates_total", "counter", ("outcome",), "updates",

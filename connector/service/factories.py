@@ -10,7 +10,6 @@ import structlog
 from connector.delivery.coalescer import Order
 from connector.delivery.retry import RetryPolicy
 from connector.errors import Fatal
-from connector.events import RULES
 from connector.kafka.config import KafkaConfig
 from connector.kafka.config_check import check_config
 from connector.kafka.quota_topic import QuotaTopic
@@ -66,8 +65,8 @@ def ledger_topic(name: str, terms: QuotaPolicy) -> QuotaTopic:
     return QuotaTopic(name, terms.window, terms.counted)
 
 
-def pipeline_config(settings: Settings) -> PipelineConfig:
-    """What the pipeline has to know."""
+def pipeline_config(settings: Settings, rules: str) -> PipelineConfig:
+    """What the pipeline has to know; `rules` names all that decides what a record means."""
     return PipelineConfig(
         retry=RetryPolicy(
             initial=settings.retry_initial_seconds,
@@ -76,7 +75,7 @@ def pipeline_config(settings: Settings) -> PipelineConfig:
         ),
         linger=settings.coalesce_linger_seconds,
         order=Order(settings.coalesce_order),
-        rules=f"{settings.event_format} {RULES} {settings.event_nulls} {settings.coalesce_order}",
+        rules=f"{rules} {settings.coalesce_order}",
         max_visitors=settings.coalesce_max_visitors,
         max_bytes=settings.coalesce_max_bytes,
         max_in_flight=settings.target_max_in_flight,
@@ -112,19 +111,19 @@ def open_token(settings: Settings) -> TokenSource | None:
     if settings.target_auth_token is not None:
         return FixedToken(settings.target_auth_token.get_secret_value())
     if settings.target_auth_token_file is not None:
-        return _file_token(settings.target_auth_token_file)
+        return file_token(settings.target_auth_token_file, "TARGET_AUTH_TOKEN_FILE")
     return None
 
 
-def _file_token(path: Path) -> FileToken:
-    """Make it so that each token is known to the logs before it is sent for the first time."""
+def file_token(path: Path, setting: str) -> FileToken:
+    """Make it so that each token is known to the logs before it is sent for the first time. Raises TokenError."""
 
     def reloaded(reload: Reload) -> None:
         if reload.problem:
-            log.warning("token_unreadable", reason=reload.problem)
+            log.warning("token_unreadable", setting=setting, reason=reload.problem)
         else:
             learn(source.current())
-            log.info("token_reloaded")
+            log.info("token_reloaded", setting=setting)
 
     source = FileToken(path, time.monotonic, reloaded)
     learn(source.current())

@@ -5,14 +5,14 @@ import os
 import random
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from urllib.parse import unquote, urlsplit
 
 import structlog
 
 from connector import __version__
 from connector.errors import Fatal, UnusableSetting
-from connector.events import JsonDecoder, Nulls
 from connector.kafka.consumer import ConsumerThread
 from connector.kafka.dead_letter_producer import DeadLetterProducer
 from connector.kafka.quota_log import KafkaQuotaLog
@@ -26,6 +26,7 @@ from connector.ops.tracing import tracing
 from connector.ops.update_log import UpdateLog
 from connector.pipeline import Pipeline
 from connector.pipeline.ports import Observer, Ports
+from connector.registry.client import RegistryClient
 from connector.service.factories import (
     boottime,
     kafka_config,
@@ -34,6 +35,7 @@ from connector.service.factories import (
     quota_policy,
     token_source,
 )
+from connector.service.reading import event_mapping, reader, registry_config, schema_store, tell_mapping
 from connector.service.status import snapshot, status
 from connector.settings import BadSettings, Settings, masked
 from connector.target.endpoint import endpoint
@@ -58,9 +60,11 @@ class Service:
         """
         self._settings = settings
         kafka = kafka_config(settings, files=True)
+        self._mapping = event_mapping(settings)
         try:
             where = endpoint(settings.target_base_url, settings.target_update_path, settings.target_client_code)
             proxy = proxy_for(where.origin)
+            registry = registry_config(settings)
         except UnusableSetting as error:
             wrong = error.failure
             raise Fatal(BAD_SETTINGS, wrong.reason, f"correct {wrong.setting}", setting=wrong.setting) from error
@@ -74,6 +78,12 @@ class Service:
         self._say = ThrottledLogger(time.monotonic)
         self._retention = TopicRetention(kafka)
         self._dead_letters = DeadLetterProducer(kafka, self._say_delayed)
+        self._registry = None if registry is None else RegistryClient(registry)
+        schemas = None
+        if self._registry is not None:
+            schemas = schema_store(self._registry, settings, self._schemas_changed)
+        self._schemas = schemas
+        events = reader(settings, self._mapping, schemas)
         terms = quota_policy(settings)
         self._sender = HttpSender(
             SenderConfig(
@@ -86,14 +96,15 @@ class Service:
             )
         )
         self.pipeline = Pipeline(
-            pipeline_config(settings),
+            pipeline_config(settings, events.rules),
             Ports(
                 self._source,
                 self._sender,
                 self._dead_letters,
                 None if terms is None else KafkaQuotaLog(kafka, ledger_topic(settings.ledger_topic, terms)),
+                schemas,
             ),
-            decode=JsonDecoder(Nulls(settings.event_nulls)),
+            reader=events,
             render=Renderer(where.path, Method(settings.target_method)),
             rng=random.Random(),
             boottime=boottime,
@@ -114,10 +125,11 @@ class Service:
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set and the drain is over; raises Fatal when continuing would lose something."""
         log.info("connector_started", version=__version__, settings=masked(self._settings))
+        tell_mapping(self._settings, self._mapping)
         beating = asyncio.create_task(self._beat())
         await self.ops.start()
         try:
-            async with self._sender:
+            async with self._sender, self._reading():
                 beside = [
                     asyncio.create_task(self._prepare_dead_letters()),
                     asyncio.create_task(self._retention.keep()),
@@ -134,6 +146,26 @@ class Service:
             beating.cancel()
             if self._spans is not None:
                 self._spans.close()
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[None]:
+        """The Schema Registry, while records are read. Raises Fatal when its files of keys cannot be used."""
+        if self._registry is None or self._schemas is None:
+            yield
+            return
+        try:
+            await self._registry.start()
+        except UnusableSetting as error:
+            wrong = error.failure
+            raise Fatal(BAD_SETTINGS, wrong.reason, f"correct {wrong.setting}", setting=wrong.setting) from error
+        try:
+            yield
+        finally:
+            await self._schemas.close()
+            await self._registry.close()
+
+    def _schemas_changed(self) -> None:
+        self.pipeline.schemas_changed()
 
     async def _prepare_dead_letters(self) -> None:
         """Say early that there is no topic for dead letters; it matters only when there is a letter."""

@@ -55,6 +55,7 @@ def snapshot(
         overdue_seconds=max(0.0, -pipeline.state.coalescer.due_in(asyncio.get_running_loop().time())),
         commit_age_seconds=min(commit_age, uptime),
         start_time_seconds=started_at,
+        schema_waits=len(pipeline.schema_holds.held),
         version=__version__,
     )
 
@@ -108,12 +109,34 @@ def status(pipeline: Pipeline, settings: Settings, now: Snapshot, beats: Heartbe
         "lease_seconds": _finite(gate.lease.left(boottime())),
         "paused": now.paused,
         "quota": None if pipeline.quota is None else pipeline.quota.status(),
+        "events_skipped": [
+            {"source": source, "condition": condition, "events": count}
+            for (source, condition), count in tally.events_skipped.items()
+        ],
+        "schema_waits": _waits(pipeline),
         "lag": sum(now.consumer_lag.values()) if now.consumer_lag else None,
         "partitions_assigned": now.partitions_assigned,
         "partitions": _partitions(pipeline, now.consumer_lag),
         "problems": [asdict(problem) for problem in RECENT.newest_first()],
         "settings": masked(settings),
     }
+
+
+def _waits(pipeline: Pipeline) -> list[Mapping[str, object]]:
+    """The partitions that wait for a schema, and why."""
+    holds, now = pipeline.schema_holds, asyncio.get_running_loop().time()
+    reasons = heapq.nsmallest(MOST_PARTITIONS, holds.reasons.items())
+    return [
+        {
+            "topic": name.topic,
+            "partition": name.partition,
+            "offset": holds.held[name].offset,
+            "schema": str(holds.held[name].schema.value),
+            "seconds": round(now - holds.held[name].since, 1),
+            "reason": reason,
+        }
+        for name, reason in reasons
+    ]
 
 
 def _partitions(pipeline: Pipeline, lag: Mapping[tuple[str, int], int]) -> list[Mapping[str, object]]:

@@ -12,6 +12,7 @@ from typing import Self
 
 import pytest
 
+from connector.decoding import EventReader
 from connector.delivery.answer import Answer
 from connector.delivery.retry import RetryPolicy
 from connector.events import JsonDecoder
@@ -72,7 +73,7 @@ class Member:
                 self.sender,
                 FakeDeadLetters(),
             ),
-            decode=JsonDecoder(),
+            reader=EventReader(JsonDecoder(), {}, ""),
             render=Renderer("/u"),
             rng=random.Random(0),
             boottime=time.monotonic,

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+from connector.decoding import EventReader
 from connector.delivery.counters import Counters
 from connector.errors import Fatal
 from connector.events import JsonDecoder
@@ -122,7 +123,7 @@ class Fleet:
         replica.pipeline = Pipeline(
             config,
             Ports(replica.source, replica.sender, Letters(process, self.box, self._oracle, rng, replica.name)),
-            decode=JsonDecoder(),
+            reader=EventReader(JsonDecoder(), {}, ""),
             render=Renderer("/u"),
             rng=random.Random(rng.getrandbits(32)),
             boottime=lambda: self._timeline.now,

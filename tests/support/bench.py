@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import structlog
 
+from connector.decoding import EventReader
 from connector.delivery.counters import Done
 from connector.delivery.retry import RetryPolicy
 from connector.events import JsonDecoder
@@ -69,7 +70,7 @@ class Bench:
         self.pipeline = Pipeline(
             PipelineConfig(**{"retry": RETRY, "updates_per_second": 0.0, **config}),
             Ports(self.source, self.sender, self.letters, ledger),
-            decode=self.decode,
+            reader=EventReader(self.decode, {}, ""),
             render=Renderer("/u"),
             rng=random.Random(seed),
             boottime=asyncio.get_running_loop().time,
