@@ -49,6 +49,7 @@ class Recorder:
         self.sessions: list[float] = []
         self.note = ""
         """Metadata to commit with each offset at a revoke."""
+        self.read_on: list[tuple[TopicPartition, Start]] = []
         self.taken: dict[TopicPartition, list[int]] = {}
         self.handed_over: dict[TopicPartition, int] = {}
         self.gone: list[TopicPartition] = []
@@ -96,6 +97,9 @@ class Recorder:
 
     def log_changed(self, name: TopicPartition, beginning: Beginning) -> None:
         self.changes.append((name, beginning))
+
+    def reading_on(self, name: TopicPartition, start: Start) -> None:
+        self.read_on.append((name, start))
 
     def advanced(self, positions: Mapping[TopicPartition, int]) -> None:
         self.positions.update(positions)

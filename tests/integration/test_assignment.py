@@ -63,6 +63,8 @@ class Reader:
     def log_changed(self, name: TopicPartition, beginning: Beginning) -> None:
         pass
 
+    def reading_on(self, name: TopicPartition, start: Start) -> None: ...
+
     def advanced(self, positions: Mapping[TopicPartition, int]) -> None:
         pass
 

@@ -14,11 +14,11 @@ from typing import Any
 from confluent_kafka import KafkaError
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
-from connector.delivery.offset_tracker import OffsetAndMetadata, TopicPartition
+from connector.delivery.offset_tracker import OffsetAndMetadata, Start, TopicPartition
 from connector.errors import CommitFailed
 from connector.kafka.commits import Commit
 from connector.kafka.group_member import POLL_SECONDS, GroupMember
-from connector.kafka.inbox import Inbox
+from connector.kafka.inbox import Hold, Inbox, ReadOn
 from connector.kafka.ports import Listener
 from tests.simulation.client import COMMIT_SECONDS as CLIENT_COMMIT_SECONDS
 from tests.simulation.client import Client, CommitFaults, Offsets
@@ -89,6 +89,14 @@ class Source:
 
     def more(self) -> None:
         self._inbox.grant()
+        self.poke()
+
+    def hold(self, name: TopicPartition, start: Start) -> None:
+        self._inbox.place(Hold(name, start))
+        self.poke()
+
+    def read_on(self, name: TopicPartition, start: Start, offset: int, epoch: int) -> None:
+        self._inbox.place(ReadOn(name, start, offset, epoch))
         self.poke()
 
     async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:

@@ -30,9 +30,11 @@ class FakeRecord:
         partition: int = 0,
         timestamp_ms: int = 0,
         epoch: int | None = 0,
+        headers: Headers | None = None,
     ) -> None:
         self._fields = (value, offset, topic, partition, timestamp_ms, key)
         self._epoch = epoch
+        self._headers = headers
 
     def error(self) -> None:
         """None: it is a record, not an error of the client."""
@@ -66,9 +68,8 @@ class FakeRecord:
         return self._fields[0]
 
     def headers(self) -> Headers | None:
-        """Headers in tests of traces; otherwise reading them is an error, since it costs time."""
-        msg = "headers are read only where traces are asked for"
-        raise AssertionError(msg)
+        """The headers, None where there are none."""
+        return self._headers
 
 
 def event(visitor: str, **profile: object) -> bytes:
@@ -134,6 +135,9 @@ class FakeSource:
         self._batch = batch
         self._credits = 2
         self._positions: dict[TopicPartition, int] = {}
+        self._starts: dict[TopicPartition, Start] = {}
+        self.held: set[TopicPartition] = set()
+        """Partitions that the listener does not want now."""
         self._listener: Listener | None = None
 
     def kill(self) -> None:
@@ -165,7 +169,9 @@ class FakeSource:
         for topic, _ in self.log.records:
             totals[topic] = totals.get(topic, 0) + 1
         self.listener.counted(totals)
-        self.listener.assigned({name: self._start(name) for name in names})
+        self._starts |= {name: self._start(name) for name in names}
+        self.held.difference_update(names)
+        self.listener.assigned({name: self._starts[name] for name in names})
         self.feed()
 
     def _start(self, name: TopicPartition) -> Start:
@@ -189,6 +195,8 @@ class FakeSource:
         while self._credits > 0:
             batch: list[FakeRecord] = []
             for name, position in self._positions.items():
+                if name in self.held:
+                    continue
                 fresh = self.log.records.get(name, [])[position : position + self._batch - len(batch)]
                 self._positions[name] += len(fresh)
                 batch.extend(fresh)
@@ -201,6 +209,22 @@ class FakeSource:
         """Grant one more batch."""
         self._credits += 1
         asyncio.get_running_loop().call_soon(self.feed)
+
+    def hold(self, name: TopicPartition, start: Start) -> None:
+        """Hand nothing of it on."""
+        if self._starts.get(name) is start:
+            self.held.add(name)
+
+    def read_on(self, name: TopicPartition, start: Start, offset: int, epoch: int) -> None:  # noqa: ARG002 - it never lost a tail
+        """Hand it on from there, soon."""
+        asyncio.get_running_loop().call_soon(self._read_on, name, start, offset)
+
+    def _read_on(self, name: TopicPartition, start: Start, offset: int) -> None:
+        if name in self._positions and self._starts[name] is start:
+            self.held.discard(name)
+            self._positions[name] = offset
+            self.listener.reading_on(name, start)
+            self.feed()
 
     @property
     def credits(self) -> int:
