@@ -28,6 +28,7 @@ class OffsetTracker:
 
     __slots__ = (
         "_earlier",
+        "_has_lists",
         "_mark",
         "_open",
         "_rules",
@@ -37,6 +38,7 @@ class OffsetTracker:
         "letters",
         "name",
         "position",
+        "read_on_at",
         "revoking",
         "start",
     )
@@ -63,10 +65,14 @@ class OffsetTracker:
         """Set while the group takes the partition away: nothing of it goes on the wire any more."""
         self.detached = False
         """Set when the assignment is over: a receipt of it counts for nothing."""
+        self.read_on_at = start.offset, start.epoch
+        """The offset behind the last record taken, and that record's leader epoch; -1 where it is not known."""
         self.hold_below = -1
         """Visitors of records below this offset may have a request of an earlier process on the wire."""
         self._open: dict[int, Visitor | list[Visitor | None] | None] = {}
         """By offset what is open there; a list where a record carried several changes."""
+        self._has_lists = False
+        """Of a record that is open, some changes may be settled."""
         self._earlier = _earlier(start, rules)
         self._mark = OffsetMark(start.log.topic_id, start.mark.epoch)
         self._rules = rules
@@ -85,6 +91,10 @@ class OffsetTracker:
                 self._open[offset] = [cast("Visitor | None", held), visitor]
         else:
             self._open[offset] = visitor
+
+    def carries_several(self) -> None:
+        """A record carries several changes: it may be open and partly settled."""
+        self._has_lists = True
 
     def open_letter(self, offset: int) -> None:
         """Hold it for a record that waits for its own dead letter."""
@@ -124,6 +134,7 @@ class OffsetTracker:
     def taken(self, offset: int, epoch: int | None) -> None:
         """All records up to this one were taken; `epoch` is its leader epoch."""
         self.position = offset + 1
+        self.read_on_at = self.position, -1 if epoch is None else epoch
         if epoch is not None and epoch > self._mark.epoch:
             self._mark = replace(self._mark, epoch=epoch)
             if self._earlier is not None and epoch > self._earlier.epoch >= 0:
@@ -142,11 +153,6 @@ class OffsetTracker:
     def first_owed(self) -> Visitor | None:
         """The visitor of the oldest record that waits to be sent; None: there is none."""
         return next((visitor for _, visitor in self._each_open() if visitor is not None), None)
-
-    @property
-    def epoch(self) -> int:
-        """The leader epoch of the last record taken; -1 where it is not known."""
-        return self._mark.epoch
 
     def _each_open(self) -> Iterator[tuple[int, Visitor | None]]:
         """What is open, oldest first."""
@@ -195,10 +201,11 @@ class OffsetTracker:
         waiting: dict[int, int] = {}
         earlier = self.recovering
         left = len(self._open)
+        whole = earlier is None and not self._has_lists
         before = -1
         for first, visitor in self._each_open():
             # Where each record that is left is open by itself, nothing is settled and there is nothing to say.
-            if (earlier is None and left >= self.position - first) or len(waiting) == MOST_OWED:
+            if (whole and left >= self.position - first) or len(waiting) == MOST_OWED:
                 until, earlier = first, None
                 waiting = {visitor: offset for visitor, offset in waiting.items() if offset < first}
                 break

@@ -73,6 +73,11 @@ class Start:
     is_first: bool = False
     """The group had no offset here, so nothing of this partition was ever sent."""
 
+    @property
+    def epoch(self) -> int:
+        """The leader epoch of the record before the first to read; -1 where that is not known."""
+        return self.mark.epoch if self.offset == self.committed.offset and not self.is_reread else -1
+
     @classmethod
     def at(cls, committed: OffsetAndMetadata, log: LogState | None = None) -> "Start":
         """Begin at the committed offset, whose log is as it was."""

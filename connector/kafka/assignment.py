@@ -180,8 +180,9 @@ class Assignment:
 
     def _read_on(self, name: TopicPartition, owned: _Owned) -> None:
         self._read_anew(name)
-        if owned.read_on_at is not None and owned.read_on_at[1] >= 0:
-            self._unchecked[name] = self._place(name).offset, owned.read_on_at[1]
+        at = owned.read_on_at
+        if at is not None and at[1] >= 0 and self._place(name).offset == at[0]:
+            self._unchecked[name] = at
         owned.read_on_at = None
         self.tell_new()
         self._tell(self._listener.reading_on, name, owned.told)
@@ -279,8 +280,8 @@ class Assignment:
         owned.acknowledged = what.start.committed
         owned.start = owned.began = what.start
         self._unknown.discard(name)
-        if what.start.mark.epoch >= 0 and what.start.offset == what.start.committed.offset:
-            self._unchecked[name] = what.start.offset, what.start.mark.epoch
+        if what.start.epoch >= 0:
+            self._unchecked[name] = what.start.offset, what.start.epoch
         if not what.goes_on:
             self._fresh[name] = owned.told = what.start
             owned.is_held, owned.read_on_at = False, None

@@ -71,6 +71,8 @@ class MappedIntake:
             return Taken.TAKEN if goes_on else Taken.ENDS
         items: tuple[Item, ...] = (outcome,) if isinstance(outcome, Skip) else () if outcome is None else outcome.items
         self._skipped += not items
+        if len(items) > 1:
+            partition.carries_several()
         self._events += len(items) - 1 if items else 0
         size = len(record.value() or b"") // max(1, len(items))
         for place, item in enumerate(items):

@@ -71,7 +71,8 @@ class SchemaHolds:
                     self.held[name] = replace(hold, told=reason.text)
             elif not hold.is_over:
                 self.held[name] = replace(hold, is_over=True)
-                self._source.read_on(name, hold.tracker.start, hold.offset, hold.tracker.epoch)
+                # From the last record, not from the one that waits: between the two another leader may have begun.
+                self._source.read_on(name, hold.tracker.start, *hold.tracker.read_on_at)
 
     def reading_on(self, name: TopicPartition, start: Start) -> None:
         """The source reads on: what comes from now on begins at the record that waited."""

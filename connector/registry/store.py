@@ -1,7 +1,6 @@
 """Every schema that was asked for: there, refused, or being fetched; each is fetched by one task at a time.
 
-`get` never waits. What it does not have it begins to fetch, and says so by `SchemaMissing`; `on_change` is called when
-asking again may help, and when what is said of a missing schema changed.
+`get` never waits. What it does not have it begins to fetch, and says so by `SchemaMissing`.
 """
 
 import asyncio
@@ -97,7 +96,6 @@ class SchemaStore:
         clock: Callable[[], float],
         rng: random.Random,
         prepare: Prepare = as_it_is,
-        on_change: Callable[[], None] = lambda: None,
         patience: Patience = Patience(),  # noqa: B008 - frozen
     ) -> None:
         self.outcomes: Counter[Outcome] = Counter()
@@ -107,7 +105,7 @@ class SchemaStore:
         self._max = max_schemas
         self._clock = clock
         self._rng = rng
-        self._on_change = on_change
+        self._on_change: Callable[[], None] = lambda: None
         self._patience = patience
         self._schemas: OrderedDict[SchemaId, Schema] = OrderedDict()
         self._refusals: OrderedDict[SchemaId, _Refusal] = OrderedDict()
@@ -115,6 +113,10 @@ class SchemaStore:
         self._flights: dict[SchemaId, asyncio.Task[None]] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._closed = False
+
+    def listen(self, on_change: Callable[[], None]) -> None:
+        """Call this when asking again may help, and when what is said of a missing schema changed."""
+        self._on_change = on_change
 
     @property
     def waiting(self) -> Mapping[SchemaId, Reason]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -89,15 +88,14 @@ def registry_config(settings: Settings) -> RegistryConfig | None:
     )
 
 
-def schema_store(client: RegistryClient, settings: Settings, on_change: Callable[[], None]) -> SchemaStore:
-    """The schemas of the registry, on the running loop; `on_change` is called when asking again may help."""
+def schema_store(client: RegistryClient, settings: Settings) -> SchemaStore:
+    """The schemas of the registry, on the running loop."""
     return SchemaStore(
         partial(load_schema, client),
         max_schemas=settings.schema_registry_cache_max_schemas,
         clock=asyncio.get_running_loop().time,
         rng=random.Random(),
         prepare=prepare,
-        on_change=on_change,
     )
 
 

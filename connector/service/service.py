@@ -79,10 +79,7 @@ class Service:
         self._retention = TopicRetention(kafka)
         self._dead_letters = DeadLetterProducer(kafka, self._say_delayed)
         self._registry = None if registry is None else RegistryClient(registry)
-        schemas = None
-        if self._registry is not None:
-            schemas = schema_store(self._registry, settings, self._schemas_changed)
-        self._schemas = schemas
+        self._schemas = schemas = None if self._registry is None else schema_store(self._registry, settings)
         events = reader(settings, self._mapping, schemas)
         terms = quota_policy(settings)
         self._sender = HttpSender(
@@ -110,6 +107,8 @@ class Service:
             boottime=boottime,
             observers=observers,
         )
+        if schemas is not None:
+            schemas.listen(self.pipeline.schemas_changed)
         self.ops = OpsServer(
             settings.ops_host,
             settings.ops_port,
@@ -163,9 +162,6 @@ class Service:
         finally:
             await self._schemas.close()
             await self._registry.close()
-
-    def _schemas_changed(self) -> None:
-        self.pipeline.schemas_changed()
 
     async def _prepare_dead_letters(self) -> None:
         """Say early that there is no topic for dead letters; it matters only when there is a letter."""

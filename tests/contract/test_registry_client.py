@@ -74,14 +74,15 @@ def store_of(client: RegistryClient, woken: asyncio.Event) -> SchemaStore:
     async def loads(schema_id: SchemaId) -> Any:
         return await load(client, schema_id)
 
-    return SchemaStore(
+    store = SchemaStore(
         loads,
         max_schemas=100,
         clock=time.monotonic,
         rng=random.Random(1),
-        on_change=woken.set,
         patience=Patience(first=0.01, longest=0.02, unknown=0.3, unknown_pause=0.05),
     )
+    store.listen(woken.set)
+    return store
 
 
 async def read(store: SchemaStore, woken: asyncio.Event, schema_id: SchemaId = ONE) -> Schema:

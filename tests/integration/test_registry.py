@@ -212,8 +212,8 @@ def test_an_outage_of_a_real_registry_ends_by_itself(
                 max_schemas=10,
                 clock=time.monotonic,
                 rng=random.Random(1),
-                on_change=woken.set,
             )
+            store.listen(woken.set)
             with pytest.raises(SchemaMissing):
                 store.get(number)
             async with asyncio.timeout(60.0):

@@ -20,6 +20,7 @@ from tests.simulation.endpoint import Endpoint, Sender
 from tests.simulation.letters import LetterBox, Letters
 from tests.simulation.logs import Logs
 from tests.simulation.oracle import Oracle
+from tests.simulation.registry import Registry, mapped_reader, store
 from tests.simulation.setting import TIMEOUT, Setting
 from tests.simulation.source import Source
 from tests.simulation.timeline import Lane, Process, Timeline
@@ -58,7 +59,10 @@ class Fleet:
         oracle: Oracle,
         logs: Logs,
         trace: Callable[..., None],
+        registry: Registry | None = None,
     ) -> None:
+        self.registry = registry
+        """Of the schemas by which records are read; None: they are plain version 1."""
         self._setting = setting
         self._timeline = timeline
         self._coordinator = coordinator
@@ -120,14 +124,21 @@ class Fleet:
     def _boot(self, replica: Replica, rng: random.Random, batch: int) -> None:
         config = PipelineConfig(**self._setting.options)
         process, profile = replica.process, self._setting.profile
+        letters = Letters(process, self.box, self._oracle, rng, replica.name)
+        reader, schemas = EventReader(JsonDecoder(), {}, ""), None
+        if self.registry is not None:
+            schemas = store(self.registry, random.Random(rng.getrandbits(32)))
+            reader = mapped_reader(schemas)
         replica.pipeline = Pipeline(
             config,
-            Ports(replica.source, replica.sender, Letters(process, self.box, self._oracle, rng, replica.name)),
-            reader=EventReader(JsonDecoder(), {}, ""),
+            Ports(replica.source, replica.sender, letters, schemas=schemas),
+            reader=reader,
             render=Renderer("/u"),
             rng=random.Random(rng.getrandbits(32)),
             boottime=lambda: self._timeline.now,
         )
+        if schemas is not None:
+            schemas.listen(replica.pipeline.schemas_changed)
         self.tallies.append(replica.pipeline.state.counters)
         batch_bytes = batch * (200_000 if profile.big else 3_000 + profile.padding * 4)
         self._oracle.members[replica.name] = Member(process, replica.pipeline, config, batch, batch_bytes)

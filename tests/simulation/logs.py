@@ -41,10 +41,12 @@ class PartitionLog:
         state.is_group_known = is_group_known
         return state
 
-    def append(self, value: bytes | None) -> FakeRecord:
+    def append(self, value: bytes | None, key: bytes | None = None) -> FakeRecord:
         """Append a record."""
         name = self.name
-        record = FakeRecord(value, len(self.records), topic=name.topic, partition=name.partition, epoch=self.epoch)
+        record = FakeRecord(
+            value, len(self.records), key=key, topic=name.topic, partition=name.partition, epoch=self.epoch
+        )
         self.records.append(record)
         return record
 

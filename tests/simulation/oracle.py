@@ -43,6 +43,8 @@ from tests.simulation.words import Words
 from tests.support.fakes import FakeRecord
 
 CREDITS = 2
+MOST_CHANGES = 5
+"""Changes that a record carries."""
 RESERVE = 1.05
 """Extra visitors beyond the bounds, when no pending update can show whether the endpoint works."""
 SLACK_SECONDS = 0.5
@@ -67,6 +69,8 @@ class Oracle:
         self.doomed: Callable[[str], bool] = lambda _visitor: False
         """Whether a visitor's updates may be dead letters."""
         self._words = Words(timeline, self.truth, self._is_certain, self.wrong)
+        self.is_draining = False
+        """The replica whose call is heard takes nothing new."""
         self.failure: str = ""
         self.counts: Counter[str] = Counter()
 
@@ -105,30 +109,38 @@ class Oracle:
             self._trace("assigned", member, name.partition, start.offset, word.until)
 
     def before_records(self, member: str, batch: Sequence[FakeRecord]) -> None:
-        if self.members[member].pipeline.state.draining:
+        self.is_draining = self.members[member].pipeline.state.draining
+        if not self.is_draining:
+            self._trace("records", member, len(batch))
+
+    def after_records(self, member: str, batch: Sequence[FakeRecord]) -> None:
+        if self.is_draining:
             return
-        self._trace("records", member, len(batch))
+        held = self.members[member].pipeline.schema_holds.held
         for record in batch:
             name = TopicPartition(record.topic(), record.partition())
             stay = self._stays.get((member, name))
-            if stay is None:
-                continue
+            if stay is None or (name in held and record.offset() >= held[name].offset):
+                continue  # It is not taken: it comes again.
             offset = record.offset()
             log = self.truth.logs[name]
             if stay.version == log.version and any(log.records[max(log.low, stay.taken) : offset]):
                 self.wrong(f"{member} was handed {offset} of {name.partition} after {stay.taken}")
             stay.taken = offset + 1
             stay.changes += 1
-            fact = self.truth.of[record]
-            if not stay.start.calls_done(offset, self.truth.prints[fact.visitor], fact.epoch):
-                for attribute, serial in fact.serials.items():
-                    stay.newest[fact.visitor, attribute] = serial
-                    stay.serials.add(serial)
+            for fact in self.truth.of[record]:
+                if not stay.start.calls_done(offset, self.truth.prints[fact.visitor], fact.epoch):
+                    for attribute, serial in fact.serials.items():
+                        stay.newest[fact.visitor, attribute] = serial
+                        stay.serials.add(serial)
+        self._is_bounded(member)
 
-    def after_records(self, member: str, _batch: object) -> None:
+    def _is_bounded(self, member: str) -> None:
+        """Invariant 4."""
         it = self.members[member]
         coalescer, config = it.pipeline.state.coalescer, it.config
-        if len(coalescer) > RESERVE * config.max_visitors + CREDITS * it.batch:
+        most = CREDITS * it.batch * MOST_CHANGES
+        if len(coalescer) > RESERVE * config.max_visitors + most:
             self.wrong(f"{member} holds {len(coalescer)} visitors, its bound is {config.max_visitors}")
         if coalescer.size > RESERVE * config.max_bytes + CREDITS * it.batch_bytes:
             self.wrong(f"{member} holds {coalescer.size} bytes, its bound is {config.max_bytes}")
@@ -288,9 +300,12 @@ class Oracle:
             record = records[letter.offset] if letter.offset < len(records) else None
             if record is None or record.value() != letter.value:
                 return  # Of a log that was replaced.
-            if not self.truth.facts[letter.source][letter.offset].malformed:
+            facts, place = self.truth.facts[letter.source][letter.offset], letter.item or 0
+            if not facts[place].malformed:
                 self.wrong(f"a letter for {letter.source.partition} {letter.offset}, which can be read")
-            self.truth.letters.add((letter.source, letter.offset))
+            if letter.item is None and len(facts) > 1:
+                self.wrong(f"a letter for all of {letter.source.partition} {letter.offset}")
+            self.truth.letters.add((letter.source, letter.offset, place))
             return
         event = msgspec.json.decode(letter.value or b"")
         visitor = event["mbox3rdPartyId"]
@@ -318,7 +333,7 @@ class Oracle:
         """The replica learns that it is written; a letter of an earlier assignment is ignored."""
         if stay is not None and stay is self.stay(member, letter.source) and letter.stage is Stage.DECODE:
             stay.changes += 1
-            stay.letters[letter.offset] = self._timeline.now
+            stay.letters[letter.offset, letter.item or 0] = self._timeline.now
 
     # After each turn of a replica's loop, and at the end.
 

@@ -47,6 +47,8 @@ class Profile:
     """Share of records with a transaction marker before them."""
     from_end: float = 0.0
     """Share of worlds in which a group without offsets begins at the end of the log."""
+    by_schema: bool = False
+    """Records carry several events, and are read by a mapping and schemas of a registry."""
     suspends: float = 0.2
     """Share of freezes in which the machine sleeps, and stops the process's monotonic clock too."""
 
@@ -169,6 +171,30 @@ PROFILES: Mapping[str, Profile] = {
         padding=2_000,
         batches=(1, 7),
         trouble=(0.0,),
+    ),
+    "schemas": Profile(
+        faults={
+            "registry_outage": 4,
+            "crash": 2,
+            "stop": 1,
+            "shuffle": 2,
+            "outage": 1,
+            "commit_trouble": 1,
+            "cut_tail": 1,
+            "make_again": 1,
+            "retention": 1,
+            "elect": 1,
+            "letter_trouble": 1,
+        },
+        troubles=(4, 8, 16),
+        seconds=(90.0, 180.0),
+        records=(60, 150, 300),
+        special={10: "s", 11: "r"},
+        malformed=0.05,
+        markers=0.05,
+        static=0.2,
+        max_visitors=(6, 200_000),
+        by_schema=True,
     ),
     "everything": Profile(
         faults={

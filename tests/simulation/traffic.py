@@ -6,8 +6,9 @@ from collections.abc import Callable
 from connector.delivery.offset_tracker import TopicPartition
 from tests.simulation.logs import Logs
 from tests.simulation.profiles import Profile
+from tests.simulation.registry import Written
 from tests.simulation.setting import PARTITIONS
-from tests.simulation.truth import Fact
+from tests.simulation.truth import Fact, Facts
 from tests.support.fakes import FakeRecord, event
 
 BIG = 40_000
@@ -22,9 +23,11 @@ class Traffic:
         profile: Profile,
         rng: random.Random,
         logs: Logs,
-        truth: Callable[[TopicPartition, FakeRecord | None, Fact], None],
+        truth: Callable[[TopicPartition, FakeRecord | None, Facts], None],
+        written: Written | None = None,
     ) -> None:
-        """`truth` is called with each record, and each marker (None)."""
+        """`truth` is called with each record, and each marker (None); `written`: events are written by a schema."""
+        self._written = written
         self._profile = profile
         self._rng = rng
         self._truth = truth
@@ -45,18 +48,50 @@ class Traffic:
         kind = rng.random()
         if kind < profile.markers:
             self._logs[partition].mark()
-            self._truth(partition, None, Fact("", {}))
+            self._truth(partition, None, (Fact("", {}),))
             kind = rng.random()
         if kind < 0.02:
-            self._append(partition, None, Fact("", {}))
+            self._append(partition, None, (Fact("", {}),))
         elif kind < 0.02 + profile.malformed:
             value = rng.choice([b"{", b"[]", event("x"), event("x", a=[1]), b"\xff"])
-            self._append(partition, value, Fact("", {}, malformed=True))
+            self._append(partition, value, (Fact("", {}, malformed=True),))
+        elif self._written is not None:
+            self._list(number, partition)
         else:
             self.event(number, partition)
 
     def event(self, number: int, partition: TopicPartition) -> None:
         """An event of this visitor."""
+        partition, value, fact = self._event(number, partition)
+        if self._written is None:
+            self._append(partition, value, (fact,))
+        else:
+            self._append(partition, self._written.value([value]), (fact,), self._written.key())
+
+    def _list(self, number: int, partition: TopicPartition) -> None:
+        """A record of several events, some of them skipped or refused; its schema may come late or never."""
+        assert self._written is not None
+        rng = self._rng
+        items: list[bytes] = []
+        facts: list[Fact] = []
+        for further in range(rng.choice((0, 1, 1, 2, 3, 5))):
+            kind = rng.random()
+            if kind < self._profile.malformed:
+                items.append(event("x", a=[1]))
+                facts.append(Fact("", {}, malformed=True))
+            elif kind < 0.1:
+                items.append(b'{"kind":"other"}')
+                facts.append(Fact("", {}))
+            else:
+                _, value, fact = self._event((number + 3 * further * rng.randint(0, 1)), partition)
+                items.append(value)
+                facts.append(fact)
+        key = self._written.key()
+        if self._written.never_comes(key):
+            facts = [Fact("", {}, malformed=True)]
+        self._append(partition, self._written.value(items), tuple(facts), key)
+
+    def _event(self, number: int, partition: TopicPartition) -> tuple[TopicPartition, bytes, Fact]:
         rng, profile = self._rng, self._profile
         visitor = f"{profile.special.get(number, 'v')}{number}"
         names = rng.sample("abcd", rng.randint(1, 2))
@@ -76,7 +111,7 @@ class Traffic:
                 values = {name: f"{serial}.{'x' * BIG}" for name, serial in serials.items()}
         elif profile.padding:
             values = {name: f"{value}.{'x' * profile.padding}" for name, value in values.items()}
-        self._append(partition, event(visitor, **values), Fact(visitor, serials))
+        return partition, event(visitor, **values), Fact(visitor, serials)
 
-    def _append(self, partition: TopicPartition, value: bytes | None, fact: Fact) -> None:
-        self._truth(partition, self._logs[partition].append(value), fact)
+    def _append(self, partition: TopicPartition, value: bytes | None, facts: Facts, key: bytes | None = None) -> None:
+        self._truth(partition, self._logs[partition].append(value, key), facts)

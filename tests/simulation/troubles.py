@@ -57,11 +57,25 @@ class Troubles:
         self._fleet.faults.end()
         self._fleet.box.heal()
         self._heal(self._outages)
+        self._registry_back()
         self._health.trouble = 0.0
         self._health.cured = True
         self._health.slowness = min(self._health.slowness, 1.0)
 
-    # Faults of the logs.
+    # Faults of the logs, and of what describes their records.
+
+    def registry_outage(self) -> None:
+        """The Schema Registry cannot be reached."""
+        if self.is_over or (registry := self._fleet.registry) is None or registry.is_down:
+            return
+        self._trace("the registry is down")
+        registry.is_down = True
+        self._timeline.after(self._rng.choice((1.0, 20.0, 90.0)), self._registry_back)
+
+    def _registry_back(self) -> None:
+        if self._fleet.registry is not None:
+            self._trace("the registry is back")
+            self._fleet.registry.is_down = False
 
     def make_again(self) -> None:
         """The topic is deleted and made again; the group's offsets go with it, until a member commits again."""

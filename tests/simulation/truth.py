@@ -21,13 +21,19 @@ class Wrong(AssertionError):
 
 
 class Fact(NamedTuple):
-    """One record: `visitor` is empty for one that is skipped; `malformed` for one that cannot be read."""
+    """One change of a record: `visitor` is empty for what is skipped; `malformed` for what cannot be read."""
 
     visitor: str
     serials: Mapping[str, int]
     malformed: bool = False
     epoch: int = 0
     """Epoch of the leader that appended it."""
+
+
+Facts = tuple[Fact, ...]
+"""One record, which may carry several changes."""
+LetterKey = tuple[TopicPartition, int, int]
+"""Partition, offset, and the place of the change in its record."""
 
 
 class Word:
@@ -78,8 +84,8 @@ class Stay:
     sent: dict[Key, int] = field(default_factory=dict)
     accepted: dict[Key, tuple[int, float]] = field(default_factory=dict)
     """The newest accepted value, and when its replica learnt it."""
-    letters: dict[int, float] = field(default_factory=dict)
-    """When the replica learnt that a record's letter is written."""
+    letters: dict[tuple[int, int], float] = field(default_factory=dict)
+    """When the replica learnt that a letter is written, by its offset and the place in the record."""
     judged: tuple[object, ...] = ()
     changes: int = 0
 
@@ -125,9 +131,9 @@ class Truth:
 
     def __init__(self, logs: Logs) -> None:
         self.logs = logs
-        self.facts: dict[TopicPartition, list[Fact]] = {name: [] for name in logs}
+        self.facts: dict[TopicPartition, list[Facts]] = {name: [] for name in logs}
         """Records that are in the logs now."""
-        self.of: dict[FakeRecord, Fact] = {}
+        self.of: dict[FakeRecord, Facts] = {}
         """Records that are not any more."""
         self.prints: dict[str, int] = {"": 0}
         """The fingerprint of a visitor."""
@@ -143,8 +149,8 @@ class Truth:
         """The newest value ever applied, and the number of its stay."""
         self.buried: dict[Key, int] = {}
         """The newest value in a dead letter."""
-        self.letters: set[tuple[TopicPartition, int]] = set()
-        """Records that have a letter of their own."""
+        self.letters: set[LetterKey] = set()
+        """What has a letter of its own."""
 
     def added(self, name: TopicPartition) -> None:
         """A partition was added."""
@@ -152,23 +158,24 @@ class Truth:
         self.open[name] = []
         self.begin[name] = 0
 
-    def produced(self, name: TopicPartition, record: FakeRecord | None, fact: Fact) -> None:
+    def produced(self, name: TopicPartition, record: FakeRecord | None, facts: Facts) -> None:
         """A record was appended, or a marker."""
-        facts = self.facts[name]
-        fact = fact._replace(epoch=self.logs[name].epoch)
+        facts = tuple(fact._replace(epoch=self.logs[name].epoch) for fact in facts)
         if record is not None:
-            self.of[record] = fact
-        if fact.visitor and fact.visitor not in self.prints:
-            self.prints[fact.visitor] = zlib.crc32(f"mbox3rdPartyId\0{fact.visitor}".encode())
-        if fact.visitor or fact.malformed:
-            self.open[name].append(len(facts))
-        facts.append(fact)
+            self.of[record] = facts
+        for fact in facts:
+            if fact.visitor and fact.visitor not in self.prints:
+                self.prints[fact.visitor] = zlib.crc32(f"mbox3rdPartyId\0{fact.visitor}".encode())
+        if any(fact.visitor or fact.malformed for fact in facts):
+            self.open[name].append(len(self.facts[name]))
+        self.facts[name].append(facts)
 
     def excuse(self, name: TopicPartition, begin: int, end: int) -> None:
         """These records need not be delivered any more."""
-        for fact in self.facts[name][begin:end]:
-            for attribute, serial in fact.serials.items():
-                self.excused.setdefault((fact.visitor, attribute), set()).add(serial)
+        for facts in self.facts[name][begin:end]:
+            for fact in facts:
+                for attribute, serial in fact.serials.items():
+                    self.excused.setdefault((fact.visitor, attribute), set()).add(serial)
         self.open[name] = [offset for offset in self.open[name] if not begin <= offset < end]
 
     def begun(self, name: TopicPartition, offset: int) -> None:
@@ -181,22 +188,31 @@ class Truth:
         self.excuse(name, end, len(self.facts[name]))
         del self.facts[name][end:]
         self.begin[name] = min(self.begin[name], end)
-        self.letters = {(it, offset) for it, offset in self.letters if it != name or offset < end}
+        self.letters = {(it, offset, place) for it, offset, place in self.letters if it != name or offset < end}
 
     def expected(self) -> dict[Key, int]:
         """The last value of each attribute in the logs."""
         return {
             (fact.visitor, attribute): serial
-            for name, facts in self.facts.items()
-            for fact in facts[self.begin[name] :]
+            for name, records in self.facts.items()
+            for facts in records[self.begin[name] :]
+            for fact in facts
             for attribute, serial in fact.serials.items()
         }
 
     def is_done(self, name: TopicPartition, offset: int) -> bool:
+        """Whether all that the record asks for is done."""
+        return not self._undone(name, offset)
+
+    def _undone(self, name: TopicPartition, offset: int) -> list[Fact]:
+        return [
+            fact for place, fact in enumerate(self.facts[name][offset]) if not self._is_done(name, offset, place, fact)
+        ]
+
+    def _is_done(self, name: TopicPartition, offset: int, place: int, fact: Fact) -> bool:
         """Whether its values or newer ones were applied, or are in a letter."""
-        fact = self.facts[name][offset]
         if fact.malformed:
-            return (name, offset) in self.letters
+            return (name, offset, place) in self.letters
         for attribute, serial in fact.serials.items():
             key = (fact.visitor, attribute)
             if self.highest.get(key, (0,))[0] < serial and self.buried.get(key, 0) < serial:
@@ -208,12 +224,12 @@ class Truth:
         left: list[int] = []
         lost = None
         for offset in self.open[name]:
-            fact = self.facts[name][offset]
             if offset >= word.until:
                 left.append(offset)
-            elif not self.is_done(name, offset):
+            elif undone := self._undone(name, offset):
                 left.append(offset)
-                if lost is None and word.calls_done(offset, self.prints[fact.visitor], fact.epoch):
+                wrong = any(word.calls_done(offset, self.prints[fact.visitor], fact.epoch) for fact in undone)
+                if lost is None and wrong:
                     lost = offset
         self.open[name] = left
         return lost

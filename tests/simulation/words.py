@@ -43,19 +43,28 @@ class Words:
         facts, name = self._truth.facts[stay.name], stay.name
         held: set[str] = set()
         for offset in range(min(stay.start.offset, word.offset), min(len(facts), max(stay.taken, stay.start.until))):
-            fact = facts[offset]
-            print_ = self._truth.prints[fact.visitor]
-            before = stay.start.calls_done(offset, print_, fact.epoch)
-            if not before and offset >= stay.taken:
-                continue
-            waits = stay.letters.get(offset, now) >= now if fact.malformed else not self._is_accepted(stay, fact, now)
-            if not before and (waits or fact.visitor in held):
-                held.add(fact.visitor)
-                continue
-            if not word.calls_done(offset, print_, fact.epoch) and fact.visitor not in held:
-                self._wrong(
-                    f"{member} commits {name.partition} {word.offset}/{word.until}: {offset} was done long before"
-                )
+            done: list[Fact] = []
+            for place, fact in enumerate(facts[offset]):
+                if not (fact.visitor or fact.malformed):
+                    continue  # What is skipped may be read again: nothing is sent for it.
+                before = stay.start.calls_done(offset, self._truth.prints[fact.visitor], fact.epoch)
+                if not before and offset >= stay.taken:
+                    continue
+                if before or self._is_settled(stay, offset, place, fact, now):
+                    done.append(fact)
+                else:
+                    held.add(fact.visitor)
+            for fact in done:
+                is_called_done = word.calls_done(offset, self._truth.prints[fact.visitor], fact.epoch)
+                if not is_called_done and fact.visitor not in held:
+                    self._wrong(
+                        f"{member} commits {name.partition} {word.offset}/{word.until}: {offset} was done long before"
+                    )
+
+    def _is_settled(self, stay: Stay, offset: int, place: int, fact: Fact, now: float) -> bool:
+        if fact.malformed:
+            return stay.letters.get((offset, place), now) < now
+        return self._is_accepted(stay, fact, now)
 
     def _is_accepted(self, stay: Stay, fact: Fact, now: float) -> bool:
         if not self._is_certain(fact.visitor):

@@ -10,6 +10,7 @@ from tests.simulation.fleet import Fleet
 from tests.simulation.logs import Logs, PartitionLog
 from tests.simulation.oracle import Oracle
 from tests.simulation.profiles import MANY, PROFILES, Profile
+from tests.simulation.registry import Registry, Written
 from tests.simulation.setting import PARTITIONS, TIMEOUT, choose
 from tests.simulation.timeline import Timeline
 from tests.simulation.traffic import Traffic
@@ -42,7 +43,11 @@ class World:
         if setting.most_characters < MAX_CHARACTERS:
             self.oracle.words_are_short()
         self.oracle.doomed = self._is_doomed
-        self.traffic = Traffic(self.profile, rng, self.logs, self.oracle.truth.produced)
+        registry = written = None
+        if self.profile.by_schema:
+            registry = Registry(timeline, random.Random(f"{seed} registry"))
+            written = Written(registry, random.Random(f"{seed} schemas"))
+        self.traffic = Traffic(self.profile, rng, self.logs, self.oracle.truth.produced, written)
         self.oracle.big = self.traffic.big
         self._health = Health(slowness=setting.slowness, trouble=setting.trouble)
         self._coordinator = Coordinator(
@@ -57,7 +62,9 @@ class World:
             trace=self._trace,
         )
         endpoint = Endpoint(self._health, random.Random(f"{seed} endpoint"), TIMEOUT)
-        self.fleet = Fleet(setting, timeline, self._coordinator, endpoint, self.oracle, self.logs, self._trace)
+        self.fleet = Fleet(
+            setting, timeline, self._coordinator, endpoint, self.oracle, self.logs, self._trace, registry
+        )
         self._troubles = Troubles(
             setting, timeline, rng, self.fleet, self._coordinator, self._health, self._trace, self.oracle
         )

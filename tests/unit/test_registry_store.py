@@ -60,8 +60,8 @@ class World:
             clock=asyncio.get_running_loop().time,
             rng=random.Random(1),
             prepare=prepare,
-            on_change=self._changed,
         )
+        self.store.listen(self._changed)
 
     def _changed(self) -> None:
         self.changes += 1
