@@ -6,6 +6,7 @@ If the fake promised more than the thread keeps, the pipeline's tests would prov
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import pytest
@@ -100,6 +101,7 @@ class Recorder:
 
     def reading_on(self, name: TopicPartition, start: Start) -> None:
         self.read_on.append((name, start))
+        self.taken[name] = []  # What came before is void.
 
     def advanced(self, positions: Mapping[TopicPartition, int]) -> None:
         self.positions.update(positions)
@@ -441,6 +443,54 @@ def test_the_next_owner_begins_exactly_where_the_revoked_one_left(world: World) 
         assert back == getting.handed_over == dict.fromkeys(getting.taken, 200)
         assert giving.mistakes == getting.mistakes == []
         await world.leave(first)
+
+    asyncio.run(main())
+
+
+def test_a_partition_that_is_held_is_read_on_from_the_offset_asked_for(world: World) -> None:
+    """A record that waits for its schema comes again with all behind it, in order; the other partitions go on."""
+
+    async def main() -> None:
+        await world.append(50, 4)
+        source = world.source()
+        recorder = Recorder(source)
+        await world.join(source, recorder)
+        await until(lambda: recorder.count == 200, "all records came")
+        held = TopicPartition(world.topic, 2)
+        others = [TopicPartition(world.topic, number) for number in (0, 1, 3)]
+        source.hold(held, recorder.starts[held])
+        await world.append(10, 4)
+        await until(lambda: all(len(recorder.taken[name]) == 60 for name in others), "the others go on")
+        source.read_on(held, recorder.starts[held], 30, 0)
+        await until(lambda: recorder.read_on == [(held, recorder.starts[held])], "it is read on")
+        await until(lambda: len(recorder.taken[held]) >= 30, "all of it came again")
+        await world.append(1, 4)
+        await until(lambda: all(recorder.taken[name][-1] == 60 for name in (held, *others)), "all go on")
+        assert recorder.taken == {held: list(range(30, 61))} | {name: list(range(61)) for name in others}
+        assert not [*recorder.mistakes, *recorder.failures]
+        await world.leave(source)
+
+    asyncio.run(main())
+
+
+def test_a_hold_of_an_earlier_assignment_is_nothing_to_this_one(world: World) -> None:
+    """What the loop asked before a rebalance may be heard after it: the partition must not move, and must be read."""
+
+    async def main() -> None:
+        await world.append(50, 4)
+        source = world.source()
+        recorder = Recorder(source)
+        await world.join(source, recorder)
+        await until(lambda: recorder.count == 200, "all records came")
+        name = TopicPartition(world.topic, 0)
+        stale = replace(recorder.starts[name])
+        source.hold(name, stale)
+        source.read_on(name, stale, 10, 0)
+        await world.append(10, 4)
+        await until(lambda: recorder.count == 240, "the rest came too")
+        assert recorder.read_on == []
+        assert recorder.taken[name] == list(range(60))
+        await world.leave(source)
 
     asyncio.run(main())
 

@@ -28,6 +28,7 @@ from connector.kafka.first_positions import FirstPositions
 from connector.pipeline import assignment as group_assignment
 from connector.pipeline.back_pressure import BackPressure
 from connector.pipeline.pipeline import Pipeline
+from connector.pipeline.schema_holds import SchemaHolds
 from connector.pipeline.state import ReplicaState
 from connector.target.render import Renderer
 from tests.simulation.letters import Letters
@@ -444,6 +445,66 @@ def cut_log_not_checked(patch: Patches) -> None:
         assignment._unchecked.clear()
 
     patch.wrap(Assignment, "_check", check)
+
+
+@mutant("held partition is taken", "records behind one that waits for its schema are taken before it", "schemas", 0, 1)
+def held_partition_is_taken(patch: Patches) -> None:
+    """The intake still finds the partition, and passes over the record that waits."""
+
+    def hold(original: Any, holds: SchemaHolds, tracker: OffsetTracker, *about: Any) -> None:
+        original(holds, tracker, *about)
+        holds._by_topic[tracker.name.topic][tracker.name.partition] = tracker
+
+    patch.wrap(SchemaHolds, "hold", hold)
+
+
+@mutant(
+    "position moves while held",
+    "the end of a log is committed although records of a held partition were not taken",
+    "schemas",
+    *(0, 1),
+)
+def position_moves_while_held(patch: Patches) -> None:
+    """What the client has read counts as taken."""
+
+    def advanced(original: Any, assignment: group_assignment.Assignment, positions: Any) -> None:
+        held, assignment.holds.held = assignment.holds.held, {}
+        original(assignment, positions)
+        assignment.holds.held = held
+
+    patch.wrap(group_assignment.Assignment, "advanced", advanced)
+
+
+@mutant("read on before it is said", "what was dropped of a held partition is never read again", "schemas", 0, 1)
+def read_on_before_it_is_said(patch: Patches) -> None:
+    """The intake takes the partition again as soon as the schema is there, and the source is only resumed."""
+
+    def read_on(_original: Any, assignment: Assignment, name: Any, start: Any, *_: Any) -> None:
+        owned = assignment._owned.get(name)
+        if owned is not None and owned.told is start:
+            owned.is_held = False
+            assignment.resume()
+            assignment._tell(assignment._listener.reading_on, name, start)
+
+    patch.wrap(Assignment, "read_on", read_on)
+
+
+@mutant("one change closes the record", "the others that a record carries count as done with it", "schemas", 0, 1)
+def one_change_closes_the_record(patch: Patches) -> None:
+    """What is open is known by its offset alone."""
+
+    def close(_original: Any, tracker: OffsetTracker, offset: int, *_: Any) -> None:
+        tracker._open.pop(offset, None)
+
+    patch.wrap(OffsetTracker, "close", close)
+
+
+@mutant(
+    "settled change sent again", "a change that was accepted is sent again with the rest of its record", "schemas", 1, 5
+)
+def settled_change_sent_again(patch: Patches) -> None:
+    """A record that is open counts as open in all that it carries."""
+    patch.replace(OffsetTracker, "carries_several", lambda _: None)
 
 
 @mutant("handed over twice", "consumed is not done and pending", "rebalances", 8, 9)

@@ -17,6 +17,7 @@ from connector.events import JsonDecoder
 from connector.pipeline import Pipeline, PipelineConfig
 from connector.pipeline.ports import Observer, Ports
 from connector.quota.ports import LedgerLog
+from connector.registry.store import SchemaStore
 from connector.target.render import Renderer
 from tests.support.fakes import FakeDeadLetters, FakeLog, FakeSender, FakeSource
 
@@ -59,9 +60,11 @@ class Bench:
         source: FakeSource | None = None,
         observers: Sequence[Observer] = (),
         ledger: LedgerLog | None = None,
+        reader: EventReader | None = None,
+        schemas: SchemaStore | None = None,
         **config: Any,
     ) -> None:
-        """Without a rate limit unless `updates_per_second` is given."""
+        """Without a rate limit unless `updates_per_second` is given; without a `reader` all is version 1."""
         self.log = log
         self.sender = sender or FakeSender()
         self.letters = letters or FakeDeadLetters()
@@ -69,13 +72,15 @@ class Bench:
         self.decode = JsonDecoder()
         self.pipeline = Pipeline(
             PipelineConfig(**{"retry": RETRY, "updates_per_second": 0.0, **config}),
-            Ports(self.source, self.sender, self.letters, ledger),
-            reader=EventReader(self.decode, {}, ""),
+            Ports(self.source, self.sender, self.letters, ledger, schemas),
+            reader=reader or EventReader(self.decode, {}, ""),
             render=Renderer("/u"),
             rng=random.Random(seed),
             boottime=asyncio.get_running_loop().time,
             observers=observers,
         )
+        if schemas is not None:
+            schemas.listen(self.pipeline.schemas_changed)
         self._assign = assign
         self._stop = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None

@@ -113,11 +113,23 @@ class FakeLog:
         topic: str = "t",
         partition: int = 0,
         timestamp_ms: int = 0,
+        headers: Headers | None = None,
     ) -> int:
         """Append a record to its partition; returns its offset."""
         log = self.records.setdefault(TopicPartition(topic, partition), [])
-        log.append(FakeRecord(value, len(log), key=key, topic=topic, partition=partition, timestamp_ms=timestamp_ms))
-        return len(log) - 1
+        offset = len(log)
+        log.append(
+            FakeRecord(
+                value,
+                offset,
+                key=key,
+                topic=topic,
+                partition=partition,
+                timestamp_ms=timestamp_ms,
+                headers=headers,
+            )
+        )
+        return offset
 
 
 class FakeSource:
