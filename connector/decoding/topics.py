@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, cast
+from typing import Final
 
 from connector.delivery.dead_letter import ITEM_HEADER, MADE_HEADER
 from connector.delivery.ports import Record
@@ -10,7 +10,6 @@ from connector.events import JsonDecoder, Nulls
 from connector.events.change import Refused
 from connector.formats import Format, Headers, Node, Schemas, find_frame, make_reader, read_plain_json
 from connector.formats.document import VALUE, RawHeaders, first_header
-from connector.formats.document import Record as FormatRecord
 from connector.mapping import NO_VISITOR, Changes, JsonMapper, Outcome, Skip, Source, Unmapped, compile_source
 from connector.mapping.paths import Root
 
@@ -57,7 +56,7 @@ class MappedTopic:
         Raises `Refused` when the record can never be read, `SchemaMissing` when it is to be read again later. A record
         that the connector wrote itself is read as what its headers say.
         """
-        headers = cast("RawHeaders", record.headers())
+        headers = record.headers()
         if not headers:
             return self._read(record, headers)
         if first_header(headers, MADE_HEADER) is not None:
@@ -78,8 +77,8 @@ class MappedTopic:
             if value is None or (len(value) <= _LONGEST_NULL and value.strip() == _NULL):
                 return None
             used = Headers(headers) if headers and self._uses_headers else _NO_HEADERS
-            return self._map_json(value, self._reader.read_key(cast("FormatRecord", record)), used, topic, written)
-        document = self._reader.read(cast("FormatRecord", record))
+            return self._map_json(value, self._reader.read_key(record), used, topic, written)
+        document = self._reader.read(record)
         if document is None:
             return None
         if self._check is not None:

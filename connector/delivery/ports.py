@@ -1,9 +1,9 @@
 """What the heart needs to see of the world, as Protocols that the edges and the fakes of the tests both fit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-Headers = Sequence[tuple[str, str | bytes | None]] | Mapping[str, str | bytes | None]
+Headers = Sequence[tuple[str, bytes | None]]
 
 
 class Record(Protocol):
@@ -38,5 +38,5 @@ class Record(Protocol):
         ...
 
     def headers(self) -> Headers | None:
-        """As they came; only traces ask for them."""
+        """As they came, None where there are none; a name may come twice."""
         ...

@@ -1,11 +1,10 @@
 """One visitor's pending update: the newest values, and for each partition what they stand for."""
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
+from collections.abc import Iterable, Mapping
 
 from connector.delivery.offset_tracker import OffsetTracker
-from connector.delivery.ports import Record
+from connector.delivery.ports import Headers, Record
 from connector.events.change import Visitor
 
 UPDATE_BYTES = 1_000
@@ -23,8 +22,7 @@ TIME_BYTES = 100
 WEIGH_AGAIN_BYTES = 2_048
 """Weighing a small update at each doubling would cost more than it is worth."""
 
-_Headers = Sequence[tuple[str, bytes | None]]
-_SingleRecord = tuple[bytes | None, bytes | None, _Headers] | None
+_SingleRecord = tuple[bytes | None, bytes | None, Headers] | None
 
 
 class Part:
@@ -101,7 +99,7 @@ class Update:
 
     def keep(self, record: Record) -> int:
         """All of it is this record so far; returns what keeping that as it came adds to the size."""
-        self.single_record = (record.key(), record.value(), cast("_Headers", record.headers() or ()))
+        self.single_record = (record.key(), record.value(), record.headers() or ())
         self.size += (kept := _kept(self.single_record))
         return kept
 

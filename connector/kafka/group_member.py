@@ -22,6 +22,8 @@ from connector.kafka.log_inspector import LogInspector
 from connector.kafka.ports import Listener
 
 BATCH: Final = 1_000
+BATCH_BYTES: Final = 1 << 20
+"""A batch ends with the record that reaches this: to read more in one go would hold the event loop for too long."""
 POLL_SECONDS: Final = 0.1
 STALL_SECONDS: Final = 1.0
 """Without credit the thread first only holds back this long: a pause throws the prefetched records away."""
@@ -115,11 +117,16 @@ class GroupMember:
 
     def _take(self, now: float) -> None:
         messages, self._held = self._held, []
-        if not messages:
-            first = self._client.poll(POLL_SECONDS)
-            if first is None:
-                return
+        # Also where messages are left: callbacks are made in here.
+        first = self._client.poll(0 if messages else POLL_SECONDS)
+        if messages:
+            messages += [first] if first is not None else []
+        elif first is not None:
             messages = [first, *self._client.consume(BATCH - 1, 0)]
+        else:
+            return
+        if (count := _batch(messages)) < len(messages):
+            messages, self._held = messages[:count], messages[count:]
         ends: dict[TopicPartition, int] = {}
         if self._assignment.is_waiting or any(message.error() is not None for message in messages):
             messages = [message for message in messages if self._is_record(message, ends, now)]
@@ -211,3 +218,13 @@ class GroupMember:
         """A record that came while paused goes with its partition."""
         if self._held and names:
             self._held = [m for m in self._held if (m.topic(), m.partition()) not in names]
+
+
+def _batch(messages: Sequence[Message]) -> int:
+    """The number of messages that the next batch takes."""
+    size = 0
+    for count, message in enumerate(messages, 1):
+        size += len(message)
+        if size >= BATCH_BYTES:
+            return count
+    return len(messages)

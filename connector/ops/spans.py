@@ -6,7 +6,6 @@ points back. The only module that knows OpenTelemetry, and it is loaded only whe
 
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -136,12 +135,9 @@ def _context(record: Record) -> SpanContext | None:
     headers = record.headers()
     if not headers:
         return None
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
-    carrier = {name: value for name, value in pairs if name in _HEADERS and value is not None}
+    carrier = {name: value for name, value in headers if name in _HEADERS and value is not None}
     if "traceparent" not in carrier:
         return None
-    texts = {
-        name: value.decode("ascii", "replace") if isinstance(value, bytes) else value for name, value in carrier.items()
-    }
+    texts = {name: value.decode("ascii", "replace") for name, value in carrier.items()}
     context = get_current_span(_W3C.extract(texts, _ROOT)).get_span_context()
     return context if context.is_valid and context.trace_flags.sampled else None

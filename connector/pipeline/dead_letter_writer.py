@@ -1,8 +1,8 @@
 """Writes dead letters: what can never be delivered is written away first, and only then is its offset done."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from typing import Any, cast
+from collections.abc import Coroutine
+from typing import Any
 
 from connector.delivery.dead_letter import DeadLetter, Stage
 from connector.delivery.dead_letter_limit import DeadLetterLimit
@@ -52,7 +52,7 @@ class DeadLetterWriter:
             str(refused),
             record.key(),
             value,
-            cast("Sequence[tuple[str, bytes | None]]", record.headers() or ()),
+            record.headers() or (),
             item,
         )
         self._spawn(self._write_record(letter, tracker, size))

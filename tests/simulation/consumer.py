@@ -24,6 +24,9 @@ class ErrorMessage:
         self._name = name
         self._offset = offset
 
+    def __len__(self) -> int:
+        return 0
+
     def error(self) -> KafkaError:
         return self._error
 

@@ -124,7 +124,9 @@ class Oracle:
                 continue  # It is not taken: it comes again.
             offset = record.offset()
             log = self.truth.logs[name]
-            if stay.version == log.version and any(log.records[max(log.low, stay.taken) : offset]):
+            if stay.version == log.version and any(
+                it is not None for it in log.records[max(log.low, stay.taken) : offset]
+            ):
                 self.wrong(f"{member} was handed {offset} of {name.partition} after {stay.taken}")
             stay.taken = offset + 1
             stay.changes += 1

@@ -59,6 +59,9 @@ class FakeRecord:
         """Create time, in milliseconds."""
         return (1, self._fields[4])
 
+    def __len__(self) -> int:
+        return len(self._fields[0] or b"")
+
     def key(self) -> bytes | None:
         """The partitioning key."""
         return self._fields[5]
