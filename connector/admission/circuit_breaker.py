@@ -43,7 +43,7 @@ lacks, such as connections, and their answers must not close again what it opene
 LOCAL_PAUSE_SECONDS = 0.1
 """After such a failure, unless somebody gets through: it takes no time, so all that waits would be tried at once."""
 
-_FAILED = frozenset(Verdict) - {Verdict.ACCEPTED, Verdict.REJECTED}
+_FAILED = frozenset(Verdict) - {Verdict.ACCEPTED, Verdict.REJECTED, Verdict.UNKNOWN_VISITOR}
 
 
 class Transition(enum.Enum):

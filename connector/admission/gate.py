@@ -10,7 +10,7 @@ from connector.admission.rate_limiter import RateLimiter
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.update import Update
 
-_DONE = frozenset({Verdict.ACCEPTED, Verdict.REJECTED})
+_DONE = frozenset({Verdict.ACCEPTED, Verdict.REJECTED, Verdict.UNKNOWN_VISITOR})
 _OVERLOADED = frozenset({Verdict.THROTTLED, Verdict.TIMEOUT})
 _UNSURE = frozenset({Verdict.UNAVAILABLE, Verdict.TIMEOUT})
 

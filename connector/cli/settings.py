@@ -2,7 +2,10 @@
 
 import argparse
 import json
+import os
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TextIO
 
 from rich.box import SIMPLE_HEAD
@@ -10,7 +13,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from connector.delivery.answer import Verdict
 from connector.settings import BadSettings, SettingDoc, describe, json_schema, markdown
+from connector.settings.errors import InvalidValue
+from connector.settings.formats import status_verdicts
+from connector.target.statuses import Meaning, changed, rows
 
 if TYPE_CHECKING:
     from connector.cli import Subparsers
@@ -70,6 +77,21 @@ def print_table(file: TextIO) -> None:
         table.add_row(Text(doc.name), Text(_facts(doc)), Text(_purpose(doc)))
         table.add_row("", "", "")
     console.print(table)
+    console.print(_statuses(), soft_wrap=False)
+
+
+def _statuses() -> Table:
+    """What each answer of Target means, the account's own rows included where the variable can be read."""
+    changes: Mapping[int, Meaning] = {}
+    with suppress(InvalidValue):
+        given = status_verdicts(os.environ.get("TARGET_STATUS_VERDICTS", "{}"))
+        changes = changed({status: Verdict(verdict) for status, verdict in given.items()})
+    table = Table(title="What Target's answers mean (TARGET_STATUS_VERDICTS)", box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("status", "means", "why, or what to look at"):
+        table.add_column(name)
+    for status, row in rows(changes):
+        table.add_row(status, row.verdict.value, Text(row.hint))
+    return table
 
 
 def _facts(doc: SettingDoc) -> str:

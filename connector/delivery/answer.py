@@ -20,6 +20,8 @@ class Verdict(enum.StrEnum):
     """No whole answer in time; the update may have been applied."""
     UNCONFIRMED = "unconfirmed"
     """A 2xx whose body is in no known form."""
+    UNKNOWN_VISITOR = "unknown_visitor"
+    """Target has no profile of this visitor, yet: the update waits for it."""
 
     __hash__ = str.__hash__  # Enum's own is a Python call, on every request.
 

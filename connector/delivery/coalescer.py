@@ -63,6 +63,7 @@ class Coalescer:
         "never_sent",
         "records",
         "size",
+        "unknown",
     )
 
     def __init__(self, linger: float, order: Order, slots: int) -> None:
@@ -84,6 +85,8 @@ class Coalescer:
         """Records whose update is not settled yet, waiting or in flight."""
         self.size = 0
         """Bytes of memory that all of it takes, about; see `Update.size`."""
+        self.unknown = 0
+        """Updates whose visitor Target does not know, waiting and in flight."""
         self.never_sent = 0
         """Waiting updates that never were on the wire."""
 
@@ -119,6 +122,8 @@ class Coalescer:
                 self._ready.push(update)
         elif update.single_record is not None:
             self.size -= update.merge()
+        if hint := change.hint:
+            update.hint = hint
         part = update.parts.get(partition)
         if part is None:
             offset = record.offset()
@@ -188,7 +193,7 @@ class Coalescer:
         `is_accepted`: Target has it; otherwise its dead letter has.
         """
         self._land(update)
-        self.size -= update.size
+        self._forget(update)
         for partition, part in update.parts.items():
             partition.close(part.first, update.visitor)
             self.records -= part.records
@@ -216,7 +221,7 @@ class Coalescer:
             self._pending[update.visitor] = update
             self._queue(update)
         else:
-            self.size -= update.size
+            self._forget(update)
         return dropped
 
     def drop_waiting(self, partitions: Collection[OffsetTracker]) -> int:
@@ -226,7 +231,7 @@ class Coalescer:
             dropped += self._strip(update, partitions)
             if not update.parts:
                 del self._pending[visitor]
-                self.size -= update.size
+                self._forget(update)
                 self.never_sent -= update.never_sent
         left = set(self._pending.values()) - {u for v, u in self._pending.items() if v in self._flying}
         self._ready.keep(left)
@@ -263,6 +268,16 @@ class Coalescer:
         for lane in (self._ready, self._repeat_failures):
             while lane.due <= now and lane.first().visitor in self._held:
                 self._parked.append(lane.pop())
+
+    def is_unknown(self, update: Update, now: float) -> None:
+        """Target does not know the visitor of an update that is in flight."""
+        if update.unknown_since is None:
+            update.unknown_since = now
+            self.unknown += 1
+
+    def _forget(self, update: Update) -> None:
+        self.size -= update.size
+        self.unknown -= update.unknown_since is not None
 
     def _strip(self, update: Update, partitions: Collection[OffsetTracker]) -> int:
         gone = [update.parts.pop(partition).records for partition in partitions if partition in update.parts]

@@ -8,6 +8,7 @@ from itertools import accumulate
 
 from connector.delivery.answer import Verdict
 from connector.delivery.start_position import MissedReason
+from connector.events.concerns import Concern
 
 REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 EVENT_AGE_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)
@@ -57,6 +58,8 @@ class Counters:
     records_missed: dict[MissedReason, int] = field(default_factory=lambda: dict.fromkeys(MissedReason, 0))
     events_skipped: dict[tuple[str, str], int] = field(default_factory=dict)
     """Events that a mapping skips, by its source and the condition that did not hold."""
+    concerns: dict[Concern, int] = field(default_factory=lambda: dict.fromkeys(Concern, 0))
+    """Updates that were sent although Target may not do with them what was meant."""
     updates_accepted: int = 0
     updates_dead_lettered: int = 0
     requests: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))

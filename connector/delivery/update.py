@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from connector.delivery.offset_tracker import OffsetTracker
 from connector.delivery.ports import Headers, Record
-from connector.events.change import Visitor
+from connector.events.change import Visitor, named
 
 UPDATE_BYTES = 1_000
 """What an update takes beside its values: its objects, its visitor and its places in the maps (measured)."""
@@ -55,11 +55,13 @@ class Update:
         "attempts",
         "charged_attempts",
         "due",
+        "hint",
         "never_sent",
         "parts",
         "single_record",
         "size",
         "successes_at_failure",
+        "unknown_since",
         "visitor",
         "weigh_at",
     )
@@ -68,6 +70,8 @@ class Update:
         self.visitor = visitor
         self.due = due
         """When it may be sent, by the loop's clock in seconds."""
+        self.hint = ""
+        """The newest location hint of a pcId."""
         self.charged_attempts = 0
         """Attempts that failed while the endpoint was otherwise healthy: what may end it as a dead letter."""
         self.attempts = 0
@@ -76,6 +80,8 @@ class Update:
         """It never was on the wire."""
         self.successes_at_failure = -1
         """How many answers of a healthy endpoint there had been when it failed last."""
+        self.unknown_since: float | None = None
+        """When Target first did not know the visitor, by the loop's clock; None: it does, as far as known."""
         self.parts: dict[OffsetTracker, Part] = {}
         self.single_record: _SingleRecord = None
         """Key, value and headers of the one record that this is all of: what its dead letter would have."""
@@ -115,6 +121,11 @@ class Update:
         if len(self.parts) == 1:
             return next(iter(self.parts.values())).attributes
         return {name: value for part in self.parts.values() for name, value in part.attributes.items()}
+
+    @property
+    def recipient(self) -> Visitor:
+        """The visitor as it is sent."""
+        return named(self.visitor, self.hint)
 
     @property
     def records(self) -> int:
@@ -175,6 +186,7 @@ class Update:
         """Take over what came while this one was on the wire: its values win, its receipts merge into these."""
         self.size += newer.size
         self.single_record = None
+        self.hint = newer.hint or self.hint
         for partition, theirs in newer.parts.items():
             mine = self.parts.get(partition)
             if mine is None:

@@ -1,6 +1,8 @@
 """What every format decodes to, so that nothing behind this room knows how an event was written."""
 
+import re
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
@@ -17,6 +19,10 @@ class Visitor(msgspec.Struct, frozen=True, gc=False, cache_hash=True, order=True
     id: str
 
 
+PC_ID: Final = "pcId"
+_HINT: Final = re.compile(r"(.+)(\.[0-9]+_[0-9]+)", re.DOTALL)
+
+
 class Change(msgspec.Struct, frozen=True, gc=False):
     """One event's wish: these attributes of this visitor get these values.
 
@@ -27,11 +33,34 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     visitor: Visitor
     attributes: dict[str, str]
     occurred: str | None = None
+    hint: str = ""
+    """The location hint at the end of a pcId, such as `.28_20`: it is sent, and is no part of who the visitor is."""
+
+    @property
+    def recipient(self) -> Visitor:
+        """The visitor as the event names it."""
+        return named(self.visitor, self.hint)
 
     @property
     def occurred_at(self) -> datetime | None:
         """When it was true, with a time zone; read only where the order asks for it."""
         return None if self.occurred is None else datetime.fromisoformat(self.occurred.upper())
+
+
+def change_of(kind: str, identifier: str, attributes: dict[str, str], occurred: str | None) -> Change:
+    """Return the change; a pcId is the same visitor whichever location hint it ends with.
+
+    Adobe's SDK takes the digits between dot and underscore for the edge's host, and profiles are fetched with and
+    without them.
+    """
+    if kind == PC_ID and (found := _HINT.fullmatch(identifier)) is not None:
+        return Change(Visitor(kind, found[1]), attributes, occurred, found[2])
+    return Change(Visitor(kind, identifier), attributes, occurred)
+
+
+def named(visitor: Visitor, hint: str) -> Visitor:
+    """Return the visitor with the location hint that its pcId ends with."""
+    return Visitor(visitor.kind, visitor.id + hint) if hint else visitor
 
 
 class Refused(ConnectorError):

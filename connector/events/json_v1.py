@@ -14,9 +14,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from connector.events.change import Change, Refused, Visitor
+from connector.events.change import PC_ID, Change, Refused, Visitor, change_of
 
-RULES = 1
+RULES = 2
 """Raised whenever an event may be refused, skipped or read otherwise than before: notes beside offsets depend on it."""
 MAX_DEPTH = 16  # names on the way to a value; the schema unrolls as many levels
 _MAX_PATH = 200  # characters of a refusal's field: it becomes a Kafka header, and a name may be megabytes long
@@ -174,14 +174,14 @@ def _change(event: _Envelope, attributes: dict[str, str]) -> Change:
     third_party_id, pc_id = event.mbox3rd_party_id, event.pc_id
     if third_party_id is not None and pc_id is None:
         visitor = Visitor("mbox3rdPartyId", third_party_id)
-    elif pc_id is not None and third_party_id is None:
-        visitor = Visitor("pcId", pc_id)
-    else:
+    elif pc_id is None or third_party_id is not None:
         wrong = "missing" if pc_id is None else "given"
         raise Refused(_VISITOR, f"must not both be {wrong}: exactly one of the two is needed")
     text = event.occurred_at
     if text is not None and not (text[:19] in _seconds and text[19:] in _fractions_and_zones):
         _check_time(text)
+    if pc_id is not None:
+        return change_of(PC_ID, pc_id, attributes, text)
     return Change(visitor, attributes, text)
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from connector.events.change import Change, Refused, Visitor
+from connector.events.change import Change, Refused, change_of
 from connector.events.json_v1 import TIME_RULE, Nulls, is_time
 from connector.formats.document import Node
 from connector.formats.readers import Format
@@ -155,7 +155,7 @@ class Compiled:
         for copy_into in self._copies:
             copy_into(attributes, item, record)
         self._attributes_into(attributes, item, record)
-        return Change(Visitor(kind, identifier), attributes, occurred)
+        return change_of(kind, identifier, attributes, occurred)
 
     def _no_visitor(self) -> Skip:
         if self._skips_unmapped:

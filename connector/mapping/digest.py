@@ -6,7 +6,7 @@ from typing import Any
 
 from connector.mapping.model import Condition, Copy, Mapping, Source, Value
 
-MEANING = 1
+MEANING = 2
 """Raised whenever the same mapping may give other changes than before."""
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec.structs import astuple
 
-from connector.events.change import Change, Visitor
+from connector.events.change import change_of
 from connector.events.json_v1 import Nulls, is_time
 from connector.formats.document import Node
 from connector.formats.readers import Format
@@ -104,9 +104,9 @@ class _FastWay:
                 return Skip(text)
         node = self._identifier(item) if self._identifier is not None else None
         if type(node) is str and 0 < len(node) <= MAX_IDENTIFIER:
-            visitor = Visitor(self._kind, node)
+            kind, identifier = self._kind, node
         else:
-            visitor = self._visitor(item, record)
+            kind, identifier = self._visitor(item, record)
         occurred = None
         if self._time is not None:
             occurred = self._plain_time and self._plain_time(item)
@@ -129,7 +129,7 @@ class _FastWay:
         for name, read in self._others:
             if (told := read(item, record)) is not None:
                 attributes[name] = told
-        return Changes((Change(visitor, attributes, occurred or None),))
+        return Changes((change_of(kind, identifier, attributes, occurred or None),))
 
     def _copied(self, item: Any, record: Record, value: bytes) -> dict[str, str]:
         if self._sole_copy is not None:
@@ -143,12 +143,12 @@ class _FastWay:
             raise Unusual
         return attributes
 
-    def _visitor(self, item: Any, record: Record) -> Visitor:
+    def _visitor(self, item: Any, record: Record) -> tuple[str, str]:
         for kind, read in self._visitors:
             identifier = read(item, record)
             if identifier:
                 if len(identifier) <= MAX_IDENTIFIER:
-                    return Visitor(kind, identifier)
+                    return kind, identifier
                 break
         raise Unusual
 

@@ -292,6 +292,36 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             remedy="raise the limit of open files (ulimit -n), or lower TARGET_MAX_IN_FLIGHT",
         ),
         LogEvent("circuit_closed", _INFO, (), "The endpoint answers again; everything is sent as before."),
+        LogEvent(
+            "update_questionable",
+            _WARNING,
+            ("concern", "field", "reason", "remedy"),
+            "An update was sent with which Target may not do what was meant: one line a kind and attribute.",
+            remedy="change the events or the mapping; docs/target.md has the limits",
+        ),
+        LogEvent(
+            "update_split",
+            _WARNING,
+            ("requests", "remedy"),
+            "An update was too large for one request and was sent as several.",
+            remedy="send fewer or shorter attributes; where consecutive updates override each other, some are lost: "
+            "`connector verify` shows it",
+        ),
+        LogEvent(
+            "unknown_visitor_skipped",
+            _WARNING,
+            ("visitor", "reason", "remedy"),
+            "Target did not know the visitor to the end of the wait; the update was skipped (TARGET_UNKNOWN_VISITOR).",
+            remedy="look whether these visitors are known to Target by another id, or expired there",
+        ),
+        LogEvent(
+            "unknown_visitors_full",
+            _WARNING,
+            ("waiting", "remedy"),
+            "Half of COALESCE_MAX_VISITORS waits for Target to know its visitor: further ones do not wait.",
+            remedy="look why Target knows so few of the visitors; raise COALESCE_MAX_VISITORS, or lower "
+            "TARGET_UNKNOWN_VISITOR_WAIT_SECONDS",
+        ),
         LogEvent("token_reloaded", _INFO, ("setting",), "A new token was read from its file."),
         LogEvent(
             "token_unreadable",
@@ -363,6 +393,9 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
 }
 
 FIELDS: Final[Mapping[str, str]] = {
+    "concern": "what Target may not do with it; a closed list, also a label of a metric",
+    "requests": "how many requests it took",
+    "waiting": "updates that wait for Target to know their visitor",
     "bytes": "memory that pending updates and dead letters take, about",
     "owed": "visitors whose records are still to be sent, by their fingerprints",
     "until": "the offset up to which that holds; the record at it is not meant",

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from connector.delivery.counters import Counters, Histogram
+from connector.events.concerns import WHY
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class Snapshot:
     """Since the group last acknowledged a commit; 0 while nothing is owned."""
     start_time_seconds: float = 0.0
     """When the process started, since the epoch."""
+    updates_unknown: int = 0
+    """Updates that wait for Target to know their visitor."""
     schema_waits: int = 0
     """Partitions that wait for a schema."""
     version: str = ""
@@ -133,9 +136,20 @@ DEFINITIONS: Final = (
         lambda now: _plain(now.updates_pending),
     ),
     Definition(
+        "target_connector_updates_unknown_visitor", "gauge", (), "visitors",
+        "Visitors that Target does not know, yet; their updates wait, and are tried again twice.",
+        lambda now: _plain(now.updates_unknown),
+    ),
+    Definition(
         "target_connector_updates_in_flight", "gauge", (), "requests",
         "Requests on the wire.",
         lambda now: _plain(now.updates_in_flight),
+    ),
+    Definition(
+        "target_connector_questionable_updates_total", "counter", ("concern",), "updates",
+        "Updates that were sent although Target may not do with them what was meant: " +
+        ", ".join(f"{concern} ({why.partition(':')[0]})" for concern, why in WHY.items()) + ".",
+        lambda now: [((concern.value,), count) for concern, count in now.tally.concerns.items()],
     ),
     Definition(
         "target_connector_requests_total", "counter", ("outcome",), "requests",

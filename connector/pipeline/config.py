@@ -22,6 +22,10 @@ class PipelineConfig:
     updates_per_second: float = 200.0
     """For the whole group; 0: no limit."""
     accept_unconfirmed: bool = True
+    unknown_visitor_wait: float = 5_400.0
+    """How long an update waits for a visitor that Target does not know."""
+    skip_unknown_visitors: bool = False
+    """What becomes of it then: skipped, or else a dead letter."""
     commit_interval: float = 5.0
     shutdown_grace: float = 25.0
     request_timeout: float = 10.0

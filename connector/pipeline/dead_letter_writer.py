@@ -58,9 +58,12 @@ class DeadLetterWriter:
         self._spawn(self._write_record(letter, tracker, size))
         return True
 
-    def update(self, update: Update, error: str, reason: str) -> None:
-        """What is left of an update becomes a dead letter; at its acknowledgement the update is settled."""
-        if self._is_too_many(self._state.rejected_limit, reason):
+    def update(self, update: Update, error: str, reason: str, *, is_guarded: bool = True) -> None:
+        """What is left of an update becomes a dead letter; at its acknowledgement the update is settled.
+
+        `is_guarded`: many of these show that the set-up is wrong.
+        """
+        if is_guarded and self._is_too_many(self._state.rejected_limit, reason):
             return
         self._state.coalescer.dead_letter(update)
         tracker, part = next(iter(update.parts.items()))
@@ -75,7 +78,7 @@ class DeadLetterWriter:
         )
         # As it came, with its event id and its time, unless it is of several records, or a part of one.
         single = update.single_record
-        made = update.visitor.id.encode(), encode_event(update.visitor, update.attributes), ()
+        made = update.recipient.id.encode(), encode_event(update.recipient, update.attributes), ()
         key, value, headers = made if single is None else single
         letter = DeadLetter(
             tracker.name, part.first, Stage.TARGET, error, reason, key, value, headers, is_made=single is None

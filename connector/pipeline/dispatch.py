@@ -9,8 +9,10 @@ import structlog
 from connector.admission.circuit_breaker import Transition
 from connector.admission.gate import Permit
 from connector.delivery.answer import Answer, Verdict
+from connector.delivery.unknown_visitor import next_attempt
 from connector.delivery.update import Update
 from connector.events.change import Visitor
+from connector.events.concerns import WHY, concerns
 from connector.pipeline.dead_letter_writer import DeadLetterWriter
 from connector.pipeline.ports import Sender
 from connector.pipeline.state import ReplicaState
@@ -79,7 +81,8 @@ class Dispatch:
 
     async def _deliver(self, update: Update, passed: Permit) -> None:
         """One update's time in flight: its requests, mostly one, and then its end."""
-        rendered = self._render(update.visitor, update.attributes)
+        rendered = self._render(update.recipient, update.attributes)
+        self._tell_concerns(update, len(rendered.requests))
         rejected = dict.fromkeys(rendered.unfit, _too_large(rendered)) if rendered.unfit else {}
         for index, request in enumerate(rendered.requests):
             if index:
@@ -92,6 +95,9 @@ class Dispatch:
             if answer.verdict is Verdict.ACCEPTED:
                 if len(rendered.requests) > 1 or rejected:
                     update.forget(request.names)
+            elif answer.verdict is Verdict.UNKNOWN_VISITOR:
+                self._wait_for_visitor(update, answer)
+                return
             elif answer.verdict is Verdict.REJECTED:
                 rejected.update(dict.fromkeys(request.names, answer.reason))
             else:
@@ -165,6 +171,35 @@ class Dispatch:
         if answer.retry_after is not None and answer.retry_after > longest:
             return replace(answer, retry_after=longest)
         return answer
+
+    def _tell_concerns(self, update: Update, requests: int) -> None:
+        """Say what Target may not do with it, at its first attempt; it is sent nevertheless."""
+        if update.attempts or update.unknown_since is not None:
+            return
+        for concern, name in concerns(update.recipient, update.attributes).items():
+            self._state.counters.concerns[concern] += 1
+            about = f"{concern} {name}"
+            self._state.say("update_questionable", about=about, concern=concern.value, field=name, reason=WHY[concern])
+        if requests > 1:
+            self._state.say("update_split", requests=requests)
+
+    def _wait_for_visitor(self, update: Update, answer: Answer) -> None:
+        """It is kept, open for newer values, and tried again twice; it blames neither the endpoint nor the set-up."""
+        state, now = self._state, self._now()
+        config = state.config
+        due = next_attempt(update.unknown_since, now, config.unknown_visitor_wait)
+        if due is not None and update.unknown_since is None and self._coalescer.unknown >= config.max_visitors // 2:
+            state.say("unknown_visitors_full", waiting=self._coalescer.unknown)
+            due = None
+        if due is not None:
+            self._coalescer.is_unknown(update, now)
+            log.debug("update_retried", visitor=update.visitor, attempts=0, seconds=due - now, reason=answer.reason)
+            self._give_back(update, due, update.charged_attempts)
+        elif config.skip_unknown_visitors:
+            state.say("unknown_visitor_skipped", visitor=update.visitor, reason=answer.reason)
+            state.skip(update)
+        else:
+            self._dead_letters.update(update, "UnknownVisitor", answer.reason, is_guarded=False)
 
     def _retry(self, update: Update, answer: Answer) -> None:
         """It goes again with the newest values, or is a dead letter when it failed too often by its own fault."""

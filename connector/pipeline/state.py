@@ -208,6 +208,12 @@ class ReplicaState:
         self._settle(update, Done.DEAD_LETTERED)
         self.may_send()  # No worker ends with this, and what gathered behind it may be due.
 
+    def skip(self, update: Update) -> None:
+        """The update is not sent, by a rule."""
+        self.counters.events_done[Done.SKIPPED] += update.records
+        self._settle(update, Done.SKIPPED)
+        self.may_send()
+
     def refuse(self, tracker: OffsetTracker, offset: int, size: int) -> None:
         """A record waits for its own dead letter."""
         tracker.open_letter(offset)

@@ -1,6 +1,6 @@
 """The composition root: from settings to a running connector; nothing else joins the rooms."""
 
-from connector.service.factories import boottime, kafka_config, ledger_topic, open_token, quota_policy
+from connector.service.factories import boottime, kafka_config, ledger_topic, open_token, quota_policy, statuses
 from connector.service.service import Service, serve
 from connector.service.status import MOST_PARTITIONS
 
@@ -13,4 +13,5 @@ __all__ = [
     "open_token",
     "quota_policy",
     "serve",
+    "statuses",
 ]

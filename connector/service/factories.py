@@ -2,11 +2,13 @@
 
 import socket
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import structlog
 
+from connector.delivery.answer import Verdict
 from connector.delivery.coalescer import Order
 from connector.delivery.retry import RetryPolicy
 from connector.errors import Fatal
@@ -17,6 +19,7 @@ from connector.ops.logs import learn
 from connector.pipeline import PipelineConfig
 from connector.quota.policy import QuotaPolicy
 from connector.settings import BadSettings, Mistake, Settings
+from connector.target.statuses import Meaning, changed
 from connector.target.token import FileToken, FixedToken, Reload, TokenError, TokenSource
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -80,6 +83,8 @@ def pipeline_config(settings: Settings, rules: str) -> PipelineConfig:
         max_bytes=settings.coalesce_max_bytes,
         max_in_flight=settings.target_max_in_flight,
         updates_per_second=settings.target_max_updates_per_second,
+        unknown_visitor_wait=settings.target_unknown_visitor_wait_seconds,
+        skip_unknown_visitors=settings.target_unknown_visitor == "skip",
         accept_unconfirmed=settings.target_unconfirmed_success == "accept",
         commit_interval=settings.commit_interval_seconds,
         shutdown_grace=settings.shutdown_grace_seconds,
@@ -90,6 +95,11 @@ def pipeline_config(settings: Settings, rules: str) -> PipelineConfig:
         quota=quota_policy(settings),
         name=settings.kafka_group_instance_id or socket.gethostname(),
     )
+
+
+def statuses(settings: Settings) -> Mapping[int, Meaning]:
+    """The account's own rows of the table of statuses."""
+    return changed({status: Verdict(verdict) for status, verdict in settings.target_status_verdicts.items()})
 
 
 boottime = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

@@ -33,6 +33,7 @@ from connector.service.factories import (
     ledger_topic,
     pipeline_config,
     quota_policy,
+    statuses,
     token_source,
 )
 from connector.service.reading import event_mapping, reader, registry_config, schema_store, tell_mapping
@@ -90,6 +91,7 @@ class Service:
                 max_connections=settings.target_max_in_flight,
                 token=token_source(settings),
                 proxy=proxy,
+                statuses=statuses(settings),
             )
         )
         self.pipeline = Pipeline(

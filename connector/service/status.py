@@ -55,6 +55,7 @@ def snapshot(
         overdue_seconds=max(0.0, -pipeline.state.coalescer.due_in(asyncio.get_running_loop().time())),
         commit_age_seconds=min(commit_age, uptime),
         start_time_seconds=started_at,
+        updates_unknown=pipeline.state.coalescer.unknown,
         schema_waits=len(pipeline.schema_holds.held),
         version=__version__,
     )
@@ -92,6 +93,7 @@ def status(pipeline: Pipeline, settings: Settings, now: Snapshot, beats: Heartbe
             "dead_lettered": tally.updates_dead_lettered,
             "pending": now.updates_pending,
             "in_flight": now.updates_in_flight,
+            "unknown_visitor": now.updates_unknown,
         },
         "requests": {verdict.value: count for verdict, count in tally.requests.items()},
         "event_age_seconds": {

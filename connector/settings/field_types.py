@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, JsonValue, Secret, SecretStr, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, JsonValue, PlainValidator, Secret, SecretStr, WithJsonSchema
 
 from connector.settings import formats
 from connector.settings.errors import MASK
@@ -39,6 +39,17 @@ def _read_addresses(text: str) -> Addresses:
     return Addresses(formats.registry_urls(text))
 
 
+class Verdicts(dict[int, str]):
+    """Status to verdict; printed as JSON."""
+
+    def __str__(self) -> str:
+        return json.dumps(self)
+
+
+def _read_verdicts(text: str) -> Verdicts:
+    return Verdicts(formats.status_verdicts(text))
+
+
 def _read_headers(text: str) -> HeaderValues:
     return HeaderValues(formats.headers(text))
 
@@ -58,6 +69,7 @@ Topics = Annotated[tuple[str, ...], BeforeValidator(formats.topics), WithJsonSch
 FurtherProperties = Annotated[Properties, BeforeValidator(_read_properties), _JSON_TEXT]
 RegistryUrls = Annotated[Addresses, BeforeValidator(_read_addresses), WithJsonSchema({"type": "string"})]
 Headers = Annotated[HeaderValues, BeforeValidator(_read_headers), _JSON_TEXT]
+StatusVerdicts = Annotated[Verdicts, PlainValidator(_read_verdicts), _JSON_TEXT]
 GroupProtocol = Literal["classic", "consumer"]
 SecurityProtocol = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER"]

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from connector.registry.config import RegistryError, check_headers, parse_addresses
 from connector.settings.errors import MASK, InvalidValue, quoted
 from connector.target.endpoint import unfit_path
+from connector.target.statuses import VERDICTS
 
 CLIENT_CODE: Final = "{client_code}"
 UPDATE_PATH: Final = r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|\{client_code\}|%[0-9A-Fa-f]{2})*"
@@ -23,6 +24,7 @@ _HOST: Final = re.compile(HOST)
 _URL_TEXT: Final = re.compile(r"[\x21-\x7e]+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # The last are bytes that are not UTF-8.
 _LOGIN: Final = re.compile(r"//[^/,]*@")
+_STATUS: Final = re.compile(r"[2-5][0-9]{2}")
 _HIGHEST_PORT: Final = 65535
 
 
@@ -155,6 +157,30 @@ def headers(given: str) -> dict[str, str]:
     except RegistryError as error:
         raise InvalidValue(error.failure.reason) from error
     return read
+
+
+def status_verdicts(given: str) -> dict[int, str]:
+    """Read the JSON object of TARGET_STATUS_VERDICTS: from a status of 200 to 599 to one of the verdicts."""
+    try:
+        # Each object comes as its pairs: of a status that is given twice, a dict would keep one and hide the other.
+        pairs = json.loads(given, object_pairs_hook=list)
+    except (ValueError, RecursionError) as error:
+        reason = 'it is no JSON object, such as {"404": "unknown_visitor"}'
+        raise InvalidValue(reason) from error
+    if not given.lstrip().startswith("{"):
+        reason = 'it is no JSON object, such as {"404": "unknown_visitor"}'
+        raise InvalidValue(reason)
+    reasons = []
+    for status, verdict in pairs:
+        if not _STATUS.fullmatch(status):
+            reasons.append(f"{quoted(status)} is no status from 200 to 599")
+        if not isinstance(verdict, str) or verdict not in VERDICTS:
+            reasons.append(f"what {quoted(status)} means must be one of {', '.join(VERDICTS)}")
+    times = Counter(status for status, _ in pairs)
+    reasons += [f"{quoted(status)} is named twice" for status, count in times.items() if count > 1]
+    if reasons:
+        raise InvalidValue(*reasons)
+    return {int(status): verdict for status, verdict in pairs}
 
 
 def secret(text: str) -> str:

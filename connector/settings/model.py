@@ -28,12 +28,15 @@ from connector.settings.field_types import (
     RegistryUrls,
     SaslMechanism,
     SecurityProtocol,
+    StatusVerdicts,
     Token,
     Topics,
+    Verdicts,
     Word,
     schema_extra,
 )
 from connector.settings.properties import SECURITY, Properties, is_secret
+from connector.target.statuses import VERDICTS
 
 HORIZONS = 24
 """By default a window has at least this number of horizons."""
@@ -205,6 +208,29 @@ class Settings(BaseSettings):
         "accept",
         description="A 2xx whose body neither confirms nor denies: accept it, or retry, since Adobe documents no "
         "closed list of answers.",
+    )
+
+    target_status_verdicts: StatusVerdicts = Field(
+        default_factory=lambda: Verdicts({}),
+        description="For an account that answers otherwise than documented: from a status to what it means. Its body "
+        "is not looked at then. `connector settings` shows the whole table.",
+        json_schema_extra={
+            "default": "{}",
+            **schema_extra(allowed=f"a JSON object from a status to {', '.join(VERDICTS[:-1])} or {VERDICTS[-1]}"),
+        },
+    )
+    target_unknown_visitor: Annotated[Literal["dead_letter", "skip"], LOWER] = Field(
+        "dead_letter",
+        description="An update whose visitor Target does not know, after its waits. It never counts for the limits of "
+        "dead letters that stop the process.",
+    )
+    target_unknown_visitor_wait_seconds: float = Field(
+        5_400.0,
+        ge=0,
+        le=604_800,
+        description="How long such an update is kept, open for newer values: it is tried again after 40 % of it, and "
+        "at its end. A new visitor is known after about an hour. 0: not at all.",
+        json_schema_extra=SECONDS,
     )
 
     coalesce_linger_seconds: float = Field(

@@ -5,19 +5,22 @@ It names the status, what kind of body came, and what to look at. The sources of
 """
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 import msgspec
 
 from connector.delivery.answer import Answer, Verdict
 from connector.retry_after import parse_retry_after
-from connector.target.statuses import SUCCESS, meaning
+from connector.target.statuses import NO_CHANGES, NO_PROFILE, NOT_FOUND, SUCCESS, Meaning, meaning
 
 _ACCEPTED = Answer(Verdict.ACCEPTED)
 # Adobe's page shows its sample with the tags lost; the element's text and the message run together.
 _TEXT = re.compile(rb"true\s*Request\s+successfully\s+submitted\.?", re.IGNORECASE)
 _FALSE_TEXT = re.compile(rb"false", re.IGNORECASE)
 _ELEMENT = re.compile(rb"<(?:[\w.-]+:)?success(?:\s[^<>]*)?>\s*(true|false)\s*</", re.IGNORECASE)
+_NO_PROFILE = re.compile(rb"no\s+profile\s+found", re.IGNORECASE)
+"""What a profile fetch answers for an unknown visitor (Adobe: fetch profiles); of an update nothing is documented."""
 _HTML = re.compile(rb"<(?:!doctype\s+html|html)", re.IGNORECASE)
 
 
@@ -30,14 +33,20 @@ class _Json(msgspec.Struct):
     response: _Success | None = None
 
 
-def classify(status: int, body: bytes, retry_after: str | None, now_epoch: float) -> Answer:
+def classify(
+    status: int, body: bytes, retry_after: str | None, now_epoch: float, changes: Mapping[int, Meaning] = NO_CHANGES
+) -> Answer:
     """Give one answer for a status, what was read of its body, and the header Retry-After. Never raises.
 
-    `now_epoch` is in seconds since the epoch and is needed only for a Retry-After that is a date.
+    `now_epoch` is in seconds since the epoch and is needed only for a Retry-After that is a date. `changes` are rows
+    of the account's own: for their statuses the body says nothing.
     """
-    if status in SUCCESS:
+    changed = changes.get(status)
+    if changed is None and status in SUCCESS:
         return (_remembered if len(body) <= _SHORT else _classify_success)(status, body)
-    row = meaning(status)
+    if changed is None and status == NOT_FOUND and _NO_PROFILE.search(body):
+        return Answer(Verdict.UNKNOWN_VISITOR, f"HTTP {status}: {NO_PROFILE}")
+    row = changed or meaning(status)
     said = f" with {_kind(body)}" if row.verdict in _WHOSE_BODY_TELLS else ""
     wait = None if row.verdict in _UNTIMED else parse_retry_after(retry_after, now_epoch)
     return Answer(row.verdict, f"HTTP {status}{said}: {row.hint}", wait, own=row.own)
@@ -57,6 +66,8 @@ def _classify_success(status: int, body: bytes) -> Answer:
     said = _said(body.removeprefix(b"\xef\xbb\xbf").strip())
     if said is True:
         return _ACCEPTED
+    if said is False and _NO_PROFILE.search(body):
+        return Answer(Verdict.UNKNOWN_VISITOR, f"HTTP {status}: {NO_PROFILE}")
     if said is False:
         return Answer(Verdict.REJECTED, f"HTTP {status}, and its body says that the update failed")
     reason = f"HTTP {status} with {_kind(body)} in no known form; TARGET_UNCONFIRMED_SUCCESS decides"
@@ -64,7 +75,7 @@ def _classify_success(status: int, body: bytes) -> Answer:
 
 
 _WHOSE_BODY_TELLS = frozenset({Verdict.REJECTED, Verdict.UNAVAILABLE})
-_UNTIMED = frozenset({Verdict.REJECTED, Verdict.UNAUTHORIZED})
+_UNTIMED = frozenset({Verdict.ACCEPTED, Verdict.REJECTED, Verdict.UNAUTHORIZED, Verdict.UNKNOWN_VISITOR})
 _ENCODING = re.compile(r"[A-Za-z0-9-]{1,20}")
 _SHORT = 512
 # A success reads the same each time, as a rule.

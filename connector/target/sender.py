@@ -26,7 +26,7 @@ from connector.target.deadlines import Deadlines
 from connector.target.failures import FAILURES, FIELD_BYTES, FIELDS, failed
 from connector.target.proxy import login
 from connector.target.render import Request
-from connector.target.statuses import SUCCESS
+from connector.target.statuses import NO_CHANGES, SUCCESS, Meaning
 from connector.target.token import TokenSource
 
 BODY_BYTES = 65_536
@@ -52,6 +52,8 @@ class SenderConfig:
     max_connections: int = 64
     token: TokenSource | None = None
     proxy: str | None = field(default=None, repr=False)
+    statuses: Mapping[int, Meaning] = NO_CHANGES
+    """Rows of the account's own, over those of `statuses.py`."""
     age_seconds: float = AGE_SECONDS
     name_seconds: int = NAME_SECONDS
 
@@ -219,8 +221,8 @@ class HttpSender:
             if response is not None and not response.content.at_eof():
                 response.close()
         if status in SUCCESS:
-            return _success(status, text, response.headers.get("Content-Encoding"))
-        answer = classify(status, text, response.headers.get("Retry-After"), time.time())
+            return _success(status, text, response.headers.get("Content-Encoding"), self._config.statuses)
+        answer = classify(status, text, response.headers.get("Retry-After"), time.time(), self._config.statuses)
         if answer.verdict is Verdict.UNAUTHORIZED and token is not None:
             token.refresh()
         return answer
@@ -239,10 +241,12 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
     return bytes(body)
 
 
-def _success(status: int, body: bytes, encoding: str | None) -> Answer:
+def _success(status: int, body: bytes, encoding: str | None, statuses: Mapping[int, Meaning]) -> Answer:
     """A success whose body is in an encoding that cannot be read was still accepted, as far as one can tell."""
     decoded = body if encoding is None else _decoded(body, encoding)
-    return unreadable(status, encoding or "") if decoded is None else classify(status, decoded, None, 0.0)
+    if decoded is None and status not in statuses:
+        return unreadable(status, encoding or "")
+    return classify(status, decoded or b"", None, 0.0, statuses)
 
 
 _WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}

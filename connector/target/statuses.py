@@ -6,7 +6,7 @@ the update when it fails alone. Where a status is for all updates (a token, a pa
 the topic into dead letters, so everything waits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -14,6 +14,8 @@ from typing import Final
 from connector.delivery.answer import Verdict
 
 SUCCESS: Final = range(200, 300)
+NOT_FOUND: Final = 404
+NO_PROFILE: Final = "Target knows no such visitor, yet or any more"
 PROXY_REFUSED: Final = 407
 
 
@@ -75,6 +77,36 @@ STATUSES: Final[Mapping[int, Meaning]] = MappingProxyType(
 """Statuses that mean something of their own; a status that is not here means what its class does."""
 
 _CLASSES: Final[Mapping[int, Meaning]] = MappingProxyType({3: _ELSEWHERE, 4: _REFUSED, 5: _FAILED})
+
+
+NO_CHANGES: Final[Mapping[int, Meaning]] = MappingProxyType({})
+_OWN_ROW: Final = "as TARGET_STATUS_VERDICTS says"
+VERDICTS: Final = (
+    Verdict.ACCEPTED,
+    Verdict.REJECTED,
+    Verdict.UNAUTHORIZED,
+    Verdict.THROTTLED,
+    Verdict.UNAVAILABLE,
+    Verdict.UNKNOWN_VISITOR,
+)
+"""What a status can be made to mean."""
+
+
+def changed(verdicts: Mapping[int, Verdict]) -> Mapping[int, Meaning]:
+    """Give the rows of an account that answers otherwise than documented (TARGET_STATUS_VERDICTS)."""
+    hints = {Verdict.UNKNOWN_VISITOR: f"{NO_PROFILE}, {_OWN_ROW}"}
+    return {status: Meaning(verdict, hints.get(verdict, _OWN_ROW)) for status, verdict in verdicts.items()}
+
+
+def rows(changes: Mapping[int, Meaning] = NO_CHANGES) -> Iterator[tuple[str, Meaning]]:
+    """Give the whole table for a person: each status, then what all others of a class mean."""
+    named = {**STATUSES, **changes}
+    for status in sorted(named):
+        yield str(status), named[status]
+    yield "other 2xx", Meaning(Verdict.ACCEPTED, "where the body says so, or TARGET_UNCONFIRMED_SUCCESS does")
+    for number, row in _CLASSES.items():
+        yield f"other {number}xx", row
+    yield "other", _UNKNOWN
 
 
 def meaning(status: int) -> Meaning:

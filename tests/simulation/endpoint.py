@@ -33,6 +33,11 @@ REJECTED_PREFIX = "r"
 """Visitors whose id has this prefix are always rejected."""
 FAILING_PREFIX = "f"
 """Likewise, but with a plain 500."""
+UNKNOWN = Answer(Verdict.UNKNOWN_VISITOR, "HTTP 404")
+UNKNOWN_PREFIX = "u"
+"""Visitors that Target knows some time after it was first asked, before an update has waited to its end."""
+NEVER_KNOWN_PREFIX = "n"
+"""Visitors that Target never knows."""
 STUCK_PREFIX = "s"
 """A plain 500, until the faults end."""
 
@@ -65,18 +70,30 @@ OUTAGES = (*ANSWERS, "hang", "hang_applied", "refused", "reset")
 class Endpoint:
     """Decides each request's fate when it arrives."""
 
-    def __init__(self, health: Health, rng: random.Random, timeout: float) -> None:
+    def __init__(self, health: Health, rng: random.Random, timeout: float, unknown_wait: float = 0.0) -> None:
+        """`unknown_wait`: seconds that an update waits for its visitor to be known."""
+        self._unknown_wait = unknown_wait
+        self._known_at: dict[str, float] = {}
         self.health = health
         self._rng = rng
         self._timeout = timeout
 
-    def fate(self, visitor: str) -> Fate:
+    def _is_unknown(self, visitor: str, now: float) -> bool:
+        if not visitor.startswith(UNKNOWN_PREFIX):
+            return visitor.startswith(NEVER_KNOWN_PREFIX)
+        if visitor not in self._known_at:
+            self._known_at[visitor] = now + self._rng.uniform(0.0, 0.95) * self._unknown_wait
+        return now < self._known_at[visitor]
+
+    def fate(self, visitor: str, now: float) -> Fate:  # noqa: PLR0911 - one line for each fate
         rng, health = self._rng, self.health
         seconds = rng.random() * health.slowness if rng.random() < 0.9 else rng.random() * self._timeout * 0.98
         if health.outage:
             return self._in_outage(health.outage, seconds)
         if rng.random() < health.trouble:
             return self._alone(seconds)
+        if self._is_unknown(visitor, now):
+            return Fate(UNKNOWN, seconds, None)
         if visitor.startswith(REJECTED_PREFIX):
             return Fate(REJECTED, seconds, None)
         if visitor.startswith(FAILING_PREFIX) or (visitor.startswith(STUCK_PREFIX) and not health.cured):
@@ -139,7 +156,7 @@ class Sender:
         visitor, attributes = parse(request)
         loop = asyncio.get_running_loop()
         sent = self._oracle.sent(self._member, visitor, attributes)
-        fate = self._endpoint.fate(visitor)
+        fate = self._endpoint.fate(visitor, self._process.timeline.now)
         if fate.applied is not None:
             self._process.timeline.after(min(fate.applied, self._timeout), self._oracle.applied, sent)
         ended: asyncio.Future[Answer] = loop.create_future()

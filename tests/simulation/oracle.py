@@ -273,7 +273,7 @@ class Oracle:
                 stay.changes += 1
                 if serial > stay.accepted.get(key, (0, 0.0))[0]:
                     stay.accepted[key] = (serial, self._timeline.now)
-        if accepted or answer.verdict is Verdict.REJECTED:
+        if accepted or answer.verdict in (Verdict.REJECTED, Verdict.UNKNOWN_VISITOR):
             it.failing.pop(sent.visitor, None)
             it.firsts.clear()
         else:

@@ -47,6 +47,8 @@ class Profile:
     """Share of records with a transaction marker before them."""
     from_end: float = 0.0
     """Share of worlds in which a group without offsets begins at the end of the log."""
+    unknown_waits: tuple[float, ...] = (60.0,)
+    """Seconds that an update waits for Target to know its visitor."""
     by_schema: bool = False
     """Records carry several events, and are read by a mapping and schemas of a registry."""
     suspends: float = 0.2
@@ -195,6 +197,15 @@ PROFILES: Mapping[str, Profile] = {
         static=0.2,
         max_visitors=(6, 200_000),
         by_schema=True,
+    ),
+    "unknown": Profile(
+        faults={"crash": 3, "stop": 2, "shuffle": 3, "outage": 2, "commit_trouble": 1, "letter_trouble": 1},
+        troubles=(2, 4, 8),
+        special={2: "u", 4: "u", 5: "u", 7: "n", 9: "u", 11: "n"},
+        seconds=(90.0, 180.0),
+        records=(60, 150, 300),
+        static=0.2,
+        unknown_waits=(20.0, 60.0, 200.0),
     ),
     "everything": Profile(
         faults={

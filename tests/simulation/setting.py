@@ -59,6 +59,7 @@ def choose(seed: int, profile: Profile, rng: random.Random) -> Setting:
         "commit_interval": rng.choice((1.0, 5.0)),
         "accept_unconfirmed": rng.random() < 0.5,
         "retry": RetryPolicy(0.5, rng.choice((2.0, 60.0)), rng.choice(profile.attempts)),
+        "unknown_visitor_wait": rng.choice(profile.unknown_waits),
         "shutdown_grace": rng.choice(profile.graces),
         "request_timeout": TIMEOUT,
         "max_dead_letters_in_a_row": 0,

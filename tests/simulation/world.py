@@ -5,7 +5,14 @@ from typing import Any
 
 from connector.delivery.offset_metadata import MAX_CHARACTERS
 from tests.simulation.coordinator import Coordinator
-from tests.simulation.endpoint import FAILING_PREFIX, REJECTED_PREFIX, STUCK_PREFIX, Endpoint, Health
+from tests.simulation.endpoint import (
+    FAILING_PREFIX,
+    NEVER_KNOWN_PREFIX,
+    REJECTED_PREFIX,
+    STUCK_PREFIX,
+    Endpoint,
+    Health,
+)
 from tests.simulation.fleet import Fleet
 from tests.simulation.logs import Logs, PartitionLog
 from tests.simulation.oracle import Oracle
@@ -61,7 +68,9 @@ class World:
             most_characters=setting.most_characters,
             trace=self._trace,
         )
-        endpoint = Endpoint(self._health, random.Random(f"{seed} endpoint"), TIMEOUT)
+        endpoint = Endpoint(
+            self._health, random.Random(f"{seed} endpoint"), TIMEOUT, setting.options["unknown_visitor_wait"]
+        )
         self.fleet = Fleet(
             setting, timeline, self._coordinator, endpoint, self.oracle, self.logs, self._trace, registry
         )
@@ -109,7 +118,7 @@ class World:
 
     def _is_doomed(self, visitor: str) -> bool:
         """Whether a visitor's updates may be dead letters in this world."""
-        if visitor.startswith((REJECTED_PREFIX, FAILING_PREFIX)):
+        if visitor.startswith((REJECTED_PREFIX, FAILING_PREFIX, NEVER_KNOWN_PREFIX)):
             return True
         most: int = self.setting.options["retry"].max_attempts
         return (self.setting.trouble > 0 or visitor.startswith(STUCK_PREFIX)) and most < MANY

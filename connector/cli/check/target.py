@@ -15,7 +15,7 @@ from connector.cli.check.network import TLS_SECONDS, Opened, Route, certified, t
 from connector.delivery.answer import Answer, Verdict
 from connector.errors import UnusableSetting
 from connector.events.change import Visitor
-from connector.service import open_token
+from connector.service import open_token, statuses
 from connector.settings import Settings
 from connector.target.endpoint import endpoint
 from connector.target.proxy import proxy_for
@@ -93,6 +93,7 @@ class TargetChecks:
                 timeout_seconds=min(settings.target_timeout_seconds, PROBE_SECONDS),
                 token=self._token,
                 proxy=None if proxy is None else str(proxy),
+                statuses=statuses(settings),
             )
         )
         async with sender:
@@ -134,6 +135,8 @@ def _probed(path: str, answer: Answer, hint: str = "") -> Finding:
     cost = "this was one call of the quota"
     if answer.verdict is Verdict.ACCEPTED:
         return Finding(State.OK, what, f"accepted; {cost}. {_PROVES}")
+    if answer.verdict is Verdict.UNKNOWN_VISITOR:
+        return Finding(State.OK, what, f"answers that it knows no such visitor, which is right; {cost}. {_PROVES}")
     if answer.verdict is Verdict.UNCONFIRMED:
         return Finding(State.WARNING, what, f"{answer.reason}; {cost}", "read TARGET_UNCONFIRMED_SUCCESS")
     return Finding(State.FAILED, what, f"{answer.verdict}: {answer.reason}", hint or _HINTS.get(answer.verdict, ""))
