@@ -29,6 +29,7 @@ SECTIONS: Final = {
     "TARGET": "target",
     "COALESCE": "coalesce",
     "EVENT": "event",
+    "SCHEMA_REGISTRY": "schemaRegistry",
     "RETRY": "retry",
     "DEAD_LETTER": "deadLetter",
     "QUOTA": "quota",
@@ -56,12 +57,36 @@ SHAPES: Final[Mapping[str, dict[str, Any]]] = {
         },
         "additionalProperties": {"type": ["string", "number", "boolean"]},
     },
+    "EVENT_MAPPING": {"type": ["null", "object", "string"], "required": ["version", "sources"], "minLength": 1},
+    "SCHEMA_REGISTRY_HEADERS": {"type": "object", "additionalProperties": {"type": "string"}},
     "OPS_PORT": {"minimum": 1},
 }
 """Where a value is no plain text: YAML has lists and objects, and a port that is known only later cannot be probed."""
 
 UNLESS_SET: Final = ("QUOTA_HORIZON_SECONDS",)
 """Settings whose default follows from others, unless they are set; to write the default down would set them."""
+
+OBJECTS: Final = ("KAFKA_PROPERTIES", "SCHEMA_REGISTRY_HEADERS")
+"""Settings whose variable holds an object as JSON."""
+
+
+class Own(NamedTuple):
+    """A value that is the chart's own and stands among the settings."""
+
+    key: str
+    about: str
+    schema: Mapping[str, Any]
+
+
+OWN: Final[Mapping[str, Own]] = {
+    "EVENT_MAPPING": Own(
+        "existingMappingConfigMap",
+        "Name of a ConfigMap of yours that holds the mapping under the key mapping.yaml. After a change of it: kubectl "
+        "rollout restart.",
+        {"type": ["null", "string"]},
+    ),
+}
+"""By the setting that it follows."""
 
 PASSED_ON: Final = ("type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "pattern")
 VALUES_MARKS: Final = ("# >>> settings\n", "# <<< settings\n")
@@ -80,6 +105,9 @@ class Value(NamedTuple):
 _FOR: Final = "/livez, /readyz, /metrics and /status"
 ABOUT: Final[Mapping[str, str]] = {
     "OPS_HOST": f"Address for {_FOR}. Probes come from outside the pod: 0.0.0.0, or :: where it has IPv6 alone.",
+    "EVENT_MAPPING": "The mapping that reads events of other formats. It is mounted as a file; a changed one makes new "
+    "pods.",
+    "EVENT_MAPPING_FILE": "File with the mapping, where it comes by a volume of yours.",
     "OPS_PORT": f"Port for {_FOR}; the probes, the Service and the monitors follow it.",
 }
 """What a setting is for where the chart allows less than the connector."""
@@ -88,6 +116,8 @@ ALLOWED: Final[Mapping[str, str]] = {
     "KAFKA_TOPICS": "a list of topic names",
     "KAFKA_BOOTSTRAP_SERVERS": "host:port, or a list of them",
     "KAFKA_PROPERTIES": "text, numbers and booleans; a Secret holds them when a name looks like one's",
+    "EVENT_MAPPING": "an object, or its text in YAML or JSON, from which numbers arrive as they are written",
+    "SCHEMA_REGISTRY_HEADERS": "texts; a Secret holds them",
     "OPS_HOST": "an IP address or a host name, but not the pod's own loopback",
     "OPS_PORT": "a whole number from 1 to 65535",
 }
@@ -125,6 +155,9 @@ def settings_block() -> str:
         facts = f"{doc.name}: {', '.join(part for part in (doc.type, doc.unit) if part)}; {doc.allowed}."
         lines += [f"  # {line}" for text in (doc.description, facts) for line in textwrap.wrap(text, WIDTH - 4)]
         lines.append(f"  #{key}: {_example(doc)}" if doc.required else f"  {key}: {_default(doc, schema)}")
+        if own := OWN.get(doc.name):
+            lines += [f"  # {line}" for line in textwrap.wrap(own.about, WIDTH - 4)]
+            lines.append(f"  {own.key}: null")
     return "\n".join([*lines, "", ""])
 
 
@@ -147,6 +180,8 @@ def settings_schema() -> dict[str, Any]:
             # A template reads these: `--set kafka.groupId=null` must be refused, and not render as the text "<nil>".
             section.setdefault("required", []).append(key)
         section["properties"][key] = {**shape, "description": f"{doc.description} ({doc.name})"}
+        if own := OWN.get(doc.name):
+            section["properties"][own.key] = {**own.schema, "description": own.about}
     return sections
 
 
@@ -257,7 +292,7 @@ def _example(doc: SettingDoc) -> str:
 
 def _default(doc: SettingDoc, schema: Mapping[str, Any]) -> str:
     default = None if doc.name in UNLESS_SET else schema.get("default")
-    if doc.name == "KAFKA_PROPERTIES":
+    if doc.name in OBJECTS:
         return str(default)
     return f"{default:.15g}" if isinstance(default, float) else json.dumps(default)
 

@@ -69,13 +69,13 @@ def print_table(file: TextIO) -> None:
     terminal = file.isatty()
     width = None if terminal else WIDTH_OFF_A_TERMINAL
     console = Console(file=file, width=width, force_terminal=terminal, highlight=False)
+    docs = describe()
     table = Table(box=SIMPLE_HEAD, show_lines=False, pad_edge=False)
-    table.add_column("setting", no_wrap=True, style="bold")
-    table.add_column("type, unit, default", max_width=25, overflow="fold")
-    table.add_column("what for")
-    for doc in describe():
-        table.add_row(Text(doc.name), Text(_facts(doc)), Text(_purpose(doc)))
-        table.add_row("", "", "")
+    table.add_column("setting: type, unit, default", min_width=max(len(doc.name) for doc in docs), overflow="fold")
+    table.add_column("what for", overflow="fold")
+    for doc in docs:
+        table.add_row(Text.assemble((doc.name, "bold"), f"\n{_facts(doc)}"), Text(_purpose(doc)))
+        table.add_row("", "")
     console.print(table)
     console.print(_statuses(), soft_wrap=False)
 
@@ -96,7 +96,7 @@ def _statuses() -> Table:
 
 def _facts(doc: SettingDoc) -> str:
     default = "required" if doc.required else f"default {doc.default}" if doc.default else "unset by default"
-    return "\n".join(part for part in (doc.type, doc.unit, default) if part)
+    return "\n".join(f"  {part}" for part in (", ".join(filter(None, (doc.type, doc.unit))), default))
 
 
 def _purpose(doc: SettingDoc) -> str:

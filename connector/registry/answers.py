@@ -1,4 +1,4 @@
-"""What a registry's answer means: pure, so that no rule hides in the asking. Sources: docs/next/registry.md."""
+"""What a registry's answer means: pure, so that no rule hides in the asking. Sources: docs/registry.md."""
 
 from dataclasses import dataclass, field
 from typing import Final

@@ -158,7 +158,7 @@ def _check_header(name: str, value: str) -> None:
     if not _HEADER_NAME.fullmatch(name):
         msg = "holds a name that is no name of a header: letters, digits and dashes, such as target-sr-cluster"
     elif name.lower() in _OURS:
-        msg = f"must not hold {name}: the connector sets it itself"
+        msg = f"must not hold {name}, which the connector sets itself"
     elif not value.isascii() or not value.isprintable():
         msg = f"has a value for {name} that cannot stand in a header: printable ASCII on one line"
     else:

@@ -89,6 +89,8 @@ _REGISTRY_LOGINS: Final = (
 
 def _registry(settings: Settings) -> Iterator[Conflict]:
     given = [field for field in _REGISTRY_OPTIONS if getattr(settings, field) is not None]
+    if settings.schema_registry_headers.get_secret_value():
+        given.append("schema_registry_headers")
     if settings.schema_registry_url is None:
         for field in given:
             yield Conflict((field, "schema_registry_url"), "it has no effect without SCHEMA_REGISTRY_URL")

@@ -14,6 +14,7 @@ from tests.support.chart import NEEDED, Chart, Refused, nested
 
 LEAST = {"KAFKA_BOOTSTRAP_SERVERS": "kafka:9092", "KAFKA_TOPICS": "profile-changes", "TARGET_CLIENT_CODE": "acmeinc"}
 LOGIN = {"KAFKA_SECURITY_PROTOCOL": "sasl_ssl", "KAFKA_SASL_MECHANISM": "PLAIN"}
+REGISTRY = {"SCHEMA_REGISTRY_URL": "https://registry"}
 TLS = {"KAFKA_SECURITY_PROTOCOL": "ssl"}
 
 
@@ -44,6 +45,9 @@ TLS = {"KAFKA_SECURITY_PROTOCOL": "ssl"}
         ("coalesce.lingerSeconds=86400", ["/coalesce/lingerSeconds'", "want 3,600"]),
         ("logging.level=loud", ["/logging/level'", "'debug', 'info', 'warning', 'error'"]),
         ("ops.port=0", ["/ops/port'", "want 1"]),
+        ("event.mapping.version=1", ["/event/mapping'", "missing property 'sources'"]),
+        ("event.format=csv", ["/event/format'", "'cloudevents'"]),
+        ("schemaRegistry.headers=a", ["/schemaRegistry/headers'", "want object"]),
         ("image.digest=sha256:1", ["/image/digest'"]),
         ("workload.kind=DaemonSet", ["/workload/kind'", "'Deployment', 'StatefulSet'"]),
         ("keda.minReplicas=0", ["/keda/minReplicas'", "want 1"]),
@@ -81,6 +85,14 @@ def test_what_is_needed_is_named_together(chart: Chart) -> None:
         (["terminationGracePeriodSeconds=29"], "terminationGracePeriodSeconds: 29 is less than"),
         (["terminationGracePeriodSeconds=60", "shutdown.graceSeconds=55.5"], "and 5 more, 61"),
         (["ops.host=127.0.0.1"], "ops.host: at 127.0.0.1 no probe reaches"),
+        (
+            ["event.mapping=x", "event.existingMappingConfigMap=y"],
+            "event.mapping: event.existingMappingConf",
+        ),
+        (
+            ["event.mappingFile=x", "event.existingMappingConfigMap=y"],
+            "event.mappingFile: event.existing",
+        ),
         (["keda.enabled=true", "keda.minReplicas=5"], "keda.minReplicas: 5 is above keda.maxReplicas, 4"),
         (["strimzi.enabled=true"], "strimzi.cluster: needed with strimzi.enabled"),
         (["strimzi.enabled=true", "strimzi.cluster=a", "strimzi.replicas=1"], "strimzi.minInSyncReplicas: above"),
@@ -145,6 +157,22 @@ def test_a_memory_limit_that_holds_or_is_not_there_is_taken(chart: Chart, sets: 
         ({"KAFKA_SASL_MECHANISM": "PLAIN"}, "kafka.saslMechanism: it has no effect while kafka.securityProtocol is"),
         ({"KAFKA_SASL_USERNAME": "me"}, "kafka.saslUsername: it has no effect"),
         ({"KAFKA_SSL_CA_LOCATION": "/ca"}, "kafka.sslCaLocation: it has no effect"),
+        ({"EVENT_MAPPING": "x", "EVENT_MAPPING_FILE": "/m"}, "event.mapping: event.mappingFile is set too"),
+        ({"EVENT_FORMAT": "avro"}, "schemaRegistry.url: needed with event.format avro"),
+        ({"SCHEMA_REGISTRY_TOKEN": "t"}, "schemaRegistry.token: it has no effect without schemaRegistry.url"),
+        (
+            {**REGISTRY, "SCHEMA_REGISTRY_USERNAME": "me"},
+            "schemaRegistry.password: needed with schemaRegistry.u",
+        ),
+        ({**REGISTRY, "SCHEMA_REGISTRY_OAUTH_SCOPE": "a"}, "schemaRegistry.oauthTokenUrl: needed with schemaRegistry."),
+        (
+            {**REGISTRY, "SCHEMA_REGISTRY_SSL_KEY_PASSWORD": "hush"},
+            "schemaRegistry.sslCertificateLocation: needed with schemaRegistry.sslKeyPassword",
+        ),
+        (
+            {**REGISTRY, "SCHEMA_REGISTRY_TOKEN": "t", "SCHEMA_REGISTRY_TOKEN_FILE": "/t"},
+            "schemaRegistry.tokenFile: schemaRegistry.token is set too: the registry takes one login",
+        ),
     ],
 )
 def test_settings_that_the_connector_would_refuse_together_are_refused_before(

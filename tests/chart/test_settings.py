@@ -33,6 +33,21 @@ SAMPLES: Mapping[str, Any] = {
     "TARGET_UPDATE_PATH": "/m2/{client_code}/profile/update",
     "TARGET_AUTH_TOKEN": "abc.def-ghi~1==",
     "TARGET_AUTH_TOKEN_FILE": "/etc/token",
+    "EVENT_MAPPING_FILE": "/etc/mapping.yaml",
+    "SCHEMA_REGISTRY_URL": "https://me:p%40ss@one:8081/apis, http://two",
+    "SCHEMA_REGISTRY_USERNAME": "user: one",
+    "SCHEMA_REGISTRY_PASSWORD": "p'a\"s\\s$(HOME) {{ .Values }} #é",
+    "SCHEMA_REGISTRY_TOKEN": "abc.def-ghi~1==",
+    "SCHEMA_REGISTRY_TOKEN_FILE": "/etc/registry/token",
+    "SCHEMA_REGISTRY_OAUTH_TOKEN_URL": "https://login.example.com/token",
+    "SCHEMA_REGISTRY_OAUTH_CLIENT_ID": "connector",
+    "SCHEMA_REGISTRY_OAUTH_CLIENT_SECRET": "008",
+    "SCHEMA_REGISTRY_OAUTH_SCOPE": "read write",
+    "SCHEMA_REGISTRY_HEADERS": {"target-sr-cluster": "lsrc-1 <&>"},
+    "SCHEMA_REGISTRY_SSL_CA_LOCATION": "/etc/ca 1.pem",
+    "SCHEMA_REGISTRY_SSL_CERTIFICATE_LOCATION": "/etc/certificate.pem",
+    "SCHEMA_REGISTRY_SSL_KEY_LOCATION": "/etc/key.pem",
+    "SCHEMA_REGISTRY_SSL_KEY_PASSWORD": "009",
     "QUOTA_TOPIC": "spent",
     "QUOTA_WINDOW_SECONDS": 60,
     "QUOTA_HORIZON_SECONDS": 90_000.5,
@@ -44,6 +59,7 @@ AS_TEXT: Mapping[str, str] = {
     "KAFKA_BOOTSTRAP_SERVERS": "one:9092,[2001:db8::1]:9093",
     "KAFKA_TOPICS": "a.b,c_d-1",
     "KAFKA_PROPERTIES": '{"fetch.max.bytes": 104857600, "client.rack": "a<b>&", "socket.keepalive.enable": true}',
+    "SCHEMA_REGISTRY_HEADERS": '{"target-sr-cluster": "lsrc-1 <&>"}',
 }
 """Those of them that are no text in values.yaml, as the variable is written."""
 
@@ -55,10 +71,24 @@ COMPANIONS: Mapping[str, Any] = {
     "KAFKA_SSL_CERTIFICATE_LOCATION": "/etc/certificate.pem",
     "KAFKA_SSL_KEY_LOCATION": "/etc/key.pem",
     "RETRY_MAX_SECONDS": 3600,
+    "SCHEMA_REGISTRY_URL": "https://registry:8081",
+    "SCHEMA_REGISTRY_SSL_CERTIFICATE_LOCATION": "/etc/certificate.pem",
 }
 """Settings that others require beside them."""
 
-VARIABLES = [doc.name for doc in describe() if doc.name not in NO_VALUE]
+_USER = ("SCHEMA_REGISTRY_USERNAME", "SCHEMA_REGISTRY_PASSWORD")
+_CLIENT = tuple(f"SCHEMA_REGISTRY_OAUTH_{part}" for part in ("TOKEN_URL", "CLIENT_ID", "CLIENT_SECRET"))
+LOGINS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(_USER, _USER),
+    **dict.fromkeys((*_CLIENT, "SCHEMA_REGISTRY_OAUTH_SCOPE"), _CLIENT),
+}
+"""Of the registry's logins, of which there is one, the settings that make each of them."""
+
+SECRET_BY_VALUE = ("SCHEMA_REGISTRY_URL", "SCHEMA_REGISTRY_HEADERS")
+"""An address that holds a password, and headers, any of which may be a login."""
+
+VARIABLES = [doc.name for doc in describe() if doc.name not in {*NO_VALUE, "EVENT_MAPPING"}]
+"""The mapping arrives as a file: `test_mapping.py`."""
 
 
 def sample(variable: str) -> Any:
@@ -76,6 +106,11 @@ def sample(variable: str) -> Any:
     return field.get("const", field.get("default"))
 
 
+def needed_by(variable: str) -> dict[str, Any]:
+    """What a setting requires beside it."""
+    return {**COMPANIONS, **{name: sample(name) for name in LOGINS.get(variable, ())}}
+
+
 def loaded(objects: Objects) -> Settings:
     """The settings of the rendered environment, by the connector's own reading."""
     return load(objects.environment())
@@ -91,7 +126,7 @@ def effective(settings: Settings) -> dict[str, Any]:
 def test_a_value_arrives_as_the_setting_that_it_names(chart: Chart, variable: str) -> None:
     """A key misspelt in the template, a number written as 1e+08, a list joined wrongly, a text that YAML bends."""
     value = sample(variable)
-    wanted = {**COMPANIONS, **SAMPLES_NEEDED, variable: value}
+    wanted = {**needed_by(variable), **SAMPLES_NEEDED, variable: value}
     objects = chart.render(values=nested(wanted) | {"resources": {"limits": {"memory": "2000Gi"}}})
     direct = {name: AS_TEXT.get(name, str(given)) for name, given in wanted.items()}
     direct["KAFKA_BOOTSTRAP_SERVERS"] = ",".join(as_list(wanted["KAFKA_BOOTSTRAP_SERVERS"]))
@@ -157,16 +192,16 @@ def test_a_number_with_a_fraction_can_be_set(chart: Chart, number: str) -> None:
     assert settings.coalesce_linger_seconds == float(number)
 
 
-def test_secrets_go_into_the_secret_and_nowhere_else(chart: Chart) -> None:
+@pytest.mark.parametrize("variable", [*(doc.name for doc in describe() if doc.secret), *SECRET_BY_VALUE])
+def test_secrets_go_into_the_secret_and_nowhere_else(chart: Chart, variable: str) -> None:
     """A ConfigMap is readable by everybody who may list it; the settings model says what is secret."""
-    secrets = {doc.name for doc in describe() if doc.secret}
-    values = nested({**SAMPLES_NEEDED, **COMPANIONS, **{name: sample(name) for name in secrets}})
-    objects = chart.render(values=values)
-    assert set(objects.of("Secret")["data"]) == secrets
-    assert not secrets & set(objects.of("ConfigMap")["data"])
+    beside = needed_by(variable)
+    objects = chart.render(values=nested({**SAMPLES_NEEDED, **beside, variable: sample(variable)}))
+    assert variable in objects.of("Secret")["data"]
+    assert set(objects.of("Secret")["data"]) <= {"KAFKA_SASL_PASSWORD", variable, *LOGINS.get(variable, ())}
+    assert variable not in objects.of("ConfigMap")["data"]
     text = json.dumps([one for one in objects if one["kind"] != "Secret"])
-    for name in secrets:
-        assert json.dumps(sample(name)) not in text, name
+    assert json.dumps(AS_TEXT.get(variable, sample(variable))) not in text
 
 
 @pytest.mark.parametrize("name", ["client.secret", "ssl.key.pem", "sasl.jaas.config", "x.PASSWORD", "bearer.token"])

@@ -7,6 +7,8 @@ import traceback
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connector.registry.config import Basic, OAuth, RegistryConfig
+from connector.service.reading import registry_config
 from connector.settings import BadSettings, Settings, describe, load, masked
 from connector.target.endpoint import endpoint, unfit_path
 
@@ -16,7 +18,13 @@ NAMES = [doc.name for doc in describe()]
 SECRET = st.text(string.ascii_letters + string.digits, min_size=1, max_size=30).map(lambda text: f"S3CR3T{text}")
 BROKEN_SECRET = SECRET.flatmap(lambda text: st.sampled_from([f"{text}\n", f"{text} x", f"\x7f{text}", f"{text}ü"]))
 SECRET_PLACES = st.dictionaries(
-    st.sampled_from(["KAFKA_SASL_PASSWORD", "KAFKA_SSL_KEY_PASSWORD", "TARGET_AUTH_TOKEN", "KAFKA_SASL_PASWORD"]),
+    st.sampled_from(
+        [
+            *("KAFKA_SASL_PASSWORD", "KAFKA_SSL_KEY_PASSWORD", "TARGET_AUTH_TOKEN", "KAFKA_SASL_PASWORD"),
+            *("SCHEMA_REGISTRY_PASSWORD", "SCHEMA_REGISTRY_TOKEN", "SCHEMA_REGISTRY_OAUTH_CLIENT_SECRET"),
+            *("SCHEMA_REGISTRY_SSL_KEY_PASSWORD", "SCHEMA_REGISTRY_TOKN"),
+        ]
+    ),
     SECRET | BROKEN_SECRET,
 )
 PROPERTY_PLACES = st.dictionaries(
@@ -26,7 +34,14 @@ PROPERTY_PLACES = st.dictionaries(
     SECRET,
 ).flatmap(lambda names: st.sampled_from([json.dumps(names), json.dumps(names) + "}", json.dumps([names])]))
 URL_PLACES = SECRET.map(
-    lambda text: {"TARGET_BASE_URL": f"https://me:{text}@host", "KAFKA_BOOTSTRAP_SERVERS": f"{text}@h:1"}
+    lambda text: {
+        "TARGET_BASE_URL": f"https://me:{text}@host",
+        "KAFKA_BOOTSTRAP_SERVERS": f"{text}@h:1",
+        "SCHEMA_REGISTRY_URL": f"http://a,https://me:{text}@host:1/x",
+    }
+)
+HEADER_PLACES = SECRET.flatmap(
+    lambda text: st.sampled_from([json.dumps({"a": text}), json.dumps({"a b": text}), json.dumps({"a": f"{text}\n"})])
 )
 SECURE = {
     "KAFKA_SECURITY_PROTOCOL": "sasl_ssl",
@@ -35,6 +50,21 @@ SECURE = {
     "KAFKA_SSL_CERTIFICATE_LOCATION": "/c",
     "KAFKA_SSL_KEY_LOCATION": "/k",
 }
+REGISTRY = {"SCHEMA_REGISTRY_URL": "https://me:S3CR3T@host", "SCHEMA_REGISTRY_SSL_CERTIFICATE_LOCATION": "/c"}
+LOGINS = {
+    "SCHEMA_REGISTRY_USERNAME": "me",
+    "SCHEMA_REGISTRY_PASSWORD": "hush",
+    "SCHEMA_REGISTRY_TOKEN": "t",
+    "SCHEMA_REGISTRY_OAUTH_TOKEN_URL": "https://login",
+    "SCHEMA_REGISTRY_OAUTH_CLIENT_ID": "me",
+    "SCHEMA_REGISTRY_OAUTH_CLIENT_SECRET": "hush",
+    "SCHEMA_REGISTRY_OAUTH_SCOPE": "read",
+    "SCHEMA_REGISTRY_SSL_CERTIFICATE_LOCATION": "/c",
+    "SCHEMA_REGISTRY_SSL_KEY_LOCATION": "/k",
+    "SCHEMA_REGISTRY_SSL_KEY_PASSWORD": "hush",
+    "SCHEMA_REGISTRY_HEADERS": '{"a": "b"}',
+}
+"""What says who the connector is to the registry; each may be given without the others."""
 ANYTHING = st.dictionaries(
     st.sampled_from(NAMES) | st.text(max_size=20).map(lambda t: f"KAFKA_{t}"), st.text(max_size=50)
 )
@@ -59,12 +89,13 @@ def told(environ: dict[str, str]) -> str:
     return "\n".join(parts)
 
 
-@given(SECRET_PLACES, PROPERTY_PLACES, st.just({}) | URL_PLACES, st.sampled_from([{}, SECURE]))
+@given(SECRET_PLACES, PROPERTY_PLACES, st.just({}) | URL_PLACES, HEADER_PLACES, st.sampled_from([{}, SECURE, REGISTRY]))
 def test_no_secret_is_ever_printed(
-    secrets: dict[str, str], properties: str, urls: dict[str, str], base: dict[str, str]
+    secrets: dict[str, str], properties: str, urls: dict[str, str], headers: str, base: dict[str, str]
 ) -> None:
     """Valid or not, alone or among other mistakes, misspelt or in a property: a secret value is never printed."""
-    assert "S3CR3T" not in told({**GOOD, **base, **secrets, "KAFKA_PROPERTIES": properties, **urls})
+    further = {"KAFKA_PROPERTIES": properties, "SCHEMA_REGISTRY_HEADERS": headers}
+    assert "S3CR3T" not in told({**GOOD, **base, **secrets, **further, **urls})
 
 
 @given(SECRET)
@@ -79,6 +110,41 @@ def test_a_secret_is_unmasked_in_use(secret: str) -> None:
     settings = load(environ)
     assert settings.security()["sasl.password"] == secret
     assert settings.properties() == {"sasl.oauthbearer.client.secret": secret}
+
+
+def used(config: RegistryConfig) -> set[str]:
+    """The settings that a registry's configuration has something of."""
+    login, tls = config.login, config.tls
+    parts = {
+        "SCHEMA_REGISTRY_SSL_CERTIFICATE_LOCATION": tls.certificate,
+        "SCHEMA_REGISTRY_SSL_KEY_LOCATION": tls.key,
+        "SCHEMA_REGISTRY_SSL_KEY_PASSWORD": tls.key_password,
+        "SCHEMA_REGISTRY_HEADERS": config.headers,
+    }
+    if isinstance(login, Basic):
+        parts |= {"SCHEMA_REGISTRY_USERNAME": login.username, "SCHEMA_REGISTRY_PASSWORD": login.password}
+    elif isinstance(login, OAuth):
+        parts |= {
+            "SCHEMA_REGISTRY_OAUTH_TOKEN_URL": login.token_url,
+            "SCHEMA_REGISTRY_OAUTH_CLIENT_ID": login.client_id,
+            "SCHEMA_REGISTRY_OAUTH_CLIENT_SECRET": login.client_secret,
+            "SCHEMA_REGISTRY_OAUTH_SCOPE": login.scope,
+        }
+    elif login is not None:
+        parts["SCHEMA_REGISTRY_TOKEN"] = login.current()
+    return {name for name, part in parts.items() if part}
+
+
+@given(st.sets(st.sampled_from(sorted(LOGINS))), st.sampled_from([{}, {"SCHEMA_REGISTRY_URL": "https://registry"}]))
+def test_no_login_to_the_registry_is_given_and_silently_not_used(names: set[str], url: dict[str, str]) -> None:
+    """Half of a login, two of them, or one without a registry: what is accepted is what the room is handed."""
+    outcome = loaded({**GOOD, **url, **{name: LOGINS[name] for name in names}})
+    if isinstance(outcome, Settings):
+        config = registry_config(outcome)
+        assert names == (used(config) if config is not None else set())
+    else:
+        assert names
+        assert {mistake.setting for mistake in outcome.mistakes} <= LOGINS.keys()
 
 
 @given(ANYTHING)

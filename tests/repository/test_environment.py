@@ -29,6 +29,7 @@ HOSTILE = {
     "LOG_FORMAT": "console",
     "OPS_PORT": "1",
     "QUOTA_UPDATES": "0",
+    "SCHEMA_REGISTRY_URL": "nowhere",
     "TARGET_BASE_URL": "https://nowhere.invalid",
     "HTTP_PROXY": "http://127.0.0.1:1",
     "https_proxy": "http://127.0.0.1:1",

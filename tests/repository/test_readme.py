@@ -76,6 +76,13 @@ ELSEWHERE = {
     "CLOCK_BOOTTIME",
     # Kafka's name of a right, in docs/check.md.
     "DESCRIBE_CONFIGS",
+    # Fields of other people's events, in docs/mapping.md.
+    "CUST_NO",
+    "OPT_IN",
+    "UPDATED_AT",
+    "TIER_GOLD",
+    "TIER_SILVER",
+    "TIER_UNKNOWN",
 }
 """Words in capitals that are no setting of ours; each with its source."""
 

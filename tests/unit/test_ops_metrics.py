@@ -20,6 +20,8 @@ CONTRACT: dict[str, list[dict[str, str]]] = {
         {"outcome": outcome} for outcome in ("accepted", "dead_lettered", "skipped", "already_done", "handed_over")
     ],
     "target_connector_records_missed_total": [{"reason": reason} for reason in ("retention", "truncation")],
+    "target_connector_events_skipped_total": [],
+    "target_connector_schema_waits": [{}],
     "target_connector_events_pending": [{}],
     "target_connector_updates_total": [{"outcome": outcome} for outcome in ("accepted", "dead_lettered")],
     "target_connector_updates_pending": [{}],
@@ -138,6 +140,18 @@ def test_lag_has_a_series_a_partition_with_any_topic_name() -> None:
     assert scraped[series("target_connector_consumer_lag", topic="a.b-c_d", partition="11")] == 0
 
 
+def test_skips_have_a_series_for_each_condition_of_the_mapping_from_the_start() -> None:
+    """A rate needs the 0 before the first skip; source and condition are texts of the mapping, never of an event."""
+    tally = Counters()
+    tally.expect_skips("crm", ["op is c", 'app is "shop"'])
+    tally.skipped("crm", "op is c")
+    scraped = scrape(replace(AT_START, tally=tally, schema_waits=2))
+    name = "target_connector_events_skipped_total"
+    assert scraped[series(name, source="crm", condition="op is c")] == 1
+    assert scraped[series(name, source="crm", condition='app is "shop"')] == 0
+    assert scraped[series("target_connector_schema_waits")] == 2
+
+
 def test_the_age_of_pending_updates_and_the_retention_have_a_series_a_topic() -> None:
     """The alert before a loss divides one by the other: their labels must be equal."""
     scraped = scrape(replace(AT_START, oldest_pending={"a.b": 0.0, "c": 7.5}, retention={"c": 604_800.0}))
@@ -205,5 +219,5 @@ def test_definitions_follow_the_naming_rules() -> None:
         assert each.name.endswith("_total") == (each.kind == "counter")
         assert each.name.endswith("_seconds") == (each.unit == "seconds")
         assert each.help.endswith(".")
-        assert set(each.labels) <= {"outcome", "reason", "topic", "partition", "version"}
+        assert set(each.labels) <= {"outcome", "reason", "topic", "partition", "version", "source", "condition"}
     assert len({each.name for each in DEFINITIONS}) == len(DEFINITIONS)

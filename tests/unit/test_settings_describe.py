@@ -18,6 +18,13 @@ SECRETS = {
     "KAFKA_SSL_KEY_PASSWORD": "S3CR3T-2",
     "TARGET_AUTH_TOKEN": "S3CR3T-3",
     "KAFKA_PROPERTIES": '{"sasl.oauthbearer.client.secret": "S3CR3T-4", "client.rack": "eu-1a"}',
+    "SCHEMA_REGISTRY_URL": "https://me:S3CR3T-5@registry:8081/apis, http://second",
+    "SCHEMA_REGISTRY_HEADERS": '{"target-sr-cluster": "S3CR3T-6"}',
+    "SCHEMA_REGISTRY_OAUTH_TOKEN_URL": "https://login.example.com/token",
+    "SCHEMA_REGISTRY_OAUTH_CLIENT_ID": "me",
+    "SCHEMA_REGISTRY_OAUTH_CLIENT_SECRET": "S3CR3T-7",
+    "SCHEMA_REGISTRY_SSL_CERTIFICATE_LOCATION": "/c",
+    "SCHEMA_REGISTRY_SSL_KEY_PASSWORD": "S3CR3T-8",
 }
 ODD = {
     "KAFKA_BOOTSTRAP_SERVERS": " [fe80::1%eth0]:9092 ,\tkafka_1.example-2:1 ",
@@ -27,6 +34,8 @@ ODD = {
     "TARGET_CLIENT_CODE": "1-2",
     "TARGET_BASE_URL": "http://[::1]:8080/a@b/{client_code}/",
     "TARGET_UPDATE_PATH": "/%20;a=b,@!",
+    "EVENT_FORMAT": "json_schema",
+    "EVENT_MAPPING": "version: 1\n",
     "QUOTA_TOPIC": "-",
     "OPS_HOST": "fe80::1%eth0",
     "LOG_FORMAT": "console",
@@ -65,6 +74,8 @@ def test_the_schema_is_one_and_holds_for_effective_settings() -> None:
         ("TARGET_UPDATE_PATH", "m2"),
         ("QUOTA_TOPIC", ""),
         ("OPS_HOST", ""),
+        ("EVENT_FORMAT", "csv"),
+        ("EVENT_UNMAPPED", "drop"),
     ],
 )
 def test_the_schema_refuses_what_the_connector_would(variable: str, text: str) -> None:
@@ -81,7 +92,7 @@ def test_every_setting_has_a_purpose_and_allowed_values() -> None:
         assert doc.description.endswith("."), doc.name
         assert len(doc.description) > 20, doc.name
         assert doc.allowed, doc.name
-        assert bool(doc.example) == doc.required, doc.name
+        assert doc.example or not doc.required, doc.name
         if doc.name.endswith("_SECONDS"):
             assert doc.unit == "seconds"
 
@@ -101,7 +112,7 @@ def test_a_setting_is_described_from_its_field() -> None:
 def test_all_secrets_are_known_to_the_logs() -> None:
     """A library's log line may hold one of them: the last processor masks them by value."""
     settings = load({**GOOD, **SECRETS})
-    assert sorted(settings.secret_values()) == ["S3CR3T-1", "S3CR3T-2", "S3CR3T-3", "S3CR3T-4"]
+    assert sorted(settings.secret_values()) == [f"S3CR3T-{number}" for number in range(1, 9)]
     assert load(GOOD).secret_values() == []
 
 
@@ -115,5 +126,7 @@ def test_effective_settings_are_filled_in_and_masked() -> None:
     assert masked(load({**GOOD, "QUOTA_WINDOW_SECONDS": "60"}))["QUOTA_HORIZON_SECONDS"] == 2.5
     assert shown["TARGET_AUTH_TOKEN"] == "***"
     assert shown["KAFKA_PROPERTIES"] == '{"sasl.oauthbearer.client.secret": "***", "client.rack": "eu-1a"}'
+    assert shown["SCHEMA_REGISTRY_URL"] == "https://***@registry:8081/apis, http://second"
+    assert shown["SCHEMA_REGISTRY_HEADERS"] == '{"target-sr-cluster": "***"}'
     assert "S3CR3T" not in str(shown)
     assert masked(load({**GOOD, "KAFKA_DEAD_LETTER_TOPIC": ""}))["KAFKA_DEAD_LETTER_TOPIC"] == ""

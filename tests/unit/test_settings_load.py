@@ -12,6 +12,7 @@ from tests.support.captured_logs import as_logged
 
 GOOD = {"KAFKA_BOOTSTRAP_SERVERS": "kafka:9092", "KAFKA_TOPICS": "changes", "TARGET_CLIENT_CODE": "acme"}
 SASL = {**GOOD, "KAFKA_SECURITY_PROTOCOL": "sasl_ssl"}
+REGISTRY = {**GOOD, "SCHEMA_REGISTRY_URL": "https://registry:8081"}
 LOGIN = {**SASL, "KAFKA_SASL_MECHANISM": "PLAIN", "KAFKA_SASL_USERNAME": "me", "KAFKA_SASL_PASSWORD": "hush"}
 
 CONTRACT = {
@@ -42,7 +43,25 @@ CONTRACT = {
     "COALESCE_MAX_BYTES": 268_435_456,
     "COALESCE_ORDER": "offset",
     "EVENT_FORMAT": "json",
+    "EVENT_MAPPING": None,
+    "EVENT_MAPPING_FILE": None,
+    "EVENT_UNMAPPED": "refuse",
     "EVENT_NULLS": "drop",
+    "SCHEMA_REGISTRY_URL": None,
+    "SCHEMA_REGISTRY_USERNAME": None,
+    "SCHEMA_REGISTRY_PASSWORD": None,
+    "SCHEMA_REGISTRY_TOKEN": None,
+    "SCHEMA_REGISTRY_TOKEN_FILE": None,
+    "SCHEMA_REGISTRY_OAUTH_TOKEN_URL": None,
+    "SCHEMA_REGISTRY_OAUTH_CLIENT_ID": None,
+    "SCHEMA_REGISTRY_OAUTH_CLIENT_SECRET": None,
+    "SCHEMA_REGISTRY_OAUTH_SCOPE": None,
+    "SCHEMA_REGISTRY_SSL_CA_LOCATION": None,
+    "SCHEMA_REGISTRY_SSL_CERTIFICATE_LOCATION": None,
+    "SCHEMA_REGISTRY_SSL_KEY_LOCATION": None,
+    "SCHEMA_REGISTRY_SSL_KEY_PASSWORD": None,
+    "SCHEMA_REGISTRY_TIMEOUT_SECONDS": 10,
+    "SCHEMA_REGISTRY_CACHE_MAX_SCHEMAS": 1000,
     "RETRY_INITIAL_SECONDS": 0.5,
     "RETRY_MAX_SECONDS": 60,
     "RETRY_MAX_ATTEMPTS": 10,
@@ -81,7 +100,9 @@ def test_defaults_are_the_contracts() -> None:
     assert settings.kafka_bootstrap_servers == "kafka:9092"
     assert settings.kafka_topics == ("changes",)
     assert settings.properties() == {}
-    assert {name.upper() for name in Settings.model_fields} == {*CONTRACT, *GOOD, "KAFKA_PROPERTIES"}
+    objects = {"KAFKA_PROPERTIES", "SCHEMA_REGISTRY_HEADERS"}
+    assert settings.schema_registry_headers.get_secret_value() == {}
+    assert {name.upper() for name in Settings.model_fields} == {*CONTRACT, *GOOD, *objects}
 
 
 def test_derived_values_follow_their_source() -> None:
@@ -181,7 +202,20 @@ SINGLE = [
     ("OPS_PORT", "tcp://10.0.0.1:80", 'it is a Kubernetes service link, not from you: set "enableServiceLinks: false"'),
     ("OPS_HOST", "http://0.0.0.0", "it is no address and no host name"),
     ("TARGET_METHOD", "put", 'was "put"; auto, get or post is allowed'),
-    ("EVENT_FORMAT", "avro", 'was "avro"; only json is allowed'),
+    ("EVENT_FORMAT", "csv", 'was "csv"; json, json_schema, avro, protobuf or cloudevents is allowed'),
+    ("EVENT_MAPPING", " \n", "it is empty: leave the variable unset instead"),
+    ("EVENT_MAPPING_FILE", "", "it is empty: leave the variable unset instead"),
+    ("EVENT_UNMAPPED", "drop", 'was "drop"; refuse or skip is allowed'),
+    ("SCHEMA_REGISTRY_URL", ",", "must be an http:// or https:// address, or several with commas between"),
+    ("SCHEMA_REGISTRY_URL", "http://a,registry:8081", "must be an http:// or https:// address with a host"),
+    ("SCHEMA_REGISTRY_URL", "http://a?x=1", "must hold no query and no fragment"),
+    ("SCHEMA_REGISTRY_HEADERS", "[]", "it is no JSON object of texts"),
+    ("SCHEMA_REGISTRY_HEADERS", '{"a": 1}', "it is no JSON object of texts"),
+    ("SCHEMA_REGISTRY_HEADERS", "{", "it is no JSON object, such as"),
+    ("SCHEMA_REGISTRY_HEADERS", '{"a b": "c"}', "holds a name that is no name of a header"),
+    ("SCHEMA_REGISTRY_HEADERS", '{"Authorization": "c"}', "must not hold Authorization, which the conn"),
+    ("SCHEMA_REGISTRY_TIMEOUT_SECONDS", "0", 'was "0"; a number above 0 and up to 300 is allowed'),
+    ("SCHEMA_REGISTRY_CACHE_MAX_SCHEMAS", "0", 'was "0"; a whole number from 1 to 100000 is allowed'),
     ("LOG_FORMAT", "", 'was ""; json or console is allowed'),
     ("LOG_LEVEL", "lo\nud", 'was "lo\\nud"; debug, info, warning or error is allowed'),
     ("LOG_LEVEL", "x" * 500, f'was "{"x" * 80}…"; debug'),
@@ -308,7 +342,8 @@ def test_a_misspelt_name_is_reported_with_the_nearest_right_one(name: str, said:
 
 def test_every_known_prefix_is_guarded() -> None:
     """The contract's prefixes, each with a name that cannot be a setting."""
-    prefixes = {name.split("_")[0] for name in (*CONTRACT, *GOOD)} - {"DEAD"} | {"DEAD_LETTER"}
+    first = {name.split("_")[0] for name in (*CONTRACT, *GOOD)}
+    prefixes = first - {"DEAD", "SCHEMA"} | {"DEAD_LETTER", "SCHEMA_REGISTRY"}
     for prefix in prefixes:
         (line,) = lines({**GOOD, f"{prefix}_ZZZ": "1"})
         assert line.startswith(f"{prefix}_ZZZ: not a setting")
@@ -331,6 +366,7 @@ def test_kubernetes_service_links_are_ignored() -> None:
 
 
 NO_LOGIN = "it has no effect while KAFKA_SECURITY_PROTOCOL is plaintext: use sasl_ssl or sasl_plaintext"
+NO_REGISTRY = "it has no effect without SCHEMA_REGISTRY_URL"
 NO_TLS = "it has no effect while KAFKA_SECURITY_PROTOCOL is plaintext: use ssl or sasl_ssl"
 TOGETHER = [
     (
@@ -353,6 +389,50 @@ TOGETHER = [
         "QUOTA_TOPIC",
         None,
         'its default, "my group.quota", is no topic name: set it, or another KAFKA_GROUP_ID',
+    ),
+    (
+        GOOD,
+        {"EVENT_MAPPING": "version: 1", "EVENT_MAPPING_FILE": "/m"},
+        "EVENT_MAPPING",
+        "version: 1",
+        "EVENT_MAPPING_FILE is set too: set only one of them",
+    ),
+    (
+        GOOD,
+        {"EVENT_FORMAT": "avro"},
+        "SCHEMA_REGISTRY_URL",
+        None,
+        "missing; EVENT_FORMAT is avro, whose schemas a Schema Registry has",
+    ),
+    (GOOD, {"SCHEMA_REGISTRY_TOKEN": "t"}, "SCHEMA_REGISTRY_TOKEN", "***", NO_REGISTRY),
+    (GOOD, {"SCHEMA_REGISTRY_HEADERS": '{"a": "b"}'}, "SCHEMA_REGISTRY_HEADERS", "***", NO_REGISTRY),
+    (
+        REGISTRY,
+        {"SCHEMA_REGISTRY_USERNAME": "me"},
+        "SCHEMA_REGISTRY_PASSWORD",
+        None,
+        "missing; SCHEMA_REGISTRY_USERNAME needs it",
+    ),
+    (
+        REGISTRY,
+        {"SCHEMA_REGISTRY_OAUTH_TOKEN_URL": "https://t", "SCHEMA_REGISTRY_OAUTH_CLIENT_ID": "me"},
+        "SCHEMA_REGISTRY_OAUTH_CLIENT_SECRET",
+        None,
+        "missing; SCHEMA_REGISTRY_OAUTH_TOKEN_URL needs it",
+    ),
+    (
+        REGISTRY,
+        {"SCHEMA_REGISTRY_SSL_KEY_LOCATION": "/k"},
+        "SCHEMA_REGISTRY_SSL_CERTIFICATE_LOCATION",
+        None,
+        "missing; SCHEMA_REGISTRY_SSL_KEY_LOCATION needs it",
+    ),
+    (
+        REGISTRY,
+        {"SCHEMA_REGISTRY_TOKEN": "t", "SCHEMA_REGISTRY_TOKEN_FILE": "/t"},
+        "SCHEMA_REGISTRY_TOKEN_FILE",
+        "/t",
+        "SCHEMA_REGISTRY_TOKEN is set too: the registry takes one login",
     ),
     (GOOD, {"RETRY_INITIAL_SECONDS": "90"}, "RETRY_INITIAL_SECONDS", "90", "it is above RETRY_MAX_SECONDS, 60"),
     (
@@ -483,12 +563,13 @@ def test_a_conflict_with_a_wrong_value_is_not_invented() -> None:
     assert len(mistakes({**GOOD, "RETRY_INITIAL_SECONDS": "90", "RETRY_MAX_SECONDS": "soon"})) == 1
     assert len(mistakes({**GOOD, "KAFKA_TOPICS": "", "KAFKA_DEAD_LETTER_TOPIC": "profile-changes"})) == 1
     assert len(mistakes({**LOGIN, "KAFKA_SECURITY_PROTOCOL": "tls", "KAFKA_SSL_CA_LOCATION": "/ca"})) == 1
+    assert len(mistakes({**GOOD, "SCHEMA_REGISTRY_URL": "registry", "SCHEMA_REGISTRY_TOKEN": "t"})) == 1
 
 
 def test_addresses_with_a_password_are_masked() -> None:
     """A password is often put into an address by mistake, and must not be repeated."""
-    for variable in ("KAFKA_BOOTSTRAP_SERVERS", "TARGET_BASE_URL"):
-        (line,) = lines({**GOOD, variable: "https://me:hush@a:1"})
+    for variable in ("KAFKA_BOOTSTRAP_SERVERS", "TARGET_BASE_URL", "SCHEMA_REGISTRY_URL"):
+        (line,) = lines({**GOOD, variable: "https://me:hush@a:1/?x=1"})
         assert line.startswith(f"{variable}: was ***: ")
         assert "hush" not in line
 

@@ -60,11 +60,12 @@ Every setting as its variable, a JSON object of texts: section and key make the 
 toJson writes a number out, where quote would make 1.048576e+08 of 104857600. Null leaves the connector's own default.
 */}}
 {{- define "connector.settings" -}}
-{{- $prefixes := dict "kafka" "KAFKA" "target" "TARGET" "coalesce" "COALESCE" "event" "EVENT" "retry" "RETRY" "deadLetter" "DEAD_LETTER" "quota" "QUOTA" "commit" "COMMIT" "shutdown" "SHUTDOWN" "ops" "OPS" "logging" "LOG" -}}
+{{- $prefixes := dict "kafka" "KAFKA" "target" "TARGET" "coalesce" "COALESCE" "event" "EVENT" "schemaRegistry" "SCHEMA_REGISTRY" "retry" "RETRY" "deadLetter" "DEAD_LETTER" "quota" "QUOTA" "commit" "COMMIT" "shutdown" "SHUTDOWN" "ops" "OPS" "logging" "LOG" -}}
 {{- $settings := dict -}}
 {{- range $section, $prefix := $prefixes -}}
 {{- range $key, $value := (get $.Values $section | default dict) -}}
-{{- if not (kindIs "invalid" $value) -}}
+{{- $mounted := and (eq $section "event") (has $key (list "mapping" "existingMappingConfigMap")) -}}
+{{- if not (or $mounted (kindIs "invalid" $value)) -}}
 {{- $text := toJson $value -}}
 {{- if kindIs "string" $value -}}
 {{- $text = $value -}}
@@ -75,13 +76,42 @@ toJson writes a number out, where quote would make 1.048576e+08 of 104857600. Nu
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- if include "connector.mappingConfigMap" . -}}
+{{- $_ := set $settings "EVENT_MAPPING_FILE" (printf "%s/mapping.yaml" (include "connector.mappingFolder" .)) -}}
+{{- end -}}
 {{- toJson $settings -}}
 {{- end -}}
 
-{{/* Those of the settings that are secret; further properties are when a name among them looks so to the connector. */}}
+{{/* The ConfigMap whose mapping is mounted; empty: none is. */}}
+{{- define "connector.mappingConfigMap" -}}
+{{- if .Values.event.mapping -}}
+{{- printf "%s-mapping" (include "connector.fullname" .) -}}
+{{- else -}}
+{{- default "" .Values.event.existingMappingConfigMap -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "connector.mappingFolder" -}}
+/etc/target-profile-connector
+{{- end -}}
+
+{{/* As it was given, or as JSON, which is YAML: toYaml would write 1e+07 for 10000000. */}}
+{{- define "connector.mappingText" -}}
+{{- $mapping := .Values.event.mapping -}}
+{{- ternary $mapping (toPrettyJson $mapping) (kindIs "string" $mapping) -}}
+{{- end -}}
+
+{{/* Those of the settings that are secret: always, or as they look: a property's name, a header, a login in an address. */}}
 {{- define "connector.secretSettings" -}}
 {{- $settings := include "connector.settings" . | fromJson -}}
-{{- $secret := pick $settings "KAFKA_SASL_PASSWORD" "KAFKA_SSL_KEY_PASSWORD" "TARGET_AUTH_TOKEN" -}}
+{{- $secret := pick $settings "KAFKA_SASL_PASSWORD" "KAFKA_SSL_KEY_PASSWORD" "TARGET_AUTH_TOKEN" "SCHEMA_REGISTRY_PASSWORD" "SCHEMA_REGISTRY_TOKEN" "SCHEMA_REGISTRY_OAUTH_CLIENT_SECRET" "SCHEMA_REGISTRY_SSL_KEY_PASSWORD" -}}
+{{- $registry := .Values.schemaRegistry | default dict -}}
+{{- if $registry.headers -}}
+{{- $_ := set $secret "SCHEMA_REGISTRY_HEADERS" (get $settings "SCHEMA_REGISTRY_HEADERS") -}}
+{{- end -}}
+{{- if contains "@" ($registry.url | default "") -}}
+{{- $_ := set $secret "SCHEMA_REGISTRY_URL" $registry.url -}}
+{{- end -}}
 {{- range $name, $_ := .Values.kafka.properties -}}
 {{- if regexMatch "(?i)password|secret|key|token|jaas" $name -}}
 {{- $_ := set $secret "KAFKA_PROPERTIES" (get $settings "KAFKA_PROPERTIES") -}}
@@ -179,6 +209,16 @@ toJson writes a number out, where quote would make 1.048576e+08 of 104857600. Nu
 {{- if and .Values.target.authToken .Values.target.authTokenFile -}}
 {{- fail "target.authToken: target.authTokenFile is set too: set only one of them" -}}
 {{- end -}}
+{{- $mappings := list -}}
+{{- range $key := list "mapping" "mappingFile" "existingMappingConfigMap" -}}
+{{- if get $.Values.event $key -}}
+{{- $mappings = append $mappings $key -}}
+{{- end -}}
+{{- end -}}
+{{- if gt (len $mappings) 1 -}}
+{{- fail (printf "event.%s: event.%s is set too: set only one of them" (index $mappings 0) (index $mappings 1)) -}}
+{{- end -}}
+{{- include "connector.validateRegistry" . -}}
 {{- if has (include "connector.deadLetterTopic" .) $kafka.topics -}}
 {{- fail "kafka.deadLetterTopic: it is also one of kafka.topics: dead letters would be read again as events" -}}
 {{- end -}}
@@ -216,6 +256,38 @@ toJson writes a number out, where quote would make 1.048576e+08 of 104857600. Nu
 {{- range $key := list "sslCaLocation" "sslCertificateLocation" "sslKeyLocation" "sslKeyPassword" -}}
 {{- if and (get $kafka $key) (not (hasSuffix "ssl" $protocol)) -}}
 {{- fail (printf "kafka.%s: it has no effect while kafka.securityProtocol is %s: use ssl or sasl_ssl" $key $protocol) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The rules for the Schema Registry. */}}
+{{- define "connector.validateRegistry" -}}
+{{- $registry := .Values.schemaRegistry | default dict -}}
+{{- $login := "" -}}
+{{- range $key := list "username" "token" "tokenFile" "oauthTokenUrl" -}}
+{{- if and $login (get $registry $key) -}}
+{{- fail (printf "schemaRegistry.%s: schemaRegistry.%s is set too: the registry takes one login" $key $login) -}}
+{{- end -}}
+{{- if get $registry $key -}}
+{{- $login = $key -}}
+{{- end -}}
+{{- end -}}
+{{- if not (or .Values.secret.existingSecret .Values.extraEnv .Values.extraEnvFrom) -}}
+{{- if not $registry.url -}}
+{{- if has .Values.event.format (list "avro" "protobuf") -}}
+{{- fail (printf "schemaRegistry.url: needed with event.format %s, whose schemas a Schema Registry has" .Values.event.format) -}}
+{{- end -}}
+{{- range $key, $value := omit $registry "url" "timeoutSeconds" "cacheMaxSchemas" -}}
+{{- if $value -}}
+{{- fail (printf "schemaRegistry.%s: it has no effect without schemaRegistry.url" $key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $needs := list (list "username" "password") (list "password" "username") (list "oauthClientId" "oauthTokenUrl") (list "oauthClientSecret" "oauthTokenUrl") (list "oauthScope" "oauthTokenUrl") (list "oauthTokenUrl" "oauthClientId") (list "oauthTokenUrl" "oauthClientSecret") (list "sslKeyLocation" "sslCertificateLocation") (list "sslKeyPassword" "sslCertificateLocation") -}}
+{{- range $needs -}}
+{{- if and (get $registry (first .)) (not (get $registry (last .))) -}}
+{{- fail (printf "schemaRegistry.%s: needed with schemaRegistry.%s" (last .) (first .)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -282,6 +354,11 @@ securityContext:
 volumeMounts:
   - name: tmp
     mountPath: /tmp
+  {{- if include "connector.mappingConfigMap" . }}
+  - name: mapping
+    mountPath: {{ include "connector.mappingFolder" . }}
+    readOnly: true
+  {{- end }}
   {{- with .Values.extraVolumeMounts }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -328,6 +405,13 @@ volumes:
   - name: tmp
     emptyDir:
       sizeLimit: 16Mi
+  {{- with include "connector.mappingConfigMap" . }}
+  - name: mapping
+    configMap:
+      name: {{ . }}
+      items:
+        - {key: mapping.yaml, path: mapping.yaml}
+  {{- end }}
   {{- with .Values.extraVolumes }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -338,9 +422,12 @@ volumes:
 metadata:
   annotations:
     kubectl.kubernetes.io/default-container: connector
-    {{- /* A pod reads its variables once: a changed one has to make new pods. */}}
+    {{- /* A pod reads its variables and the mapping once: a change has to make new pods. */}}
     checksum/config: {{ include "connector.plainSettings" . | sha256sum }}
     checksum/secret: {{ include "connector.secretSettings" . | sha256sum }}
+    {{- if .Values.event.mapping }}
+    checksum/mapping: {{ include "connector.mappingText" . | sha256sum }}
+    {{- end }}
     {{- with .Values.podAnnotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
