@@ -136,8 +136,10 @@ async def _run(settings: Settings, args: argparse.Namespace) -> "Done":
         proxy=proxy_for,
     )
     try:
-        service = AdobeTokenService(credentials, exchange)
-        return await (look(service, rng) if store is None else renew(service, store, args.renew_before, rng))
+        service = AdobeTokenService(credentials, exchange, time.time)
+        if store is None:
+            return await look(service, rng, time.time)
+        return await renew(service, store, args.renew_before, rng, time.time)
     finally:
         await exchange.close()
 

@@ -1,6 +1,7 @@
 """One run of `connector token`: what is stored, what Target has, and what is stored then."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,18 +36,21 @@ class NotHad(CommandError):
         super().__init__(said)
 
 
-async def look(service: TokenService, rng: random.Random) -> Done:
+async def look(service: TokenService, rng: random.Random, clock: Callable[[], float]) -> Done:
     """When the token that there is ends; nothing is made. Raises `NotHad`."""
-    return Done(_had(await obtain(service, Terms(0.0, may_issue=False), rng)).token.ends)
+    return Done(_had(await obtain(service, Terms(0.0, may_issue=False), rng, clock)).token.ends)
 
 
-async def renew(service: TokenService, store: Store, renew_before: float, rng: random.Random) -> Done:
+async def renew(
+    service: TokenService, store: Store, renew_before: float, rng: random.Random, clock: Callable[[], float]
+) -> Done:
     """Get the token, renewed if it is time, and store it unless it is there. Raises `NotHad`, or what a store does."""
     made = False
     async with store:
         for left in reversed(range(RUNS)):
             stored = await store.read()
-            had = _had(await obtain(service, Terms(renew_before, may_issue=True, stored=stored), rng))
+            terms = Terms(renew_before, may_issue=True, stored=stored)
+            had = _had(await obtain(service, terms, rng, clock))
             made = made or had.made
             token = had.token
             if stored is not None and stored.text == token.text and _same(stored.ends, token.ends):

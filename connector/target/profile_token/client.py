@@ -2,12 +2,11 @@
 
 import asyncio
 import random
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from connector.exchange.exchange import Exchange
+from connector.exchange.answer import Answered, Unanswered
 from connector.target.profile_token.answers import (
     NoToken,
     Outcome,
@@ -34,6 +33,16 @@ class Credentials:
     scope: str
 
 
+class Exchange(Protocol):
+    """Sends one request; a failure is given, not raised."""
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: Mapping[str, str] | bytes | None = None
+    ) -> Answered | Unanswered:
+        """Send it; a mapping as `body` is a form."""
+        ...
+
+
 class TokenService(Protocol):
     """Makes the three requests; a failure is given, not raised."""
 
@@ -53,7 +62,7 @@ class TokenService(Protocol):
 class AdobeTokenService:
     """IMS and the token service over HTTP; it keeps the access token of `sign_in` for the others."""
 
-    def __init__(self, credentials: Credentials, exchange: Exchange, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, credentials: Credentials, exchange: Exchange, clock: Callable[[], float]) -> None:
         """`clock` gives seconds since the epoch."""
         self._credentials = credentials
         self._exchange = exchange
@@ -92,10 +101,8 @@ class AdobeTokenService:
         return read_issued(await self._exchange.send("POST", self._credentials.token_url, self._headers), began)
 
 
-async def obtain(
-    service: TokenService, terms: Terms, rng: random.Random, clock: Callable[[], float] = time.time
-) -> Have | GiveUp:
-    """Ask until the token is there or the decision gives up."""
+async def obtain(service: TokenService, terms: Terms, rng: random.Random, clock: Callable[[], float]) -> Have | GiveUp:
+    """Ask until the token is there or the decision gives up; `clock` gives seconds since the epoch."""
     requests: dict[Step, Callable[[], Awaitable[Outcome]]] = {
         Step.SIGN_IN: service.sign_in,
         Step.LOOK: service.look,
