@@ -57,7 +57,9 @@ class TokenService:
         path, _, query = request.raw_path.partition("?")
         if path == OWN_PATH:
             return _response(_reply(HTTPStatus.OK, self.counts | {"token_seconds": self._left()}))
-        draw = self._plan.draw(None, time.monotonic())
+        # A fault for some visitors is here one for some requests.
+        kind = "sign_in" if path == IMS_PATH else request.method.lower()
+        draw = self._plan.draw(kind, time.monotonic())
         reply = Reply(HTTPStatus.OK)
         if draw.fault is None or draw.fault.kind is Kind.LOST_ANSWER:
             form = parse_qs((await request.read()).decode(errors="replace"), keep_blank_values=True)
