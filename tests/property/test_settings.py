@@ -16,7 +16,12 @@ NAMES = [doc.name for doc in describe()]
 SECRET = st.text(string.ascii_letters + string.digits, min_size=1, max_size=30).map(lambda text: f"S3CR3T{text}")
 BROKEN_SECRET = SECRET.flatmap(lambda text: st.sampled_from([f"{text}\n", f"{text} x", f"\x7f{text}", f"{text}ü"]))
 SECRET_PLACES = st.dictionaries(
-    st.sampled_from(["KAFKA_SASL_PASSWORD", "KAFKA_SSL_KEY_PASSWORD", "TARGET_AUTH_TOKEN", "KAFKA_SASL_PASWORD"]),
+    st.sampled_from(
+        [
+            *("KAFKA_SASL_PASSWORD", "KAFKA_SSL_KEY_PASSWORD", "TARGET_AUTH_TOKEN", "TARGET_TOKEN_CLIENT_SECRET"),
+            "KAFKA_SASL_PASWORD",
+        ]
+    ),
     SECRET | BROKEN_SECRET,
 )
 PROPERTY_PLACES = st.dictionaries(

@@ -197,6 +197,6 @@ def _moment(seconds: float) -> str:
 
 def _secret_name(text: str) -> str:
     if not _SECRET_NAME.fullmatch(text):
-        msg = f"{text[:64]!r} is no name of a Secret: small letters, digits, dots and dashes"
+        msg = f"{text[:64]!r} is no name of a Secret (small letters, digits, dots and dashes)"
         raise argparse.ArgumentTypeError(msg)
     return text

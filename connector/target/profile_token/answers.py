@@ -111,7 +111,7 @@ _REFUSALS: Final[Mapping[tuple[str, int], tuple[str, str]]] = {
     (SERVICE, _FORBIDDEN): (": the credential may not have this organisation's token", _ROLE),
     (SERVICE, _NOT_FOUND): ("", _TENANT),
     **{
-        (setting, _PROXY_LOGIN): ("", "the proxy wants a user and a password: look at HTTPS_PROXY")
+        (setting, _PROXY_LOGIN): ("", "the proxy wants a user and a password, in HTTPS_PROXY")
         for setting in (IMS, SERVICE)
     },
 }
