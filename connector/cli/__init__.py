@@ -48,6 +48,7 @@ COMMANDS: Final = (
     Command("quota", "connector.cli.quota", "what is used of the rolling window, and calls that others made"),
     Command("produce", "connector.cli.produce", "writes events to a topic, each checked first"),
     Command("dlq", "connector.cli.dlq", "lists the dead letters, and writes them back to their topics"),
+    Command("token", "connector.cli.token", "gets Target's profile token, and renews it before it ends"),
     Command("settings", "connector.cli.settings", "every setting: name, type, unit, default, what for"),
     Command("sandbox", "connector.cli.sandbox", "a stand-in for Target on a port, with its rules and its faults"),
 )

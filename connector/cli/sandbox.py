@@ -8,10 +8,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from connector.cli.numbers import whole
-from connector.sandbox.config import DAY_SECONDS, BodyForm, SandboxConfig
+from connector.sandbox.config import DAY_SECONDS, BodyForm, SandboxConfig, TokenServiceConfig
 from connector.sandbox.fault_text import Fault, FaultTextError, parse_fault
 from connector.sandbox.rules import PathForm
 from connector.sandbox.server import SandboxTarget
+from connector.sandbox.token_service import IMS_PATH
 from connector.settings.errors import InvalidValue
 from connector.settings.formats import topics
 
@@ -63,6 +64,21 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "(default: %(default)s)",
     )
     add("--token", help="ask for this bearer token (default: none)")
+    add(
+        "--token-life",
+        type=_seconds,
+        metavar="SECONDS",
+        help="be IMS and Target's token service too, for `connector token`: each profile token is good for so long, a "
+        "new one ends the one before, and updates need it (default: off)",
+    )
+    add(
+        "--token-fault",
+        type=_fault,
+        action="append",
+        default=[],
+        metavar="FAULT",
+        help="a fault of these services; may be given several times",
+    )
     add("--fault", type=_fault, action="append", default=[], help="a fault to show; may be given several times")
     add("--quota", type=_quota, metavar="N/SECONDS", help="answer 429 over N requests in any window of SECONDS")
     add("--update-only", action="store_true", help="only visitors registered by POST /sandbox/visitors get a profile")
@@ -114,6 +130,9 @@ def run(args: argparse.Namespace) -> int:
         body=BodyForm(args.body),
         log_limit=args.log_limit,
         window_seconds=DAY_SECONDS if quota is None else quota.seconds,
+        token_service=(
+            None if args.token_life is None else TokenServiceConfig(args.token_life, faults=tuple(args.token_fault))
+        ),
     )
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_serve(config, args.kafka_port, args.kafka_topics))
@@ -168,6 +187,13 @@ async def _until_told(config: SandboxConfig, target: SandboxTarget, kafka: str |
         f"sandbox Target on {target.url} - try: "
         f"curl{token} '{target.url}/m2/{segment}/profile/update?{query}' && curl {target.url}/sandbox/profiles"
     )
+    if (own := config.token_service) is not None:
+        service = f"{target.url}/{{tenant}}/target/authentication/token?authorizationScope=profile_api"
+        _say(
+            f"token services - try: TARGET_TENANT={own.tenant} TARGET_TOKEN_CLIENT_ID={own.client_id} "
+            f"TARGET_TOKEN_CLIENT_SECRET={own.client_secret} TARGET_TOKEN_IMS_URL={target.url}{IMS_PATH} "
+            f"TARGET_TOKEN_URL='{service}' connector token --file token"
+        )
     if kafka is not None:
         # The embedded broker has no append times, which the quota's ledger needs.
         _say(

@@ -54,6 +54,8 @@ class Snapshot:
     """How long the update that is due longest has waited for its turn."""
     commit_age_seconds: float = 0.0
     """Since the group last acknowledged a commit; 0 while nothing is owned."""
+    token_expires_seconds: float | None = None
+    """In how many seconds the token ends, below 0 once it has; None: not known."""
     start_time_seconds: float = 0.0
     """When the process started, since the epoch."""
     updates_unknown: int = 0
@@ -245,6 +247,12 @@ DEFINITIONS: Final = (
         "target_connector_commit_age_seconds", "gauge", (), "seconds",
         "Since the group last acknowledged a commit; 0 while no partition is owned. Sending stops with the session.",
         lambda now: _plain(now.commit_age_seconds),
+    ),
+    Definition(
+        "target_connector_token_expires_seconds", "gauge", (), "seconds",
+        "In how many seconds the token of TARGET_AUTH_TOKEN_FILE ends, below 0 once it has; absent where that is not "
+        "known: `connector token` notes it beside the file.",
+        lambda now: _known(now.token_expires_seconds),
     ),
     Definition(
         "target_connector_start_time_seconds", "gauge", (), "seconds",

@@ -60,11 +60,6 @@ class _Error(msgspec.Struct):
     error_code: int
 
 
-class _Token(msgspec.Struct):
-    access_token: str
-    expires_in: float | str | None = None
-
-
 def read_schema(what: str, status: int, body: bytes, retry_after: str | None, now_epoch: float) -> Fetched | Failure:
     """What came of asking for a schema. Never raises; `what` names what was asked for, such as `schema 7`.
 
@@ -123,15 +118,3 @@ def _read(what: str, body: bytes) -> Fetched | Failure:
 
 def _references(raw: msgspec.Raw) -> list[_Reference]:
     return msgspec.json.decode(raw, type=list[_Reference] | None) or []
-
-
-def read_token(body: bytes) -> tuple[str, float | None] | None:
-    """The access token and its life in seconds, if the server says it; None: there is none that can be used."""
-    try:
-        answer = msgspec.json.decode(body, type=_Token)
-        life = None if answer.expires_in is None else float(answer.expires_in)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-        return None
-    token = answer.access_token
-    usable = token and token.isascii() and token.isprintable() and " " not in token
-    return (token, life) if usable else None

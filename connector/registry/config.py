@@ -1,6 +1,5 @@
 """What the room has to know of the settings, checked once at start; no secret of it is in a `repr` or a message."""
 
-import base64
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Final, Protocol
 from yarl import URL
 
 from connector.errors import UnusableSetting
+from connector.exchange.logins import basic
 
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OURS: Final = frozenset(
@@ -43,8 +43,8 @@ class Basic:
 
     @property
     def header(self) -> str:
-        """What a header says of it: in UTF-8, which RFC 7617 names."""
-        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+        """What a header says of it."""
+        return basic(self.username, self.password)
 
 
 @dataclass(frozen=True, slots=True)

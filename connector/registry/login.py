@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 from urllib.parse import quote_plus
 
-from connector.registry.answers import OK, read_token, refused
+from connector.exchange.logins import read_token
+from connector.registry.answers import OK, refused
 from connector.registry.config import Basic, OAuth, TokenSource
 from connector.registry.exchange import Answered, Exchange
 from connector.registry.failures import Failure, Unauthorised, Unreachable, WrongUrl

@@ -18,6 +18,20 @@ class BodyForm(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class TokenServiceConfig:
+    """Who may have profile tokens of Adobe's token services, how long each is good, and the faults of these services.
+
+    The credentials are no secret: they open nothing but a sandbox.
+    """
+
+    life_seconds: float
+    tenant: str = "sandbox-tenant"
+    client_id: str = "sandbox-client"
+    client_secret: str = "sandbox-secret"  # noqa: S105 - as above
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxConfig:
     """Every option of the sandbox.
 
@@ -25,7 +39,8 @@ class SandboxConfig:
     None for none. faults: the plan at the start, which the sandbox's own API can replace. quota: a fault of kind quota,
     which stays when the plan is replaced. update_only, override, expire_after_seconds: see ProfileStore. seed: of every
     random draw. body: the success body. log_limit: requests kept in the log, the oldest go first. window_seconds: of
-    the rolling window whose fullest count is reported.
+    the rolling window whose fullest count is reported. token_service: Adobe's token services, None for none; then
+    `token` is the profile token that there is at the start.
     """
 
     host: str = "127.0.0.1"
@@ -42,3 +57,4 @@ class SandboxConfig:
     body: BodyForm = BodyForm.XML
     log_limit: int = 2_000_000
     window_seconds: float = DAY_SECONDS
+    token_service: TokenServiceConfig | None = None

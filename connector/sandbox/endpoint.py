@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import math
 import random
 import sys
 import time
@@ -33,7 +34,9 @@ class UpdateEndpoint:
             update_only=config.update_only, override=config.override, expire_after=config.expire_after_seconds
         )
         self.journal = Journal(config.log_limit, config.window_seconds)
-        self._token = config.token
+        self.token = config.token
+        self.token_ends = math.inf
+        """From then on, by the monotonic clock, no token is right."""
         self._rng = random.Random(config.seed)
         quota = () if config.quota is None else (config.quota,)
         self._quota = FaultPlan(quota, self._rng, time.monotonic())
@@ -52,19 +55,20 @@ class UpdateEndpoint:
         """Put another plan in force from now on; the quota of the configuration stays."""
         self._plan = FaultPlan(faults, self._rng, time.monotonic())
 
-    def set_token(self, token: str | None) -> None:
-        """Ask for another token from now on, or for none."""
-        self._token = token
+    def set_token(self, token: str | None, ends: float = math.inf) -> None:
+        """Ask for another token from now on, or for none; `ends` by the monotonic clock."""
+        self.token = token
+        self.token_ends = ends
         self._plan.token_renewed()
 
     def token_refusal(self, request: web.BaseRequest) -> Reply | None:
         """The answer to a request whose bearer token is missing or wrong; None if it is right or none is asked for."""
-        if self._token is None:
+        if self.token is None:
             return None
         given = request.headers.get(hdrs.AUTHORIZATION)
-        expected = f"Bearer {self._token}"
+        expected = f"Bearer {self.token}"
         right = given is not None and hmac.compare_digest(given.encode(errors="replace"), expected.encode())
-        return None if right else unauthorized(missing=given is None)
+        return None if right and time.monotonic() < self.token_ends else unauthorized(missing=given is None)
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request to anything that is not the sandbox's own API."""

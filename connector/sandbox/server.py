@@ -16,6 +16,7 @@ from connector.sandbox.endpoint import UpdateEndpoint
 from connector.sandbox.journal import Journal
 from connector.sandbox.profiles import ProfileStore
 from connector.sandbox.rules import Rule, RuleViolation
+from connector.sandbox.token_service import TokenService
 
 __all__ = ["SandboxConfig", "SandboxTarget"]
 
@@ -32,6 +33,7 @@ class SandboxTarget:
         self._config = config
         self._endpoint = UpdateEndpoint(config)
         self._api = OwnApi(self._endpoint)
+        self._tokens = None if config.token_service is None else TokenService(config.token_service, self._endpoint)
         self._runner: web.ServerRunner | None = None
         self._port = config.port
 
@@ -90,6 +92,8 @@ class SandboxTarget:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.raw_path
+        if self._tokens is not None and self._tokens.serves(path.partition("?")[0]):
+            return await self._tokens.answer(request)
         if path.startswith(OWN_PREFIX):
             return await self._api.answer(request)
         if path.startswith(FETCH_PREFIX):

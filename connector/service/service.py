@@ -83,13 +83,14 @@ class Service:
         self._schemas = schemas = None if self._registry is None else schema_store(self._registry, settings)
         events = reader(settings, self._mapping, schemas)
         terms = quota_policy(settings)
+        self._token = token_source(settings)
         self._sender = HttpSender(
             SenderConfig(
                 origin=where.origin,
                 user_agent=f"target-profile-connector/{__version__}",
                 timeout_seconds=settings.target_timeout_seconds,
                 max_connections=settings.target_max_in_flight,
-                token=token_source(settings),
+                token=self._token,
                 proxy=proxy,
                 statuses=statuses(settings),
             )
@@ -176,7 +177,8 @@ class Service:
 
     def snapshot(self) -> Snapshot:
         """What the metrics show."""
-        return snapshot(self.pipeline, self._settings, self._started_at, self._retention.seconds)
+        ends = None if self._token is None else self._token.ends()
+        return snapshot(self.pipeline, self._settings, self._started_at, self._retention.seconds, ends)
 
     def status(self) -> Mapping[str, object]:
         """What the status page shows."""

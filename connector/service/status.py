@@ -21,9 +21,13 @@ MOST_PARTITIONS = 200
 
 
 def snapshot(
-    pipeline: Pipeline, settings: Settings, started_at: float, retention: Mapping[str, float] | None = None
+    pipeline: Pipeline,
+    settings: Settings,
+    started_at: float,
+    retention: Mapping[str, float] | None = None,
+    token_ends: float | None = None,
 ) -> Snapshot:
-    """What the metrics show, all of one moment."""
+    """What the metrics show, all of one moment; `token_ends` in seconds since the epoch."""
     now = time.time()
     uptime = now - started_at
     lease = pipeline.state.gate.lease
@@ -54,6 +58,7 @@ def snapshot(
         letters_pending=pipeline.state.letters,
         overdue_seconds=max(0.0, -pipeline.state.coalescer.due_in(asyncio.get_running_loop().time())),
         commit_age_seconds=min(commit_age, uptime),
+        token_expires_seconds=None if token_ends is None else token_ends - now,
         start_time_seconds=started_at,
         updates_unknown=pipeline.state.coalescer.unknown,
         schema_waits=len(pipeline.schema_holds.held),
@@ -106,6 +111,7 @@ def status(pipeline: Pipeline, settings: Settings, now: Snapshot, beats: Heartbe
                 round(asyncio.get_running_loop().time() - circuit.opened_at, 1) if now.circuit_open else None
             ),
         },
+        "token_expires_seconds": None if now.token_expires_seconds is None else round(now.token_expires_seconds),
         "slots": gate.concurrency.slots,
         "rate_per_second": _finite(gate.rate.per_second),
         "lease_seconds": _finite(gate.lease.left(boottime())),

@@ -2,7 +2,7 @@
 
 from connector.settings.describe import SettingDoc, describe, json_schema, markdown, masked
 from connector.settings.errors import BadSettings, Mistake
-from connector.settings.load import load
+from connector.settings.load import load, load_part
 from connector.settings.model import Settings
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "describe",
     "json_schema",
     "load",
+    "load_part",
     "markdown",
     "masked",
 ]

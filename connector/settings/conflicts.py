@@ -38,6 +38,9 @@ def _delivery(settings: Settings) -> Iterator[Conflict]:
     if settings.target_auth_token is not None and settings.target_auth_token_file is not None:
         reason = "TARGET_AUTH_TOKEN_FILE is set too: set only one of them"
         yield Conflict(("target_auth_token", "target_auth_token_file"), reason)
+    if settings.target_token_client_secret is not None and settings.target_token_client_secret_file is not None:
+        reason = "TARGET_TOKEN_CLIENT_SECRET_FILE is set too: set only one of them"
+        yield Conflict(("target_token_client_secret", "target_token_client_secret_file"), reason)
     if settings.kafka_group_protocol == "consumer":
         for name in CLASSIC_ONLY:
             if name in settings.properties():

@@ -12,6 +12,10 @@ from connector.target.endpoint import unfit_path
 from connector.target.statuses import VERDICTS
 
 CLIENT_CODE: Final = "{client_code}"
+TENANT_PLACE: Final = "{tenant}"
+TENANT: Final = r"[A-Za-z0-9._-]{1,63}"
+VISIBLE: Final = r"[\x21-\x7e]+"
+URL: Final = r"https?://[^\s#]+"
 UPDATE_PATH: Final = r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|\{client_code\}|%[0-9A-Fa-f]{2})*"
 TOPIC: Final = r"[A-Za-z0-9._-]{1,249}"
 SERVER: Final = r"(?:\[[0-9A-Za-z:.%]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})"
@@ -21,7 +25,8 @@ _TOPIC: Final = re.compile(TOPIC)
 _SERVER: Final = re.compile(SERVER)
 _LABEL: Final = re.compile(LABEL)
 _HOST: Final = re.compile(HOST)
-_URL_TEXT: Final = re.compile(r"[\x21-\x7e]+")
+_TENANT: Final = re.compile(TENANT)
+_VISIBLE: Final = re.compile(VISIBLE)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # The last are bytes that are not UTF-8.
 _LOGIN: Final = re.compile(r"//[^/,]*@")
 _STATUS: Final = re.compile(r"[2-5][0-9]{2}")
@@ -97,9 +102,39 @@ def host(text: str) -> str:
 
 def base_url(text: str) -> str:
     """Take the part of a URL that is before the update path; the slash at its end goes, `{client_code}` stays."""
-    if reason := _unfit_url(text):
+    if reason := _unfit_url(text, CLIENT_CODE):
         raise InvalidValue(reason)
     return text.rstrip("/")
+
+
+def ims_url(text: str) -> str:
+    """Take a whole URL, its query included."""
+    if reason := _unfit_url(text, "", may_query=True):
+        raise InvalidValue(reason)
+    return text
+
+
+def token_url(text: str) -> str:
+    """Take a whole URL, its query included; `{tenant}` stays."""
+    if reason := _unfit_url(text, TENANT_PLACE, may_query=True):
+        raise InvalidValue(reason)
+    return text
+
+
+def tenant(text: str) -> str:
+    """Take a name that can stand in a path."""
+    if not _TENANT.fullmatch(text) or text in {".", ".."}:
+        reason = "it is not the name in an Experience Cloud address"
+        raise InvalidValue(reason)
+    return text
+
+
+def visible(text: str) -> str:
+    """Take one word of visible ASCII."""
+    if not _VISIBLE.fullmatch(text):
+        reason = "it holds a space, a control character or a letter that is not ASCII" if text else "it is empty"
+        raise InvalidValue(reason)
+    return text
 
 
 def update_path(text: str) -> str:
@@ -198,7 +233,7 @@ def secret(text: str) -> str:
 
 def token(text: str) -> str:
     """Take what can stand behind `Bearer` in a header: visible ASCII (RFC 6750, section 2.1, is narrower still)."""
-    if not _URL_TEXT.fullmatch(secret(text)):
+    if not _VISIBLE.fullmatch(secret(text)):
         reason = "it holds a space or a letter that no header can carry"
         raise InvalidValue(reason)
     return text
@@ -212,10 +247,11 @@ def no_service_link(text: str) -> str:
     return text
 
 
-def _unfit_url(text: str) -> str:
-    """Say why a text is no base URL; empty when it is one."""
-    filled = text.replace(CLIENT_CODE, "code")
-    if not _URL_TEXT.fullmatch(filled):
+def _unfit_url(text: str, placeholder: str, *, may_query: bool = False) -> str:
+    """Say why a text is no URL, or none without a query; empty when it is. `placeholder` may stand in it."""
+    filled = text.replace(placeholder, "code") if placeholder else text
+    braces = f"it has braces that are not {placeholder}" if placeholder else "it has braces"
+    if not _VISIBLE.fullmatch(filled):
         return "it holds a space, a control character or a letter that is not ASCII" if text else "it is empty"
     try:
         parts = urlsplit(filled)
@@ -227,7 +263,7 @@ def _unfit_url(text: str) -> str:
         ("@" in parts.netloc, "it holds a user or a password; a token goes in TARGET_AUTH_TOKEN"),
         (not parts.hostname or not _HOST.fullmatch(parts.hostname), "it has no legal host"),
         (port == 0, "it has port 0"),
-        ("?" in filled or "#" in filled, "it holds a query or a fragment"),
-        ("{" in filled or "}" in filled, "it has braces that are not {client_code}"),
+        ("#" in filled or ("?" in filled and not may_query), "it holds a query or a fragment"),
+        ("{" in filled or "}" in filled, braces),
     )
     return next((reason for wrong, reason in checks if wrong), "")

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Final
 
 from pydantic import ValidationError
@@ -54,6 +54,24 @@ def load(environ: Mapping[str, str]) -> Settings:
     return settings
 
 
+def load_part(environ: Mapping[str, str], names: Container[str], needs: Iterable[str]) -> Settings:
+    """Make settings of which the caller reads only `names`; the rest is neither looked at nor asked for.
+
+    What is required of the service and not among them has the value of its example. Raises `BadSettings` with every
+    mistake, a missing one of `needs` among them.
+    """
+    missing = [_missing(_DOCS[name], environ) for name in needs if name not in environ]
+    rest = {name: doc.example for name, doc in _DOCS.items() if doc.required and name not in names}
+    read = {name: text for name, text in environ.items() if name in names or name not in _DOCS}
+    try:
+        settings = load({**read, **rest})
+    except BadSettings as bad:
+        raise BadSettings([*missing, *bad.mistakes]) from None
+    if missing:
+        raise BadSettings(missing)
+    return settings
+
+
 def _stand_in(given: Mapping[str, str], wrong: Container[str]) -> dict[str, str]:
     """Put an example or the default in the place of what is wrong, so that the rest can still be held together."""
     examples = {field: doc.example for name, doc in _DOCS.items() if doc.required and (field := name.lower()) in wrong}
@@ -63,15 +81,20 @@ def _stand_in(given: Mapping[str, str], wrong: Container[str]) -> dict[str, str]
 def _of_field(field: str, error: ErrorDetails, environ: Mapping[str, str]) -> Iterator[Mistake]:
     doc = _DOCS[field.upper()]
     if error["type"] == "missing":
-        # A name outside our prefixes is nobody's mistake, unless it is all but the name of what is missing.
-        alike = difflib.get_close_matches(doc.name, [n for n in environ if not n.startswith(PREFIXES)], 1, 0.85)
-        about = doc.description[0].lower() + doc.description[1:].rstrip(".")
-        hint = f" ({alike[0]} is set: a misspelling?)" if alike else ""
-        yield Mistake(doc.name, reason=f"missing{hint}; {about}; for example {doc.name}={doc.example}")
+        yield _missing(doc, environ)
         return
     cause = error.get("ctx", {}).get("error")
     for reason in cause.reasons if isinstance(cause, InvalidValue) else ("",):
         yield Mistake(doc.name, was=_shown(doc, environ), reason=reason, allowed=doc.allowed)
+
+
+def _missing(doc: SettingDoc, environ: Mapping[str, str]) -> Mistake:
+    # A name outside our prefixes is nobody's mistake, unless it is all but the name of what is missing.
+    alike = difflib.get_close_matches(doc.name, [n for n in environ if not n.startswith(PREFIXES)], 1, 0.85)
+    about = doc.description[0].lower() + doc.description[1:].rstrip(".")
+    hint = f" ({alike[0]} is set: a misspelling?)" if alike else ""
+    example = f"; for example {doc.name}={doc.example}" if doc.example else ""
+    return Mistake(doc.name, reason=f"missing{hint}; {about}{example}")
 
 
 def _of_conflict(conflict: Conflict, environ: Mapping[str, str]) -> Mistake:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -177,6 +178,43 @@ class Settings(BaseSettings):
         None,
         description="File with the bearer token, read again when it changes, so that a new token needs no restart.",
         json_schema_extra=PATH,
+    )
+    target_tenant: Annotated[str, AfterValidator(formats.tenant)] | None = Field(
+        None,
+        description="Name in the organisation's Experience Cloud address, experience.adobe.com/#/@name, for `connector "
+        "token`. It is not the client code.",
+        json_schema_extra=schema_extra(allowed="letters, digits, . _ -, at most 63", pattern=formats.TENANT),
+    )
+    target_token_client_id: Annotated[str, AfterValidator(formats.visible)] | None = Field(
+        None,
+        description="Client id of the OAuth Server-to-Server credential by which `connector token` gets the token.",
+        json_schema_extra=schema_extra(allowed="a word of visible ASCII characters", pattern=formats.VISIBLE),
+    )
+    target_token_client_secret: Token | None = Field(
+        None,
+        description="Client secret of that credential, for `connector token` alone.",
+        json_schema_extra=schema_extra(allowed="a secret of visible ASCII characters"),
+    )
+    target_token_client_secret_file: Annotated[Path, BeforeValidator(formats.word)] | None = Field(
+        None,
+        description="File with the client secret, in place of the secret itself.",
+        json_schema_extra=PATH,
+    )
+    target_token_scope: Annotated[str, AfterValidator(formats.visible)] = Field(
+        "openid,AdobeID,target_sdk,read_organizations,additional_info.projectedProductContext,additional_info.roles",
+        description="Scopes that `connector token` asks IMS for: those that the Adobe Developer Console shows with the "
+        "credential.",
+        json_schema_extra=schema_extra(allowed="a comma-separated list without spaces", pattern=formats.VISIBLE),
+    )
+    target_token_ims_url: Annotated[str, AfterValidator(formats.ims_url)] = Field(
+        "https://ims-na1.adobelogin.com/ims/token/v3",
+        description="Where `connector token` gives the credential for an access token: Adobe's IMS.",
+        json_schema_extra=schema_extra(allowed="an http or https URL without user and fragment", pattern=formats.URL),
+    )
+    target_token_url: Annotated[str, AfterValidator(formats.token_url)] = Field(
+        "https://mc.adobe.io/{tenant}/target/authentication/token?authorizationScope=profile_api",
+        description="Where `connector token` gets the profile token, and has it renewed. {tenant} is filled in.",
+        json_schema_extra=schema_extra(allowed="an http or https URL without user and fragment", pattern=formats.URL),
     )
     target_method: Annotated[Literal["auto", "get", "post"], LOWER] = Field(
         "auto",
@@ -515,6 +553,11 @@ class Settings(BaseSettings):
     def update_path(self) -> str:
         """The path of the update call, the client code filled in."""
         return self.target_update_path.replace(formats.CLIENT_CODE, self.target_client_code)
+
+    @property
+    def token_url(self) -> str:
+        """The address of the token service, the tenant filled in."""
+        return self.target_token_url.replace(formats.TENANT_PLACE, quote(self.target_tenant or "", safe=""))
 
     def properties(self) -> Mapping[str, str]:
         """Further librdkafka properties in plain text; they may hold secrets."""

@@ -1,11 +1,11 @@
 """Which proxy leads to the endpoint, found once at start: looking at every request costs as much as sending it."""
 
-import base64
 from urllib.request import getproxies, proxy_bypass
 
 from yarl import URL
 
 from connector.errors import UnusableSetting
+from connector.exchange.logins import basic
 
 
 class ProxyError(UnusableSetting):
@@ -37,10 +37,5 @@ def proxy_for(origin: str) -> str | None:
 
 
 def login(proxy: URL) -> str | None:
-    """The header Proxy-Authorization for the user and the password in a proxy's address; None: it has no user.
-
-    In UTF-8, which RFC 7617 names; for what is ASCII any encoding gives the same.
-    """
-    if proxy.user is None:
-        return None
-    return "Basic " + base64.b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
+    """The header Proxy-Authorization for the user and the password in a proxy's address; None: it has no user."""
+    return None if proxy.user is None else basic(proxy.user, proxy.password or "")

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from connector.errors import ConnectorError
+from connector.exchange.logins import is_bearer
+from connector.target.token_expiry import expiry_path, read_expiry
 
 CHECK_SECONDS = 1.0
 """The file is looked at no more often than this, unless the endpoint refused the token."""
@@ -26,6 +28,10 @@ class TokenSource(Protocol):
 
     def refresh(self) -> None:
         """Look for a new token now, because the endpoint refused this one."""
+        ...
+
+    def ends(self) -> float | None:
+        """When the token of now ends, in seconds since the epoch; None: not known."""
         ...
 
 
@@ -55,15 +61,19 @@ class FixedToken:
     def refresh(self) -> None:
         """Do nothing: only a restart brings another value."""
 
+    def ends(self) -> None:
+        """Say nothing: a value tells no end."""
+
 
 class FileToken:
     """A token in a file that others replace: TARGET_AUTH_TOKEN_FILE.
 
     Reading a file of a few hundred bytes in the event loop is faster than handing it to a thread; a file on a network
     share would not be. A replacement that cannot be used leaves the last good token in use and is reported once.
+    When the token ends is read from the file beside it, if there is one (`connector.target.token_expiry`).
     """
 
-    __slots__ = ("_checked_at", "_clock", "_path", "_problem", "_report", "_seen", "_token")
+    __slots__ = ("_checked_at", "_clock", "_ends", "_path", "_problem", "_report", "_seen", "_token")
 
     def __init__(self, path: Path, clock: Callable[[], float], report: Callable[[Reload], None]) -> None:
         """Read the token; `clock` gives monotonic seconds. Raises `TokenError` when there is none to start with."""
@@ -72,6 +82,7 @@ class FileToken:
         self._report = report
         self._problem = ""
         self._seen, self._token = self._read()
+        self._ends = self._read_ends(self._token)
         self._checked_at = clock()
 
     def __repr__(self) -> str:
@@ -95,9 +106,15 @@ class FileToken:
                 self._problem = str(error)
                 self._report(Reload(self._problem))
             return
+        self._ends = self._read_ends(token)
         if token != self._token or self._problem:
             self._token, self._problem = token, ""
             self._report(Reload())
+
+    def ends(self) -> float | None:
+        """When the token of now ends, after reading the file anew if it changed."""
+        self.current()
+        return self._ends
 
     def _signature(self) -> tuple[int, int, int] | None:
         try:
@@ -106,37 +123,49 @@ class FileToken:
             return None
 
     def _read(self) -> tuple[tuple[int, int, int], str]:
+        return read_word(self._path, "the token")
+
+    def _read_ends(self, token: str) -> float | None:
         try:
-            with self._path.open("rb") as file:
-                # Before the content: a change between the two is then seen as one at the next look.
-                seen = _signature(os.fstat(file.fileno()))
-                content = file.read(MAX_BYTES + 1)
-        except OSError as error:
-            msg = f"the token file {self._path} cannot be read: {error.strerror}"
-            raise TokenError(msg) from error
-        if len(content) > MAX_BYTES:
-            msg = f"the token file {self._path} is longer than {MAX_BYTES} bytes"
-            raise TokenError(msg)
-        try:
-            return seen, _checked(content.decode("utf-8-sig"))
-        except UnicodeDecodeError:
-            msg = f"the token file {self._path} is no text"
-        except TokenError as error:
-            msg = f"the token file {self._path}: {error}"
-        # Outside of the handlers, so that no cause with a part of the content hangs on the error.
+            with expiry_path(self._path).open("rb") as file:
+                return read_expiry(file.read(MAX_BYTES), token)
+        except OSError:
+            return None
+
+
+def read_word(path: Path, what: str) -> tuple[tuple[int, int, int], str]:
+    """Read a file with one word that is secret, and tell its signature. Raises `TokenError`; `what` is "the token"."""
+    try:
+        with path.open("rb") as file:
+            # Before the content: a change between the two is then seen as one at the next look.
+            seen = _signature(os.fstat(file.fileno()))
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        msg = f"{what} file {path} cannot be read: {error.strerror}"
+        raise TokenError(msg) from error
+    if len(content) > MAX_BYTES:
+        msg = f"{what} file {path} is longer than {MAX_BYTES} bytes"
         raise TokenError(msg)
+    try:
+        return seen, _checked(content.decode("utf-8-sig"), what)
+    except UnicodeDecodeError:
+        msg = f"{what} file {path} is no text"
+    except TokenError as error:
+        msg = f"{what} file {path}: {error}"
+    # Outside of the handlers, so that no cause with a part of the content hangs on the error.
+    raise TokenError(msg)
 
 
 def _signature(stat: os.stat_result) -> tuple[int, int, int]:
     return stat.st_mtime_ns, stat.st_ino, stat.st_size
 
 
-def _checked(text: str) -> str:
+def _checked(text: str, what: str = "the token") -> str:
     token = text.strip()
     if not token:
-        msg = "the token is empty"
-    elif not token.isascii() or not token.isprintable() or " " in token:
-        msg = "the token must be one word on one line, without `Bearer` before it"
+        msg = f"{what} is empty"
+    elif not is_bearer(token):
+        msg = f"{what} must be one word on one line, without `Bearer` before it"
     else:
         return token
     raise TokenError(msg)

@@ -117,7 +117,7 @@ def test_a_command_of_the_runbook_can_be_typed_as_it_stands() -> None:
         if line.startswith("kubectl"):
             assert line.startswith("kubectl -n NAMESPACE ")
         if re.search(r" (logs|exec) ", line):
-            assert re.search(r" POD -c (connector|check)\b", line)
+            assert re.search(r" POD -c (connector|check|token)\b", line)
         if line.startswith("kafka-"):
             assert "--bootstrap-server" in line
             assert "--command-config" in line

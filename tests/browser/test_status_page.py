@@ -112,6 +112,24 @@ def test_records_lost_from_the_log_are_shown(page: Browser, served: Served) -> N
     )
 
 
+@pytest.mark.parametrize(
+    ("left", "words", "style"),
+    [
+        (None, "", ""),
+        (7_200_000, "ends in 83 d 8 h", ""),
+        (7_200, "ends in 2 h", "alarming"),
+        (-5, "has ended", "alarming"),
+    ],
+)
+def test_the_end_of_the_token_is_shown_where_it_is_known(
+    page: Browser, served: Served, left: int | None, words: str, style: str
+) -> None:
+    """It is the one thing of the endpoint that a person can put right before it fails."""
+    show(page, served, status(token_expires_seconds=left))
+    assert page.text("token-ends") == words
+    assert page.driver.find_element("id", "token-ends").get_attribute("class") == style or not words
+
+
 def test_what_was_settled_before_a_restart_adds_up_too(page: Browser, served: Served) -> None:
     """A restart that reads again what was settled is no loss, and no skip by rule."""
     show(page, served, status(events={"consumed": 1_000_250, "already_done": 250}))

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from connector.sandbox.fault_text import parse_fault
 from connector.sandbox.rules import PathForm
 from connector.sandbox.server import SandboxConfig, SandboxTarget
 from connector.settings import load
+from connector.target.token_expiry import expiry_path, write_expiry
+from tests.support.captured_logs import as_logged
 from tests.support.ledger import EPOCH, FakeLedgerLog, FakeLedgerTopic
 from tests.support.loopback import own_address
 from tests.support.virtual_time import run
@@ -168,6 +171,27 @@ def test_an_endpoint_that_is_not_there_is_asked_once() -> None:
 
 async def _probe(checks: TargetChecks) -> Sequence[Finding]:
     return await checks.probe()
+
+
+@pytest.mark.parametrize(
+    ("left", "state", "said"),
+    [
+        (30 * 86_400, State.OK, "can be read, ends "),
+        (3_600, State.WARNING, "in 60 min"),
+        (-3_600, State.FAILED, "ended "),
+    ],
+)
+def test_the_end_of_a_token_is_told_where_it_is_known(tmp_path: Path, left: float, state: State, said: str) -> None:
+    """One that has ended stops every update; one that was not renewed in time soon will."""
+    file = tmp_path / "token"
+    file.write_text("hidden-token")
+    expiry_path(file).write_bytes(write_expiry("hidden-token", time.time() + left))
+    given = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "KAFKA_TOPICS": "t", "TARGET_CLIENT_CODE": "demo"}
+    (finding,) = asyncio.run(TargetChecks(load({**given, "TARGET_AUTH_TOKEN_FILE": str(file)})).token())
+    assert finding.state is state
+    assert said in finding.detail
+    assert ("connector token" in finding.remedy) == (state is not State.OK)
+    assert [as_logged(text) for text in (finding.detail, finding.remedy)] == [finding.detail, finding.remedy]
 
 
 def test_an_unreadable_token_file_is_named_by_its_path(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from connector.sandbox.fault_text import parse_fault
 from connector.sandbox.server import SandboxConfig, SandboxTarget
 from connector.service import MOST_PARTITIONS, Service, serve
 from connector.settings import Settings, load
+from connector.target.token_expiry import expiry_path, write_expiry
 from tests.support.captured_logs import captured_logs
 from tests.support.fakes import FakeRecord, event
 from tests.support.loopback import own_address
@@ -456,9 +457,12 @@ def test_a_replaced_token_is_logged_without_a_character_of_it(tmp_path: Path) ->
             await until(lambda: target.endpoint.stats()["requests"])
             file.write_text("not one word hush")
             await until(lambda: "token_unreadable" in logs.text)
+            assert service.snapshot().token_expires_seconds is None
+            expiry_path(file).write_bytes(write_expiry("second-hush", time.time() + 1_000))
             file.write_text("second-hush")
             await until(lambda: service.snapshot().tally.updates_accepted == 5)
             logging.getLogger("lib").error("the header was second-hush")
+            assert service.status()["token_expires_seconds"] == pytest.approx(1_000, abs=30)
             stop.set()
             await running
 

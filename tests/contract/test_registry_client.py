@@ -17,11 +17,11 @@ import uvloop
 from aiohttp import web
 
 from connector.events.change import Refused
+from connector.exchange.exchange import BODY_BYTES
 from connector.formats.schema import Dependency, Schema, SchemaId, SchemaKind, SchemaMissing
 from connector.registry.answers import Fetched, Reference
 from connector.registry.client import RegistryClient
 from connector.registry.config import Basic, OAuth, RegistryConfig, Tls, parse_addresses
-from connector.registry.exchange import BODY_BYTES
 from connector.registry.failures import NotFound, Unauthorised, Unreachable, Unusable, WrongUrl
 from connector.registry.references import load
 from connector.registry.retry import Patience

@@ -43,6 +43,7 @@ _QUIET: Final[Mapping[str, Any]] = {
     },
     "event_age_seconds": {"p50": 1.0, "p95": 2.5, "p99": 5.0},
     "circuit": {"open": False, "reason": "", "open_seconds": None},
+    "token_expires_seconds": None,
     "slots": 16,
     "rate_per_second": 200.0,
     "lease_seconds": 30.0,

@@ -161,6 +161,13 @@ def test_the_age_of_pending_updates_and_the_retention_have_a_series_a_topic() ->
     assert series("target_connector_retention_seconds", topic="a.b") not in scraped, "0 would be wrong"
 
 
+def test_the_token_s_end_is_a_sample_only_where_it_is_known() -> None:
+    """A 0 for an unknown one would fire the alert for each token by hand; one that has ended is below."""
+    name = series("target_connector_token_expires_seconds")
+    assert name not in scrape(AT_START)
+    assert scrape(replace(AT_START, token_expires_seconds=-60.0))[name] == -60
+
+
 def test_histograms_are_cumulative_and_in_seconds() -> None:
     """Quantiles are computed from cumulative buckets; a wrong bucket gives no error."""
     tally = Counters()

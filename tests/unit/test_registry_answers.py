@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from connector.exchange.logins import read_token
 from connector.formats.schema import SchemaKind
-from connector.registry.answers import Fetched, Reference, read_schema, read_token
+from connector.registry.answers import Fetched, Reference, read_schema
 from connector.registry.failures import Failure, NotFound, Unauthorised, Unreachable, Unusable, WrongUrl
 
 

@@ -2,6 +2,7 @@
 
 import math
 import ssl
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from connector import __version__
 from connector.cli.check.findings import CheckFailed, Finding, State, Step, in_turn
 from connector.cli.check.lease import Leases
 from connector.cli.check.network import TLS_SECONDS, Opened, Route, certified, tunnel
+from connector.cli.units import span
 from connector.delivery.answer import Answer, Verdict
 from connector.errors import UnusableSetting
 from connector.events.change import Visitor
@@ -25,6 +27,8 @@ from connector.target.token import TokenError, TokenSource
 
 REACH_SECONDS = 20.0
 TOKEN_SECONDS = 3.0
+SOON_SECONDS = 259_200.0
+"""Three days: by then `connector token` should have renewed it."""
 PROBE_SECONDS = 6.0
 """For one request; there are three at most."""
 PATHS = ("/m2/client/profile/update", "/m2/{client_code}/profile/update")
@@ -40,6 +44,7 @@ _PROVES = (
     "It proves that the endpoint answers and takes the token, but neither the path nor the account: what Target says "
     "of a visitor who does not exist may be the same for a wrong one"
 )
+_RENEW = "look at the last run of `connector token`, which renews it a week before by default; run it now"
 _TRUST = "SSL_CERT_FILE must name the authority that vouches for it, such as that of an inspecting proxy"
 
 
@@ -60,7 +65,10 @@ class TargetChecks:
             raise CheckFailed(str(error), "correct TARGET_AUTH_TOKEN or its file") from error
         if self._token is None:
             return [Finding(State.OK, "token", "none is set: right if the account asks for none")]
-        return [Finding(State.OK, "token", "can be read; --probe tells whether Target takes it")]
+        ends = self._token.ends()
+        if ends is None:
+            return [Finding(State.OK, "token", "can be read; --probe tells whether Target takes it")]
+        return [_ending(ends, time.time())]
 
     async def endpoint(self) -> Sequence[Finding]:
         """Name, port and certificate, through the proxy if there is one."""
@@ -128,6 +136,15 @@ class TargetChecks:
             msg = f"{wrong.setting} {wrong.reason}"
             raise CheckFailed(msg, f"correct {wrong.setting}") from error
         return URL(where.origin), None if proxy is None else URL(proxy)
+
+
+def _ending(ends: float, now: float) -> Finding:
+    moment = f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime(ends))} UTC"
+    if ends <= now:
+        return Finding(State.FAILED, "token", f"ended {moment}", _RENEW)
+    if ends - now < SOON_SECONDS:
+        return Finding(State.WARNING, "token", f"ends {moment}, in {span(ends - now)}", _RENEW)
+    return Finding(State.OK, "token", f"can be read, ends {moment}; --probe tells whether Target takes it")
 
 
 def _probed(path: str, answer: Answer, hint: str = "") -> Finding:

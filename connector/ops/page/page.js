@@ -4,6 +4,7 @@
 
 const EVERY = 2000; // Milliseconds from one answer to the next question.
 const PATIENCE = 5000; // Milliseconds after which no answer is a lost connection.
+const TOKEN_SECONDS = 3 * 86400; // A token that ends within this time should have been renewed.
 const FEW = 8; // Rows that a long table shows at first.
 
 const STATES = {
@@ -161,6 +162,10 @@ function showEndpoint(status) {
   const most = Number(status.settings?.TARGET_MAX_IN_FLIGHT) || slots;
   put("circuit", circuit.open ? `open for ${span(circuit.open_seconds)}: ${circuit.reason}` : "closed");
   find("circuit").className = circuit.open ? "alarming" : "";
+  const left = status.token_expires_seconds;
+  find("token").hidden = left === null;
+  put("token-ends", left > 0 ? `ends in ${span(left)}` : "has ended");
+  find("token-ends").className = left > TOKEN_SECONDS ? "" : "alarming";
   put("slots", `${count(updates.in_flight)} in flight (limit now ${count(slots)}, max ${count(most)})`);
   width("slots-used", updates.in_flight / most);
   width("slots-open", slots / most);
