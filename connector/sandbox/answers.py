@@ -1,13 +1,14 @@
 """The bodies that the endpoint is known to send, and those that proxies and failures put in their place."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
-from connector.sandbox.config import BodyForm
+from connector.sandbox.config import BodyForm, UnknownVisitor
 from connector.sandbox.fault_text import Fault, Kind
-from connector.sandbox.rules import Rule, RuleViolation
+from connector.sandbox.rules import Rule, RuleViolation, Visitor
 
 _XML: Final = {"Content-Type": "text/xml;charset=UTF-8"}
 _TEXT: Final = {"Content-Type": "text/plain;charset=UTF-8"}
@@ -44,6 +45,9 @@ _FALSE: Final = {
         _XML,
     ),
 }
+_FAULT: Final = "sandbox fault"
+_TEXT_OF_STATUS: Final = {420: "Too many requests with same session ID"}
+"""Known from other APIs of Target."""
 _STATUS_OF_RULE: Final = {
     Rule.PATH: 404,
     Rule.METHOD: 405,
@@ -64,6 +68,20 @@ def refused(broken: Sequence[RuleViolation]) -> Reply:
     return Reply(status, _xml_error("; ".join(f"{each.rule}: {each.detail}" for each in broken)), _XML)
 
 
+def unknown_visitor(said: UnknownVisitor, client_code: str, visitor: Visitor, body: BodyForm) -> Reply:
+    """The answer to an update that finds no profile; the true one is not known."""
+    if said is UnknownVisitor.FALSE:
+        return _FALSE[body]
+    return no_profile(client_code, visitor) if said is UnknownVisitor.NOT_FOUND else SUCCESS[body]
+
+
+def no_profile(client_code: str, visitor: Visitor) -> Reply:
+    """A profile that does not exist, or expired, in the documented words of the profile fetch."""
+    kind = {"mbox3rdPartyId": "third party id", "mboxPC": "mboxPC"}.get(visitor.kind, visitor.kind)
+    words = {"status": 404, "message": f"No profile found for client {client_code} with {kind}={visitor.id}"}
+    return Reply(HTTPStatus.NOT_FOUND, json.dumps(words).encode(), _JSON)
+
+
 def reply_of_fault(fault: Fault, body: BodyForm) -> Reply:
     """The answer of a fault that answers at all."""
     status = fault.status
@@ -76,11 +94,11 @@ def reply_of_fault(fault: Fault, body: BodyForm) -> Reply:
     if fault.kind in fixed:
         return fixed[fault.kind]
     success = fault.status < HTTPStatus.MULTIPLE_CHOICES
-    text = b"" if success or status in _BODILESS else b"sandbox fault"
+    text = b"" if success or status in _BODILESS else _TEXT_OF_STATUS.get(status, _FAULT).encode()
     page = f"<!DOCTYPE html><html><body><h1>{status} sandbox fault</h1></body></html>"
     content, kind_headers = {
-        Kind.XML: (_xml_error("sandbox fault"), _XML),
-        Kind.JSON: (f'{{"status": {status}, "message": "sandbox fault"}}'.encode(), _JSON),
+        Kind.XML: (_xml_error(_FAULT), _XML),
+        Kind.JSON: (f'{{"status": {status}, "message": "{_FAULT}"}}'.encode(), _JSON),
         Kind.HTML: (page.encode(), _HTML),
     }.get(fault.kind, (text, _TEXT))
     retry_after = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}

@@ -1,21 +1,19 @@
-"""The sandbox's own API under `/sandbox/`, for tests and the curious, and Adobe's profile fetch API beside it."""
+"""The sandbox's own API under `/sandbox/`, for tests and the curious."""
 
 import json
-import time
+import math
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs
 
 from aiohttp import web
 
 from connector.sandbox.endpoint import UpdateEndpoint
 from connector.sandbox.fault_text import FaultTextError, parse_fault
-from connector.sandbox.rules import VISITOR_KINDS, Visitor, decode_path_segment
+from connector.sandbox.rules import VISITOR_KINDS, Visitor
 
 OWN_PREFIX: Final = "/sandbox/"
-FETCH_PREFIX: Final = "/rest/v1/profiles/"
 _LOG_LINES_A_WRITE: Final = 1_000
 
 _Route = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -38,6 +36,8 @@ class OwnApi:
             ("PUT", "faults"): self._set_faults,
             ("PUT", "token"): self._set_token,
             ("POST", "visitors"): self._visit,
+            ("GET", "fates"): self._fates,
+            ("PUT", "clock"): self._move_clock,
         }
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -52,32 +52,19 @@ class OwnApi:
         except _InputError as error:
             return _json({"error": str(error)}, HTTPStatus.BAD_REQUEST)
 
-    async def fetch(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Adobe's profile fetch by tntId or third-party id; its token rule is that of the updates."""
-        refusal = self._endpoint.token_refusal(request)
-        if refusal is not None:
-            return web.Response(status=refusal.status, body=refusal.body, headers=refusal.headers)
-        code = self._endpoint.config.client_code
-        path, _, query = request.raw_path.partition("?")
-        visitor = _fetched_visitor(path.removeprefix(FETCH_PREFIX))
-        if request.method != "GET" or visitor is None or parse_qs(query).get("client") != [code]:
-            message = f"ask GET {FETCH_PREFIX}<tntId>?client={code} or {FETCH_PREFIX}thirdPartyId/<id>?client={code}"
-            return _json({"status": 400, "message": message}, HTTPStatus.BAD_REQUEST)
-        attributes = self._endpoint.profiles.fetch(visitor, time.time())
-        if attributes is None:
-            kind = "third party id" if visitor.kind == "mbox3rdPartyId" else "mboxPC"
-            message = f"No profile found for client {code} with {kind}={visitor.id}"
-            return _json({"status": 404, "message": message}, HTTPStatus.NOT_FOUND)
-        listed = {
-            name: {"value": attribute.value, "modifiedAt": _timestamp(attribute.modified_at)}
-            for name, attribute in attributes.items()
-        }
-        newest = max((attribute.modified_at for attribute in attributes.values()), default=0)
-        about = {"client": code, "visitorId": visitor.id, "modifiedAt": _timestamp(newest)}
-        return _json(about | {"profileAttributes": listed})
-
     async def _profiles(self, _: web.BaseRequest) -> web.StreamResponse:
-        return _json(self._endpoint.profiles.values(time.time()))
+        return _json(self._endpoint.profiles.values(self._endpoint.now()))
+
+    async def _fates(self, _: web.BaseRequest) -> web.StreamResponse:
+        return _json(self._endpoint.profiles.fate_counts(self._endpoint.now()))
+
+    async def _move_clock(self, request: web.BaseRequest) -> web.StreamResponse:
+        match await _read_json(request):
+            case {"seconds": int() | float() as seconds} if not isinstance(seconds, bool) and 0 < seconds < math.inf:
+                self._endpoint.move_clock(seconds)
+                return web.Response(status=HTTPStatus.NO_CONTENT)
+        message = 'the body is {"seconds": 1209600}, by which the time of the profiles is moved on'
+        raise _InputError(message)
 
     async def _clear(self, _: web.BaseRequest) -> web.StreamResponse:
         self._endpoint.profiles.clear()
@@ -119,20 +106,45 @@ class OwnApi:
         raise _InputError(message)
 
     async def _visit(self, request: web.BaseRequest) -> web.StreamResponse:
-        visitors = [_parse_visitor(text) for text in await _strings(request, '["mbox3rdPartyId:123"]')]
-        for visitor in visitors:
-            self._endpoint.profiles.visit(visitor, time.time())
+        given = await _read_json(request)
+        if not isinstance(given, list):
+            raise _InputError(_VISITS)
+        for visit in [_parse_visit(each) for each in given]:
+            self._endpoint.profiles.visit(visit.visitor, self._endpoint.now(), visit.attributes, visit.ecid)
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
 
-def _fetched_visitor(rest: str) -> Visitor | None:
-    """The visitor a fetch path names, after its prefix: `<tntId>` or `thirdPartyId/<id>`, percent-encoded."""
-    first, slash, second = rest.partition("/")
-    if slash and first != "thirdPartyId":
+class _Visit(NamedTuple):
+    """A visit: what the page or a script wrote, and the ECID that it named."""
+
+    visitor: Visitor
+    attributes: dict[str, str]
+    ecid: str | None
+
+
+_VISITS: Final = (
+    'the body is a JSON list of visitors, as in ["mbox3rdPartyId:123"], or of objects, as in '
+    '[{"visitor": "mbox3rdPartyId:123", "attributes": {"user.score": "7"}, "ecid": "456"}]'
+)
+
+
+def _parse_visit(given: object) -> _Visit:
+    match given:
+        case str():
+            return _Visit(_parse_visitor(given), {}, None)
+        case {"visitor": str() as text, **others} if others.keys() <= {"attributes", "ecid"}:
+            written, ecid = others.get("attributes", {}), others.get("ecid")
+            attributes = _texts(written)
+            if attributes is not None and (ecid is None or (isinstance(ecid, str) and ecid)):
+                return _Visit(_parse_visitor(text), attributes, ecid)
+    raise _InputError(_VISITS)
+
+
+def _texts(given: object) -> dict[str, str] | None:
+    """An object of texts; None: it is none."""
+    if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
         return None
-    raw = second if slash else first
-    decoded = None if "/" in raw else decode_path_segment(raw.encode("utf-8", "surrogateescape"))
-    return Visitor("mbox3rdPartyId" if slash else "mboxPC", decoded) if decoded else None
+    return given
 
 
 def _parse_visitor(text: str) -> Visitor:
@@ -161,8 +173,3 @@ async def _read_json(request: web.BaseRequest) -> Any:
 
 def _json(value: object, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
     return web.Response(status=status, body=json.dumps(value).encode(), headers={"Content-Type": "application/json"})
-
-
-def _timestamp(epoch_ms: int) -> str:
-    """As in Adobe's sample of a profile: ISO 8601 with milliseconds and an offset."""
-    return datetime.fromtimestamp(epoch_ms / 1_000, UTC).isoformat(timespec="milliseconds")

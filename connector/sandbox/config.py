@@ -1,4 +1,4 @@
-"""What a sandbox can be told at its start, in one frozen value."""
+"""What a sandbox can be told at its start, in one frozen value: Adobe's rules, choices where it is silent, faults."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +15,24 @@ class BodyForm(StrEnum):
 
     XML = "xml"
     TEXT = "text"
+
+
+class UnknownVisitor(StrEnum):
+    """What an update of a visitor without a profile is answered: no source says."""
+
+    SUCCESS = "success"
+    NOT_FOUND = "not_found"
+    """404, in the words of the profile fetch."""
+    FALSE = "false"
+    """200 with a body that says `false`, as the bulk API fails."""
+
+
+class WrongPath(StrEnum):
+    """What the other form of the path is answered: no source says."""
+
+    REFUSE = "refuse"
+    SUCCESS = "success"
+    """A success, and nothing is updated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +53,19 @@ class TokenServiceConfig:
 class SandboxConfig:
     """Every option of the sandbox.
 
-    port: 0 picks a free one. path: what the segment before `profile/update` may be. token: the bearer token asked for,
-    None for none. faults: the plan at the start, which the sandbox's own API can replace. quota: a fault of kind quota,
-    which stays when the plan is replaced. update_only, override, expire_after_seconds: see ProfileStore. seed: of every
-    random draw. body: the success body. log_limit: requests kept in the log, the oldest go first. window_seconds: of
-    the rolling window whose fullest count is reported. token_service: Adobe's token services, None for none; then
-    `token` is the profile token that there is at the start.
+    Of the server: port (0 picks a free one), token (the bearer token asked for, None for none), log_limit (requests
+    kept in the log, the oldest go first), window_seconds (of the rolling window whose fullest count is reported), seed
+    (of every random draw).
+
+    Adobe's rules of profiles (documented): update_only, expire_after_seconds, session_seconds, override, ignore_empty,
+    value_limit, each in ProfileRules. fetch_quota: a quota of fetches. utc_offset_minutes: of the times in a fetch.
+
+    Choices where Adobe is silent: path (what the segment before `profile/update` may be), wrong_path, unknown_visitor,
+    body (the success body).
+
+    Faults: faults (the plan at the start, which the sandbox's own API can replace), quota (a fault of kind quota, which
+    stays when the plan is replaced). token_service: Adobe's token services, None for none; then `token` is the profile
+    token that there is at the start.
     """
 
     host: str = "127.0.0.1"
@@ -53,6 +78,13 @@ class SandboxConfig:
     update_only: bool = False
     override: bool = False
     expire_after_seconds: float | None = None
+    session_seconds: float | None = None
+    ignore_empty: bool = False
+    value_limit: int | None = None
+    fetch_quota: Fault | None = None
+    utc_offset_minutes: int = 0
+    wrong_path: WrongPath = WrongPath.REFUSE
+    unknown_visitor: UnknownVisitor = UnknownVisitor.SUCCESS
     seed: int = 0
     body: BodyForm = BodyForm.XML
     log_limit: int = 2_000_000

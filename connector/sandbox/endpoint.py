@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from aiohttp import hdrs, web
 
-from connector.sandbox.answers import SUCCESS, Reply, refused, reply_of_fault, unauthorized
-from connector.sandbox.config import SandboxConfig
+from connector.sandbox.answers import SUCCESS, Reply, refused, reply_of_fault, unauthorized, unknown_visitor
+from connector.sandbox.config import SandboxConfig, UnknownVisitor, WrongPath
 from connector.sandbox.fault_text import Fault, Kind
 from connector.sandbox.faults import Draw, FaultPlan
 from connector.sandbox.journal import GONE, InFlightRequest, Journal
 from connector.sandbox.profiles import ProfileStore
-from connector.sandbox.rules import MAX_BODY_BYTES, RawRequest, RuleViolation, Update, check
+from connector.sandbox.rules import MAX_BODY_BYTES, RawRequest, Rule, RuleViolation, Update, Visitor, check
 
 # A body over the limit is read on up to here, so that a client can send it whole and see the answer.
 _READ_BYTES: Final = 4 * 1_048_576
@@ -31,16 +31,35 @@ class UpdateEndpoint:
     def __init__(self, config: SandboxConfig) -> None:
         self.config = config
         self.profiles = ProfileStore(
-            update_only=config.update_only, override=config.override, expire_after=config.expire_after_seconds
+            update_only=config.update_only,
+            override=config.override,
+            expire_after=config.expire_after_seconds,
+            session=config.session_seconds,
+            ignore_empty=config.ignore_empty,
+            value_limit=config.value_limit,
         )
         self.journal = Journal(config.log_limit, config.window_seconds)
         self.token = config.token
         self.token_ends = math.inf
         """From then on, by the monotonic clock, no token is right."""
+        self._ahead = 0.0
         self._rng = random.Random(config.seed)
         quota = () if config.quota is None else (config.quota,)
         self._quota = FaultPlan(quota, self._rng, time.monotonic())
         self._plan = FaultPlan(config.faults, self._rng, time.monotonic())
+
+    def now(self) -> float:
+        """The time of the profiles, in epoch seconds; it can be moved on, so that days need not be waited for."""
+        return time.time() + self._ahead
+
+    def move_clock(self, seconds: float) -> None:
+        """Move the time of the profiles on."""
+        self._ahead += seconds
+
+    def fetch_fault(self, visitor: Visitor) -> Reply | None:
+        """The answer that a fault gives to a profile fetch, if one hits."""
+        fault = self._plan.draw_fetch(visitor.id, time.monotonic())
+        return None if fault is None else reply_of_fault(fault, self.config.body)
 
     @property
     def faults_drawn(self) -> dict[str, int]:
@@ -92,9 +111,11 @@ class UpdateEndpoint:
                 self.journal.break_rule(broken, passage.client, now)
         draw = self._draw(None if update is None else update.visitor.id, now)
         reply = self._reply(request, parsed, draw.fault)
+        if update is not None and reply.applies and self.config.unknown_visitor is not UnknownVisitor.SUCCESS:
+            reply = self._reply_to_visitor(update.visitor, reply)
         # What is taken is applied at once, before any delay: a client that gives up cannot know that it was.
         if update is not None and reply.applies and (draw.fault is None or draw.fault.kind not in _NOT_RECEIVED):
-            passage.applied = self.profiles.update(update.visitor, update.attributes, time.time())
+            passage.applied = self.profiles.update(update.visitor, update.attributes, self.now(), draw.processing)
         if draw.delay:
             await asyncio.sleep(draw.delay)
         if draw.fault is not None and draw.fault.kind in _WITHOUT_ANSWER:
@@ -108,7 +129,7 @@ class UpdateEndpoint:
     def _draw(self, visitor_id: str | None, now: float) -> Draw:
         over_quota = self._quota.draw(visitor_id, now)
         planned = self._plan.draw(visitor_id, now)
-        return planned if over_quota.fault is None else Draw(planned.delay, over_quota.fault)
+        return planned if over_quota.fault is None else Draw(planned.delay, over_quota.fault, planned.processing)
 
     def _reply(self, request: web.BaseRequest, parsed: Update | list[RuleViolation], fault: Fault | None) -> Reply:
         if fault is not None and fault.kind not in _WITHOUT_ANSWER:
@@ -116,7 +137,18 @@ class UpdateEndpoint:
         refusal = self.token_refusal(request)
         if refusal is not None:
             return refusal
-        return SUCCESS[self.config.body] if isinstance(parsed, Update) else refused(parsed)
+        if isinstance(parsed, Update):
+            return SUCCESS[self.config.body]
+        only_the_path = [broken.rule for broken in parsed] == [Rule.CLIENT_CODE]
+        if only_the_path and self.config.wrong_path is WrongPath.SUCCESS:
+            return SUCCESS[self.config.body]
+        return refused(parsed)
+
+    def _reply_to_visitor(self, visitor: Visitor, reply: Reply) -> Reply:
+        """The answer where a visitor without a profile is told."""
+        if self.profiles.is_known(visitor, self.now()):
+            return reply
+        return unknown_visitor(self.config.unknown_visitor, self.config.client_code, visitor, self.config.body)
 
 
 def client_of(request: web.BaseRequest) -> str:

@@ -26,6 +26,15 @@ class Kind(StrEnum):
     REDIRECT = "redirect"
     UNAUTHORIZED_AFTER = "unauthorized_after"
     QUOTA = "quota"
+    LAG = "lag"
+    LOST = "lost"
+    REORDERED = "reordered"
+    OVERWRITTEN = "overwritten"
+    FETCH = "fetch"
+
+
+PROCESSING: Final = frozenset({Kind.LAG, Kind.LOST, Kind.REORDERED, Kind.OVERWRITTEN})
+"""What happens to an update after its answer; the client cannot see it."""
 
 
 class FaultTextError(ValueError):
@@ -36,16 +45,18 @@ class FaultTextError(ValueError):
 class Fault:
     """One fault: what happens, and to which requests.
 
-    status: HTTP status of the answer. seconds: the delay, the longest hang, the age at which the token ends, or the
-    quota's window. requests: the quota's size. location: where a redirect points. retry_after: seconds, None for no
-    header. probability: 0 to 1. limit: the largest number of hits. visitor_share: 0 to 1, by a hash of the id.
-    visitor_contains: part of the id. start, end: seconds since the plan was set.
+    status: HTTP status of the answer. seconds: the delay, the longest hang, the age at which the token ends, the
+    quota's window, the time until another writes, or the least lag; most_seconds: the most. requests: the quota's size.
+    location: where a redirect points. retry_after: seconds, None for no header. probability: 0 to 1. limit: the largest
+    number of hits. visitor_share: 0 to 1, by a hash of the id. visitor_contains: part of the id. start, end: seconds
+    since the plan was set.
     """
 
     text: str
     kind: Kind
     status: int = 200
     seconds: float = 0.0
+    most_seconds: float = 0.0
     requests: int = 0
     location: str = "/"
     retry_after: int | None = None
@@ -67,6 +78,9 @@ _VALUE_HELP: Final = {
     Kind.REDIRECT: "redirect or redirect=/elsewhere",
     Kind.UNAUTHORIZED_AFTER: "unauthorized_after=30 (seconds)",
     Kind.QUOTA: "quota=1000/60 (requests/seconds)",
+    Kind.LAG: "lag=60 or lag=60-3600 (seconds)",
+    Kind.OVERWRITTEN: "overwritten or overwritten=60 (seconds after it was applied)",
+    Kind.FETCH: "fetch or fetch=503 (the status)",
 }
 _DEFAULT_VALUE: Final = {
     Kind.HANG: "60",
@@ -74,9 +88,11 @@ _DEFAULT_VALUE: Final = {
     Kind.JSON: "500",
     Kind.HTML: "502",
     Kind.REDIRECT: "/elsewhere",
+    Kind.OVERWRITTEN: "1",
+    Kind.FETCH: "503",
 }
-_SECONDS_KINDS: Final = {Kind.DELAY, Kind.HANG, Kind.UNAUTHORIZED_AFTER}
-_STATUS_KINDS: Final = {Kind.STATUS, Kind.XML, Kind.JSON, Kind.HTML}
+_SECONDS_KINDS: Final = {Kind.DELAY, Kind.HANG, Kind.UNAUTHORIZED_AFTER, Kind.OVERWRITTEN}
+_STATUS_KINDS: Final = {Kind.STATUS, Kind.XML, Kind.JSON, Kind.HTML, Kind.FETCH}
 _OPTIONS: Final = ("p", "limit", "visitors", "start", "end", "retry_after", "status")
 
 
@@ -100,7 +116,7 @@ def parse_fault(text: str) -> Fault:
         options[key] = given
     if not equals:
         value = _DEFAULT_VALUE.get(kind, "")
-    seconds, requests = _amounts(text, kind, value)
+    seconds, most_seconds, requests = _amounts(text, kind, value)
     status = _status_of(text, kind, value, options.get("status"))
     visitors = options.get("visitors")
     share = _number(text, "visitors", visitors[:-1], 100) / 100 if visitors and visitors.endswith("%") else None
@@ -113,6 +129,7 @@ def parse_fault(text: str) -> Fault:
         kind=kind,
         status=status,
         seconds=seconds,
+        most_seconds=most_seconds,
         requests=requests,
         location=value if kind is Kind.REDIRECT else "/",
         retry_after=_whole(text, "retry_after", options["retry_after"]) if "retry_after" in options else None,
@@ -125,18 +142,25 @@ def parse_fault(text: str) -> Fault:
     )
 
 
-def _amounts(text: str, kind: Kind, value: str) -> tuple[float, int]:
-    """The seconds and the number of requests that a kind's value stands for, after a check that it may have a value."""
+def _amounts(text: str, kind: Kind, value: str) -> tuple[float, float, int]:
+    """The least and the most seconds, and the number of requests, after a check that the kind may have a value."""
     if kind not in _VALUE_HELP and value:
         raise _error(text, f"{kind} takes no value")
     if kind in _VALUE_HELP and not value:
         raise _error(text, f"a value is missing, as in {_VALUE_HELP[kind]}")
     if kind in _SECONDS_KINDS:
-        return _read(text, kind, value, float), 0
+        return _read(text, kind, value, float), 0.0, 0
     if kind is Kind.QUOTA:
-        requests, _, seconds = value.partition("/")
-        return _read(text, kind, seconds, float), _read(text, kind, requests, int)
-    return 0.0, 0
+        requests, _, window = value.partition("/")
+        return _read(text, kind, window, float), 0.0, _read(text, kind, requests, int)
+    if kind is Kind.LAG:
+        least, _, most = value.partition("-")
+        seconds = _read(text, kind, least, float)
+        most_seconds = _read(text, kind, most, float) if most else seconds
+        if most_seconds < seconds:
+            raise _error(text, f"the second number is the larger one, as in {_VALUE_HELP[kind]}")
+        return seconds, most_seconds, 0
+    return 0.0, 0.0, 0
 
 
 def _status_of(text: str, kind: Kind, value: str, option: str | None) -> int:

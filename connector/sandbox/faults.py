@@ -2,10 +2,11 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
-from connector.sandbox.fault_text import Fault, Kind
+from connector.sandbox.fates import PROMPT, Processing
+from connector.sandbox.fault_text import PROCESSING, Fault, Kind
 from connector.sandbox.window import RollingWindow
 
 _TEN_THOUSANDTHS = 10_000
@@ -13,14 +14,21 @@ _TEN_THOUSANDTHS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What happens to one request: seconds to wait before the answer, and the fault that takes its place, if any."""
+    """What happens to one request.
+
+    delay: seconds to wait before the answer. fault: what takes the answer's place, if anything. processing: of the
+    update, when it is accepted.
+    """
 
     delay: float
     fault: Fault | None
+    processing: Processing = PROMPT
 
 
 class FaultPlan:
     """An ordered list of faults in force from `now` on; delays add up, of the others the first that hits decides.
+
+    What happens to an accepted update after its answer adds to these, and takes no answer's place.
 
     `now` is in seconds of one monotonic clock throughout; `start` and `end` of a fault count from the plan's own start.
     """
@@ -45,20 +53,47 @@ class FaultPlan:
         """Decide for one request; a request without a readable visitor meets only the faults for everyone."""
         delay = 0.0
         decided: Fault | None = None
+        processing = PROMPT
         for index, fault in enumerate(self._faults):
+            if fault.kind is Kind.FETCH:
+                continue
             # A quota counts every request, also one that another fault answers: each left the client's process.
             window = self._windows[index]
             within_quota = window is not None and window.add(now) <= fault.requests
-            if within_quota or (decided is not None and fault.kind is not Kind.DELAY):
+            adds = fault.kind is Kind.DELAY or fault.kind in PROCESSING
+            if within_quota or (decided is not None and not adds):
                 continue
             if not self._hits(fault, self._drawn[index], visitor_id, now):
                 continue
             self._drawn[index] += 1
             if fault.kind is Kind.DELAY:
                 delay += fault.seconds
+            elif fault.kind in PROCESSING:
+                processing = self._processed(processing, fault)
             else:
                 decided = fault
-        return Draw(delay, decided)
+        return Draw(delay, decided, processing)
+
+    def draw_fetch(self, visitor_id: str, now: float) -> Fault | None:
+        """Decide for one profile fetch."""
+        for index, fault in enumerate(self._faults):
+            if fault.kind is Kind.FETCH and self._hits(fault, self._drawn[index], visitor_id, now):
+                self._drawn[index] += 1
+                return fault
+        return None
+
+    def _processed(self, processing: Processing, fault: Fault) -> Processing:
+        """With this fault added."""
+        match fault.kind:
+            case Kind.LAG:
+                lag = self._rng.uniform(fault.seconds, fault.most_seconds)
+                return replace(processing, lag=processing.lag + lag)
+            case Kind.LOST:
+                return replace(processing, is_lost=True)
+            case Kind.REORDERED:
+                return replace(processing, is_reordered=True)
+            case _:
+                return replace(processing, overwritten_after=fault.seconds)
 
     def token_renewed(self) -> None:
         """A new token was set: what answered 401 because the old one had ended stops."""

@@ -10,9 +10,10 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
-from connector.sandbox.api import FETCH_PREFIX, OWN_PREFIX, OwnApi
+from connector.sandbox.api import OWN_PREFIX, OwnApi
 from connector.sandbox.config import SandboxConfig
 from connector.sandbox.endpoint import UpdateEndpoint
+from connector.sandbox.fetch import FETCH_PREFIX, FetchApi
 from connector.sandbox.journal import Journal
 from connector.sandbox.profiles import ProfileStore
 from connector.sandbox.rules import Rule, RuleViolation
@@ -34,6 +35,7 @@ class SandboxTarget:
         self._endpoint = UpdateEndpoint(config)
         self._api = OwnApi(self._endpoint)
         self._tokens = None if config.token_service is None else TokenService(config.token_service, self._endpoint)
+        self._fetch = FetchApi(self._endpoint)
         self._runner: web.ServerRunner | None = None
         self._port = config.port
 
@@ -97,7 +99,7 @@ class SandboxTarget:
         if path.startswith(OWN_PREFIX):
             return await self._api.answer(request)
         if path.startswith(FETCH_PREFIX):
-            return await self._api.fetch(request)
+            return await self._fetch.answer(request)
         return await self._endpoint.answer(request)
 
     def _make_request(

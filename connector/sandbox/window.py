@@ -21,3 +21,10 @@ class RollingWindow:
         count = len(times)
         self.fullest = max(self.fullest, count)
         return count
+
+    def wait(self, limit: int, now: float) -> float:
+        """Seconds until another event would be within `limit`; 0: now."""
+        times = self._times
+        while times and times[0] <= now - self.seconds:
+            times.popleft()
+        return times[-limit] + self.seconds - now if len(times) >= limit else 0.0

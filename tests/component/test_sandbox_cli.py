@@ -19,6 +19,8 @@ def test_it_serves_until_it_is_interrupted_and_sums_up() -> None:
     """Port 0 picks one, the first line has the URL and a curl line, SIGINT ends it with code 0 and a summary."""
     options = ["--port", "0", "--token", "secret", "--quota", "1/60", "--path", "code", "--client-code", "acme"]
     options += ["--log-limit", "1", "--expire-after", "60", "--fault", "delay=0.01", "--consecutive", "override"]
+    options += ["--session", "1800", "--empty-values", "ignore", "--value-limit", "256", "--time-offset=-04:00"]
+    options += ["--fetch-quota", "10/60", "--unknown-visitor", "not_found", "--wrong-path", "success"]
     with subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -65,6 +67,11 @@ def test_a_taken_port_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
         (["--expire-after", "0"], "'0' is no number of seconds above 0"),
         (["--expire-after", "x"], "'x' is no number of seconds above 0"),
         (["--path", "other"], "invalid choice"),
+        (["--value-limit", "0"], "'0' is no number of characters, 1 or more"),
+        (["--session", "0"], "'0' is no number of seconds above 0"),
+        (["--time-offset", "4"], "'4' is no offset from UTC, such as -04:00 or 05:30"),
+        (["--time-offset=-24:00"], "is no offset from UTC"),
+        (["--fetch-quota", "ten"], "write quota=1000/60"),
         (["--kafka-port", "x"], "'x' is no port (0 to 65535)"),
         (["--kafka-topics", "a,"], "argument --kafka-topics: a name is empty"),
     ],

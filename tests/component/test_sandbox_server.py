@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from connector.sandbox.config import BodyForm, SandboxConfig
+from connector.sandbox.config import BodyForm, SandboxConfig, UnknownVisitor, WrongPath
 from connector.sandbox.fault_text import parse_fault
 from connector.sandbox.rules import FORM, PathForm, Visitor
 from connector.sandbox.server import SandboxTarget
@@ -136,6 +136,7 @@ def test_success_is_answered_in_the_known_words(form: BodyForm, body: bytes, kin
         ("status=503,retry_after=7", 503, b"sandbox fault", {"Retry-After": "7"}, False),
         ("status=204", 204, b"", {}, True),
         ("status=304", 304, b"", {}, False),
+        ("status=420", 420, b"Too many requests with same session ID", {}, False),
         ("empty", 200, b"", {}, True),
         (
             "false",
@@ -394,6 +395,73 @@ def test_registered_visitors_alone_get_a_profile_in_update_only_mode() -> None:
         assert client.ask("/sandbox/profiles").json == {}
 
 
+@pytest.mark.parametrize(
+    ("said", "status", "words"),
+    [
+        (UnknownVisitor.NOT_FOUND, 404, b"No profile found for client demo with third party id=ann"),
+        (UnknownVisitor.FALSE, 200, b"<success>false</success>"),
+    ],
+)
+def test_a_visitor_without_a_profile_can_be_told(said: UnknownVisitor, status: int, words: bytes) -> None:
+    """What Target answers is not known: each answer is to be had, and ends with the visitor's first visit."""
+    with sandbox(update_only=True, unknown_visitor=said) as client:
+        seen = client.ask(ANN)
+        assert (seen.status, words in seen.body) == (status, True)
+        client.ask("/sandbox/visitors", "POST", '["mbox3rdPartyId:ann"]')
+        assert client.ask(ANN).body == XML_SUCCESS
+        assert client.stats()["applied"] == 1
+
+
+def test_a_wrong_path_can_be_answered_with_a_success_that_updates_nothing() -> None:
+    """Whether Target refuses the other form is not known; a probe would then prove nothing."""
+    with sandbox(wrong_path=WrongPath.SUCCESS) as client:
+        assert client.ask(ANN.replace("client", "demo")).body == XML_SUCCESS
+        assert client.ask("/sandbox/profiles").json == {}
+        assert client.stats()["violations"] == {"client_code": 1}
+        assert client.ask(ANN.replace("client", "other").replace("profile.", "")).status == 400
+
+
+def test_an_accepted_update_can_be_late_lost_or_written_over() -> None:
+    """The answer is the same success; the fetch and the fates tell, once the clock was moved on."""
+    faults = ["lag=3600,visitors=ann", "lost,visitors=bob", "overwritten=60,visitors=cid"]
+    with sandbox(*faults, utc_offset_minutes=-240) as client:
+        for visitor in ("ann", "bob", "cid"):
+            assert client.ask(ANN.replace("ann", visitor)).body == XML_SUCCESS
+        assert client.ask("/sandbox/fates").json == {"waiting": 1, "stands": 1}
+        assert client.ask("/sandbox/clock", "PUT", '{"seconds": 3601}').status == 204
+        assert client.ask("/sandbox/fates").json == {"stands": 1, "overwritten": 1}
+        late = client.ask("/rest/v1/profiles/thirdPartyId/ann?client=demo").json
+        assert late["profileAttributes"]["tier"]["value"] == "gold"
+        assert late["modifiedAt"].endswith("-04:00")
+        assert client.ask("/rest/v1/profiles/thirdPartyId/bob?client=demo").status == 404
+
+
+def test_a_profile_is_fetched_by_each_kind_of_id() -> None:
+    """A tntId with and without its location hint, a third-party id, and an ECID; with what pages and scripts wrote."""
+    with sandbox() as client:
+        visits = [
+            {"visitor": "mboxPC:136-57.28_20", "attributes": {"user.score": "7"}, "ecid": "4711"},
+            {"visitor": "mbox3rdPartyId:ann", "attributes": {"page": "x"}},
+        ]
+        assert client.ask("/sandbox/visitors", "POST", json.dumps(visits)).status == 204
+        seen = [
+            client.ask(f"/rest/v1/profiles/{way}?client=demo")
+            for way in ("136-57.28_20", "136-57", "marketingCloudVisitorId/4711", "thirdPartyId/ann")
+        ]
+        assert [list(each.json["profileAttributes"]) for each in seen] == [*[["user.score"]] * 3, ["page"]]
+
+
+def test_fetches_have_a_limit_and_faults_of_their_own() -> None:
+    """Above the limit a fetch says when the next will succeed, in its text alone; updates go on."""
+    with sandbox("fetch=503,limit=1", fetch_quota=parse_fault("quota=2/60")) as client:
+        client.ask(ANN)
+        fetches = [client.ask("/rest/v1/profiles/thirdPartyId/ann?client=demo") for _ in range(3)]
+        assert [each.status for each in fetches] == [503, 200, 429]
+        assert "the next call will succeed in 60 seconds" in fetches[2].json["message"]
+        assert "Retry-After" not in fetches[2].headers
+        assert client.ask(ANN).status == 200
+
+
 def test_the_log_tells_each_request() -> None:
     """Request, sender, answer and whether it was applied, from a given number on."""
     with sandbox(override=True, path=PathForm.CODE) as client:
@@ -420,6 +488,12 @@ MISTAKES: list[tuple[str, str, str | bytes | None, str]] = [
     ("PUT", "token", '{"token": 5}', "the body is"),
     ("POST", "visitors", '["ann"]', "'ann' is no visitor; write mboxPC:<id> or mbox3rdPartyId:<id>"),
     ("POST", "visitors", '["mboxPC:"]', "is no visitor"),
+    ("POST", "visitors", '{"visitor": "mboxPC:1"}', "the body is a JSON list of visitors"),
+    ("POST", "visitors", '[{"visitor": "mboxPC:1", "attributes": {"a": 1}}]', "or of objects, as in"),
+    ("POST", "visitors", '[{"visitor": "mboxPC:1", "extra": {}}]', "or of objects, as in"),
+    ("POST", "visitors", '[{"visitor": "mboxPC:1", "ecid": ""}]', "or of objects, as in"),
+    ("PUT", "clock", '{"seconds": -1}', "is moved on"),
+    ("PUT", "clock", '{"seconds": true}', "is moved on"),
     ("GET", "log?since=-1", None, "since is the number of a record"),
 ]
 

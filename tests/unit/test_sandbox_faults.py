@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from connector.sandbox.fates import PROMPT, Processing
 from connector.sandbox.fault_text import Fault, FaultTextError, Kind, parse_fault
 from connector.sandbox.faults import FaultPlan
 
@@ -40,6 +41,12 @@ def kind_at(faults: FaultPlan, now: float, visitor: str | None = "v") -> Kind | 
         ("unauthorized_after=30", Fault("", Kind.UNAUTHORIZED_AFTER, status=401, seconds=30.0)),
         ("quota=1000/60", Fault("", Kind.QUOTA, status=429, requests=1_000, seconds=60.0)),
         ("quota=5/1,status=503", Fault("", Kind.QUOTA, status=503, requests=5, seconds=1.0)),
+        ("lag=60", Fault("", Kind.LAG, seconds=60.0, most_seconds=60.0)),
+        ("lag=60-3600,p=0.1", Fault("", Kind.LAG, seconds=60.0, most_seconds=3_600.0, probability=0.1)),
+        ("lost,p=0.001", Fault("", Kind.LOST, probability=0.001)),
+        ("reordered", Fault("", Kind.REORDERED)),
+        ("overwritten", Fault("", Kind.OVERWRITTEN, seconds=1.0)),
+        ("fetch=429,retry_after=5", Fault("", Kind.FETCH, status=429, retry_after=5)),
         ("status=500,visitors=1%", Fault("", Kind.STATUS, status=500, visitor_share=0.01)),
         (
             "drop, visitors=poison, start=1, end=2.5",
@@ -71,6 +78,10 @@ def test_each_kind_is_read(text: str, fault: Fault) -> None:
         ("delay=inf", "must be above 0"),
         ("quota=10", "write quota=1000/60"),
         ("quota=0/1", "must be above 0"),
+        ("lag=0", "must be above 0, as in lag=60 or lag=60-3600"),
+        ("lag=9-8", "the second number is the larger one"),
+        ("lost=1", "lost takes no value"),
+        ("fetch=99", "a status is 200 to 599"),
         ("redirect=", "as in redirect"),
         ("drop,p=1.5", "p is a number, 0 to 1, not '1.5'"),
         ("drop,p=nan", "p is a number"),
@@ -171,3 +182,24 @@ def test_a_quota_counts_what_other_faults_answer() -> None:
     """A failed request counts as well."""
     faults = plan("status=500,limit=2", "quota=2/10")
     assert [kind_at(faults, 0.0) for _ in range(3)] == [Kind.STATUS, Kind.STATUS, Kind.QUOTA]
+
+
+def test_what_happens_after_the_answer_takes_no_answers_place() -> None:
+    """The client sees the same success: a lag that hid a failing answer would test nothing."""
+    faults = plan("lag=10-20", "lost,limit=1", "reordered", "overwritten=5", "status=500,limit=1")
+    first, second = faults.draw("v", 0.0), faults.draw("v", 0.0)
+    assert [draw.fault.kind if draw.fault else None for draw in (first, second)] == [Kind.STATUS, None]
+    assert 10 <= first.processing.lag <= 20
+    assert first.processing != second.processing
+    assert second.processing == Processing(second.processing.lag, is_reordered=True, overwritten_after=5.0)
+    assert plan("drop").draw("v", 0.0).processing is PROMPT
+
+
+def test_a_fault_of_fetches_leaves_updates_alone() -> None:
+    """And a fault of updates leaves the fetches alone."""
+    faults = plan("fetch=503,limit=1", "status=500")
+    assert kind_at(faults, 0.0) is Kind.STATUS
+    hit = faults.draw_fetch("v", 0.0)
+    assert hit is not None
+    assert (hit.kind, hit.status) == (Kind.FETCH, 503)
+    assert faults.draw_fetch("v", 0.0) is None
