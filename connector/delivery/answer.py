@@ -41,3 +41,8 @@ class Answer:
     reached: bool = True
     own: bool = False
     local: bool = False
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether Target said what it did; an accepted answer with a reason was only taken for one, by the settings."""
+        return self.verdict is Verdict.ACCEPTED and not self.reason

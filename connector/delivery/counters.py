@@ -20,6 +20,8 @@ class Done(enum.StrEnum):
     ACCEPTED = "accepted"
     DEAD_LETTERED = "dead_lettered"
     SKIPPED = "skipped"
+    UNCHANGED = "unchanged"
+    """Target has all of its values already (`COALESCE_UNCHANGED_SECONDS`), so no call was made."""
     ALREADY_DONE = "already_done"
     HANDED_OVER = "handed_over"
 
@@ -62,9 +64,22 @@ class Counters:
     """Updates that were sent although Target may not do with them what was meant."""
     updates_accepted: int = 0
     updates_dead_lettered: int = 0
+    updates_unchanged: int = 0
+    """Settled without a call, since Target had all of their values."""
     requests: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
     request_seconds: Histogram = field(default_factory=lambda: Histogram(REQUEST_SECONDS))
     event_age_seconds: Histogram = field(default_factory=lambda: Histogram(EVENT_AGE_SECONDS))
+
+    @property
+    def updates_settled(self) -> int:
+        """Updates that are done, but for dead letters: what a crash before the next commit repeats."""
+        return self.updates_accepted + self.updates_unchanged
+
+    @property
+    def saved_by_merging(self) -> int:
+        """Calls that were not made because an update stands for several records."""
+        done = self.events_done
+        return done[Done.ACCEPTED] + done[Done.UNCHANGED] - self.updates_settled
 
     def taken(self, consumed: int, *, skipped: int, already_done: int) -> None:
         """Records were taken in; of these some were skipped by a rule, and some settled by an earlier owner."""

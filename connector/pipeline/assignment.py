@@ -74,7 +74,7 @@ class Assignment:
                     until=earlier.until,
                     owed=len(earlier.firsts),
                 )
-        state.share_rate()
+        state.ownership_changed()
         state.want_commit()
         log.info("partitions_assigned", partitions=_names(partitions), owned=len(state.partitions))
 
@@ -158,7 +158,7 @@ class Assignment:
             self.by_topic[tracker.name.topic].pop(tracker.name.partition, None)
             self.holds.forget([tracker.name])
             state.log_ends.pop(tracker.name, None)
-        state.share_rate()
+        state.gave_up([tracker.name for tracker in trackers])
         state.settled()
 
     def _retired_of(self, partitions: Sequence[TopicPartition]) -> list[OffsetTracker]:

@@ -16,6 +16,11 @@ class PipelineConfig:
     order: Order = Order.OFFSET
     rules: str = ""
     """What decides how a record is decoded: what was noted under other rules says nothing of the records."""
+    unchanged_seconds: float = 0.0
+    """For which a value that Target accepted is not sent again; 0: it is."""
+    unchanged_max_visitors: int = 200_000
+    topics: int = 1
+    """How many are subscribed to."""
     max_visitors: int = 200_000
     max_bytes: int = 256 << 20
     max_in_flight: int = 64

@@ -9,6 +9,7 @@ import structlog
 from connector.admission.circuit_breaker import Transition
 from connector.admission.gate import Permit
 from connector.delivery.answer import Answer, Verdict
+from connector.delivery.selection import Selection
 from connector.delivery.unknown_visitor import next_attempt
 from connector.delivery.update import Update
 from connector.events.change import Visitor
@@ -24,6 +25,12 @@ _NAMED = 3
 """Attributes that a dead letter names when they fit in no request."""
 _NAME_LENGTH = 200
 """Characters of each; a name may be what is too long, and all is a Kafka header."""
+
+MOST_UNSENT = 64
+"""Updates without a call, after which the other tasks of the loop have their turn."""
+
+Turn = tuple[Update, Mapping[str, str], Permit, float]
+"""An update that goes on the wire: what of it is sent, what it spent, and when it was taken, by the lease's clock."""
 
 _CUT = Answer(Verdict.TIMEOUT, "given up at the end of the process")
 
@@ -48,18 +55,24 @@ class Dispatch:
         self._now = state.now
         self._boottime = state.boottime
         self._turn = asyncio.Lock()
+        self._accepted = state.accepted
+        self._selection = None if state.accepted is None else Selection(state.accepted)
+        self._unsent = 0
 
     async def work(self) -> None:
         """Deliver one update after the other, for ever; `max_in_flight` of these run side by side."""
         while True:
             now, boottime = self._now(), self._boottime()
             if self._coalescer.due_in(now) <= 0 and self._gate.wait(now, boottime) <= 0:
-                update, passed = self._take(now, boottime)
+                turn = self._take(now, boottime)
             else:
-                update, passed = await self._next()
-            await self._deliver(update, passed)
+                turn = await self._next()
+            if turn is not None:
+                await self._deliver(*turn)
+            elif self._unsent >= MOST_UNSENT:
+                await asyncio.sleep(0)
 
-    async def _next(self) -> tuple[Update, Permit]:
+    async def _next(self) -> Turn | None:
         """Wait for an update that is due and may go, and take it; until then it is open for newer values.
 
         One worker waits for its turn at the gate, the others queue behind it: no thundering herd at each wake-up. A
@@ -74,15 +87,36 @@ class Dispatch:
                     return self._take(now, boottime)
                 await self._state.sending.wait(wait)
 
-    def _take(self, now: float, boottime: float) -> tuple[Update, Permit]:
-        """The update that is due longest; for a probe one from anywhere, since those in front may all be bad."""
-        take = self._coalescer.take_anywhere if self._gate.circuit.is_open else self._coalescer.take
-        return take(now), self._gate.enter(now, boottime)
+    def _take(self, now: float, boottime: float) -> Turn | None:
+        """The update that is due longest; for a probe one from anywhere, since those in front may all be bad.
 
-    async def _deliver(self, update: Update, passed: Permit) -> None:
+        None: it was settled without a call, and spent nothing.
+        """
+        take = self._coalescer.take_anywhere if self._gate.circuit.is_open else self._coalescer.take
+        update = take(now)
+        if self._selection is None:
+            attributes = update.attributes
+        else:
+            attributes, ended = self._selection.of(update, boottime)
+            if ended is not None:
+                self._leave_out(update)
+                return None
+        return update, attributes, self._gate.enter(now, boottime), boottime
+
+    def _leave_out(self, update: Update) -> None:
+        self._unsent += 1
+        if self._unsent == MOST_UNSENT:
+            asyncio.get_running_loop().call_soon(self._begin_turn)
+        self._state.leave_out(update)
+
+    def _begin_turn(self) -> None:
+        self._unsent = 0
+
+    async def _deliver(self, update: Update, attributes: Mapping[str, str], passed: Permit, taken: float) -> None:
         """One update's time in flight: its requests, mostly one, and then its end."""
-        rendered = self._render(update.recipient, update.attributes)
+        rendered = self._render(update.recipient, attributes)
         self._tell_concerns(update, len(rendered.requests))
+        is_confirmed, partitions = True, len(update.parts)
         rejected = dict.fromkeys(rendered.unfit, _too_large(rendered)) if rendered.unfit else {}
         for index, request in enumerate(rendered.requests):
             if index:
@@ -93,6 +127,7 @@ class Dispatch:
                 passed = again
             answer = await self._attempt(update, request, passed)
             if answer.verdict is Verdict.ACCEPTED:
+                is_confirmed &= answer.is_confirmed
                 if len(rendered.requests) > 1 or rejected:
                     update.forget(request.names)
             elif answer.verdict is Verdict.UNKNOWN_VISITOR:
@@ -105,10 +140,22 @@ class Dispatch:
                 return
         if not rendered.requests:
             self._gate.spare(passed)
+        if is_confirmed and len(update.parts) == partitions and not rejected:
+            self._remember(update, attributes, taken)
+        self._end(update, rejected)
+
+    def _end(self, update: Update, rejected: Mapping[str, str]) -> None:
+        """All of it was answered; `rejected` says why, by attribute."""
         if rejected:
             self._dead_letter(update, "Rejected", "; ".join(sorted(set(rejected.values()))))
         else:
             self._state.accept(update)
+
+    def _remember(self, update: Update, attributes: Mapping[str, str], taken: float) -> None:
+        """Target has all of it; not called where a part of it was taken away meanwhile."""
+        if self._accepted is not None and attributes:
+            names = [partition.name for partition in update.parts]
+            self._accepted.accepted(update.visitor, attributes, names, taken, self._boottime())
 
     async def _pass_again(self, update: Update, request: Request) -> Permit | None:
         """Between two requests of one update: not at an open circuit or a drain's end, nor with what is not ours."""
@@ -124,6 +171,8 @@ class Dispatch:
 
     async def _attempt(self, update: Update, request: Request, passed: Permit) -> Answer:
         """One request: counted, timed, and told to the gate."""
+        if self._accepted is not None:
+            self._accepted.sent(update.visitor, request.names)
         for observer in self._observers:
             observer.sent(update, request)
         began = self._now()
@@ -187,6 +236,8 @@ class Dispatch:
         """It is kept, open for newer values, and tried again twice; it blames neither the endpoint nor the set-up."""
         state, now = self._state, self._now()
         config = state.config
+        if self._accepted is not None:
+            self._accepted.forget(update.visitor)
         due = next_attempt(update.unknown_since, now, config.unknown_visitor_wait)
         if due is not None and update.unknown_since is None and self._coalescer.unknown >= config.max_visitors // 2:
             state.say("unknown_visitors_full", waiting=self._coalescer.unknown)
@@ -226,6 +277,8 @@ class Dispatch:
         state.settled()
 
     def _dead_letter(self, update: Update, error: str, reason: str) -> None:
+        if self._accepted is not None:
+            self._accepted.forget(update.visitor)
         if update.attributes:
             self._dead_letters.update(update, error, reason)
         else:

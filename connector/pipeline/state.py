@@ -8,13 +8,14 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import structlog
 
 from connector.admission.gate import Gate
 from connector.admission.membership_lease import lease_seconds
 from connector.admission.quota_budget import QuotaBudget
+from connector.delivery.accepted_values import AcceptedValues
 from connector.delivery.coalescer import GATHER_SECONDS, Coalescer, linger_left
 from connector.delivery.counters import Counters, Done
 from connector.delivery.dead_letter_limit import DeadLetterLimit
@@ -30,7 +31,11 @@ from connector.pipeline.wakeup import WakeUp
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 COMMIT_UPDATES = 1_000
-"""After this number of accepted updates a commit is due, so that a crash at full speed repeats no whole interval."""
+"""After this number of settled updates a commit is due, so that a crash at full speed repeats no whole interval."""
+
+
+_HELD = frozenset({Done.ACCEPTED, Done.UNCHANGED})
+"""Ends of an update after which Target has its values."""
 
 
 class ReplicaState:
@@ -54,6 +59,13 @@ class ReplicaState:
         self.causes = Causes()
         self.counters = Counters()
         self.coalescer = Coalescer(config.linger, config.order, config.max_in_flight)
+        self.accepted: AcceptedValues | None = None
+        """What Target has; None: values that it has are sent again."""
+        if config.unchanged_seconds:
+            self.accepted = AcceptedValues(config.unchanged_seconds, config.unchanged_max_visitors)
+            if config.topics <= 1:
+                # All events of a visitor come over one partition, so its owner is the only one that writes them.
+                self.accepted.open(-math.inf)
         self.gate = Gate(config.max_in_flight, QuotaBudget(unlimited=config.quota is None))
         self.partitions: dict[TopicPartition, OffsetTracker] = {}
         """What is assigned."""
@@ -129,7 +141,7 @@ class ReplicaState:
         self.kafka_answered()
         if totals != self._totals:
             self._totals = totals
-            self.share_rate()
+            self.ownership_changed()
 
     def paced(self, per_second: float) -> None:
         """The quota allows this replica another pace."""
@@ -141,6 +153,23 @@ class ReplicaState:
         self.gate.rate.limit(min(self.rate, self.pace))
         self.may_send()
         self.quota_changed()
+
+    def ownership_changed(self) -> None:
+        """Another part of the partitions is ours, or there are more of them."""
+        if self.accepted is not None and self.config.topics > 1:
+            # A visitor of several topics is written by the owners of several partitions.
+            is_alone = len(self._totals) == self.config.topics and sum(self._totals.values()) == len(self.partitions)
+            if is_alone:
+                self.accepted.open(self.boottime())
+            else:
+                self.accepted.close()
+        self.share_rate()
+
+    def gave_up(self, partitions: Collection[TopicPartition]) -> None:
+        """These are not ours any more."""
+        if self.accepted is not None:
+            self.accepted.release(partitions)
+        self.ownership_changed()
 
     def quota_changed(self) -> None:
         """What is needed of the quota, or what is free of it, is another now."""
@@ -165,9 +194,9 @@ class ReplicaState:
         self.committing.wake()
 
     def commit_begins(self) -> None:
-        """What was accepted up to now is in the commit."""
+        """What was settled up to now is in the commit."""
         self.wants_commit = False
-        self._uncommitted = self.counters.updates_accepted
+        self._uncommitted = self.counters.updates_settled
 
     def kafka_answered(self) -> None:
         """A broker answered; tell it once when none did before."""
@@ -199,6 +228,12 @@ class ReplicaState:
                 counters.event_age_seconds.observe(max(0.0, time.time() - oldest_ms / 1000))
             self.rejected_limit.passed(1)
         self._settle(update, Done.ACCEPTED)
+
+    def leave_out(self, update: Update) -> None:
+        """Target has all of the update already: it takes no call."""
+        self.counters.events_done[Done.UNCHANGED] += update.records
+        self.counters.updates_unchanged += 1
+        self._settle(update, Done.UNCHANGED)
 
     def dead_letter(self, update: Update) -> None:
         """The dead letter of the update is acknowledged."""
@@ -242,12 +277,12 @@ class ReplicaState:
         """There may be room for more records, a commit may be due, and a drain or a revoke may be over."""
         if self.is_starved:
             self.reading.wake()
-        if self.counters.updates_accepted - self._uncommitted >= COMMIT_UPDATES:
+        if self.counters.updates_settled - self._uncommitted >= COMMIT_UPDATES:
             self.want_commit()
         self.ending.wake()
 
     def _settle(self, update: Update, how: Done) -> None:
         for observer in self.observers:
             observer.settled(update, how)
-        self.coalescer.settle(update, is_accepted=how is Done.ACCEPTED)
+        self.coalescer.settle(update, is_accepted=how in _HELD)
         self.settled()

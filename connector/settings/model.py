@@ -298,6 +298,24 @@ class Settings(BaseSettings):
         "(event_time); where an event has none, its record's timestamp stands in.",
     )
 
+    coalesce_unchanged_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=604_800,
+        description="A value that equals the last one that Target accepted of the visitor within this time is not sent "
+        "again, and an update of nothing else takes no call. What somebody else sets at Target meanwhile stays until "
+        "then. 0: off.",
+        json_schema_extra=SECONDS,
+    )
+    coalesce_unchanged_max_visitors: int = Field(
+        200_000,
+        ge=1,
+        le=10_000_000,
+        description="Visitors whose accepted values one replica remembers for that, about 500 bytes each with eight "
+        "attributes and 1,000 at most; the oldest go first.",
+        json_schema_extra=VISITORS,
+    )
+
     event_format: Annotated[Literal["json", "json_schema", "avro", "protobuf", "cloudevents"], LOWER] = Field(
         "json",
         description="How events are written in topics that no mapping names. Inside is an event of version 1: as JSON "

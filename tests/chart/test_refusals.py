@@ -76,6 +76,10 @@ def test_what_is_needed_is_named_together(chart: Chart) -> None:
             ["coalesce.maxBytes=2147483648"],
             "resources.limits.memory: 768Mi is less than coalesce.maxBytes, 2147483648, and the 150 MB",
         ),
+        (
+            ["coalesce.unchangedSeconds=86400", "coalesce.unchangedMaxVisitors=1000000"],
+            "1,000 bytes for each of coalesce.unchangedMaxVisitors, 1000000, and the 150 MB",
+        ),
         (["resources.limits.memory=0.4G"], "resources.limits.memory: 0.4G is less than coalesce.maxBytes"),
         (
             ["keda.enabled=true", "kafka.securityProtocol=ssl", "kafka.sslCaLocation=/ca"],

@@ -319,8 +319,11 @@ toJson writes a number out, where quote would make 1.048576e+08 of 104857600. Nu
 {{- $unit := regexFind "[A-Za-z]*$" $limit -}}
 {{- if and (regexMatch "^[0-9]+(\\.[0-9]+)?[A-Za-z]*$" $limit) (hasKey $units $unit) -}}
 {{- $bytes := mulf (trimSuffix $unit $limit | float64) (get $units $unit | float64) -}}
-{{- if lt $bytes (addf (float64 .Values.coalesce.maxBytes) 150000000) -}}
-{{- fail (printf "resources.limits.memory: %s is less than coalesce.maxBytes, %d, and the 150 MB that the connector takes besides" $limit (int64 .Values.coalesce.maxBytes)) -}}
+{{- $coalesce := .Values.coalesce -}}
+{{- $known := ternary (mulf 1000 (float64 $coalesce.unchangedMaxVisitors)) 0.0 (gt (float64 $coalesce.unchangedSeconds) 0.0) -}}
+{{- $and := ternary (printf " 1,000 bytes for each of coalesce.unchangedMaxVisitors, %d," (int64 $coalesce.unchangedMaxVisitors)) "" (gt $known 0.0) -}}
+{{- if lt $bytes (addf (float64 $coalesce.maxBytes) 150000000 $known) -}}
+{{- fail (printf "resources.limits.memory: %s is less than coalesce.maxBytes, %d,%s and the 150 MB that the connector takes besides" $limit (int64 $coalesce.maxBytes) $and) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
