@@ -20,8 +20,8 @@ PYTEST = $(BIN)/python -m pytest
 WORKERS = -n $(shell $(PYTHON) -c "import os; print(min(4, 1 + (os.cpu_count() or 1)))") --dist loadfile --no-loadscope-reorder
 COVERAGE = --cov --cov-report=term-missing:skip-covered
 
-# Another installation's: the programs of the venv find their own.
-unexport PYTHONHOME PYTHONPATH PYTHONSTARTUP
+# Another installation's: the programs of the venv find their own. And what is compiled is kept: the tests start hundreds.
+unexport PYTHONHOME PYTHONPATH PYTHONSTARTUP PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-quick simulate chaos lint format bench chart test-chart test-install test-image test-cluster kafka registry chromium pictures lock release clean
 .DEFAULT_GOAL := help

@@ -20,7 +20,7 @@ from rich.table import Table
 from tests.support.kafka.broker import KafkaBroker
 from tests.support.kafka.prepare import obtain
 from tests.support.oracle import event
-from tests.support.process import Connector, Sandbox, until
+from tests.support.process import ColdConnector, Sandbox, until
 
 DEFAULTS: Final = {
     "group.initial.rebalance.delay.ms": "3000",
@@ -102,7 +102,7 @@ def gaps(broker: KafkaBroker, folder: Path, case: Case, protocol: str, rounds: i
             "OPS_PORT": "0",
             **({"KAFKA_GROUP_INSTANCE_ID": "replica-0"} if case.is_static else {}),
         }
-        replica = Connector(folder, settings)
+        replica = ColdConnector(folder, settings)
         try:
             for _ in range(rounds):
                 wanted = sandbox.stats()["applied"] + SETTLED_UPDATES
@@ -112,7 +112,7 @@ def gaps(broker: KafkaBroker, folder: Path, case: Case, protocol: str, rounds: i
                 else:
                     replica.stop()
                 ended = time.monotonic()
-                replica = Connector(folder, settings)
+                replica = ColdConnector(folder, settings)
                 found.append(_first_request(sandbox, ended) - ended)
             replica.stop()
         finally:

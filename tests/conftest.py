@@ -19,6 +19,7 @@ from tests.support.kafka.fetch import Distribution
 from tests.support.kafka.prepare import obtain
 from tests.support.registry.apicurio import Apicurio
 from tests.support.registry.fetch import obtain as obtain_registry
+from tests.support.warm import stop as stop_warm
 
 # Before any test module is imported: some read the environment at import.
 neutralise(os.environ)
@@ -66,6 +67,7 @@ def no_orphans() -> Iterator[None]:
     session = uuid.uuid4().hex
     os.environ[SESSION] = session
     yield
+    stop_warm()
     del os.environ[SESSION]
     if sys.platform == "linux":
         left = survivors(f"{SESSION}={session}")

@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import gc
 import importlib
 import os
 import signal
@@ -107,7 +108,9 @@ def _main(words: list[str]) -> int:
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
+    gc.disable()  # Modules stay: the collector would find nothing, ten times over, while they are loaded.
     module = cast("CommandModule", importlib.import_module(asked.module)) if asked else None
+    gc.enable()
     for command in COMMANDS:
         if module is not None and command == asked:
             module.add_parser(subparsers)

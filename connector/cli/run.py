@@ -42,11 +42,13 @@ def run(_args: argparse.Namespace) -> int:
     except BadSettings as bad:
         return refuse(bad)
     configure_logs(settings)
+    # What is loaded lives for good: the collector need not look at it, now or later, nor look often.
+    gc.disable()
     from connector.service import serve  # noqa: PLC0415 - a wrong setting is said before the heavy imports
 
-    # What is loaded by now lives for good: the collector need not look at it again, nor look often.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    gc.enable()
     with unblocked(), asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(serve(settings))
 

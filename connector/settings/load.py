@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
+from functools import cache
 from typing import Final
 
 from pydantic import ValidationError
@@ -27,7 +28,7 @@ PREFIXES: Final = (
     "OPS_",
     "LOG_",
 )
-_DOCS: Final = {doc.name: doc for doc in describe()}
+_FIELDS: Final = {field.upper(): field for field in Settings.model_fields}
 # What Kubernetes sets in every container for each Service of the namespace ("enableServiceLinks"): nobody wrote it.
 _SERVICE_LINK: Final = re.compile(r".+_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_[A-Z]+)?)")
 _SERVICE_URL: Final = re.compile(r"(tcp|udp|sctp)://.*")
@@ -37,7 +38,7 @@ _MAY_HOLD_SECRETS: Final = ("KAFKA_PROPERTIES", "SCHEMA_REGISTRY_HEADERS")
 
 def load(environ: Mapping[str, str]) -> Settings:
     """Make the settings of an environment, and read nothing else. Raises `BadSettings` with every mistake."""
-    given = {name.lower(): environ[name] for name in _DOCS if name in environ}
+    given = {field: environ[name] for name, field in _FIELDS.items() if name in environ}
     wrong = {}
     try:
         settings = Settings.model_validate(given)
@@ -60,9 +61,9 @@ def load_part(environ: Mapping[str, str], names: Container[str], needs: Iterable
     What is required of the service and not among them has the value of its example. Raises `BadSettings` with every
     mistake, a missing one of `needs` among them.
     """
-    missing = [_missing(_DOCS[name], environ) for name in needs if name not in environ]
-    rest = {name: doc.example for name, doc in _DOCS.items() if doc.required and name not in names}
-    read = {name: text for name, text in environ.items() if name in names or name not in _DOCS}
+    missing = [_missing(_docs()[name], environ) for name in needs if name not in environ]
+    rest = {name: doc.example for name, doc in _docs().items() if doc.required and name not in names}
+    read = {name: text for name, text in environ.items() if name in names or name not in _docs()}
     try:
         settings = load({**read, **rest})
     except BadSettings as bad:
@@ -72,14 +73,22 @@ def load_part(environ: Mapping[str, str], names: Container[str], needs: Iterable
     return settings
 
 
+@cache
+def _docs() -> Mapping[str, SettingDoc]:
+    """Every setting by its variable. Made for mistakes only: the model's schema takes longer than all else here."""
+    return {doc.name: doc for doc in describe()}
+
+
 def _stand_in(given: Mapping[str, str], wrong: Container[str]) -> dict[str, str]:
     """Put an example or the default in the place of what is wrong, so that the rest can still be held together."""
-    examples = {field: doc.example for name, doc in _DOCS.items() if doc.required and (field := name.lower()) in wrong}
+    examples = {
+        field: doc.example for name, field in _FIELDS.items() if field in wrong and (doc := _docs()[name]).required
+    }
     return {field: text for field, text in given.items() if field not in wrong} | examples
 
 
 def _of_field(field: str, error: ErrorDetails, environ: Mapping[str, str]) -> Iterator[Mistake]:
-    doc = _DOCS[field.upper()]
+    doc = _docs()[field.upper()]
     if error["type"] == "missing":
         yield _missing(doc, environ)
         return
@@ -98,7 +107,7 @@ def _missing(doc: SettingDoc, environ: Mapping[str, str]) -> Mistake:
 
 
 def _of_conflict(conflict: Conflict, environ: Mapping[str, str]) -> Mistake:
-    doc = _DOCS[conflict.fields[0].upper()]
+    doc = _docs()[conflict.fields[0].upper()]
     return Mistake(doc.name, was=_shown(doc, environ), reason=conflict.reason)
 
 
@@ -113,16 +122,16 @@ def _shown(doc: SettingDoc, environ: Mapping[str, str]) -> str | None:
 def _unknown(environ: Mapping[str, str]) -> Iterator[Mistake]:
     """Find names that are meant for us and are no setting. Their values are not shown: it may be a secret's name."""
     for name in sorted(environ):
-        if name in _DOCS or _is_service_link(name, environ[name]):
+        if name in _FIELDS or _is_service_link(name, environ[name]):
             continue
-        if name.upper() in _DOCS:
+        if name.upper() in _FIELDS:
             yield Mistake(name, reason="not a setting: names are upper case", nearest=name.upper())
         elif name.startswith(PREFIXES):
             yield _misspelt(name)
 
 
 def _misspelt(name: str) -> Mistake:
-    nearest = difflib.get_close_matches(name, _DOCS, 1, 0.0)[0]
+    nearest = difflib.get_close_matches(name, _FIELDS, 1, 0.0)[0]
     if difflib.SequenceMatcher(None, name, nearest).ratio() >= _ALIKE:
         return Mistake(name, reason="not a setting", nearest=nearest)
     return Mistake(name, reason=f"not a setting; the nearest is {nearest}, else unset it")

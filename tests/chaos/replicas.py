@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from tests.chaos.cluster import Cluster
 from tests.chaos.oracle import Life, Span
 from tests.chaos.toxics import HOST, Link, Toxic
-from tests.support.process import Connector, environment
+from tests.support.process import ColdConnector, environment
 
 SLOTS = 4
 SESSION_SECONDS = 6
@@ -52,7 +52,7 @@ Say = Callable[[str], None]
 class Replica:
     """One process, from its start to its end."""
 
-    def __init__(self, name: str, process: Connector, link: Link, illness: "asyncio.Task[None]") -> None:
+    def __init__(self, name: str, process: ColdConnector, link: Link, illness: "asyncio.Task[None]") -> None:
         self.life = Life(name)
         self.process = process
         self.link = link
@@ -124,7 +124,7 @@ class Fleet:
         settings = {**environment(where, self._topic, f"http://{HOST}:{link.port}"), **SETTINGS}
         sick = self._ail(link, random.Random(self._rng.random())) if self._sick else asyncio.sleep(0)
         illness = asyncio.get_running_loop().create_task(sick)
-        slot.replica = Replica(name, Connector(folder, settings), link, illness)
+        slot.replica = Replica(name, ColdConnector(folder, settings), link, illness)
         self.all.append(slot.replica)
         self._say(f"{name} started")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from connector.sandbox.broker import EmbeddedBroker
-from tests.support.process import Connector, Sandbox, environment, until
+from tests.support.process import ColdConnector, Sandbox, environment, until
 
 _HANGS = """
 import socket, time
@@ -48,7 +48,7 @@ def test_sigterm_while_a_name_look_up_hangs_ends_within_the_grace(tmp_path: Path
             LOG_LEVEL="debug",
         )
         paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-        with Connector(tmp_path, {**settings, "PYTHONPATH": paths}) as connector:
+        with ColdConnector(tmp_path, {**settings, "PYTHONPATH": paths}) as connector:
             connector.until_said("update_sent")
             began = time.monotonic()
             connector.stop(20)

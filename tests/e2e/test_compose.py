@@ -9,7 +9,7 @@ import yaml
 from connector.settings import describe
 from tests.support.kafka.broker import KafkaBroker, free_ports
 from tests.support.kafka.fetch import Distribution
-from tests.support.process import Connector, Program, Sandbox
+from tests.support.process import ColdConnector, Program, Sandbox
 
 ROOT = Path(__file__).parents[2]
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "examples" / "compose.yaml").read_text())["services"]
@@ -76,7 +76,7 @@ def test_the_producers_event_becomes_a_profile(distribution: Distribution, tmp_p
             broker.create_topic(name, int(partitions))
         with Sandbox(tmp_path, *sandbox_options(ports)) as sandbox:
             settings = environment("connector", ports) | {"OPS_PORT": str(ports[PAGE_PORT])}
-            with Connector(tmp_path, settings) as connector:
+            with ColdConnector(tmp_path, settings) as connector:
                 connector.until(connector.ready, "the health check of the example passes")
                 words = SERVICES["producer"]["command"]
                 with Program(tmp_path, words, environment("producer", ports)) as producer:

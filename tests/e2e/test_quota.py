@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.support.kafka.broker import KafkaBroker
 from tests.support.oracle import plain_events
-from tests.support.process import Connector, Program, Sandbox, environment
+from tests.support.process import ColdConnector, Program, Sandbox, environment
 
 LIMIT, WINDOW = 600, 30.0
 SECONDS = 90.0
@@ -30,7 +30,7 @@ def test_three_replicas_keep_the_quota_through_kill_9(kafka: KafkaBroker, tmp_pa
         settings = environment(
             kafka.bootstrap, topic, sandbox.url, QUOTA_UPDATES=LIMIT, QUOTA_WINDOW_SECONDS=WINDOW, KAFKA_GROUP_ID=topic
         )
-        replicas = [running.enter_context(Connector(tmp_path, settings)) for _ in range(REPLICAS)]
+        replicas = [running.enter_context(ColdConnector(tmp_path, settings)) for _ in range(REPLICAS)]
         replicas[0].until(lambda: sandbox.stats()["requests"] > 0, "the first request")
         began = time.monotonic()
         kill_at = began + rng.uniform(8, 15)
@@ -38,7 +38,7 @@ def test_three_replicas_keep_the_quota_through_kill_9(kafka: KafkaBroker, tmp_pa
             if now >= kill_at:
                 victim = rng.randrange(REPLICAS)
                 replicas[victim].kill9()
-                replicas[victim] = running.enter_context(Connector(tmp_path, settings))
+                replicas[victim] = running.enter_context(ColdConnector(tmp_path, settings))
                 kill_at = now + rng.uniform(15, 25)
             time.sleep(0.2)  # Real time is under test: the window moves.
         # The last killed replica may be this one: it reports usage once the ledger has been read.

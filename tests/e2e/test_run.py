@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.kafka.broker import KafkaBroker
 from tests.support.oracle import caught_up, differences, event, fold, hostile_events, plain_events
-from tests.support.process import Connector, Sandbox, environment, until
+from tests.support.process import ColdConnector, Sandbox, environment, until
 
 SEED = 20_261_122
 
@@ -29,10 +29,10 @@ def test_kill_9_at_random_moments_loses_nothing_and_leaves_nothing_stale(
         settings = environment(kafka.bootstrap, topic, sandbox.url, KAFKA_GROUP_PROTOCOL=protocol)
         for _ in range(kills):
             least = sandbox.stats()["applied"] + rng.randrange(20, visitors // 4)
-            with Connector(tmp_path, settings) as victim:
+            with ColdConnector(tmp_path, settings) as victim:
                 victim.until(lambda: sandbox.stats()["applied"] >= least, "it sends")  # noqa: B023 - called in this round
                 victim.kill9()
-        with Connector(tmp_path, settings) as last:
+        with ColdConnector(tmp_path, settings) as last:
             last.until(lambda: caught_up(kafka, topic), "all is committed", 150)
             began = time.monotonic()
             assert last.stop() == 0
@@ -48,7 +48,7 @@ def test_sigterm_while_the_endpoint_hangs_ends_within_the_grace_time(kafka: Kafk
     kafka.produce(topic, [(event.key, event.value, None) for event in events])
     with Sandbox(tmp_path, "--fault", "hang=60") as sandbox:
         settings = environment(kafka.bootstrap, topic, sandbox.url, SHUTDOWN_GRACE_SECONDS=8, TARGET_TIMEOUT_SECONDS=60)
-        with Connector(tmp_path, settings) as held_up:
+        with ColdConnector(tmp_path, settings) as held_up:
             held_up.until(lambda: sandbox.stats()["in_flight"] > 0, "a request hangs")
             began = time.monotonic()
             assert held_up.stop() == 0
@@ -56,7 +56,7 @@ def test_sigterm_while_the_endpoint_hangs_ends_within_the_grace_time(kafka: Kafk
             assert held_up.said("drain_started")
             assert held_up.lines()[-1]["event"] == "connector_stopped"
         sandbox.set_faults()
-        with Connector(tmp_path, settings) as healthy:
+        with ColdConnector(tmp_path, settings) as healthy:
             healthy.until(lambda: caught_up(kafka, topic), "all is committed")
             assert healthy.stop() == 0
         assert differences(fold(event.value for event in events), sandbox.profiles()) == []
@@ -71,7 +71,7 @@ def test_a_second_sigterm_ends_it_at_once(kafka: KafkaBroker, tmp_path: Path) ->
         settings = environment(
             kafka.bootstrap, topic, sandbox.url, SHUTDOWN_GRACE_SECONDS=60, TARGET_TIMEOUT_SECONDS=60
         )
-        with Connector(tmp_path, settings) as connector:
+        with ColdConnector(tmp_path, settings) as connector:
             connector.until(lambda: sandbox.stats()["in_flight"] > 0, "a request hangs")
             connector.terminate()
             connector.until_said("drain_started")
@@ -95,7 +95,7 @@ def test_bad_settings_are_reported_one_by_one_before_anything_is_started(tmp_pat
         "KAFKA_SASL_MECHANISM": "PLAIN",
         "KAFKA_SASL_USERNAME": "me",
     }
-    with Connector(tmp_path, settings) as connector:
+    with ColdConnector(tmp_path, settings) as connector:
         assert connector.wait() == 2
         lines = connector.stderr.splitlines()
         *refused, last = connector.lines()
@@ -118,7 +118,7 @@ def test_a_fatal_error_ends_it_with_1_and_says_what_to_do(kafka: KafkaBroker, tm
         port = taken.getsockname()[1]
         topic = kafka.unique_topic("fatal")
         settings = environment(kafka.bootstrap, topic, "http://127.0.0.1:9", OPS_PORT=port)
-        with Connector(tmp_path, settings) as connector:
+        with ColdConnector(tmp_path, settings) as connector:
             assert connector.wait() == 1
             *_, said, last = connector.lines()
             assert (said["event"], said["level"]) == ("ops_unavailable", "error")
@@ -129,7 +129,7 @@ def test_a_fatal_error_ends_it_with_1_and_says_what_to_do(kafka: KafkaBroker, tm
 def test_a_missing_token_file_is_fatal_and_named(kafka: KafkaBroker, tmp_path: Path) -> None:
     """A start without the token would mean a 401 for each request."""
     settings = environment(kafka.bootstrap, "t", "http://127.0.0.1:9", TARGET_AUTH_TOKEN_FILE=str(tmp_path / "nothing"))
-    with Connector(tmp_path, settings) as connector:
+    with ColdConnector(tmp_path, settings) as connector:
         assert connector.wait() == 1
         *_, said, last = connector.lines()
         assert said["event"] == "token_unreadable"
@@ -141,7 +141,7 @@ def test_an_unreachable_broker_is_logged_once_and_waited_for(tmp_path: Path) -> 
     """A wrong address is a common mistake: alive, not ready, one line that says what to check, no flood."""
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         address = f"127.0.0.1:{nobody.getsockname()[1]}"
-    with Connector(tmp_path, environment(address, "t", "http://127.0.0.1:9")) as connector:
+    with ColdConnector(tmp_path, environment(address, "t", "http://127.0.0.1:9")) as connector:
         line = connector.until_said("kafka_unreachable")
         assert "KAFKA_BOOTSTRAP_SERVERS" in line["remedy"]
         assert connector.get("/livez")[0] == 200

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.support.kafka.broker import free_ports
-from tests.support.process import Connector, Program, request
+from tests.support.process import ColdConnector, Program, request
 
 PAGE = Path(__file__).parents[2] / "docs" / "try-it.md"
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -46,7 +46,7 @@ def test_every_step_of_the_page_does_what_the_page_says(tmp_path: Path) -> None:
     settings = dict(word.split("=", 1) for word in moved["export"][1:])
     with Program(tmp_path, moved["sandbox"][1:], {}) as sandbox:
         sandbox.until(lambda: "embedded Kafka on" in sandbox.stdout, "the sandbox says where its Kafka is")
-        with Connector(tmp_path, {**settings, "OPS_PORT": ports["8080"]}) as connector:
+        with ColdConnector(tmp_path, {**settings, "OPS_PORT": ports["8080"]}) as connector:
             connector.until(connector.ready, "it has its partitions")
             with Program(tmp_path, moved["produce"][1:], settings) as produce:
                 assert produce.wait() == 0

@@ -17,7 +17,7 @@ from connector.delivery.offset_mark import OffsetMark, encode
 from tests.support.kafka.broker import KafkaBroker, free_ports
 from tests.support.kafka.fetch import Distribution
 from tests.support.kafka.secure import PASSWORD, USER, SecureBroker
-from tests.support.process import Program, Sandbox, until
+from tests.support.process import Command, Sandbox, until
 
 EVENT = '{"mbox3rdPartyId": "v-4711", "profile": {"a": 1}}'
 REFUSED = '{"mbox3rdPartyId": "v-4712", "profile": {"a": [1]}}'
@@ -55,7 +55,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 def checked(folder: Path, settings: dict[str, str], *words: str) -> Said:
     """Run the program once."""
     began = time.monotonic()
-    with Program(folder, ["check", "--format", "json", *words], settings) as program:
+    with Command(folder, ["check", "--format", "json", *words], settings) as program:
         code = program.wait(120)
         took = time.monotonic() - began
         assert program.stderr == ""
@@ -391,7 +391,7 @@ def test_a_server_that_is_down_is_a_warning_while_another_answers(
     }
     said = checked(tmp_path, given, "--probe")
     assert said.code == 0
-    with Program(tmp_path, ["quota", "--format", "json"], given) as program:
+    with Command(tmp_path, ["quota", "--format", "json"], given) as program:
         assert program.wait(120) == 0
         assert json.loads(program.stdout)["used"] == 1
     assert said.state[f"kafka 127.0.0.1:{dead} TCP"] == "warning"
@@ -433,7 +433,7 @@ def test_a_wrong_password_is_named_as_such_by_the_commands_too(
 ) -> None:
     """The failing call only says "broker transport failure", which points to the network."""
     wrong = settings(secure, target.url, secure.unique_topic("login"), KAFKA_SASL_PASSWORD="not-it")
-    with Program(tmp_path, words, wrong) as program:
+    with Command(tmp_path, words, wrong) as program:
         assert program.wait(120) == 1
         assert "KAFKA_SASL_PASSWORD" in program.stderr
         assert "not-it" not in program.stderr

@@ -17,7 +17,7 @@ from connector.kafka.config import KafkaConfig
 from connector.kafka.dead_letter_producer import DeadLetterProducer
 from tests.support.kafka.broker import KafkaBroker, Record, free_ports
 from tests.support.oracle import caught_up, event
-from tests.support.process import Connector, Program, Sandbox, environment
+from tests.support.process import Command, Connector, Sandbox, environment
 
 
 class Ended(NamedTuple):
@@ -31,7 +31,7 @@ class Ended(NamedTuple):
 def dlq(folder: Path, kafka: KafkaBroker, topic: str, *words: str) -> Ended:
     """Run the program once, without a terminal."""
     settings = environment(kafka.bootstrap, topic, "http://127.0.0.1:9")
-    with Program(folder, ["dlq", *words], settings) as program:
+    with Command(folder, ["dlq", *words], settings) as program:
         return Ended(program.wait(120), program.stdout.splitlines(), program.stderr)
 
 
@@ -281,7 +281,7 @@ def test_a_topic_that_is_not_there_yet_has_no_letters(kafka: KafkaBroker, tmp_pa
 def test_kafka_out_of_reach_is_code_1_and_one_line(tmp_path: Path) -> None:
     """Without a traceback: the reader is an operator."""
     (port,) = free_ports(1)
-    with Program(tmp_path, ["dlq", "list"], environment(f"127.0.0.1:{port}", "t", "http://127.0.0.1:9")) as program:
+    with Command(tmp_path, ["dlq", "list"], environment(f"127.0.0.1:{port}", "t", "http://127.0.0.1:9")) as program:
         assert program.wait(120) == 1
         assert program.stderr.startswith("dlq: ")
         assert len(program.stderr.splitlines()) == 1

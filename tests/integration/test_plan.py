@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from connector.plan import merge
 from tests.support.fakes import event
 from tests.support.kafka.broker import KafkaBroker
-from tests.support.process import Program
+from tests.support.process import Command
 
 HOUR_MS = 3_600_000
 LINGERS = [0.0, 60.0, 600.0]
@@ -32,9 +32,9 @@ def produce(kafka: KafkaBroker, topic: str, logs: Sequence[Log]) -> None:
     assert producer.flush(60) == 0
 
 
-def plan(folder: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> Program:
+def plan(folder: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> Command:
     """Run the command."""
-    with Program(folder, ["plan", *arguments], environ) as program:
+    with Command(folder, ["plan", *arguments], environ) as program:
         program.wait(300)
     return program
 
@@ -44,7 +44,7 @@ def around(kafka: KafkaBroker, topics: str, **others: str) -> dict[str, str]:
     return {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap, "KAFKA_TOPICS": topics, **others}
 
 
-def report(program: Program) -> Any:
+def report(program: Command) -> Any:
     """Its JSON, of a run that succeeded and printed nothing else."""
     assert (program.exit_code, program.stderr) == (0, "")
     return json.loads(program.stdout)

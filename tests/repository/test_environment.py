@@ -34,6 +34,7 @@ HOSTILE = {
     "HTTP_PROXY": "http://127.0.0.1:1",
     "https_proxy": "http://127.0.0.1:1",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
+    "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONIOENCODING": "latin-1",
     "TZ": "Pacific/Kiritimati",
     "XDG_CACHE_HOME": "/nowhere",

@@ -19,11 +19,14 @@ NETWORK: Final = ("ALL_PROXY", "FTP_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PRO
 """Proxy variables, in either case. A CGI's REQUEST_METHOD makes Python ignore HTTP_PROXY."""
 
 PYTHON: Final = (
-    *("PYTHONASYNCIODEBUG", "PYTHONDEVMODE", "PYTHONHOME", "PYTHONINSPECT", "PYTHONIOENCODING", "PYTHONMALLOC"),
-    *("PYTHONOPTIMIZE", "PYTHONPROFILEIMPORTTIME", "PYTHONSTARTUP", "PYTHONTRACEMALLOC", "PYTHONUTF8"),
-    *("PYTHONVERBOSE", "PYTHONWARNINGS"),
+    *("PYTHONASYNCIODEBUG", "PYTHONDEVMODE", "PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONINSPECT"),
+    *("PYTHONIOENCODING", "PYTHONMALLOC", "PYTHONOPTIMIZE", "PYTHONPROFILEIMPORTTIME", "PYTHONSTARTUP"),
+    *("PYTHONTRACEMALLOC", "PYTHONUTF8", "PYTHONVERBOSE", "PYTHONWARNINGS"),
 )
-"""Variables that change Python's behaviour and output in the processes that tests start."""
+"""Variables that change Python's behaviour and output in the processes that tests start.
+
+Without bytecode, each of them would compile our modules again, and each worker the tests.
+"""
 
 _NAMES: Final = frozenset({*MAKE, *TERMINAL, *NETWORK, *(name.lower() for name in NETWORK), *PYTHON, "TZ"})
 _PREFIXES: Final = (*PREFIXES, "OTEL_")

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from tests.support.process import Connector
+from tests.support.process import ColdConnector
 
 ROOT: Final = Path(__file__).parents[2]
 SUITE: Final = "bookworm"
@@ -98,7 +98,7 @@ def _build_args(**arguments: str) -> list[str]:
     return [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
 
 
-class Container(Connector):
+class Container(ColdConnector):
     """The image run by runc: its user, its entry point, a root that is read-only, no capability, the host's network."""
 
     def __init__(self, image: Image, folder: Path, environment: Mapping[str, str], *arguments: str) -> None:

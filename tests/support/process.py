@@ -1,6 +1,9 @@
-"""The program as users run it: `python -m connector` in a process of its own, observed only from outside."""
+"""The program in a process of its own, observed only from outside.
 
-import ctypes
+`Program` starts it as users do, by `python -m connector`. What tests start by the hundred is forked from a process that
+has loaded it (`warm.py`), unless the start itself is under test.
+"""
+
 import http.client
 import json
 import os
@@ -12,12 +15,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, BinaryIO, Self, TypeVar
 from urllib.parse import urlsplit
 
 from connector.ops.events import COMMON_FIELDS, EVENTS
 from connector.settings.load import PREFIXES
+from tests.support.kafka.config import die_with_parent
 from tests.support.loopback import own_address
+from tests.support.warm import Process, warm
 
 T = TypeVar("T")
 
@@ -53,6 +58,8 @@ class Program:
 
     IS_MEASURED = True
     """Whether it takes part in the coverage of the run, if there is one."""
+    IS_WARM = False
+    """Whether it is a fork of the process that has loaded the program, which saves most of a start's time."""
 
     def __init__(self, folder: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start it; its output goes to files of `folder`. It gets none of this process's settings."""
@@ -61,16 +68,24 @@ class Program:
         self._err = folder / f"{name}.err"
         unwanted = PREFIXES if self.IS_MEASURED else (*PREFIXES, "COVERAGE_")
         passed_on = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
+        around = {**passed_on, **environment}
         with self._out.open("wb") as out, self._err.open("wb") as err:
-            self._process = subprocess.Popen(
-                self.command(arguments, environment),
-                env={**passed_on, **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                start_new_session=True,
-                preexec_fn=_die_with_parent(),  # noqa: PLW1509 - one system call, looked up before the fork
+            self._process: Process = (
+                warm().start(arguments, around, self._out, self._err)
+                if self.IS_WARM
+                else self._start(self.command(arguments, environment), around, out, err)
             )
+
+    def _start(self, command: Sequence[str], environment: Mapping[str, str], out: BinaryIO, err: BinaryIO) -> Process:
+        return subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+            preexec_fn=die_with_parent(),  # noqa: PLW1509 - one system call, looked up before the fork
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -152,6 +167,7 @@ class Connector(Program):
     """`connector run`, its log, and its ops port. Leaving the context also checks its log against the contract."""
 
     IS_MEASURED = False  # The tests of the service and of the pipeline measure it, without a start of a second each.
+    IS_WARM = True
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         super().__init__(folder, ["run"], environment)
@@ -211,10 +227,23 @@ class Connector(Program):
         return self.get("/readyz")[0] == 200
 
 
+class ColdConnector(Connector):
+    """The same, started as users start it."""
+
+    IS_WARM = False
+
+
+class Command(Program):
+    """One of the commands that tests run often."""
+
+    IS_WARM = True
+
+
 class Sandbox(Program):
     """`connector sandbox` on a free port, and its own API: the endpoint, and the check of every request."""
 
     IS_MEASURED = False  # Its own tests measure it; here it answers each request of a load.
+    IS_WARM = True
 
     def __init__(self, folder: Path, *options: str) -> None:
         super().__init__(folder, ["sandbox", "--host", own_address(), "--port", "0", *options], {})
@@ -303,11 +332,3 @@ def request(base: str, method: str, path: str, body: bytes | None = None) -> tup
         return response.status, response.read()
     finally:
         connection.close()
-
-
-def _die_with_parent() -> Callable[[], object] | None:
-    """On Linux the kernel kills the process when pytest itself is killed; elsewhere only leaving the context does."""
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(1, signal.SIGKILL)
