@@ -33,7 +33,7 @@ class Concern(enum.StrEnum):
 
 WHY: Final[Mapping[Concern, str]] = {
     Concern.LONG_ID: f"an id of more than {DELIVERY_ID} characters: a page cannot have it (Delivery API)",
-    Concern.ID_CHARACTERS: "a + or / in an mbox3rdPartyId: Adobe's bulk API does not allow them",
+    Concern.ID_CHARACTERS: "a + or / in an mbox3rdPartyId, which Adobe's bulk API does not allow",
     Concern.PREFIXED_NAME: f"a name that begins with {PREFIX}: it is sent with that before it again",
     Concern.SYSTEM_NAME: "a name of Target's own: it may be overwritten, or ignored",
     Concern.LONG_NAME: f"a name of more than {NAME} characters: Target's other APIs refuse it",

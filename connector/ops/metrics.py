@@ -150,7 +150,7 @@ DEFINITIONS: Final = (
     Definition(
         "target_connector_questionable_updates_total", "counter", ("concern",), "updates",
         "Updates that were sent although Target may not do with them what was meant: " +
-        ", ".join(f"{concern} ({why.partition(':')[0]})" for concern, why in WHY.items()) + ".",
+        ", ".join(WHY) + ".",
         lambda now: [((concern.value,), count) for concern, count in now.tally.concerns.items()],
     ),
     Definition(

@@ -52,7 +52,7 @@ class SenderConfig:
     max_connections: int = 64
     token: TokenSource | None = None
     proxy: str | None = field(default=None, repr=False)
-    statuses: Mapping[int, Meaning] = NO_CHANGES
+    statuses: Mapping[int, Meaning] = field(default_factory=lambda: NO_CHANGES)
     """Rows of the account's own, over those of `statuses.py`."""
     age_seconds: float = AGE_SECONDS
     name_seconds: int = NAME_SECONDS

@@ -178,7 +178,7 @@ def test_good_events_mean_the_same_to_both(fields: dict[str, Any]) -> None:
     assert schema_accepts(value)
     change = DECODERS[Nulls.DROP](value)
     kind = "pcId" if fields.get("pcId") is not None else "mbox3rdPartyId"
-    assert change.visitor == Visitor(kind, fields[kind])
+    assert change.recipient == Visitor(kind, fields[kind])
     assert change.attributes == flat(fields["profile"])
     assert all(
         type(text) is str for text in json.loads(encode_event(change.visitor, change.attributes))["profile"].values()

@@ -17,7 +17,9 @@ Series = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
 CONTRACT: dict[str, list[dict[str, str]]] = {
     "target_connector_events_consumed_total": [{}],
     "target_connector_events_done_total": [
-        {"outcome": outcome} for outcome in ("accepted", "dead_lettered", "skipped", "already_done", "handed_over")
+        {"outcome": outcome} for outcome in (
+            "accepted", "dead_lettered", "skipped", "already_done", "handed_over", "unchanged",
+        )
     ],
     "target_connector_records_missed_total": [{"reason": reason} for reason in ("retention", "truncation")],
     "target_connector_events_skipped_total": [],
@@ -30,6 +32,14 @@ CONTRACT: dict[str, list[dict[str, str]]] = {
         {"outcome": outcome}
         for outcome in (
             "accepted", "rejected", "unauthorized", "throttled", "unavailable", "timeout", "unconfirmed",
+            "unknown_visitor",
+        )
+    ],
+    "target_connector_updates_unknown_visitor": [{}],
+    "target_connector_questionable_updates_total": [
+        {"concern": concern}
+        for concern in (
+            "long_id", "id_characters", "prefixed_name", "system_name", "long_name", "long_value",
         )
     ],
     "target_connector_request_duration_seconds_count": [{}],
@@ -49,6 +59,9 @@ CONTRACT: dict[str, list[dict[str, str]]] = {
     "target_connector_start_time_seconds": [{}],
 }  # fmt: skip
 """Written out, not taken from the code: the series of the first scrape. The contract's names, then our own."""
+
+LABELS = {"outcome", "reason", "topic", "partition", "version", "source", "condition", "concern"}
+"""Each has a bounded number of values."""
 
 AT_START = Snapshot(
     tally=Counters(),
@@ -226,5 +239,14 @@ def test_definitions_follow_the_naming_rules() -> None:
         assert each.name.endswith("_total") == (each.kind == "counter")
         assert each.name.endswith("_seconds") == (each.unit == "seconds")
         assert each.help.endswith(".")
-        assert set(each.labels) <= {"outcome", "reason", "topic", "partition", "version", "source", "condition"}
+        assert set(each.labels) <= {
+            "outcome",
+            "reason",
+            "topic",
+            "partition",
+            "version",
+            "source",
+            "condition",
+            "concern",
+        }
     assert len({each.name for each in DEFINITIONS}) == len(DEFINITIONS)

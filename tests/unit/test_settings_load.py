@@ -70,6 +70,10 @@ CONTRACT = {
     "SCHEMA_REGISTRY_SSL_KEY_PASSWORD": None,
     "SCHEMA_REGISTRY_TIMEOUT_SECONDS": 10,
     "SCHEMA_REGISTRY_CACHE_MAX_SCHEMAS": 1000,
+    "TARGET_UNKNOWN_VISITOR": "dead_letter",
+    "TARGET_UNKNOWN_VISITOR_WAIT_SECONDS": 5400,
+    "COALESCE_UNCHANGED_SECONDS": 0,
+    "COALESCE_UNCHANGED_MAX_VISITORS": 200_000,
     "RETRY_INITIAL_SECONDS": 0.5,
     "RETRY_MAX_SECONDS": 60,
     "RETRY_MAX_ATTEMPTS": 10,
@@ -108,8 +112,9 @@ def test_defaults_are_the_contracts() -> None:
     assert settings.kafka_bootstrap_servers == "kafka:9092"
     assert settings.kafka_topics == ("changes",)
     assert settings.properties() == {}
-    objects = {"KAFKA_PROPERTIES", "SCHEMA_REGISTRY_HEADERS"}
+    objects = {"KAFKA_PROPERTIES", "SCHEMA_REGISTRY_HEADERS", "TARGET_STATUS_VERDICTS"}
     assert settings.schema_registry_headers.get_secret_value() == {}
+    assert settings.target_status_verdicts == {}
     assert {name.upper() for name in Settings.model_fields} == {*CONTRACT, *GOOD, *objects}
 
 
