@@ -14,6 +14,9 @@ ConnectorError
 ├── Refused              an event that can never be delivered, by field and reason (connector.events)
 ├── NewerLedger          the quota's ledger holds records of a newer version (connector.quota)
 └── CommandError         what one command raises for itself alone (connector.cli, connector.demo)
+    ├── NotHad           `connector token`: there is no token to be had
+    ├── StoreFailed      its file or Secret cannot be read or written
+    ├── Superseded       another run has stored a token meanwhile
     ├── CheckFailed      a step of `connector check`, with the remedy
     ├── TooMuch          `connector quota spend` of more than is free
     ├── EventRefused     an event of `connector produce`

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from connector.settings import Settings, describe, json_schema, load
+from connector.cli.token import NAMES
+from connector.settings import Settings, describe, json_schema, load, load_part
 from connector.settings.properties import is_secret
 from scripts.chart import NO_VALUE
 from tests.support.chart import NEEDED, Chart, Objects, nested
@@ -48,12 +49,23 @@ SAMPLES: Mapping[str, Any] = {
     "SCHEMA_REGISTRY_SSL_CERTIFICATE_LOCATION": "/etc/certificate.pem",
     "SCHEMA_REGISTRY_SSL_KEY_LOCATION": "/etc/key.pem",
     "SCHEMA_REGISTRY_SSL_KEY_PASSWORD": "009",
+    "TARGET_TENANT": "acme_1",
+    "TARGET_TOKEN_CLIENT_ID": "007",
+    "TARGET_TOKEN_CLIENT_SECRET": "p8e-'x\"$(HOME)#",
+    "TARGET_TOKEN_CLIENT_SECRET_FILE": "/etc/client/secret",
+    "TARGET_TOKEN_SCOPE": "openid,AdobeID",
+    "TARGET_TOKEN_IMS_URL": "https://ims.example.com:8443/ims/token/v3",
+    "TARGET_TOKEN_URL": "https://proxy.example.com/{tenant}/token?scope=profile_api",
     "QUOTA_TOPIC": "spent",
     "QUOTA_WINDOW_SECONDS": 60,
     "QUOTA_HORIZON_SECONDS": 90_000.5,
     "OPS_HOST": "::",
 }
 """A value other than the default for each setting that is a text, or that a bound alone does not test well."""
+
+SECRET = "TARGET_TOKEN_CLIENT_SECRET"
+TOKEN = frozenset(name for name in NAMES if name.startswith(("TARGET_TOKEN_", "TARGET_TENANT")))
+"""What only `connector token` reads."""
 
 AS_TEXT: Mapping[str, str] = {
     "KAFKA_BOOTSTRAP_SERVERS": "one:9092,[2001:db8::1]:9093",
@@ -62,6 +74,8 @@ AS_TEXT: Mapping[str, str] = {
     "SCHEMA_REGISTRY_HEADERS": '{"target-sr-cluster": "lsrc-1 <&>"}',
 }
 """Those of them that are no text in values.yaml, as the variable is written."""
+
+RENEWAL = {"token": {"schedule": "17 3 * * *"}}
 
 COMPANIONS: Mapping[str, Any] = {
     "KAFKA_SECURITY_PROTOCOL": "sasl_ssl",
@@ -87,7 +101,10 @@ LOGINS: Mapping[str, tuple[str, ...]] = {
 SECRET_BY_VALUE = ("SCHEMA_REGISTRY_URL", "SCHEMA_REGISTRY_HEADERS")
 """An address that holds a password, and headers, any of which may be a login."""
 
-VARIABLES = [doc.name for doc in describe() if doc.name not in {*NO_VALUE, "EVENT_MAPPING"}]
+SECRETS = [doc.name for doc in describe() if doc.secret and doc.name not in TOKEN]
+"""Of the connector's own pods."""
+
+VARIABLES = [doc.name for doc in describe() if doc.name not in {*NO_VALUE, *TOKEN, "EVENT_MAPPING"}]
 """The mapping arrives as a file: `test_mapping.py`."""
 
 
@@ -132,6 +149,21 @@ def test_a_value_arrives_as_the_setting_that_it_names(chart: Chart, variable: st
     direct["KAFKA_BOOTSTRAP_SERVERS"] = ",".join(as_list(wanted["KAFKA_BOOTSTRAP_SERVERS"]))
     direct["KAFKA_TOPICS"] = ",".join(wanted["KAFKA_TOPICS"])
     assert effective(loaded(objects)) == effective(load(direct))
+
+
+@pytest.mark.parametrize("variable", sorted(TOKEN))
+def test_a_value_for_the_token_arrives_where_it_is_renewed_and_nowhere_else(chart: Chart, variable: str) -> None:
+    """The client secret opens more than profiles: the connector's own pods must not have it."""
+    wanted = {**SAMPLES_NEEDED, "TARGET_TENANT": "acme", "TARGET_TOKEN_CLIENT_ID": "id"}
+    wanted |= {} if variable == f"{SECRET}_FILE" else {SECRET: "secret"}
+    wanted[variable] = sample(variable)
+    objects = chart.render(values=nested(wanted) | RENEWAL)
+    (container,) = objects.renewal["containers"]
+    environment = objects.environment(container=container)
+    assert environment.keys() <= TOKEN
+    direct = {name: str(value) for name, value in wanted.items() if name in TOKEN}
+    assert effective(load_part(environment, NAMES, [])) == effective(load_part(direct, NAMES, []))
+    assert not TOKEN & objects.environment().keys()
 
 
 SAMPLES_NEEDED: Mapping[str, Any] = {
@@ -192,7 +224,9 @@ def test_a_number_with_a_fraction_can_be_set(chart: Chart, number: str) -> None:
     assert settings.coalesce_linger_seconds == float(number)
 
 
-@pytest.mark.parametrize("variable", [*(doc.name for doc in describe() if doc.secret), *SECRET_BY_VALUE])
+@pytest.mark.parametrize(
+    "variable", [*(doc.name for doc in describe() if doc.secret and doc.name not in TOKEN), *SECRET_BY_VALUE]
+)
 def test_secrets_go_into_the_secret_and_nowhere_else(chart: Chart, variable: str) -> None:
     """A ConfigMap is readable by everybody who may list it; the settings model says what is secret."""
     beside = needed_by(variable)

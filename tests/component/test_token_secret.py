@@ -34,8 +34,8 @@ class ApiServer:
     data: dict[str, str] = field(default_factory=dict)
     version: int = 1
     exists: bool = True
-    meanwhile: list[str] = field(default_factory=list)
-    """Tokens that others store, each just before a patch of ours."""
+    meanwhile: list[tuple[str, str]] = field(default_factory=list)
+    """Tokens that others store, each just before a patch of ours, of this kind."""
     statuses: list[int] = field(default_factory=list)
     """Of the first requests, in place of an answer."""
     requests: list[str] = field(default_factory=list)
@@ -54,8 +54,8 @@ class ApiServer:
             return web.Response(status=404)
         if request.method == "PATCH":
             assert request.content_type == "application/merge-patch+json"
-            if not dry and self.meanwhile:
-                self.store(token=self.meanwhile.pop(0))
+            if self.meanwhile and self.meanwhile[0][0] == self.requests[-1]:
+                self.store(token=self.meanwhile.pop(0)[1])
             patch = await request.json()
             if patch["metadata"]["resourceVersion"] != str(self.version):
                 return web.Response(status=409)
@@ -135,9 +135,9 @@ def test_what_is_there_already_is_not_written_again(tmp_path: Path) -> None:
 
 def test_a_secret_that_changed_meanwhile_is_read_again(tmp_path: Path) -> None:
     """The token of another run may be newer than ours, and ours ended by it."""
-    server = ApiServer(meanwhile=["other"])
+    server = ApiServer(meanwhile=[("PATCH dry", "other"), ("PATCH", "another")])
     services = before(server, tmp_path, renewed)
-    assert server.requests == ["GET", "PATCH dry", "PATCH"] * 2
+    assert server.requests == ["GET", "PATCH dry", *["GET", "PATCH dry", "PATCH"] * 2]
     assert server.read("token") == services.token
     assert services.requests.count("POST") == 1
 

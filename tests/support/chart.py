@@ -65,6 +65,12 @@ class Objects(list[Manifest]):
         spec: Manifest = self.workload["spec"]["template"]["spec"]
         return spec
 
+    @property
+    def renewal(self) -> Manifest:
+        """The spec of the pods that run `connector token`."""
+        spec: Manifest = self.of("CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        return spec
+
     def container(self, name: str = "connector") -> Manifest:
         """One container of the connector's pods, init containers included."""
         every = [*self.pod["containers"], *self.pod.get("initContainers", [])]
@@ -72,10 +78,15 @@ class Objects(list[Manifest]):
         (only,) = found
         return only
 
-    def environment(self, pod: str = "x-target-profile-connector-0") -> dict[str, str]:
-        """The environment of the connector's process, as the kubelet builds it; sources outside are left out."""
+    def environment(
+        self, pod: str = "x-target-profile-connector-0", container: Manifest | None = None
+    ) -> dict[str, str]:
+        """The environment of a process, as the kubelet builds it: the connector's, or that of another container.
+
+        Sources outside are left out.
+        """
         found: dict[str, str] = {}
-        container = self.container()
+        container = container or self.container()
         for source in container["envFrom"]:
             ((kind, reference),) = source.items()
             for one in self:

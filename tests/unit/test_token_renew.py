@@ -170,4 +170,6 @@ def test_a_check_says_when_it_ends_or_that_there_is_none() -> None:
             await look(services.client(), random.Random(1), services.now)
 
     assert in_world(with_one, left=60).requests == ["sign in", "GET"]
+    # One that ends while it is told of.
+    assert in_world(without, left=0.35).requests == ["sign in", "GET"]
     assert in_world(without).requests == ["sign in", "GET"]

@@ -174,10 +174,7 @@ def _credentials(settings: Settings) -> "Credentials":
 def _line(done: "Done", now: float) -> str:
     said = "its end is not told"
     if done.expires is not None:
-        left = done.expires - now
-        said = (
-            f"valid until {_moment(done.expires)}, for {span(left)}" if left > 0 else f"ended {_moment(done.expires)}"
-        )
+        said = f"valid until {_moment(done.expires)}, for {span(max(0.0, done.expires - now))}"
     if not done.place:
         return f"token: {said}"
     how = "made now" if done.made else "kept"

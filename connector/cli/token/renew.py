@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +13,7 @@ from connector.target.profile_token.decision import GiveUp, Have, Terms
 
 SAME_SECONDS: Final = 60.0
 """Two ends of one token that differ by less are the same: each answer counts from its own moment."""
-RUNS: Final = 3
+RUNS: Final = 4
 """Each time that another run stores a token meanwhile, what there is is looked at again."""
 
 
@@ -46,23 +47,22 @@ async def renew(
 ) -> Done:
     """Get the token, renewed if it is time, and store it unless it is there. Raises `NotHad`, or what a store does."""
     made = False
+
+    async def once() -> Done:
+        nonlocal made
+        stored = await store.read()
+        had = _had(await obtain(service, Terms(renew_before, may_issue=True, stored=stored), rng, clock))
+        made = made or had.made
+        if stored is not None and stored.text == had.token.text and _same(stored.ends, had.token.ends):
+            return Done(stored.ends, made, written=False, place=store.name)
+        await store.write(had.token)
+        return Done(had.token.ends, made, written=True, place=store.name)
+
     async with store:
-        for left in reversed(range(RUNS)):
-            stored = await store.read()
-            terms = Terms(renew_before, may_issue=True, stored=stored)
-            had = _had(await obtain(service, terms, rng, clock))
-            made = made or had.made
-            token = had.token
-            if stored is not None and stored.text == token.text and _same(stored.ends, token.ends):
-                return Done(stored.ends, made, written=False, place=store.name)
-            try:
-                await store.write(token)
-            except Superseded:
-                if not left:
-                    raise
-            else:
-                break
-    return Done(token.ends, made, written=True, place=store.name)
+        for _ in range(RUNS - 1):
+            with suppress(Superseded):
+                return await once()
+        return await once()
 
 
 def _had(given: Have | GiveUp) -> Have:

@@ -65,6 +65,7 @@ class GiveUp:
 Next: TypeAlias = Ask | Have | GiveUp
 
 NONE: Final = Problem("the account has no profile token", "run `connector token` without --check, which makes one")
+"""Or one that lasts no longer than what was asked for."""
 
 
 def after(asked: Ask, outcome: Outcome, terms: Terms, now: float, rng: random.Random) -> Next:
@@ -78,11 +79,12 @@ def after(asked: Ask, outcome: Outcome, terms: Terms, now: float, rng: random.Ra
             return Have(outcome, made=True)
         case ProfileToken():
             token = _told(outcome, terms.stored)
-            if not terms.may_issue or lasts(token, terms.renew_before, now):
+            if lasts(token, terms.renew_before, now):
                 return Have(token, made=asked.unsure)
         case NoToken():
-            if not terms.may_issue:
-                return GiveUp(NONE)
+            pass
+    if not terms.may_issue:
+        return GiveUp(NONE)
     return replace(asked, step=Step.ISSUE, pause=0.0)
 
 

@@ -79,6 +79,9 @@ toJson writes a number out, where quote would make 1.048576e+08 of 104857600. Nu
 {{- if include "connector.mappingConfigMap" . -}}
 {{- $_ := set $settings "EVENT_MAPPING_FILE" (printf "%s/mapping.yaml" (include "connector.mappingFolder" .)) -}}
 {{- end -}}
+{{- if include "connector.tokenSchedule" . -}}
+{{- $_ := set $settings "TARGET_AUTH_TOKEN_FILE" "/etc/target-token/token" -}}
+{{- end -}}
 {{- toJson $settings -}}
 {{- end -}}
 
@@ -99,6 +102,27 @@ toJson writes a number out, where quote would make 1.048576e+08 of 104857600. Nu
 {{- define "connector.mappingText" -}}
 {{- $mapping := .Values.event.mapping -}}
 {{- ternary $mapping (toPrettyJson $mapping) (kindIs "string" $mapping) -}}
+{{- end -}}
+
+{{/* Empty: no CronJob renews the token. With --reuse-values the section may be missing. */}}
+{{- define "connector.tokenSchedule" -}}
+{{- dig "schedule" "" (.Values.token | default dict) -}}
+{{- end -}}
+
+{{/* Of the Secret that holds the token, and of all that renews it. A CronJob's name has 52 letters at most. */}}
+{{- define "connector.tokenName" -}}
+{{- printf "%s-token" (include "connector.fullname" . | trunc 46 | trimSuffix "-") -}}
+{{- end -}}
+
+{{/* Those of the settings that are for `connector token` alone: the connector's own pods get none of them. */}}
+{{- define "connector.tokenSettings" -}}
+{{- $own := dict -}}
+{{- range $name, $text := (include "connector.settings" . | fromJson) -}}
+{{- if or (hasPrefix "TARGET_TOKEN_" $name) (eq "TARGET_TENANT" $name) -}}
+{{- $_ := set $own $name $text -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $own -}}
 {{- end -}}
 
 {{/* Those of the settings that are secret: always, or as they look: a property's name, a header, a login in an address. */}}
@@ -122,6 +146,9 @@ toJson writes a number out, where quote would make 1.048576e+08 of 104857600. Nu
 
 {{- define "connector.plainSettings" -}}
 {{- $plain := include "connector.settings" . | fromJson -}}
+{{- range $name, $_ := (include "connector.tokenSettings" . | fromJson) -}}
+{{- $_ := unset $plain $name -}}
+{{- end -}}
 {{- range $name, $_ := (include "connector.secretSettings" . | fromJson) -}}
 {{- $_ := unset $plain $name -}}
 {{- end -}}
@@ -186,6 +213,7 @@ toJson writes a number out, where quote would make 1.048576e+08 of 104857600. Nu
 {{- fail "serviceMonitor.enabled: podMonitor.enabled is set too, and every sample would be counted twice: set only one" -}}
 {{- end -}}
 {{- include "connector.validateSettings" . -}}
+{{- include "connector.validateToken" . -}}
 {{- include "connector.validateMemory" . -}}
 {{- end -}}
 
@@ -293,6 +321,40 @@ toJson writes a number out, where quote would make 1.048576e+08 of 104857600. Nu
 {{- end -}}
 {{- end -}}
 
+{{/* What `connector token` needs, as far as values alone show that it is missing. */}}
+{{- define "connector.validateToken" -}}
+{{- $target := .Values.target -}}
+{{- $elsewhere := or (dig "existingSecret" "" (.Values.token | default dict)) .Values.extraEnv -}}
+{{- if include "connector.tokenSchedule" . -}}
+{{- range $key := list "authToken" "authTokenFile" -}}
+{{- if get $target $key -}}
+{{- fail (printf "token.schedule: target.%s is set too, and the connector would read that: unset it" $key) -}}
+{{- end -}}
+{{- end -}}
+{{- if and $target.tokenClientSecret $target.tokenClientSecretFile -}}
+{{- fail "target.tokenClientSecret: target.tokenClientSecretFile is set too: set only one of them" -}}
+{{- end -}}
+{{- if not $elsewhere -}}
+{{- $url := $target.tokenUrl | default "{tenant}" -}}
+{{- if and (contains "{tenant}" $url) (not $target.tenant) -}}
+{{- fail "target.tenant: needed with token.schedule" -}}
+{{- end -}}
+{{- if not $target.tokenClientId -}}
+{{- fail "target.tokenClientId: needed with token.schedule" -}}
+{{- end -}}
+{{- if not (or $target.tokenClientSecret $target.tokenClientSecretFile) -}}
+{{- fail "token.existingSecret: needed with token.schedule, or target.tokenClientSecret or target.tokenClientSecretFile" -}}
+{{- end -}}
+{{- end -}}
+{{- else -}}
+{{- range $key := list "tenant" "tokenClientId" "tokenClientSecret" "tokenClientSecretFile" -}}
+{{- if get $target $key -}}
+{{- fail (printf "target.%s: it has no effect without token.schedule" $key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The rules of connector/settings/properties.py; which names, and why, is in files/properties.json. */}}
 {{- define "connector.validateProperties" -}}
 {{- $rules := .Files.Get "files/properties.json" | fromJson -}}
@@ -362,15 +424,30 @@ volumeMounts:
     mountPath: {{ include "connector.mappingFolder" . }}
     readOnly: true
   {{- end }}
+  {{- if include "connector.tokenSchedule" . }}
+  - name: renewed-token
+    mountPath: /etc/target-token
+    readOnly: true
+  {{- end }}
   {{- with .Values.extraVolumeMounts }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end -}}
 
-{{/* What every pod of the release has. */}}
+{{/* What every pod has that runs with the connector's settings. */}}
 {{- define "connector.pod" -}}
 serviceAccountName: {{ include "connector.serviceAccountName" . }}
 automountServiceAccountToken: false
+{{- include "connector.podBase" . }}
+  {{- if include "connector.tokenSchedule" . }}
+  - name: renewed-token
+    secret:
+      secretName: {{ include "connector.tokenName" . }}
+  {{- end }}
+{{- end -}}
+
+{{/* What every pod of the release has; last its volumes, to which its user may add. */}}
+{{- define "connector.podBase" -}}
 {{- /* A Service called "kafka" would inject KAFKA_PORT=tcp://… */}}
 enableServiceLinks: false
 {{- with .Values.imagePullSecrets }}
@@ -418,6 +495,63 @@ volumes:
   {{- with .Values.extraVolumes }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- end -}}
+
+{{/* Of the CronJob and of the Job alike: a run takes seconds, and some minutes in an outage. */}}
+{{- define "connector.tokenJob" -}}
+backoffLimit: 3
+activeDeadlineSeconds: 900
+{{- end -}}
+
+{{/* The pod of `connector token`: its own settings, the right to its own Secret, and nothing of Kafka's. */}}
+{{- define "connector.tokenPodTemplate" -}}
+metadata:
+  annotations:
+    {{- /* Changed ones make another Job, which runs at once. */}}
+    checksum/config: {{ include "connector.tokenSettings" . | sha256sum }}
+    {{- with .Values.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  labels:
+    {{- merge (dict "app.kubernetes.io/component" "token") (include "connector.releaseLabels" . | fromYaml) .Values.podLabels .Values.commonLabels | toYaml | nindent 4 }}
+spec:
+  restartPolicy: Never
+  serviceAccountName: {{ include "connector.tokenName" . }}
+  automountServiceAccountToken: true
+  {{- include "connector.podBase" . | nindent 2 }}
+  containers:
+    - name: token
+      image: {{ include "connector.image" . | quote }}
+      imagePullPolicy: {{ .Values.image.pullPolicy }}
+      args: [token, --secret, {{ include "connector.tokenName" . }}, --renew-before, {{ .Values.token.renewBeforeSeconds | int64 | quote }}]
+      {{- with .Values.extraEnv }}
+      env:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      envFrom:
+        - configMapRef:
+            name: {{ include "connector.tokenName" . }}-client
+        {{- if .Values.target.tokenClientSecret }}
+        - secretRef:
+            name: {{ include "connector.tokenName" . }}-client
+        {{- end }}
+        {{- with .Values.token.existingSecret }}
+        - secretRef:
+            name: {{ . }}
+        {{- end }}
+      resources:
+        requests: {cpu: 50m, memory: 96Mi, ephemeral-storage: 4Mi}
+        limits: {memory: 192Mi, ephemeral-storage: 16Mi}
+      {{- with .Values.securityContext }}
+      securityContext:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      volumeMounts:
+        - name: tmp
+          mountPath: /tmp
+        {{- with .Values.extraVolumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
 {{- end -}}
 
 {{/* Of a Deployment and a StatefulSet alike. */}}
