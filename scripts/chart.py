@@ -11,6 +11,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +22,7 @@ from connector.settings import formats
 from connector.settings.conflicts import CLASSIC_ONLY
 from connector.settings.describe import SettingDoc, describe, json_schema
 from connector.settings.properties import ISOLATION, MILLISECONDS, OWN_VARIABLE, REFUSED, REFUSED_SHAPES, WHOLE
+from connector.target.statuses import VERDICTS
 
 CHART: Final = Path("helm/target-profile-connector")
 WIDTH: Final = 120
@@ -59,6 +61,7 @@ SHAPES: Final[Mapping[str, dict[str, Any]]] = {
     },
     "EVENT_MAPPING": {"type": ["null", "object", "string"], "required": ["version", "sources"], "minLength": 1},
     "SCHEMA_REGISTRY_HEADERS": {"type": "object", "additionalProperties": {"type": "string"}},
+    "TARGET_STATUS_VERDICTS": {"type": "object", "additionalProperties": {"enum": list(VERDICTS)}},
     "OPS_PORT": {"minimum": 1},
 }
 """Where a value is no plain text: YAML has lists and objects, and a port that is known only later cannot be probed."""
@@ -66,7 +69,7 @@ SHAPES: Final[Mapping[str, dict[str, Any]]] = {
 UNLESS_SET: Final = ("QUOTA_HORIZON_SECONDS",)
 """Settings whose default follows from others, unless they are set; to write the default down would set them."""
 
-OBJECTS: Final = ("KAFKA_PROPERTIES", "SCHEMA_REGISTRY_HEADERS")
+OBJECTS: Final = ("KAFKA_PROPERTIES", "SCHEMA_REGISTRY_HEADERS", "TARGET_STATUS_VERDICTS")
 """Settings whose variable holds an object as JSON."""
 
 
@@ -176,13 +179,21 @@ def settings_schema() -> dict[str, Any]:
             shape |= {"type": ["number", "string"], "pattern": r"^[0-9]+(\.[0-9]+)?$"}
         if doc.name in UNLESS_SET:
             shape |= {"type": ["null", *shape["type"]]}
-        if "null" not in shape["type"]:
-            # A template reads these: `--set kafka.groupId=null` must be refused, and not render as the text "<nil>".
+        if "null" not in shape["type"] and key in read_by_templates(name):
+            # `--set kafka.groupId=null` must be refused, and not render as the text "<nil>". What no template reads may
+            # be missing, as it is after `helm upgrade --reuse-values` from a version that did not have it.
             section.setdefault("required", []).append(key)
         section["properties"][key] = {**shape, "description": f"{doc.description} ({doc.name})"}
         if own := OWN.get(doc.name):
             section["properties"][own.key] = {**own.schema, "description": own.about}
     return sections
+
+
+@cache
+def read_by_templates(section: str) -> frozenset[str]:
+    """The keys of a section that some template names."""
+    text = "".join(path.read_text() for path in (CHART / "templates").rglob("*") if path.is_file())
+    return frozenset(re.findall(rf"(?:\.Values\.|\$){section}\.(\w+)", text))
 
 
 def properties() -> dict[str, Any]:

@@ -25,6 +25,7 @@ def shown(page: Browser) -> dict[str, float]:
         f'{prefix}updates_total{{outcome="accepted"}}': page.text("out-total"),
         f"{prefix}partitions_assigned": re.sub(r"\D", "", page.text("partitions-note")) or "0",
         f"{prefix}circuit_open": "0" if page.text("circuit") == "closed" else "1",
+        f"{prefix}schema_waits": str(len(page.rows("waits"))),
         f"{prefix}paused": "0" if page.text("paused") == "consuming" else "1",
     }
     for outcome, number in page.rows("records"):

@@ -18,6 +18,11 @@ PARTS = [
     for number in range(12)
 ]  # fmt: skip
 
+WAIT = {
+    "topic": "crm", "partition": 0, "offset": 48_112, "schema": "7", "seconds": 754.0,
+    "reason": "registry:8081 answers 503",
+}  # fmt: skip
+
 
 @pytest.fixture
 def served() -> Iterator[Served]:
@@ -137,6 +142,32 @@ def test_what_was_settled_before_a_restart_adds_up_too(page: Browser, served: Se
     assert page.text("records-even") == "Counts match."
 
 
+def test_what_a_mapping_skips_is_shown_by_its_condition(page: Browser, served: Served) -> None:
+    """A condition that holds for nothing skips a whole topic: the page must say which one."""
+    skips = [
+        {"source": "crm", "condition": "op in c, u, r", "events": 40},
+        {"source": "crm and 1 more", "condition": "<b>type</b> equals track", "events": 1_250},
+    ]
+    show(page, served, status(events_skipped=skips))
+    assert page.rows("skips") == [
+        ["crm and 1 more", "<b>type</b> equals track", "1,250"], ["crm", "op in c, u, r", "40"],
+    ]  # fmt: skip
+    show(page, served, status())
+    assert page.run("return document.getElementById('skips-table').hidden")
+
+
+def test_partitions_that_wait_for_a_schema_are_named_with_the_reason(page: Browser, served: Served) -> None:
+    """Its lag grows while all others go on; the person on call needs place, schema and reason, longest wait first."""
+    waits = [{**WAIT, "partition": number, "seconds": 10.0 + number} for number in range(12)]
+    show(page, served, status(schema_waits=waits, partitions_assigned=20))
+    assert page.rows("waits")[0] == ["crm/11@48112", "7", "21 s", "registry:8081 answers 503"]
+    assert len(page.rows("waits")) == 8
+    page.run("document.getElementById('waits-all').click()")
+    assert len(page.rows("waits")) == 12
+    show(page, served, status())
+    assert page.run("return document.getElementById('waits-table').hidden")
+
+
 def test_rates_come_from_successive_answers(page: Browser, served: Served) -> None:
     """By the connector's clock: a slow answer or a sleeping laptop must not show as a burst."""
     show(page, served, *minutes_of(consumed=500, accepted=450, updates=150, pending=90, lag=100, lag_growth=2))
@@ -192,6 +223,12 @@ def test_a_gap_between_answers_is_a_gap_in_the_chart(page: Browser, served: Serv
          "Sending", "8 updates wait."),
         ({"lag": None, "events": {"consumed": 0, "pending": 0}}, "OK", "Ready, no events yet", "read nothing"),
         ({"paused": True, "updates": {"pending": 9}, "lag": 50}, "WORKING", "Sending", "Reading is paused"),
+        ({"schema_waits": [{**WAIT, "seconds": 0.4}]}, "OK", "Caught up", "nothing waits"),
+        ({"schema_waits": [{**WAIT, "partition": 1, "seconds": 6.0}, WAIT], "partitions_assigned": 3}, "WARNING",
+         "2 partitions wait for a schema",
+         "Schema 7, for 12 min: registry:8081 answers 503. All others go on. Nothing is lost."),
+        ({"schema_waits": [WAIT], "partitions_assigned": 1}, "WARNING", "All partitions wait for a schema",
+         "registry:8081 answers 503. Nothing is lost."),
     ],
     ids=lambda value: value if isinstance(value, str) and value[:1].isupper() else "",
 )  # fmt: skip

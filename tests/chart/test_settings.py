@@ -49,6 +49,7 @@ SAMPLES: Mapping[str, Any] = {
     "SCHEMA_REGISTRY_SSL_CERTIFICATE_LOCATION": "/etc/certificate.pem",
     "SCHEMA_REGISTRY_SSL_KEY_LOCATION": "/etc/key.pem",
     "SCHEMA_REGISTRY_SSL_KEY_PASSWORD": "009",
+    "TARGET_STATUS_VERDICTS": {"404": "unknown_visitor", "418": "rejected"},
     "TARGET_TENANT": "acme_1",
     "TARGET_TOKEN_CLIENT_ID": "007",
     "TARGET_TOKEN_CLIENT_SECRET": "p8e-'x\"$(HOME)#",
@@ -71,6 +72,7 @@ AS_TEXT: Mapping[str, str] = {
     "KAFKA_BOOTSTRAP_SERVERS": "one:9092,[2001:db8::1]:9093",
     "KAFKA_TOPICS": "a.b,c_d-1",
     "KAFKA_PROPERTIES": '{"fetch.max.bytes": 104857600, "client.rack": "a<b>&", "socket.keepalive.enable": true}',
+    "TARGET_STATUS_VERDICTS": '{"404": "unknown_visitor", "418": "rejected"}',
     "SCHEMA_REGISTRY_HEADERS": '{"target-sr-cluster": "lsrc-1 <&>"}',
 }
 """Those of them that are no text in values.yaml, as the variable is written."""

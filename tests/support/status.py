@@ -49,6 +49,8 @@ _QUIET: Final[Mapping[str, Any]] = {
     "lease_seconds": 30.0,
     "paused": False,
     "quota": None,
+    "events_skipped": [],
+    "schema_waits": [],
     "lag": 0,
     "partitions_assigned": 2,
     "partitions": [

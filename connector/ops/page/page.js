@@ -205,6 +205,24 @@ function showRecords({ events, updates, event_age_seconds: age, paused, records_
   put("age", `50 % ${within(age.p50)}, 95 % ${within(age.p95)}, 99 % ${within(age.p99)}`.replace(/([^,]) /g, "$1\u00a0"));
 }
 
+// What a mapping skips, by the condition that did not hold; those that skip most first.
+function showSkips({ events_skipped: skips }) {
+  const most = [...skips].sort((one, other) => other.events - one.events);
+  find("skips-table").hidden = !skips.length;
+  fill("skips", cut("skips", most).map(({ source, condition, events }) => [source, [condition, "text"], count(events)]));
+}
+
+function showWaits({ schema_waits: waits }) {
+  const longest = [...waits].sort((one, other) => other.seconds - one.seconds);
+  find("waits-table").hidden = !waits.length;
+  fill("waits", cut("waits", longest).map((each) => [
+    `${each.topic}/${each.partition}@${each.offset}`,
+    each.schema,
+    span(each.seconds),
+    [each.reason, "text"],
+  ]));
+}
+
 function showProblems({ problems, time }) {
   find("problems-none").hidden = problems.length > 0;
   const list = find("problems");
@@ -301,7 +319,9 @@ function show(status) {
   showQuota(status);
   showEndpoint(status);
   showRecords(status);
+  showSkips(status);
   showProblems(status);
+  showWaits(status);
   showPartitions(status);
   showSettings(status);
 }
@@ -344,10 +364,10 @@ function poll() {
   return asking;
 }
 
-for (const id of ["problems", "partitions"]) {
+for (const [id, showList] of Object.entries({ problems: showProblems, partitions: showPartitions, skips: showSkips, waits: showWaits })) {
   find(`${id}-all`).addEventListener("click", () => {
     if (!opened.delete(id)) opened.add(id);
-    if (last) (id === "problems" ? showProblems : showPartitions)(last);
+    if (last) showList(last);
   });
 }
 // A browser slows the timers of a hidden page down: who comes back sees the present at once.

@@ -6,6 +6,7 @@ const KEEP_SECONDS = 300; // How far back the charts go.
 const RATE_SECONDS = 10; // A rate is over this number of last seconds: it shows a change, and does not jitter.
 const TREND_SECONDS = 30; // Whether the lag grows is seen over a longer stretch.
 const GAP_SECONDS = 15; // Samples further apart than this are not joined.
+const SCHEMA_SECONDS = 5; // A schema that was just asked for is no news.
 const STILL_SECONDS = 15; // Without progress for this time, beyond what lingering explains, work stands still.
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
@@ -200,6 +201,21 @@ function flowVerdict(status, samples) {
   return said("warn", growth > 0 ? "Sending, falling behind" : "Sending, not catching up", words);
 }
 
+// Partitions that wait for a schema; null when none has waited long enough to be told.
+function schemaVerdict(status) {
+  const waits = status.schema_waits.filter((each) => each.seconds >= SCHEMA_SECONDS);
+  if (!waits.length) return null;
+  const longest = waits.reduce((one, other) => (other.seconds > one.seconds ? other : one));
+  const all = waits.length >= status.partitions_assigned;
+  const who = all ? "All partitions wait" : plural(waits.length, "partition waits", "partitions wait");
+  const others = all ? "" : "All others go on. ";
+  return {
+    state: "warn",
+    headline: `${who} for a schema`,
+    detail: `Schema ${longest.schema}, for ${span(longest.seconds)}: ${longest.reason}. ${others}Nothing is lost.`,
+  };
+}
+
 // The one line for a person on call: what matters most comes first.
 function verdict(status, samples) {
   const { health, quota } = status;
@@ -236,7 +252,7 @@ function verdict(status, samples) {
     };
   }
   if (quota && quota.free <= 0 && quota.in_hand <= 0 && status.updates.pending) return quotaVerdict(status);
-  return flowVerdict(status, samples);
+  return schemaVerdict(status) ?? flowVerdict(status, samples);
 }
 
 function quotaForecast(quota, now) {
