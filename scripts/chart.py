@@ -66,6 +66,10 @@ SHAPES: Final[Mapping[str, dict[str, Any]]] = {
 }
 """Where a value is no plain text: YAML has lists and objects, and a port that is known only later cannot be probed."""
 
+NEW: Final = ("COALESCE_UNCHANGED_SECONDS", "COALESCE_UNCHANGED_MAX_VISITORS", "TARGET_TOKEN_URL")
+NEW_SECTIONS: Final = ("schemaRegistry",)
+"""What the chart's previous version did not have: `helm upgrade --reuse-values` leaves it out, templates allow that."""
+
 UNLESS_SET: Final = ("QUOTA_HORIZON_SECONDS",)
 """Settings whose default follows from others, unless they are set; to write the default down would set them."""
 
@@ -179,7 +183,8 @@ def settings_schema() -> dict[str, Any]:
             shape |= {"type": ["number", "string"], "pattern": r"^[0-9]+(\.[0-9]+)?$"}
         if doc.name in UNLESS_SET:
             shape |= {"type": ["null", *shape["type"]]}
-        if "null" not in shape["type"] and key in read_by_templates(name):
+        read = doc.required or (key in read_by_templates(name) and doc.name not in NEW)
+        if "null" not in shape["type"] and read:
             # `--set kafka.groupId=null` must be refused, and not render as the text "<nil>". What no template reads may
             # be missing, as it is after `helm upgrade --reuse-values` from a version that did not have it.
             section.setdefault("required", []).append(key)
@@ -259,7 +264,7 @@ def made(chart: Path) -> dict[Path, str]:
     document = json.loads(schema.read_text())
     sections = settings_schema()
     document["properties"] |= sections
-    document["required"] = list(sections)
+    document["required"] = [name for name in sections if name not in NEW_SECTIONS]
     documented = read_values(values_text)
     for value in documented:
         _describe(document, value)
