@@ -42,7 +42,7 @@ def run(_args: argparse.Namespace) -> int:
     except BadSettings as bad:
         return refuse(bad)
     configure_logs(settings)
-    from connector.service import serve  # noqa: PLC0415 - a wrong setting is said before the heavy imports
+    from connector.service.service import serve  # noqa: PLC0415 - a wrong setting is said before the heavy imports
 
     # What is loaded by now lives for good: the collector need not look at it again, nor look often.
     gc.freeze()

@@ -35,7 +35,8 @@ from connector.service.factories import (
     quota_policy,
     token_source,
 )
-from connector.service.reading import event_mapping, reader, registry_config, schema_store, tell_mapping
+from connector.service.reading import event_mapping, reader, registry_config, tell_mapping
+from connector.service.schemas import schema_store
 from connector.service.status import snapshot, status
 from connector.settings import BadSettings, Settings, masked
 from connector.target.endpoint import endpoint
@@ -81,7 +82,7 @@ class Service:
         self._registry = None if registry is None else RegistryClient(registry)
         schemas = None
         if self._registry is not None:
-            schemas = schema_store(self._registry, settings, self._schemas_changed)
+            schemas = schema_store(self._registry, settings.schema_registry_cache_max_schemas, self._schemas_changed)
         self._schemas = schemas
         events = reader(settings, self._mapping, schemas)
         terms = quota_policy(settings)
