@@ -30,7 +30,7 @@ from connector.quota.ledger import Ledger
 from connector.quota.policy import QuotaPolicy
 from connector.quota.ports import Appended
 from connector.quota.records import Reserve, Return, decode, encode
-from connector.service import Service
+from connector.service.service import Service
 from connector.settings import load
 from tests.support.kafka.broker import KafkaBroker
 from tests.support.kafka.prepare import obtain

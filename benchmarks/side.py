@@ -28,7 +28,7 @@ from connector.kafka.config import KafkaConfig
 from connector.kafka.consumer import ConsumerThread
 from connector.pipeline import Pipeline, PipelineConfig
 from connector.pipeline.ports import Ports
-from connector.service import Service
+from connector.service.service import Service
 from connector.settings import load
 from connector.target.render import Method, Renderer, Request
 

@@ -45,6 +45,7 @@ COMMANDS: Final = (
     Command("run", "connector.cli.run", "the service: Kafka events in, updates out, until SIGTERM"),
     Command("demo", "connector.cli.demo", "the whole job on embedded broker and sandbox, in a minute"),
     Command("check", "connector.cli.check", "whether Kafka and Target can be used as set; changes nothing"),
+    Command("map", "connector.cli.map", "what the mapping makes of samples; shows their values"),
     Command("plan", "connector.cli.plan", "the updates that a topic's last hours would have cost, by linger"),
     Command("quota", "connector.cli.quota", "what is used of the rolling window, and calls that others made"),
     Command("produce", "connector.cli.produce", "writes events to a topic, each checked first"),

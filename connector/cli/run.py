@@ -44,7 +44,7 @@ def run(_args: argparse.Namespace) -> int:
     configure_logs(settings)
     # What is loaded lives for good: the collector need not look at it, now or later, nor look often.
     gc.disable()
-    from connector.service import serve  # noqa: PLC0415 - a wrong setting is said before the heavy imports
+    from connector.service.service import serve  # noqa: PLC0415 - a wrong setting is said before the heavy imports
 
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

@@ -39,6 +39,7 @@ class MappedTopic:
         Raises `MissingExtra`, and ValueError when a Schema Registry is needed.
         """
         self.name = source.name
+        self.format = source.format
         self.skips = (*map(str, source.when), *([NO_VISITOR] if unmapped is Unmapped.SKIP else []))
         """What a skip may name: the texts of its conditions."""
         self.is_list = source.each is not None

@@ -5,6 +5,8 @@ from connector.formats.errors import MissingExtra
 from connector.formats.framing import find_frame
 from connector.formats.readers import Format, KeyForm, Reader, make_reader, read_plain_json
 from connector.formats.schema import Dependency, Schema, SchemaId, SchemaKind, SchemaMissing, Schemas
+from connector.formats.shape import Shape
+from connector.formats.shapes import shape_of
 
 __all__ = [
     "Dependency",
@@ -21,7 +23,9 @@ __all__ = [
     "SchemaKind",
     "SchemaMissing",
     "Schemas",
+    "Shape",
     "find_frame",
     "make_reader",
     "read_plain_json",
+    "shape_of",
 ]

@@ -8,11 +8,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import fastavro
-import msgspec
 from fastavro.read import LOGICAL_READERS
 
 from connector.events.change import Refused
-from connector.formats.avro_schema import Rewriter, reader_name
+from connector.formats.avro_schema import Rewriter, read_schema, reader_name
 from connector.formats.document import SCHEMA, Node
 from connector.formats.numbers import (
     NOT_FINITE,
@@ -41,8 +40,8 @@ def parse(schema: Schema) -> "AvroDecoder":
     """Return what reads values of the schema; `Refused` says why it cannot be used."""
     rewriter, known = Rewriter(), dict[str, Any]()
     for dependency in schema.dependencies:
-        _parse(rewriter.rewrite(_json(dependency.text)), known)
-    rewritten = rewriter.rewrite(_json(schema.text))
+        _parse(rewriter.rewrite(read_schema(dependency.text)), known)
+    rewritten = rewriter.rewrite(read_schema(schema.text))
     is_wrapped = not isinstance(rewritten, dict) or rewritten["type"] != "record"
     return AvroDecoder(
         schema.id.value, _parse(_wrapped(rewritten) if is_wrapped else rewritten, known), is_wrapped=is_wrapped
@@ -79,16 +78,6 @@ class AvroDecoder:
 def _wrapped(schema: Any) -> dict[str, Any]:
     """Return a record around a schema, which takes no byte: fastavro knows the named types of a record alone."""
     return {"type": "record", "name": "Wrapped", "fields": [{"name": "value", "type": schema}]}
-
-
-def _json(text: str) -> object:
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        # A primitive type may stand without quotes, as some registries give it.
-        if text.isalpha():
-            return text
-        raise Refused(SCHEMA, "is not valid JSON") from None
 
 
 def _parse(schema: Any, known: dict[str, Any]) -> Any:

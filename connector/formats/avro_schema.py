@@ -7,6 +7,8 @@ called for each value. Defaults, documentation, names and every other property a
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from connector.events.change import Refused
 from connector.formats.document import MAX_NAME, SCHEMA
 
@@ -18,9 +20,10 @@ MAX_FREE_PER_BYTE: Final = 16
 """Likewise for an item of an array, for each byte that it takes at least: 5 bytes can announce 20 million items."""
 MAX_SCALE: Final = 1_000
 
-_PRIMITIVES: Final = {"null": 0, "boolean": 1, "int": 1, "long": 1, "float": 4, "double": 8, "bytes": 1, "string": 1}
+PRIMITIVES: Final = {"null": 0, "boolean": 1, "int": 1, "long": 1, "float": 4, "double": 8, "bytes": 1, "string": 1}
+"""By name, the bytes that a value takes at least."""
 _TAG: Final = "connector-"
-_OURS: Final = {
+OURS: Final = {
     ("int", "date"),
     ("int", "time-millis"),
     ("long", "time-micros"),
@@ -34,7 +37,19 @@ _OURS: Final = {
     ("fixed", "decimal"),
     ("fixed", "uuid"),
 }
+"""Types and logical types of which a value becomes the text that it means."""
 _UUID_SIZE: Final = 16
+
+
+def read_schema(text: str) -> object:
+    """Return what a schema's text writes; `Refused` when it is no JSON."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        # A primitive type may stand without quotes, as some registries give it.
+        if text.isalpha():
+            return text
+        raise Refused(SCHEMA, "is not valid JSON") from None
 
 
 class _Type(NamedTuple):
@@ -73,7 +88,7 @@ class Rewriter:
         kind = schema.get("type")
         if not isinstance(kind, str):
             return self._type(kind, namespace, depth + 1)
-        if kind in _PRIMITIVES:
+        if kind in PRIMITIVES:
             return _primitive(kind, schema)
         if kind == "array":
             return self._array(schema, namespace, depth)
@@ -84,7 +99,7 @@ class Rewriter:
         return self._by_name(kind, namespace)
 
     def _by_name(self, name: str, namespace: str) -> _Type:
-        if name in _PRIMITIVES:
+        if name in PRIMITIVES:
             return _primitive(name, {})
         full = name if "." in name or not namespace else f"{namespace}.{name}"
         if full not in self._named:
@@ -147,14 +162,14 @@ class Rewriter:
 
 
 def _primitive(kind: str, schema: Mapping[str, Any]) -> _Type:
-    size = _PRIMITIVES[kind]
+    size = PRIMITIVES[kind]
     logical = schema.get("logicalType")
     if kind in ("float", "double"):
         return _Type(_tagged(kind, "number"), size, 0)
-    if (kind, logical) not in _OURS:
+    if (kind, logical) not in OURS:
         return _Type(kind, size, int(not size))
     if logical == "decimal":
-        scale = _scale(schema)
+        scale = scale_of(schema)
         return _Type(kind if scale is None else {**_tagged(kind, logical), "scale": scale}, size, 0)
     return _Type(_tagged(kind, str(logical)), size, 0)
 
@@ -164,14 +179,14 @@ def _fixed(schema: Mapping[str, Any]) -> _Type:
     if type(size) is not int or not 0 <= size < 2**31:
         raise Refused(SCHEMA, "has a fixed type whose size is no integer from 0 to 2,147,483,647")
     made: dict[str, Any] = {"type": "fixed", "size": size}
-    if logical == "decimal" and (scale := _scale(schema)) is not None:
+    if logical == "decimal" and (scale := scale_of(schema)) is not None:
         made |= {**_tagged("fixed", logical), "scale": scale}
     elif logical == "uuid" and size == _UUID_SIZE:
         made |= _tagged("fixed", logical)
     return _Type(made, size, int(not size))
 
 
-def _scale(schema: Mapping[str, Any]) -> int | None:
+def scale_of(schema: Mapping[str, Any]) -> int | None:
     """Return a decimal's scale; None where it is none by Avro's rules, which then means plain bytes."""
     scale, precision = schema.get("scale", 0), schema.get("precision")
     usable = type(scale) is int and type(precision) is int and 0 <= scale <= min(precision, MAX_SCALE)

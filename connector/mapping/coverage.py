@@ -1,6 +1,6 @@
 """Which paths of a source found something in samples, and what the others were probably meant to be."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,16 +32,37 @@ class _Seen:
     names: "dict[int, set[str]] | None" = None
 
 
+def all_uses(source: Source) -> Iterator[tuple[Path, str]]:
+    """Every path that the source names, those of `only` and `except` too, and the field that it stands in."""
+    yield from source.uses()
+    for copy in source.copies:
+        for place, names in (("copy.only", copy.only or ()), ("copy.except", copy.leave_out)):
+            yield from ((_under(copy.path, name), place) for name in sorted(names))
+
+
+def without_another(source: Source, unmatched: Iterable[Unmatched]) -> tuple[Unmatched, ...]:
+    """Leave out the paths beside which the same value has one that found something: a renamed field has two.
+
+    Of `visitor` one path of all is enough.
+    """
+    missing = {(one.path, one.field): one for one in unmatched}
+    values = [("occurredAt", source.occurred_at)] if source.occurred_at else []
+    values += [(f"attributes.{name}", value) for name, value in source.attributes.items()]
+    groups = [[(str(path), field) for path in value.paths] for field, value in values]
+    groups.append([(str(p), f"visitor.{kind}") for kind, value in source.visitor.items() for p in value.paths])
+    for group in groups:
+        if not all(use in missing for use in group):
+            for use in group:
+                missing.pop(use, None)
+    return tuple(missing.values())
+
+
 class Coverage:
     """Collects samples of one source."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        seen = [_Seen(path, place) for path, place in source.uses()]
-        for copy in source.copies:
-            for place, names in (("copy.only", copy.only or ()), ("copy.except", copy.leave_out)):
-                seen += (_Seen(_under(copy.path, name), place) for name in sorted(names))
-        self._seen = seen
+        self._seen = [_Seen(path, place) for path, place in all_uses(source)]
         self._each = source.each and getter(source.each)
 
     def see(self, value: Node, key: Node, headers: Mapping[str, str], topic: str, timestamp_ms: int) -> None:

@@ -1,9 +1,6 @@
 """From the settings to how events are read: the mapping, the Schema Registry, and the reader of every topic."""
 
-import asyncio
-import random
-from dataclasses import replace
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,17 +10,13 @@ from connector import __version__
 from connector.decoding import EventReader, event_reader
 from connector.errors import Fatal
 from connector.events import Nulls
-from connector.formats import Format, MissingExtra, Schema, SchemaKind, Schemas
+from connector.formats import Format, MissingExtra, Schemas
 from connector.mapping import BadMapping, Mapping, Unmapped, check_topics, load, unmapped_topics
-from connector.registry.client import RegistryClient
 from connector.registry.config import Basic, OAuth, RegistryConfig, Tls, TokenSource, parse_addresses
-from connector.registry.references import load as load_schema
-from connector.registry.store import SchemaStore
 from connector.service.factories import file_token
 from connector.settings import BadSettings, Mistake, Settings
 from connector.target.proxy import proxy_for
 from connector.target.token import FixedToken, TokenError
-from connector.threads import in_thread
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -88,34 +81,14 @@ def registry_config(settings: Settings) -> RegistryConfig | None:
     )
 
 
-def schema_store(client: RegistryClient, settings: Settings) -> SchemaStore:
-    """The schemas of the registry, on the running loop."""
-    return SchemaStore(
-        partial(load_schema, client),
-        max_schemas=settings.schema_registry_cache_max_schemas,
-        clock=asyncio.get_running_loop().time,
-        rng=random.Random(),
-        prepare=prepare,
-    )
-
-
-async def prepare(schema: Schema) -> Schema:
-    """Compile what has to be compiled, in a thread: Protobuf, by a process of its own."""
-    if schema.kind is not SchemaKind.PROTOBUF:
-        return schema
-    try:
-        from connector.formats.protobuf import compile_schema  # noqa: PLC0415 - an extra, which need not be installed
-    except ImportError:
-        return schema  # Whoever reads by it says what is missing.
-    return replace(schema, descriptors=await in_thread(partial(compile_schema, schema), "protoc"))
-
-
-def reader(settings: Settings, mapping: Mapping | None, schemas: Schemas | None) -> EventReader:
-    """The reader of every topic. Raises BadSettings where a format needs what is not there."""
+def reader(
+    settings: Settings, mapping: Mapping | None, schemas: Schemas | None, *, topics: Sequence[str] = ()
+) -> EventReader:
+    """The reader of every topic, and of these too. Raises BadSettings where a format needs what is not there."""
     _check_registry(settings, mapping)
     try:
         return event_reader(
-            settings.kafka_topics,
+            dict.fromkeys([*settings.kafka_topics, *topics]),
             settings.event_format,
             mapping,
             nulls=Nulls(settings.event_nulls),

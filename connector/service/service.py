@@ -36,7 +36,8 @@ from connector.service.factories import (
     statuses,
     token_source,
 )
-from connector.service.reading import event_mapping, reader, registry_config, schema_store, tell_mapping
+from connector.service.reading import event_mapping, reader, registry_config, tell_mapping
+from connector.service.schemas import schema_store
 from connector.service.status import snapshot, status
 from connector.settings import BadSettings, Settings, masked
 from connector.target.endpoint import endpoint
@@ -80,7 +81,10 @@ class Service:
         self._retention = TopicRetention(kafka)
         self._dead_letters = DeadLetterProducer(kafka, self._say_delayed)
         self._registry = None if registry is None else RegistryClient(registry)
-        self._schemas = schemas = None if self._registry is None else schema_store(self._registry, settings)
+        schemas = None
+        if self._registry is not None:
+            schemas = schema_store(self._registry, settings.schema_registry_cache_max_schemas)
+        self._schemas = schemas
         events = reader(settings, self._mapping, schemas)
         terms = quota_policy(settings)
         self._token = token_source(settings)

@@ -26,7 +26,8 @@ from connector.kafka import admin, log_inspector
 from connector.sandbox.broker import EmbeddedBroker
 from connector.sandbox.fault_text import parse_fault
 from connector.sandbox.server import SandboxConfig, SandboxTarget
-from connector.service import MOST_PARTITIONS, Service, serve
+from connector.service.service import Service, serve
+from connector.service.status import MOST_PARTITIONS
 from connector.settings import Settings, load
 from connector.target.token_expiry import expiry_path, write_expiry
 from tests.support.captured_logs import captured_logs

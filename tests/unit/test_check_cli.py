@@ -1,5 +1,7 @@
 """What `connector check` prints, for a person and for an init container: lines, an exit code, and no secret."""
 
+from contextlib import ExitStack
+
 import pytest
 
 from connector.cli.check import checks
@@ -21,9 +23,10 @@ def test_bad_settings_are_code_2_and_nothing_is_asked(
 def test_only_the_probe_sends_anything() -> None:
     """It costs a call of the quota, so it is on request; and every dependency names a check before it."""
     names: list[str] = []
-    for check in checks(load(GOOD), probe=True):
-        assert {*check.needs} <= {*names}
-        names.append(check.name)
-    assert len(names) == len(set(names))
-    assert [check.name for check in checks(load(GOOD), probe=False)] == names[:-1]
+    with ExitStack() as closing:
+        for check in checks(load(GOOD), closing, probe=True):
+            assert {*check.needs} <= {*names}
+            names.append(check.name)
+        assert len(names) == len(set(names))
+        assert [check.name for check in checks(load(GOOD), closing, probe=False)] == names[:-1]
     assert names[-1] == "probe"

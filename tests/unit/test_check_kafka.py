@@ -8,7 +8,6 @@ from confluent_kafka import KafkaError
 
 from connector.cli.check import kafka
 from connector.cli.check.findings import Finding, State
-from connector.events import JsonDecoder
 from connector.kafka.config import KafkaConfig
 from connector.kafka.errors import KafkaFailure
 from connector.kafka.inspect import cluster
@@ -35,7 +34,7 @@ def partitions(
     monkeypatch.setattr(cluster, "group", lambda _config: group)
     monkeypatch.setattr(kafka, "last_records", no_records)
     monkeypatch.setattr(kafka, "standing", lambda _config, _partitions: {})
-    checks = kafka.KafkaChecks(KafkaConfig("kafka:9092", tuple(topics), "g"), JsonDecoder())
+    checks = kafka.KafkaChecks(KafkaConfig("kafka:9092", tuple(topics), "g"), lambda _topic, _records: ())
     (found,) = [finding for finding in asyncio.run(checks.topics()) if finding.what == "partitions"]
     return found
 
@@ -75,7 +74,7 @@ def group_said(monkeypatch: pytest.MonkeyPatch, group: Group, protocol: str) -> 
     """Findings about its members."""
     monkeypatch.setattr(cluster, "group", lambda _config: group)
     monkeypatch.setattr(kafka, "group_session", lambda _config: (45.0, None))
-    checks = kafka.KafkaChecks(KafkaConfig("kafka:9092", ("t",), "g", protocol), JsonDecoder())
+    checks = kafka.KafkaChecks(KafkaConfig("kafka:9092", ("t",), "g", protocol), lambda _topic, _records: ())
     return [finding for finding in asyncio.run(checks.group()) if finding.what == "members of group g"]
 
 

@@ -6,11 +6,13 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from connector.cli.check.findings import Check, Finding, State, run_checks, text_line
+from connector.errors import Fatal
 from connector.ops.redact import Redactor, VisitorIds
 from connector.settings import BadSettings, Settings, load
 
@@ -56,10 +58,20 @@ def add_parser(subparsers: "Subparsers") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Load the settings, ask, and print each answer as soon as it is there."""
+    with ExitStack() as closing:
+        return _run(args, closing)
+
+
+def _run(args: argparse.Namespace, closing: ExitStack) -> int:
     write: Callable[[Finding], None] = _write_json if args.format == "json" else _write_text
     try:
         settings = load(os.environ)
-        wanted = checks(settings, probe=args.probe)
+        wanted = checks(settings, closing, probe=args.probe)
+    except Fatal as fatal:
+        # A file that may come later: the service would end with code 1 too.
+        wrong = fatal.failure
+        write(Finding(State.FAILED, f"setting {wrong.setting}", wrong.reason, wrong.hint))
+        return 1
     except BadSettings as bad:
         for mistake in bad.mistakes:
             what = f"setting {mistake.setting}"
@@ -76,18 +88,28 @@ def run(args: argparse.Namespace) -> int:
     return 0 if asyncio.run(run_checks(wanted, ALL_SECONDS, say)) else 1
 
 
-def checks(settings: Settings, *, probe: bool) -> Sequence[Check]:
-    """The list. A further one is a line here: its name, its seconds, what asks, and the check that it rests on."""
+def checks(settings: Settings, closing: ExitStack, *, probe: bool) -> Sequence[Check]:
+    """The list. A further one is a line here: its name, its seconds, what asks, and the check that it rests on.
+
+    `closing` gets what is to be closed when all were asked. Raises Fatal for a file that cannot be read.
+    """
     # Wrong settings are said before the clients of Kafka and HTTP are loaded.
     from connector.cli.check import kafka as k  # noqa: PLC0415
+    from connector.cli.check import reading as r  # noqa: PLC0415
     from connector.cli.check import target as t  # noqa: PLC0415
     from connector.cli.check.lease import Leases  # noqa: PLC0415
-    from connector.events import JsonDecoder, Nulls  # noqa: PLC0415
+    from connector.cli.check.samples import Samples  # noqa: PLC0415
     from connector.kafka.quota_log import KafkaQuotaLog  # noqa: PLC0415
     from connector.service import boottime, kafka_config, ledger_topic, quota_policy  # noqa: PLC0415
+    from connector.service.command_reading import command_schemas  # noqa: PLC0415
+    from connector.service.reading import event_mapping, reader, registry_config  # noqa: PLC0415
 
     config = kafka_config(settings)
-    kafka = k.KafkaChecks(config, JsonDecoder(Nulls(settings.event_nulls)))
+    mapping = event_mapping(settings)
+    schemas = closing.enter_context(command_schemas(settings))
+    samples = Samples(reader(settings, mapping, schemas), mapping, schemas)
+    reading = r.ReadingChecks(settings, mapping, None if schemas is None else registry_config(settings))
+    kafka = k.KafkaChecks(config, samples.judge)
     terms = quota_policy(settings)
     ledger = leases = None
     if terms is not None:
@@ -95,6 +117,9 @@ def checks(settings: Settings, *, probe: bool) -> Sequence[Check]:
         leases = Leases(terms, partial(KafkaQuotaLog, config, ledger), boottime)
     target = t.TargetChecks(settings, leases)
     return [
+        *([Check("mapping", 1.0, reading.sources)] if mapping is not None else ()),
+        *([Check("schema registry", r.REGISTRY_SECONDS, reading.registry)] if schemas is not None else ()),
+        *([Check("paths", r.PATHS_SECONDS, reading.paths, ("schema registry",))] if schemas is not None else ()),
         Check("kafka servers", k.SERVERS_SECONDS, kafka.servers),
         Check("topics", k.TOPICS_SECONDS, kafka.topics, ("kafka servers",)),
         Check("group", k.GROUP_SECONDS, kafka.group, ("kafka servers",)),

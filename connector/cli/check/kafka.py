@@ -2,20 +2,20 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from connector.admission.membership_lease import longest_request
 from connector.cli.check import offsets
 from connector.cli.check.findings import CheckFailed, Finding, State, in_turn
 from connector.cli.check.network import TLS_SECONDS, Route, certified, tls_context
-from connector.events import JsonDecoder, Refused
+from connector.delivery.ports import Record
 from connector.kafka.admin import group_session
 from connector.kafka.config import KafkaConfig
 from connector.kafka.errors import OTHER_ASSIGNOR, OTHER_PROTOCOL, KafkaFailure, KafkaUnavailable, nearest
 from connector.kafka.inspect import cluster
 from connector.kafka.inspect.cluster import Cluster, Group, Topic
-from connector.kafka.inspect.tail_reader import DEEPEST, Sample, Sampled, last_records
+from connector.kafka.inspect.tail_reader import DEEPEST, Sample, last_records
 from connector.kafka.quota_topic import MISSING, QuotaTopic, prepare
 from connector.kafka.standing import standing
 from connector.threads import in_thread
@@ -35,18 +35,22 @@ CONFIGS = "DESCRIBE_CONFIGS"
 _ADVERTISED = "the brokers' advertised.listeners, which must name addresses that can be reached from here"
 _PROTOCOL = "is KAFKA_SECURITY_PROTOCOL what this port speaks, and does it want the connector's own certificate?"
 _SHOWN = 3
-"""Refused records of a topic that are named."""
+"""Addresses that are named."""
 _UNKNOWN = "UNKNOWN_TOPIC_OR_PART"
 _NO_RIGHT = "TOPIC_AUTHORIZATION_FAILED"
 _ASSIGNOR = "cooperative-sticky"
 
 
+Judge = Callable[[str, Sequence[Record]], Iterable[Finding]]
+"""Says of a topic's last records, of which there are some, how they are read; it may wait."""
+
+
 class KafkaChecks:
     """The checks of one configuration; each method is a check of the list in `connector.cli.check`."""
 
-    def __init__(self, config: KafkaConfig, decode: JsonDecoder) -> None:
+    def __init__(self, config: KafkaConfig, judge: Judge) -> None:
         self._config = config
-        self._decode = decode
+        self._judge = judge
         self._properties = {**config.properties, **config.security}
         user = self._properties.get("sasl.username")
         self._who = f"User:{user}" if user else "the connector's user"
@@ -123,7 +127,7 @@ class KafkaChecks:
                 in_thread(lambda: last_records(self._config, readable)),
                 in_thread(lambda: standing(self._config, parts)),
             )
-            findings += self._samples(readable, sample)
+            findings += await in_thread(lambda: list(self._samples(readable, sample)))
             findings += offsets.findings(readable, places)
         return findings
 
@@ -212,9 +216,9 @@ class KafkaChecks:
         return Finding(State.OK, what, detail)
 
     def _samples(self, names: Iterable[str], sample: Sample) -> Iterable[Finding]:
-        of_topic: dict[str, list[Sampled]] = defaultdict(list)
-        for record in sorted(sample.records):
-            of_topic[record.topic].append(record)
+        of_topic: dict[str, list[Record]] = defaultdict(list)
+        for record in sorted(sample.records, key=lambda one: (one.partition(), one.offset())):
+            of_topic[record.topic()].append(record)
         for name in names:
             records = of_topic[name]
             what = f"events of {name}"
@@ -229,23 +233,7 @@ class KafkaChecks:
             elif not records:
                 yield Finding(State.OK, what, "none yet")
             else:
-                yield self._decoded(what, records)
-
-    def _decoded(self, what: str, records: Sequence[Sampled]) -> Finding:
-        refused = []
-        for record in records:
-            try:
-                if record.value is not None:
-                    self._decode(record.value)
-            except Refused as reason:
-                refused.append(f"partition {record.partition} offset {record.offset}: {reason}")
-        if not refused:
-            return Finding(State.OK, what, f"the last {len(records)} are in the right form")
-        detail = f"{len(refused)} of the last {len(records)} are refused: " + "; ".join(refused[:_SHOWN])
-        remedy = "have their producer correct them: as they are they become dead letters"
-        if len(refused) == len(records):
-            remedy = "is this the right topic, and EVENT_FORMAT its format? as they are they become dead letters"
-        return Finding(State.WARNING, what, detail, remedy)
+                yield from self._judge(name, records)
 
     def _no_topic(
         self, what: str, name: str, trouble: KafkaFailure, needed: Sequence[str], existing: Sequence[str] = ()

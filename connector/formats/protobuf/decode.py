@@ -25,6 +25,11 @@ def parse(schema: Schema, *, zero_values: bool = False) -> "ProtobufDecoder":
 
     Text must have been compiled before (`Schema.descriptors`): nothing here starts a process.
     """
+    return ProtobufDecoder(schema.id.value, *load_file(schema), zero_values=zero_values)
+
+
+def load_file(schema: Schema) -> tuple[FileDescriptor, list[DescriptorProto]]:
+    """Return the schema's file, and its messages in their order; `Refused` as of `parse`."""
     descriptors = schema.descriptors
     if descriptors is None:
         if not is_binary(schema):
@@ -38,7 +43,7 @@ def parse(schema: Schema, *, zero_values: bool = False) -> "ProtobufDecoder":
         main = pool.FindFileByName(files.file[-1].name)
     except Exception as error:  # the pool raises TypeError, KeyError and others for faults of a schema
         raise Refused(SCHEMA, "is not valid Protobuf") from error
-    return ProtobufDecoder(schema.id.value, main, list(files.file[-1].message_type), zero_values=zero_values)
+    return main, list(files.file[-1].message_type)
 
 
 class ProtobufDecoder:

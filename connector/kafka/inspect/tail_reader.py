@@ -4,10 +4,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from connector.delivery.ports import Record
 from connector.kafka.config import LIBRDKAFKA, KafkaConfig, standalone_config
 from connector.kafka.errors import KafkaFailure, classify
 
@@ -23,20 +24,11 @@ _TAIL = -2_000
 """librdkafka's offset for "this number before the end": this, less the number (RD_KAFKA_OFFSET_TAIL_BASE)."""
 
 
-class Sampled(NamedTuple):
-    """A record's place and its value."""
-
-    topic: str
-    partition: int
-    offset: int
-    value: bytes | None
-
-
 @dataclass(frozen=True, slots=True)
 class Sample:
     """What was read, in no order; `trouble` when it may not be all."""
 
-    records: tuple[Sampled, ...]
+    records: tuple[Record, ...]
     trouble: KafkaFailure | None = None
     hidden: frozenset[str] = frozenset()
     """Topics with a partition at whose end nothing is but aborted records and transaction markers."""
@@ -45,7 +37,7 @@ class Sample:
 class _Read(NamedTuple):
     """By partition: the last records, and where the log ends; `trouble` when that may not be all."""
 
-    records: Mapping[tuple[str, int], Iterable[Sampled]]
+    records: Mapping[tuple[str, int], Iterable[Record]]
     ends: Mapping[tuple[str, int], int]
     trouble: KafkaFailure | None
 
@@ -59,8 +51,8 @@ def reader(config: KafkaConfig, heard: Callable[[KafkaError], None] | None = Non
     return Consumer({**standalone_config(config), **told}, logger=LIBRDKAFKA)
 
 
-def last_records(config: KafkaConfig, topics: Sequence[str]) -> Sample:
-    """Read the last records of each topic, some of each of its first partitions. Waits.
+def last_records(config: KafkaConfig, topics: Sequence[str], *, of_each_partition: int | None = None) -> Sample:
+    """Read the last records of each topic, some of each of its first partitions, or so many of every one. Waits.
 
     Behind the last record there may be aborted ones and transaction markers, which take offsets and are never handed
     out: where nothing is found, more of the log is read.
@@ -68,8 +60,8 @@ def last_records(config: KafkaConfig, topics: Sequence[str]) -> Sample:
     reading = reader(config)
     deadline = time.monotonic() + READ_SECONDS
     try:
-        wanted = _tails(reading, topics)
-        records: list[Sampled] = []
+        wanted = _tails(reading, topics, of_each_partition)
+        records: list[Record] = []
         hidden: set[tuple[str, int]] = set(wanted)
         for depth in (0, *DEPTHS):
             reading.assign([TopicPartition(*place, _TAIL - max(depth, wanted[place])) for place in hidden])
@@ -89,21 +81,21 @@ def last_records(config: KafkaConfig, topics: Sequence[str]) -> Sample:
         reading.close()
 
 
-def _tails(reading: Consumer, topics: Sequence[str]) -> dict[tuple[str, int], int]:
+def _tails(reading: Consumer, topics: Sequence[str], each: int | None) -> dict[tuple[str, int], int]:
     """How many records to take of which partition."""
     wanted = {}
     for topic in topics:
         found = reading.list_topics(topic, timeout=METADATA_SECONDS).topics[topic]
         if found.error is not None:
             raise KafkaException(found.error)
-        parts = sorted(found.partitions)[:RECORDS]
-        wanted.update({(topic, part): RECORDS // len(parts) for part in parts})
+        parts = sorted(found.partitions)[: RECORDS if each is None else None]
+        wanted.update({(topic, part): each or RECORDS // len(parts) for part in parts})
     return wanted
 
 
 def _read(reading: Consumer, wanted: Mapping[tuple[str, int], int], deadline: float, *, enough: bool) -> _Read:
     """Read to the ends of the logs, and keep the last records of each; `enough`: as many as wanted are an end too."""
-    kept = {place: deque[Sampled](maxlen=count) for place, count in wanted.items()}
+    kept = {place: deque[Record](maxlen=count) for place, count in wanted.items()}
     ends: dict[tuple[str, int], int] = {}
     while len(ends) < len(wanted) and time.monotonic() < deadline:
         message = reading.poll(POLL_SECONDS)
@@ -113,7 +105,7 @@ def _read(reading: Consumer, wanted: Mapping[tuple[str, int], int], deadline: fl
         error = message.error()
         if error is None:
             if place in kept:
-                kept[place].append(_sampled(message))
+                kept[place].append(cast("Record", message))
                 if enough and len(kept[place]) == wanted[place]:
                     ends.setdefault(place, (message.offset() or 0) + 1)
         elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own codes are spelt so
@@ -132,7 +124,3 @@ def _hidden(reading: Consumer, places: Iterable[tuple[str, int]]) -> frozenset[s
         if low < high:
             topics.add(topic)
     return frozenset(topics)
-
-
-def _sampled(message: Message) -> Sampled:
-    return Sampled(message.topic() or "", message.partition() or 0, message.offset() or 0, message.value())
