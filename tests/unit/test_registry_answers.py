@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from connector.exchange.logins import read_token
 from connector.formats.schema import SchemaKind
 from connector.registry.answers import Fetched, Reference, read_schema
 from connector.registry.failures import Failure, NotFound, Unauthorised, Unreachable, Unusable, WrongUrl
@@ -90,21 +89,3 @@ def test_no_reason_repeats_the_registrys_text() -> None:
     for status in (200, 302, 400, 401, 404, 500):
         given = read(status, {"error_code": 40403, "message": "hush-hush", "schemaType": "hush-hush", "schema": 1})
         assert "hush" not in repr(given)
-
-
-@pytest.mark.parametrize(
-    ("body", "token"),
-    [
-        ('{"access_token": "abc", "expires_in": 300, "token_type": "Bearer"}', ("abc", 300.0)),
-        ('{"access_token": "abc", "expires_in": "300"}', ("abc", 300.0)),
-        ('{"access_token": "abc"}', ("abc", None)),
-        ('{"access_token": "a\\nb"}', None),
-        ('{"access_token": ""}', None),
-        ('{"access_token": "abc", "expires_in": "soon"}', None),
-        ("<html>", None),
-        ("", None),
-    ],
-)
-def test_an_access_token(body: str, token: object) -> None:
-    """What cannot stand in a header is none."""
-    assert read_token(body.encode()) == token
