@@ -228,6 +228,8 @@ class Coalescer:
         """What waits for these partitions goes; returns the records handed over. Their receipts stay open."""
         dropped = 0
         for visitor, update in list(self._pending.items()):
+            if (flying := self._flying.get(visitor)) is not None:
+                flying.give_way(update, partitions, by_time=self._by_time)
             dropped += self._strip(update, partitions)
             if not update.parts:
                 del self._pending[visitor]

@@ -1,7 +1,7 @@
 """One visitor's pending update: the newest values, and for each partition what they stand for."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from connector.delivery.offset_tracker import OffsetTracker
 from connector.delivery.ports import Headers, Record
@@ -155,6 +155,20 @@ class Update:
                 if part.times.get(name, when) < when:
                     self.single_record = None
                     del part.attributes[name], part.times[name]
+
+    def give_way(self, newer: "Update", going: Collection[OffsetTracker], *, by_time: bool) -> None:
+        """What came meanwhile leaves with these partitions, whose next owner sends it.
+
+        So what it replaces of the others is not sent again from here: a retry could land after that.
+        """
+        staying = [part for partition, part in self.parts.items() if partition not in going]
+        for theirs in [newer.parts[partition] for partition in going if partition in newer.parts]:
+            for name in theirs.attributes:
+                for part in staying:
+                    if name in part.attributes and not (by_time and part.times[name] > theirs.times[name]):
+                        self.single_record = None
+                        del part.attributes[name]
+                        part.times.pop(name, None)
 
     def write(self, part: Part, attributes: Mapping[str, str]) -> None:
         """The last writer in log order wins, attribute by attribute."""

@@ -254,6 +254,16 @@ class CoalescerMachine(RuleBasedStateMachine):
     def _cut_waiting(self, going: list[OffsetTracker]) -> int:
         gone = 0
         for visitor, owed in list(self.pending.items()):
+            if visitor in self.flying:
+                # What the next owner will send is not sent from here in an older form.
+                _, flying = self.flying[visitor]
+                for name, (_, when, tracker) in owed.values.items():
+                    older = flying.values.get(name)
+                    if older is None or tracker not in going or older[2] in going:
+                        continue
+                    if not (self.by_time and older[1] > when):
+                        del flying.values[name]
+                        flying.whole = False
             gone += owed.cut(going)
             if not owed.records:
                 del self.pending[visitor]

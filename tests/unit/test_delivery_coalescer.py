@@ -129,3 +129,25 @@ def test_the_oldest_of_a_partition_is_that_of_its_first_open_record() -> None:
     assert coalescer.oldest_ms(partition) == 1_000, "it is in flight, and the update after it is younger"
     coalescer.settle(first)
     assert coalescer.oldest_ms(partition) == 2_000
+
+
+def test_a_retry_does_not_repeat_what_another_partition_replaced() -> None:
+    """The newer value left with its partition, and its next owner sends it: an older one could land after that.
+
+    Wrong design: of 1 and 3 (here) and 2 (the other topic, read last) the 3 is dropped with the 2, and 1 is sent again.
+    """
+    here, other = (OffsetTracker(TopicPartition(topic, 0), Start(0)) for topic in "tu")
+    coalescer = Coalescer(0.0, Order.OFFSET, 4)
+
+    def add(value: str, partition: OffsetTracker, offset: int) -> None:
+        record = FakeRecord(b"", offset, topic=partition.name.topic)
+        coalescer.add(Change(Visitor("pcId", "v"), {"a": value, value: "x"}), partition, record, 0.0, 10)
+        coalescer.added(1, 10)
+
+    add("1", here, 0)
+    sent = coalescer.take(0.0)
+    add("3", here, 1)
+    add("2", other, 0)
+    assert coalescer.drop_waiting([other]) == 1
+    coalescer.give_back(sent, 0.0, 0)
+    assert dict(coalescer.take(0.0).attributes) == {"1": "x", "3": "x"}
