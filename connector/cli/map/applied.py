@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import Final
 
 from connector.decoding import EventReader, SourceSamples
 from connector.delivery.ports import Record
 from connector.events import Refused
 from connector.formats import Schema, SchemaId, Schemas, Shape, find_frame, shape_of
-from connector.formats.document import VALUE, RawHeaders
+from connector.formats.document import VALUE
 from connector.mapping import Changes, Item, Skip, Source, Unmatched
 
 VERSION_1: Final = "event version 1"
@@ -84,7 +84,7 @@ def apply(
 def _applied(events: EventReader, sample: Sample, *, is_list: bool) -> Applied:
     schema = None
     with suppress(Refused):
-        headers = cast("RawHeaders", sample.record.headers())
+        headers = sample.record.headers()
         found = find_frame(VALUE, sample.record.value() or b"", headers)
         schema = None if found is None else found[0]
     try:
