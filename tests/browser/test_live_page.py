@@ -46,7 +46,10 @@ def scraped(url: str) -> dict[str, float]:
     return {
         order.sub(lambda pair: ",".join(sorted(pair.groups())), name): number
         for name, number in samples(request(url, "GET", "/metrics")[1]).items()
-        if not re.search(r"_created|_seconds|_bytes|_info|_slots|letters_pending|_missed|quota|dead_lettered\"}$", name)
+        if not re.search(
+            r"_created|_seconds|_bytes|_info|_slots|letters_pending|_missed|quota|questionable|updates_unknown|dead_lettered\"}$",
+            name,
+        )
         or name.startswith("target_connector_events_done")
     }
 

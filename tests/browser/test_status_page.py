@@ -89,7 +89,8 @@ def test_every_number_is_that_of_the_status(page: Browser, served: Served) -> No
     }  # fmt: skip
     assert {name: page.text(name) for name in texts} == texts
     assert page.rows("records") == [
-        ["accepted", "999,000"], ["dead letters", "900"], ["skipped", "100"], ["already done", "0"],
+        ["accepted", "999,000"], ["dead letters", "900"], ["skipped", "100"], ["unchanged", "0"],
+        ["already done", "0"],
         ["handed over", "0"], ["pending", "0"],
     ]  # fmt: skip
     assert page.text("records-missed") == "", "it is hidden as long as nothing was missed"
@@ -133,6 +134,15 @@ def test_the_end_of_the_token_is_shown_where_it_is_known(
     show(page, served, status(token_expires_seconds=left))
     assert page.text("token-ends") == words
     assert page.driver.find_element("id", "token-ends").get_attribute("class") == style or not words
+
+
+def test_every_outcome_of_the_counters_has_a_line(page: Browser, served: Served) -> None:
+    """One that the page does not know would make its sum wrong, and claim a loss."""
+    show(page, served, status(events={"consumed": 1_000_007, "unchanged": 5, "another_one": 2}))
+    rows = page.rows("records")
+    assert ["unchanged", "5"] in rows
+    assert ["another one", "2"] in rows
+    assert page.text("records-even") == "Counts match."
 
 
 def test_what_was_settled_before_a_restart_adds_up_too(page: Browser, served: Served) -> None:

@@ -183,18 +183,16 @@ function within(seconds) {
 }
 
 function showRecords({ events, updates, event_age_seconds: age, paused, records_missed: missed }) {
-  const done = events.accepted + events.dead_lettered + events.skipped + events.already_done + events.handed_over;
-  fill("records", [
-    ["accepted", count(events.accepted)],
-    ["dead letters", [count(events.dead_lettered), events.dead_lettered ? "alarming" : ""]],
-    ["skipped", count(events.skipped)],
-    ["already done", count(events.already_done)],
-    ["handed over", count(events.handed_over)],
-    ["pending", count(events.pending)],
-  ]);
-  put("records-sum", count(events.consumed));
-  const even = done + events.pending === events.consumed;
-  put("records-even", even ? "Counts match." : `Counts do not match: the lines make ${count(done + events.pending)}.`);
+  const { consumed, pending, ...outcomes } = events;
+  const done = Object.values(outcomes).reduce((sum, each) => sum + each, 0);
+  const rows = Object.entries(outcomes).map(([outcome, value]) => {
+    const alarming = outcome === "dead_lettered" && value > 0;
+    return [RECORDS[outcome] ?? outcome.replace("_", " "), [count(value), alarming ? "alarming" : ""]];
+  });
+  fill("records", [...rows, ["pending", count(pending)]]);
+  put("records-sum", count(consumed));
+  const even = done + pending === consumed;
+  put("records-even", even ? "Counts match." : `Counts do not match: the lines make ${count(done + pending)}.`);
   find("records-even").className = even ? "quiet" : "alarming";
   find("records-missed").hidden = !missedWords(missed);
   put("records-missed", missedWords(missed));

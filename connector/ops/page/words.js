@@ -98,6 +98,8 @@ const MISSED = {
   truncation: "cut off from the end of the log",
 };
 
+const RECORDS = { dead_lettered: "dead letters" }; // Of the outcomes, those with another name on the page.
+
 // What is gone from the log since the start; empty when nothing is.
 function missedWords(missed) {
   return Object.entries(missed)
