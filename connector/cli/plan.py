@@ -11,9 +11,9 @@ from connector.cli.numbers import number, whole
 from connector.cli.plan_advice import advise
 from connector.cli.plan_view import Progress, print_json, print_text
 from connector.cli.settings import print_mistakes
+from connector.decoding import EventReader
 from connector.delivery.coalescer import Order
-from connector.errors import Fatal
-from connector.events import JsonDecoder, Nulls
+from connector.errors import CommandError, Fatal, UnusableSetting
 from connector.kafka.config import KafkaConfig
 from connector.plan import Assumptions, Merge, Quota, Survey, SurveyResult
 from connector.settings import BadSettings, Settings, load
@@ -70,15 +70,20 @@ def run(args: argparse.Namespace) -> int:
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     from connector.service import kafka_config  # noqa: PLC0415 - a wrong setting is said before the heavy imports
+    from connector.service.command_reading import command_reading  # noqa: PLC0415
+    from connector.service.reading import event_mapping  # noqa: PLC0415
 
     quota, lingers = _quota(args, settings), sorted(set(args.linger))
     assumed = _assumptions(settings, quota)
     try:
-        found = _read(
-            kafka_config(settings), args.hours, lingers, quota, assumed, JsonDecoder(Nulls(settings.event_nulls))
-        )
+        with command_reading(settings, event_mapping(settings)) as events:
+            found = _read(kafka_config(settings), args.hours, lingers, quota, assumed, events)
     except Fatal as fatal:
-        sys.stderr.write(f"connector plan: Kafka cannot be read: {fatal.failure}\n")
+        about = "Kafka cannot be read: " if fatal.failure.event.startswith("kafka") else ""
+        sys.stderr.write(f"connector plan: {about}{fatal.failure}\n")
+        return 1
+    except (CommandError, UnusableSetting) as error:
+        sys.stderr.write(f"connector plan: {error}\n")
         return 1
     best, advice = advise(found, quota, assumed, settings.coalesce_linger_seconds)
     show = print_json if args.format == "json" else print_text
@@ -110,14 +115,14 @@ def _read(
     lingers: Sequence[float],
     quota: Quota,
     assumed: Assumptions,
-    decode: JsonDecoder,
+    events: EventReader,
 ) -> SurveyResult:
     """One pass over the records, all lingers side by side."""
     from connector.kafka.inspect.history_reader import History  # noqa: PLC0415 - `--help` needs no client
 
     until = time.time()
     since = until - hours * 3_600
-    survey = Survey(lingers, assumed, decode)
+    survey = Survey(lingers, assumed, events.decode, events.topics)
     with History(config, since) as history:
         stretches = history.stretches.values()
         expected = sum(stretch.end - stretch.begin for stretch in stretches)

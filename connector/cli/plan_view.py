@@ -76,6 +76,9 @@ def print_text(
     )
     wrapper = TextWrapper(console.width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
     lines = [f"{', '.join(topics)}: {_counts(found)}"]
+    for source, counts in found.skipped.items():
+        conditions = ", ".join(f"{count:,} by `{condition}`" for condition, count in counts.items())
+        lines.append(f"Skipped of {source}: {conditions}")
     if found.first_refused:
         lines.append(f"The first refused one: {found.first_refused}")
     file.writelines(f"{wrapper.fill(line)}\n" for line in lines)
@@ -88,8 +91,11 @@ def _counts(found: SurveyResult) -> str:
     if not found.records:
         return "no records"
     parts = [(found.refused, "refused"), (found.tombstones, "tombstones"), (found.empty, "with nothing to send")]
+    if found.skipped:
+        parts.append((sum(sum(counts.values()) for counts in found.skipped.values()), "skipped"))
     apart = "; ".join(f"{count:,} {what}" for count, what in parts)
-    return f"{found.records:,} records in {span(found.seconds)} ({apart})"
+    events = f" with {found.events:,} events" if found.events != found.records else ""
+    return f"{found.records:,} records{events} in {span(found.seconds)} ({apart})"
 
 
 def _table(outlooks: Sequence[LingerForecast], quota: Quota, best: float | None) -> Table:

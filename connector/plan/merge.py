@@ -4,6 +4,7 @@ import heapq
 from collections import deque
 from collections.abc import Collection, Iterator
 
+from connector.decoding import GivenRecord
 from connector.delivery.offset_tracker import TopicPartition
 from connector.delivery.ports import Headers, Record
 
@@ -36,6 +37,10 @@ class Dated:
         self.at = ms / 1000
         """In seconds."""
         self.name = name
+
+    def without_content(self) -> "Dated":
+        """The same place and time alone: of a record that carries several changes nobody keeps what came."""
+        return Dated(GivenRecord(self.name.topic, None, offset=self._offset), self.name, self._came[1])
 
     def topic(self) -> str:
         """Name of the topic."""

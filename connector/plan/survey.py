@@ -1,10 +1,13 @@
 """Every record once: decoded, counted, and shown to the forecast of each linger side by side."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from connector.decoding import MappedTopic
 from connector.events.change import Change, Refused
+from connector.mapping import Skip
 from connector.plan.forecast import Assumptions, Forecast
 from connector.plan.merge import Dated
 
@@ -49,12 +52,16 @@ class SurveyResult:
     """Where the records begin: later than asked, if the topics hold less."""
     until: float
     records: int
+    events: int
+    """Changes that the records carry, whatever became of them: one a record, but for lists that a mapping reads."""
     refused: int
     first_refused: str
     """Place and reason; empty: there is none."""
     tombstones: int
     empty: int
     """Events of nothing but nulls, which ask for nothing."""
+    skipped: Mapping[str, Mapping[str, int]]
+    """By source of the mapping and by condition, the events for which it does not hold."""
     timeless: int
     missing: int
     """Offsets without a record: compacted away, aborted, or a transaction's marks."""
@@ -69,9 +76,16 @@ class SurveyResult:
 class Survey:
     """Takes the records of all partitions by time; memory is that of the pending updates alone."""
 
-    def __init__(self, lingers: Iterable[float], assumed: Assumptions, decode: Callable[[bytes], Change]) -> None:
-        """`decode` is the service's, by the same rules."""
+    def __init__(
+        self,
+        lingers: Iterable[float],
+        assumed: Assumptions,
+        decode: Callable[[bytes], Change],
+        topics: Mapping[str, MappedTopic] | None = None,
+    ) -> None:
+        """`decode` is the service's, by the same rules, and so are the readers of `topics` that are not version 1."""
         self._decode = decode
+        self._topics = topics or {}
         self._forecasts = [Forecast(linger, assumed) for linger in lingers]
         self._first: float | None = None
         self._first_refused = ""
@@ -80,6 +94,8 @@ class Survey:
         self._refused = 0
         self._tombstones = 0
         self._empty = 0
+        self._further = 0
+        self._skipped: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
 
     def take(self, records: Iterable[Dated]) -> None:
         """The next records by time."""
@@ -91,11 +107,14 @@ class Survey:
 
     def _wishes(self, records: Sequence[Dated]) -> Iterator[tuple[Change, Dated, int]]:
         """Those that ask for something, decoded; the others are counted."""
-        decode = self._decode
+        decode, topics = self._decode, self._topics
         self.records += len(records)
         if self._first is None:
             self._first = records[0].at
         for record in records:
+            if topics and (read := topics.get(record.name.topic)) is not None:
+                yield from self._mapped(read, record)
+                continue
             value = record.value()
             if value is None:
                 self._tombstones += 1
@@ -103,13 +122,42 @@ class Survey:
             try:
                 change = decode(value)
             except Refused as refused:
-                self._refused += 1
-                self._first_refused = self._first_refused or _place(record, refused)
+                self._refuse(record, refused)
                 continue
             if change.attributes:
                 yield change, record, len(value)
             else:
                 self._empty += 1
+
+    def _mapped(self, read: MappedTopic, record: Dated) -> Iterator[tuple[Change, Dated, int]]:
+        """A record may carry several changes; each is an event, of the size that is its part."""
+        try:
+            outcome = read(record)
+        except Refused as refused:
+            self._refuse(record, refused)
+            return
+        if outcome is None:
+            self._tombstones += 1
+            return
+        items = (outcome,) if isinstance(outcome, Skip) else outcome.items
+        self._further += len(items) - 1 if items else 0
+        self._empty += not items
+        size = len(record.value() or b"") // max(1, len(items))
+        if read.is_list:
+            record = record.without_content()
+        for item in items:
+            if isinstance(item, Skip):
+                self._skipped[read.name][item.condition] += 1
+            elif isinstance(item, Refused):
+                self._refuse(record, item)
+            elif item.attributes:
+                yield item, record, size
+            else:
+                self._empty += 1
+
+    def _refuse(self, record: Dated, refused: Refused) -> None:
+        self._refused += 1
+        self._first_refused = self._first_refused or _place(record, refused)
 
     def finish(
         self, quota: Quota, *, asked_since: float, until: float, older: bool, timeless: int, expected: int
@@ -128,10 +176,12 @@ class Survey:
             since=since,
             until=until,
             records=self.records,
+            events=self.records + self._further,
             refused=self._refused,
             first_refused=self._first_refused,
             tombstones=self._tombstones,
             empty=self._empty,
+            skipped={source: dict(counts) for source, counts in self._skipped.items()},
             timeless=timeless,
             missing=max(0, expected - self.records),
             outlooks=[_outlook(forecast, seconds, quota) for forecast in self._forecasts],

@@ -1,9 +1,14 @@
 """One linger's forecast, where the numbers can be computed by hand."""
 
+import json
+from collections.abc import Mapping
+
 import pytest
 
+from connector.decoding import MappedTopic, event_reader
 from connector.delivery.offset_tracker import TopicPartition
-from connector.events import JsonDecoder
+from connector.events import JsonDecoder, Nulls
+from connector.mapping import load
 from connector.plan import Assumptions, Dated, Merge, Quota, Survey, SurveyResult
 from connector.plan.forecast import Forecast
 from tests.support.fakes import FakeRecord, event
@@ -81,12 +86,17 @@ def test_the_busiest_window_is_found_wherever_it_begins() -> None:
 
 
 def survey(
-    values: list[bytes | None], gap: int = 1_000, *, older: bool = False, quota: Quota | None = None
+    values: list[bytes | None],
+    gap: int = 1_000,
+    *,
+    older: bool = False,
+    quota: Quota | None = None,
+    topics: Mapping[str, MappedTopic] | None = None,
 ) -> SurveyResult:
     """Records of one partition, a second apart, the last of them a second before the end."""
     until = START * 1_000 + gap * len(values)
     merge = Merge([NAME], START * 1_000 - 7_200_000, until)
-    made = Survey([0.0, 10.0], Assumptions(updates_per_second=0.0), decode)
+    made = Survey([0.0, 10.0], Assumptions(updates_per_second=0.0), decode, topics)
     for offset, value in enumerate(values):
         merge.add(FakeRecord(value, offset, timestamp_ms=START * 1_000 + gap * offset))
     merge.end(NAME)
@@ -127,3 +137,28 @@ def test_records_without_a_change_are_counted_and_not_sent() -> None:
     assert (found.records, found.refused, found.tombstones, found.empty) == (6, 2, 1, 1)
     assert found.first_refused.startswith("t/0 offset 2: (record) must be valid JSON")
     assert [outlook.updates for outlook in found.outlooks] == [2, 1]
+
+
+def test_records_of_a_mapping_may_carry_several_changes_or_be_skipped() -> None:
+    """Each item is an event of its part of the record; skips are counted by condition, as in service."""
+    source = {
+        "topics": ["t"],
+        "format": "json",
+        "each": "users",
+        "when": [{"path": "$value.type", "equals": "track"}, {"path": "on", "not-in": [False]}],
+        "visitor": {"pcId": "id"},
+        "attributes": {"n": "n"},
+    }
+    mapping = load(json.dumps({"version": 1, "sources": [source]}))
+    topics = event_reader(["t"], "json", mapping, nulls=Nulls.DROP).topics
+    many = [{"id": f"v{number}", "n": number, "text": "x" * 10_000} for number in range(10)]
+    users = [*many, {"id": "v0", "on": False}, {"n": 1}, {"id": "v1", "n": None}]
+    values = [json.dumps({"type": kind, "users": users}).encode() for kind in ("track", "page")]
+    found = survey([*values, None, b'{"type": "track"}', b"{"], topics=topics)
+    assert (found.records, found.events) == (5, 17)
+    assert (found.refused, found.tombstones, found.empty) == (2, 1, 2)
+    assert found.first_refused.startswith("t/0 offset 0: id must not all be missing")
+    assert found.skipped == {"t": {"$value.type equals track": 1, "on not-in false": 1}}
+    assert [outlook.updates for outlook in found.outlooks] == [10, 10]
+    # The record itself is not kept with each of them.
+    assert found.outlooks[0].peak_bytes < 2 * len(values[0])
