@@ -8,6 +8,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from itertools import product
 from pathlib import Path
@@ -79,13 +80,14 @@ def gaps(
     return found
 
 
-def asked_by(name: str, version: Version) -> list[Requirement]:
+@cache
+def asked_by(name: str, version: Version) -> tuple[Requirement, ...]:
     """What it asks for, if it is installed in this version."""
     try:
         installed = distribution(name)
     except PackageNotFoundError:
-        return []
-    return [Requirement(line) for line in installed.requires or ()] if Version(installed.version) == version else []
+        return ()
+    return tuple(map(Requirement, installed.requires or ())) if Version(installed.version) == version else ()
 
 
 def _holds(requirement: Requirement, machine: Mapping[str, str], extra: str) -> bool:

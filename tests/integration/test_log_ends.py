@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from tests.support.kafka.broker import KafkaBroker
 from tests.support.kafka.logs import add_partitions, cut, delete_before, make_again, produce_transaction
 from tests.support.oracle import Event, event
 from tests.support.process import Connector
-from tests.support.scene import PROTOCOLS, Scene, both
+from tests.support.scene import PROTOCOLS, Scene, at_once, both
 
 QUICK = {"topic.metadata.refresh.interval.ms": 500}
 LATEST = {"KAFKA_AUTO_OFFSET_RESET": "latest", "KAFKA_PROPERTIES": json.dumps(QUICK)}
@@ -171,30 +172,37 @@ def test_records_deleted_by_retention_while_an_outage_paused_consumption_are_rep
 
 
 def test_truncated_records_are_reported(broker: KafkaBroker, tmp_path: Path) -> None:
-    """Committed 1,000, the log ends at 30: with nothing written since, and with a few records."""
+    """Committed 200, the log ends at 30: with nothing written since, and with a few records."""
+
+    def prepare(scene: Scene, _new: list[Event]) -> None:
+        scene.produce(some("kept", 30))
+        scene.produce(some("cut", 170))
+        with scene.start() as before:
+            before.until(lambda: scene.committed() == 200, "all is committed")
+            assert before.stop() == 0
+
+    def judge(scene: Scene, new: list[Event]) -> None:
+        scene.produce(new)
+        with scene.start() as after:
+            after.until_said("records_missed")
+            scene.produce(some("later", 10))
+            after.until(scene.caught_up, "all is committed")
+            assert missed(after) == [("truncation", 30 + len(new), 200, 170 - len(new))]
+            assert after.stop() == 0
+        assert scene.wrong(*some("kept", 30), *some("cut", 170), *new, *some("later", 10)) == []
+        assert scene.sandbox.stats()["applied"] == 210 + len(new), "what was sent is not sent again"
+
     with ExitStack() as stack:
-        scenes = [Scene.open(broker, tmp_path, stack, protocol) for protocol in (*PROTOCOLS, *PROTOCOLS)]
-        for scene in scenes:
-            scene.produce(some("kept", 30))
-            scene.produce(some("cut", 970))
-            with scene.start() as before:
-                before.until(lambda: scene.committed() == 1_000, "all is committed")  # noqa: B023 - called in this round
-                assert before.stop() == 0
+        cases = [
+            (Scene.open(broker, tmp_path, stack, protocol), new)
+            for protocol, new in product(PROTOCOLS, ([], some("new", 20)))
+        ]
+        at_once(prepare, cases)
         broker.stop()
-        for scene in scenes:
+        for scene, _ in cases:
             cut(broker, scene.topic, 30)
         broker.start()
-        for number, scene in enumerate(scenes):
-            new = some("new", 20) if number < len(PROTOCOLS) else []
-            scene.produce(new)
-            with scene.start() as after:
-                after.until_said("records_missed")
-                scene.produce(some("later", 10))
-                after.until(scene.caught_up, "all is committed")
-                assert missed(after) == [("truncation", 30 + len(new), 1_000, 970 - len(new))]
-                assert after.stop() == 0
-            assert scene.wrong(*some("kept", 30), *some("cut", 970), *new, *some("later", 10)) == []
-            assert scene.sandbox.stats()["applied"] == 1_010 + len(new), "what was sent is not sent again"
+        at_once(judge, cases)
 
 
 # Offsets that no consumer sees.

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from tests.support.process import Command
 
 HOUR_MS = 3_600_000
 LINGERS = [0.0, 60.0, 600.0]
+PARTITIONS = 32
+"""Most of them empty: of many each may hold few records, so that few are enough to be ahead."""
 Log = list[tuple[int, str, bytes | None]]
 """(milliseconds since the epoch, visitor, value)."""
 
@@ -66,9 +69,9 @@ def updates(records: Iterable[tuple[int, str]], linger: float, request: float = 
 
 def test_partitions_of_different_times_are_read_whole_and_by_time(kafka: KafkaBroker, tmp_path: Path) -> None:
     """Partitions that are ahead are paused, which drops fetched records: none may be lost, doubled, or out of order."""
-    topic, other = kafka.unique_topic("plan", 3), kafka.unique_topic("plan-more", 1)
+    topic, other = kafka.unique_topic("plan", PARTITIONS - 1), kafka.unique_topic("plan-more", 1)
     now = int(time.time() * 1_000) - 1_000
-    count = merge.WAITING_RECORDS // 4 * 3
+    count = merge.WAITING_RECORDS // PARTITIONS * 3
     early = [(now - 10 * HOUR_MS + number * 4 * HOUR_MS // count, f"e{number % 500}") for number in range(count)]
     late = [(now - 5 * HOUR_MS + number * 4 * HOUR_MS // count, f"l{number % 500}") for number in range(count)]
     few = [(now - 9 * HOUR_MS + number * HOUR_MS, f"e{number}") for number in range(9)]
@@ -125,17 +128,23 @@ def test_only_the_hours_asked_for_are_read(kafka: KafkaBroker, tmp_path: Path) -
 
 def test_a_read_failure_is_reported_with_a_remedy(kafka: KafkaBroker, tmp_path: Path) -> None:
     """One line and code 1: no traceback, no forecast of half a topic, no waiting for ever."""
-    missing = plan(tmp_path, [], around(kafka, "not-there"))
+    with ThreadPoolExecutor(3) as pool:
+        missing, nobody, wrong = pool.map(
+            lambda environ: plan(tmp_path, [], environ),
+            (
+                around(kafka, "not-there"),
+                {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "KAFKA_TOPICS": "t"},
+                around(kafka, "t", KAFKA_SECURITY_PROTOCOL="ssl"),
+            ),
+        )
     assert (missing.exit_code, missing.stdout) == (1, "")
     assert missing.stderr == (
         "connector plan: Kafka cannot be read: the topic not-there does not exist; "
         "create the topic or correct KAFKA_TOPICS\n"
     )
-    nobody = plan(tmp_path, [], {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "KAFKA_TOPICS": "t"})
     assert (nobody.exit_code, nobody.stdout) == (1, "")
     assert "check KAFKA_BOOTSTRAP_SERVERS" in nobody.stderr
     assert nobody.stderr.count("\n") == 1
-    wrong = plan(tmp_path, [], around(kafka, "t", KAFKA_SECURITY_PROTOCOL="ssl"))
     assert (wrong.exit_code, wrong.stdout) == (1, "")
     # The broker may close the connection before librdkafka knows why; the remedy is the same.
     assert "check KAFKA_SECURITY_PROTOCOL and KAFKA_SSL_CA_LOCATION against the listener" in wrong.stderr

@@ -1,10 +1,10 @@
 """One topic, one group and one endpoint, for a case that is run under both group protocols."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.support.kafka.broker import KafkaBroker
 from tests.support.oracle import Event, caught_up, differences, fold
@@ -80,8 +80,13 @@ def both(case: Callable[[Scene], None], kafka: KafkaBroker, folder: Path, *fault
         with ExitStack() as stack:
             case(Scene.open(kafka, folder, stack, protocol, *faults, **others))
 
-    with ThreadPoolExecutor(len(PROTOCOLS)) as pool:
-        for running in [pool.submit(run, protocol) for protocol in PROTOCOLS]:
+    at_once(run, [(protocol,) for protocol in PROTOCOLS])
+
+
+def at_once(case: Callable[..., None], given: Sequence[tuple[Any, ...]]) -> None:
+    """Run a case with each of these arguments at once: most of its time is waiting."""
+    with ThreadPoolExecutor(len(given)) as pool:
+        for running in [pool.submit(case, *arguments) for arguments in given]:
             running.result()
 
 

@@ -361,6 +361,7 @@ def subschemas(schema: object) -> list[dict[str, Any]]:
 def test_the_schema_is_sound() -> None:
     """The schema is valid, describes every field, and each of its examples passes its own rule."""
     Draft202012Validator.check_schema(SCHEMA)
+    assert "date-time" in Draft202012Validator.FORMAT_CHECKER.checkers, "without its validator no time is checked"
     resolving = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
     described = [SCHEMA, *SCHEMA["properties"].values(), *SCHEMA["$defs"].values()]
     assert all(part["description"] and part["examples"] for part in described)

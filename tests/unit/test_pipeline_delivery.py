@@ -209,6 +209,7 @@ def _accepted_of_the_good(behaviour: Behaviour) -> int:
         return run(main())
 
 
+@pytest.mark.no_cover
 def test_one_visitor_in_a_hundred_who_always_fails_costs_the_others_little() -> None:
     """The rest keep 95 % of their rate; without a queue of their own, retries of poison would use what all share."""
 
@@ -220,6 +221,7 @@ def test_one_visitor_in_a_hundred_who_always_fails_costs_the_others_little() -> 
     assert _accepted_of_the_good(poisoned) >= 0.95 * well
 
 
+@pytest.mark.no_cover
 def test_one_visitor_in_a_hundred_who_always_fails_ends_as_a_dead_letter_and_no_other_does() -> None:
     """Also while one request in ten is reset at random: permanent failures are told from random ones."""
     rng = random.Random(1)
@@ -247,6 +249,7 @@ def test_one_visitor_in_a_hundred_who_always_fails_ends_as_a_dead_letter_and_no_
         run(main())
 
 
+@pytest.mark.no_cover
 def test_many_bad_updates_in_front_block_the_rest_for_seconds_only() -> None:
     """They look like an outage; probing them in order would stop all visitors for minutes."""
 

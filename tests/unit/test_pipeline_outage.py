@@ -54,6 +54,7 @@ def test_a_refused_token_for_a_minute_costs_few_calls_and_no_update() -> None:
     run(main())
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "answer",
     [
@@ -217,12 +218,14 @@ def _letters_of_a_half_broken_endpoint(share: float, answer: Answer, attempts: i
         return run(main())
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("answer", [BAD, Answer(Verdict.UNAVAILABLE, "the connection broke off")], ids=["500", "reset"])
 def test_an_endpoint_that_fails_six_in_ten_makes_no_dead_letter(answer: Answer) -> None:
     """Others succeed between any two failures, and yet no update is at fault."""
     assert _letters_of_a_half_broken_endpoint(0.6, answer, 10) == 0
 
 
+@pytest.mark.no_cover
 def test_an_endpoint_that_loses_three_in_ten_answers_makes_no_dead_letter_of_four_attempts() -> None:
     """By chance one update in a hundred fails four times in a row."""
     assert _letters_of_a_half_broken_endpoint(0.3, Answer(Verdict.TIMEOUT, "no answer"), 4) == 0

@@ -114,6 +114,7 @@ def test_one_is_requested_at_a_time() -> None:
     assert again.lease == 2
 
 
+@pytest.mark.no_cover
 def test_a_holder_that_can_append_and_not_read_takes_little_of_the_window() -> None:
     """A missing right, or a transaction that hides the log: a new request each minute would take the day."""
     desk = Desk(DAY)
