@@ -60,8 +60,12 @@ SHAPES: Final[Mapping[str, dict[str, Any]]] = {
 }
 """Where a value is no plain text: YAML has lists and objects, and a port that is known only later cannot be probed."""
 
-UNLESS_SET: Final = ("QUOTA_HORIZON_SECONDS",)
-"""Settings whose default follows from others, unless they are set; to write the default down would set them."""
+UNLESS_SET: Final = ("QUOTA_HORIZON_SECONDS", "TARGET_TOKEN_SCOPE", "TARGET_TOKEN_IMS_URL", "TARGET_TOKEN_URL")
+"""Settings whose default the chart does not write down: null leaves the connector's own.
+
+To write one that follows from others down would set it; and what has a default here is asked for of values that were
+kept from an older chart (`helm upgrade --reuse-values`).
+"""
 
 PASSED_ON: Final = ("type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "pattern")
 VALUES_MARKS: Final = ("# >>> settings\n", "# <<< settings\n")
@@ -142,7 +146,8 @@ def settings_schema() -> dict[str, Any]:
             # `--set` reads 0.5 as a text; the template writes it down as it stands.
             shape |= {"type": ["number", "string"], "pattern": r"^[0-9]+(\.[0-9]+)?$"}
         if doc.name in UNLESS_SET:
-            shape |= {"type": ["null", *shape["type"]]}
+            types = shape["type"]
+            shape |= {"type": ["null", *([types] if isinstance(types, str) else types)]}
         if "null" not in shape["type"]:
             # A template reads these: `--set kafka.groupId=null` must be refused, and not render as the text "<nil>".
             section.setdefault("required", []).append(key)
