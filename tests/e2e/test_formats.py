@@ -138,7 +138,8 @@ def avro(client: SchemaRegistryClient, topic: str, schema: str) -> Serialize:
 
     def serialize(document: dict[str, Any]) -> bytes | None:
         document = document | {name: datetime.fromisoformat(document[name]) for name in moments}
-        return write(document, SerializationContext(topic, MessageField.VALUE))
+        written: bytes | None = write(document, SerializationContext(topic, MessageField.VALUE))
+        return written
 
     return serialize
 
@@ -148,7 +149,7 @@ def protobuf(client: SchemaRegistryClient, topic: str, schema: str, folder: Path
     (folder / "example.proto").write_text(schema)
     files = folder / "example.binpb"
     protoc = Path(sys.executable).with_name("protoc")
-    command = [protoc, f"-I{folder}", "--include_imports", f"--descriptor_set_out={files}", "example.proto"]
+    command: list[str | Path] = [protoc, f"-I{folder}", "--include_imports", f"--descriptor_set_out={files}", "example.proto"]
     subprocess.run(command, check=True)
     pool = DescriptorPool()
     for file in FileDescriptorSet.FromString(files.read_bytes()).file:
