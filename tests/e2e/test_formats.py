@@ -149,7 +149,13 @@ def protobuf(client: SchemaRegistryClient, topic: str, schema: str, folder: Path
     (folder / "example.proto").write_text(schema)
     files = folder / "example.binpb"
     protoc = Path(sys.executable).with_name("protoc")
-    command: list[str | Path] = [protoc, f"-I{folder}", "--include_imports", f"--descriptor_set_out={files}", "example.proto"]
+    command: list[str | Path] = [
+        protoc,
+        f"-I{folder}",
+        "--include_imports",
+        f"--descriptor_set_out={files}",
+        "example.proto",
+    ]
     subprocess.run(command, check=True)
     pool = DescriptorPool()
     for file in FileDescriptorSet.FromString(files.read_bytes()).file:

@@ -82,3 +82,12 @@ def test_avro_is_read_by_its_schema_or_the_registry_is_named() -> None:
     assert found.state is State.OK
     (found,) = judged(value, source=source, schemas=Away())
     assert (found.state, found.detail) == (State.WARNING, "could not be read: schema 7 cannot be had: HTTP 503")
+
+
+def test_what_target_may_not_do_with_the_values_is_told_once_a_kind() -> None:
+    """Before anything is sent: a long value may be cut, and an id with a plus may find nobody."""
+    event = b'{"mbox3rdPartyId": "a+b", "profile": {"note": "%s", "n%d": "%s"}}'
+    findings = judged(*(event % (b"x" * 257, number, b"x" * 300) for number in (1, 2)))
+    told = [one.detail for one in findings if one.what == "values in t"]
+    assert [detail.split(" ")[0] for detail in told] == ["mbox3rdPartyId", "note"]
+    assert told[1].endswith("2 times in the last 2")

@@ -208,3 +208,20 @@ def test_each_item_of_a_record_is_shown_by_itself() -> None:
     ]
     assert lines[6:8] == ["s1: nothing: its list has no items", "s2: skipped: it has no value"]
     assert [item["outcome"] for item in told["samples"][0]["items"]] == ["change", "skip", "refused", "change"]
+
+
+def test_what_target_may_not_do_with_a_change_is_told(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    """A value that Target may cut is found before a single update was sent; each attribute once, with a count."""
+    source = "topics: [t], format: json, visitor: {mbox3rdPartyId: id}, attributes: {note: n}"
+    mapping = f"{{version: 1, sources: [{{{source}}}]}}"
+    (folder / "long.yaml").write_text(mapping)
+    (folder / "long.json").write_text(json.dumps({"id": "a+b", "n": "x" * 257}))
+    samples = ("--sample", "long.json", "--sample", "long.json")
+    assert main(["map", "--mapping", "long.yaml", *samples, "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)["concerns"]
+    assert [(one["concern"], one["field"], one["changes"]) for one in told] == [
+        ("id_characters", "mbox3rdPartyId", 2),
+        ("long_value", "note", 2),
+    ]
+    assert main(["map", "--mapping", "long.yaml", *samples]) == 0
+    assert "Target may cut it" in " ".join(capsys.readouterr().out.split())

@@ -7,7 +7,8 @@ from connector.cli.check.findings import Finding, State
 from connector.decoding import EventReader, SourceSamples
 from connector.delivery.ports import Record
 from connector.errors import CommandError
-from connector.events import Refused
+from connector.events import Change, Refused
+from connector.events.concerns import WHY, Concern, concerns
 from connector.formats import Format, Schemas
 from connector.mapping import Changes, Mapping, Skip, Source, without_another
 
@@ -29,7 +30,9 @@ class Samples:
         """Say how they are read, and which paths of the mapping found nothing in them."""
         what = f"events of {topic}"
         try:
-            yield self._read(what, topic, records)
+            told: Counter[tuple[Concern, str]] = Counter()
+            yield self._read(what, topic, records, told)
+            yield from _concerns(topic, told, len(records))
             source = self._mapping.source(topic) if self._mapping is not None else None
             if source is not None and source.format not in _BY_SCHEMA:
                 yield from self._paths(topic, source, records)
@@ -37,7 +40,8 @@ class Samples:
             remedy = "look at the lines of the schema registry"
             yield Finding(State.WARNING, what, f"could not be read: {unavailable}", remedy)
 
-    def _read(self, what: str, topic: str, records: Sequence[Record]) -> Finding:
+    def _read(self, what: str, topic: str, records: Sequence[Record], told: Counter[tuple[Concern, str]]) -> Finding:
+        """`told` is given what Target may not do with the changes."""
         refused: list[str] = []
         skips: Counter[str] = Counter()
         for record in records:
@@ -50,6 +54,9 @@ class Samples:
             if isinstance(outcome, Skip):
                 skips[outcome.condition] += 1
             elif isinstance(outcome, Changes):
+                for item in outcome.items:
+                    if isinstance(item, Change):
+                        told.update(concerns(item.recipient, item.attributes).items())
                 wrong = [(at, item) for at, item in enumerate(outcome.items) if isinstance(item, Refused)]
                 if wrong:
                     at, first = wrong[0]
@@ -84,6 +91,16 @@ class Samples:
             yield Finding(State.OK, what, f"all found something in the last {seen.seen} records, but {names}")
         else:
             yield Finding(State.OK, what, f"all found something in the last {seen.seen} records")
+
+
+def _concerns(topic: str, told: Counter[tuple[Concern, str]], number: int) -> Iterator[Finding]:
+    """Each kind once, with the attribute that has it most often."""
+    seen: set[Concern] = set()
+    for (concern, name), count in told.most_common():
+        if concern not in seen:
+            seen.add(concern)
+            detail = f"{name} has {WHY[concern]}; {count} times in the last {number}"
+            yield Finding(State.WARNING, f"values in {topic}", detail, "docs/target.md has the limits of Target's APIs")
 
 
 def _in_form(what: str, number: int, skips: Counter[str]) -> Finding:

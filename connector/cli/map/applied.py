@@ -1,5 +1,6 @@
 """What a mapping makes of samples: pure, but for a schema that reading may wait for."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -7,7 +8,8 @@ from typing import Final
 
 from connector.decoding import EventReader, SourceSamples
 from connector.delivery.ports import Record
-from connector.events import Refused
+from connector.events import Change, Refused
+from connector.events.concerns import Concern, concerns
 from connector.formats import Schema, SchemaId, Schemas, Shape, find_frame, shape_of
 from connector.formats.document import VALUE
 from connector.mapping import Changes, Item, Skip, Source, Unmatched
@@ -54,6 +56,17 @@ class Report:
     unmatched: Sequence[Unmatched] = ()
     schemas: dict[int | str, tuple[Schema, Shape]] = field(default_factory=dict)
     """By id, those in Avro that samples were written by."""
+
+    @property
+    def concerns(self) -> Counter[tuple[Concern, str]]:
+        """What Target may not do with the changes, by attribute, and of how many."""
+        return Counter(
+            told
+            for one in self.samples
+            for item in one.items
+            if isinstance(item, Change)
+            for told in concerns(item.recipient, item.attributes).items()
+        )
 
 
 def apply(

@@ -15,6 +15,7 @@ from connector.cli.settings import WIDTH_OFF_A_TERMINAL
 from connector.cli.terminal import printable
 from connector.decoding import REPLAYED
 from connector.events import Change, Refused
+from connector.events.concerns import WHY
 from connector.formats import SchemaKind
 from connector.mapping import NO_VISITOR, Item, Skip
 
@@ -33,6 +34,10 @@ def print_json(file: TextIO, report: Report) -> None:
             for one in report.samples
         ],
         "unmatched": [{"path": one.path, "field": one.field, "nearest": one.nearest} for one in report.unmatched],
+        "concerns": [
+            {"concern": concern, "field": name, "changes": count, "reason": WHY[concern]}
+            for (concern, name), count in report.concerns.items()
+        ],
         "schemas": [
             {
                 "id": number,
@@ -49,7 +54,7 @@ def print_json(file: TextIO, report: Report) -> None:
 
 def _fields(item: Item) -> dict[str, object]:
     if isinstance(item, Change):
-        visitor = {item.visitor.kind: item.visitor.id}
+        visitor = {item.recipient.kind: item.recipient.id}
         return {"outcome": "change", "visitor": visitor, "occurredAt": item.occurred, "attributes": item.attributes}
     if isinstance(item, Skip):
         return {"outcome": "skip", "condition": item.condition}
@@ -80,6 +85,7 @@ def print_text(file: TextIO, report: Report) -> None:
                 table.add_row(printable(path), printable(f"{at.type}: {at.note}" if at.note else at.type))
             console.print(table)
     _print_unmatched(console, report)
+    _print_concerns(console, report)
     console.print(_summary(report))
 
 
@@ -108,7 +114,7 @@ def _headline(item: Item) -> str:
         return f"skipped: {_condition(item)}"
     when = "" if item.occurred is None else f" at {item.occurred}"
     what = "change" if item.attributes else "nothing to send"
-    return f"{what} of {item.visitor.kind} {item.visitor.id}{when}"
+    return f"{what} of {item.recipient.kind} {item.recipient.id}{when}"
 
 
 def _condition(skip: Skip) -> str:
@@ -123,6 +129,15 @@ def _print_unmatched(console: Console, report: Report) -> None:
     table = _table("this path found nothing", "in", "did you mean")
     for one in report.unmatched:
         table.add_row(printable(one.path), printable(one.field), printable(one.nearest or "-"))
+    console.print(table)
+
+
+def _print_concerns(console: Console, report: Report) -> None:
+    if not report.concerns:
+        return
+    table = _table("it is sent, but", "field", "changes")
+    for (concern, name), count in report.concerns.items():
+        table.add_row(WHY[concern], printable(name), str(count))
     console.print(table)
 
 
