@@ -16,7 +16,7 @@ from tests.support.bench import quiet
 CHUNK = 8
 SHOWN = (
     *("crashes", "stops", "freezes", "partitions of the network", "outages", "revokes", "losses"),
-    *("commits", "commits refused", "requests", "repeats", "letters"),
+    *("commits", "commits refused", "requests", "repeats", "left out", "letters"),
 )
 
 

@@ -78,6 +78,9 @@ class Coordinator:
         self._going: dict[TopicPartition, Seat] = {}
         """The next owner of a partition whose owner gives it up."""
         self._numbers = 0
+        self._revokes = 0
+        self._asked: dict[TopicPartition, int] = {}
+        """The number of the last revoke of each partition."""
         self.committed: dict[TopicPartition, OffsetAndMetadata] = {}
 
     # Membership.
@@ -199,10 +202,13 @@ class Coordinator:
         elif owner is not to and name not in self._going:
             self._going[name] = to
             self._post(owner, "revoke", name)
-            self._timeline.after(self._poll_interval, self._expel, owner, name)
+            self._revokes += 1
+            self._asked[name] = self._revokes
+            self._timeline.after(self._poll_interval, self._expel, owner, name, self._revokes)
 
-    def _expel(self, seat: Seat, name: TopicPartition) -> None:
-        if self.seats.get(seat.number) is seat and self.owner[name] is seat and name in self._going:
+    def _expel(self, seat: Seat, name: TopicPartition, revoke: int) -> None:
+        is_due = self.owner[name] is seat and name in self._going and self._asked[name] == revoke
+        if self.seats.get(seat.number) is seat and is_due:
             self._trace("did not let go in time", seat.number)
             self.leave(seat.number)
 

@@ -15,12 +15,14 @@ from msgspec import structs
 from connector.admission.circuit_breaker import CircuitBreaker
 from connector.admission.gate import Gate
 from connector.admission.membership_lease import MembershipLease
-from connector.delivery import offset_metadata, start_position
+from connector.delivery import accepted_values, offset_metadata, start_position
+from connector.delivery.accepted_values import AcceptedValues
 from connector.delivery.answer import Answer
 from connector.delivery.coalescer import Coalescer
 from connector.delivery.dead_letter import DeadLetter, Stage
 from connector.delivery.offset_metadata import OffsetMetadata
 from connector.delivery.offset_tracker import OffsetAndMetadata, OffsetTracker
+from connector.delivery.selection import Selection
 from connector.delivery.update import Update
 from connector.errors import CommitFailed
 from connector.kafka.assignment import Assignment
@@ -524,3 +526,60 @@ def settled_change_sent_again(patch: Patches) -> None:
 def handed_over_twice(patch: Patches) -> None:
     """The count of dropped records is doubled."""
     patch.wrap(Coalescer, "drop_waiting", lambda original, *about: 2 * original(*about))
+
+
+@mutant("sent is accepted", "a value counts as accepted when it is sent", "repeats", 0, 1)
+def sent_is_accepted(patch: Patches) -> None:
+    """What is sent is remembered, whatever comes of it."""
+
+    def of(original: Any, selection: Selection, update: Update, boottime: float) -> Any:
+        values, ended = original(selection, update, boottime)
+        names = [tracker.name for tracker in update.parts]
+        if values:
+            selection._accepted.accepted(update.visitor, values, names, boottime, boottime)
+        return values, ended
+
+    patch.wrap(Selection, "of", of)
+    patch.replace(AcceptedValues, "sent", lambda *_: None)
+
+
+@mutant(
+    "remembered through a timeout",
+    "a value that may have been applied does not end the one before it",
+    "repeats",
+    2,
+    55,
+)
+def remembered_through_a_timeout(patch: Patches) -> None:
+    """Only what is accepted changes the memory."""
+    patch.replace(AcceptedValues, "sent", lambda *_: None)
+
+
+@mutant(
+    "remembered through a revoke", "values of a partition that another replica had count as known", "repeats", 6, 12
+)
+def remembered_through_a_revoke(patch: Patches) -> None:
+    """Nothing is released."""
+    patch.replace(AcceptedValues, "release", lambda *_: None)
+
+
+@mutant("digest without the name", "a value of another attribute counts as this one's", "repeats", 0, 1)
+def digest_without_the_name(patch: Patches) -> None:
+    """Of the value alone."""
+    patch.replace(accepted_values, "digest", lambda _, value: hash(value))
+
+
+@mutant(
+    "topics taken for one",
+    "a value counts as known that the owner of another topic's partition replaced",
+    "topics",
+    1,
+    2,
+)
+def topics_taken_for_one(patch: Patches) -> None:
+    """A partition alone is enough."""
+
+    def init(original: Any, state: ReplicaState, config: Any, *how: Any) -> None:
+        original(state, replace(config, topics=1), *how)
+
+    patch.wrap(ReplicaState, "__init__", init)

@@ -38,7 +38,8 @@ from connector.delivery.dead_letter import DeadLetter, Stage
 from connector.delivery.offset_tracker import OffsetAndMetadata, Start, TopicPartition
 from tests.simulation.logs import Logs, SimulatedState
 from tests.simulation.timeline import Timeline
-from tests.simulation.truth import Key, Member, Sent, Stay, Truth, Word, Wrong, serial_of
+from tests.simulation.truth import Member, Sent, Stay, Truth, Word, Wrong, serial_of
+from tests.simulation.values import Key
 from tests.simulation.words import Words
 from tests.support.fakes import FakeRecord
 
@@ -58,7 +59,7 @@ class Oracle:
     def __init__(self, timeline: Timeline, logs: Logs, trace: Callable[..., None]) -> None:
         self._timeline = timeline
         self._trace = trace
-        self.truth = Truth(logs)
+        self.truth = Truth(logs, timeline)
         self._stays: dict[tuple[str, TopicPartition], Stay] = {}
         self._retired: dict[tuple[str, TopicPartition], list[Stay]] = {}
         """Stays that ended because the log was replaced; their values are still sent."""
@@ -135,6 +136,7 @@ class Oracle:
                     for attribute, serial in fact.serials.items():
                         stay.newest[fact.visitor, attribute] = serial
                         stay.serials.add(serial)
+                        self.truth.values.taken(serial, self._timeline.now)
         self._is_bounded(member)
 
     def _is_bounded(self, member: str) -> None:
@@ -205,18 +207,25 @@ class Oracle:
         it.wire.add(visitor)
         sent = Sent(member, visitor, now, [])
         for attribute, value in attributes.items():
-            serial = serial_of(value)
-            stay = self._stay_of(member, serial)
+            key = self.truth.values.key(visitor, attribute, serial_of(value))
+            serial, stay = self._event_of(member, key, serial_of(value))
             if stay is None:
                 self.wrong(f"{member} sends {visitor} {attribute}={serial} of a partition that was taken from it")
             else:
-                self._may_be_sent(member, stay, (visitor, attribute), serial)
-                sent.parts.append(((visitor, attribute), serial, stay))
+                self._may_be_sent(member, stay, key, serial)
+                sent.parts.append((key, serial, stay))
         if all(serial <= self.truth.highest.get(key, (0,))[0] for key, serial, _ in sent.parts):
             self.counts["repeats"] += 1
         it.last = sent
         it.sent_at = now
         return sent
+
+    def _event_of(self, member: str, key: Key, value: int) -> tuple[int, Stay | None]:
+        """The event whose value it is: of several with the same one the newest that the replica has."""
+        for serial in self.truth.values.events(key, value):
+            if (stay := self._stay_of(member, serial)) is not None:
+                return serial, stay
+        return value, None
 
     def _stay_of(self, member: str, serial: int) -> Stay | None:
         """The newest assignment of this replica that consumed the value."""
@@ -256,6 +265,7 @@ class Oracle:
             else:
                 self.truth.highest[key] = (serial, stay.number)
             self.truth.profile[key] = serial
+            self.truth.values.applied(key, serial, self._timeline.now)
 
     def answered(self, sent: Sent, answer: Answer) -> None:
         """The replica gets its answer."""
@@ -317,7 +327,8 @@ class Oracle:
             self.wrong(f"{visitor} is a dead letter ({letter.error}: {letter.reason})")
         for attribute, value in event["profile"].items():
             key = (visitor, attribute)
-            self.truth.buried[key] = max(self.truth.buried.get(key, 0), serial_of(value))
+            (serial, *_) = self.truth.values.events(key, serial_of(value))
+            self.truth.buried[key] = max(self.truth.buried.get(key, 0), serial)
 
     def _shows_an_outage(self, member: str, visitor: str, reason: str) -> bool:
         """Whether the replica could know that it is not this update's own failure."""
@@ -403,5 +414,5 @@ class Oracle:
             gone = {it for it in self.truth.excused.get(key, ()) if it > serial}
             if self.truth.profile.get(key) in gone or self.truth.buried.get(key) in gone:
                 continue
-            if self.truth.profile.get(key) != serial and self.truth.buried.get(key) != serial:
+            if not self.truth.values.has(key, serial) and self.truth.buried.get(key) != serial:
                 self.wrong(f"stale: {key[0]} has {key[1]}={self.truth.profile.get(key)} at the end, not {serial}")

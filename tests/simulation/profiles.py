@@ -51,6 +51,13 @@ class Profile:
     """Seconds that an update waits for Target to know its visitor."""
     by_schema: bool = False
     """Records carry several events, and are read by a mapping and schemas of a registry."""
+    topics: int = 1
+    shared: float = 0.0
+    """Share of events of visitors that come over all topics, with the same attributes in each."""
+    repeats: float = 0.0
+    """Share of values that are one of the last few of their visitor and attribute."""
+    unchanged: tuple[float, ...] = ()
+    """Seconds for which an accepted value is not sent again; empty: it is."""
     suspends: float = 0.2
     """Share of freezes in which the machine sleeps, and stops the process's monotonic clock too."""
 
@@ -206,6 +213,40 @@ PROFILES: Mapping[str, Profile] = {
         records=(60, 150, 300),
         static=0.2,
         unknown_waits=(20.0, 60.0, 200.0),
+    ),
+    "repeats": Profile(
+        faults={"shuffle": 12, "crash": 1, "scale_up": 1, "freeze": 1, "cut_off": 1, "outage": 2, "commit_trouble": 1},
+        troubles=(8, 16),
+        replicas=(2, 2, 3),
+        seconds=(90.0, 180.0),
+        records=(150, 300),
+        visitors=6,
+        special={5: "r"},
+        spread=0.1,
+        slowness=(0.01, 0.5, 4.0),
+        trouble=(0.0, 0.1, 0.3),
+        linger=(0.0, 0.2),
+        sessions=(45.0, 20.0),
+        malformed=0.01,
+        repeats=0.7,
+        unchanged=(20.0, 3_600.0),
+    ),
+    "topics": Profile(
+        faults={"shuffle": 1, "crash": 2, "stop": 3, "scale_up": 4, "freeze": 1, "outage": 1},
+        troubles=(8, 16),
+        replicas=(1, 1, 2),
+        seconds=(90.0, 180.0),
+        records=(150, 300),
+        visitors=3,
+        shared=0.7,
+        slowness=(0.01, 4.0, 9.0),
+        trouble=(0.0, 0.1),
+        linger=(0.0, 0.2),
+        sessions=(12.0, 20.0),
+        malformed=0.0,
+        topics=2,
+        repeats=0.7,
+        unchanged=(3_600.0,),
     ),
     "everything": Profile(
         faults={

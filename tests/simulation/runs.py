@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from typing import NamedTuple
 
+from connector.delivery.counters import Done
 from tests.simulation.profiles import PROFILES
 from tests.simulation.world import World
 from tests.support.bench import quiet
@@ -54,5 +55,8 @@ def live(profile: str, seed: int) -> Outcome:
             world.run()
     except Exception as error:  # noqa: BLE001 - a broken connector may raise anything, and the seed must be told
         failure = world.oracle.failure or repr(error)
-    counts = world.oracle.counts + Counter(HAPPENINGS[what] for _, what, *_ in world.lines if what in HAPPENINGS)
+    left_out = Counter({"left out": sum(tally.events_done[Done.UNCHANGED] for tally in world.fleet.tallies)})
+    counts = (
+        world.oracle.counts + left_out + Counter(HAPPENINGS[what] for _, what, *_ in world.lines if what in HAPPENINGS)
+    )
     return Outcome(profile, seed, failure, counts, time.perf_counter() - began)

@@ -10,6 +10,7 @@ from connector.delivery.retry import RetryPolicy
 from tests.simulation.profiles import Profile
 
 PARTITIONS = [TopicPartition("t", number) for number in range(3)]
+TWO_TOPICS = [*PARTITIONS[:2], TopicPartition("u", 0)]
 TIMEOUT = 10.0
 CONSUMER_SESSION = 45.0
 """The `consumer` protocol has its broker's default; see connector/kafka/config.py."""
@@ -45,6 +46,11 @@ class Setting:
         return self.session if self.classic else self.session - self.heartbeat
 
 
+def partitions_of(profile: Profile) -> list[TopicPartition]:
+    """All that is there at the beginning."""
+    return TWO_TOPICS if profile.topics > 1 else PARTITIONS
+
+
 def choose(seed: int, profile: Profile, rng: random.Random) -> Setting:
     """Drawn from the seed."""
     slowness = rng.choice(profile.slowness)
@@ -70,5 +76,8 @@ def choose(seed: int, profile: Profile, rng: random.Random) -> Setting:
     most_characters = rng.choice((20, 60, 200)) if short else MAX_CHARACTERS
     static = random.Random(f"{seed} static").random() < profile.static
     options["static_member"] = static
+    if profile.unchanged:
+        options["unchanged_seconds"] = rng.choice(profile.unchanged)
+        options["topics"] = profile.topics
     from_end = random.Random(f"{seed} from end").random() < profile.from_end
     return Setting(seed, profile, slowness, session, classic, static, options, trouble, most_characters, from_end)

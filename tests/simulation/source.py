@@ -5,7 +5,7 @@ The thread serves the pipeline's calls at its next turn, and the loop gets the t
 
 import asyncio
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -138,7 +138,7 @@ class Source:
         self.poke()
 
     def joined(self) -> None:
-        self._process.later(Lane.LOOP, 0.0, self._hear, self._listener.counted, {"t": len(self._logs)})
+        self._process.later(Lane.LOOP, 0.0, self._hear, self._listener.counted, Counter(it.topic for it in self._logs))
         if not self._session_is_told:
             self._session_is_told = True
             self._process.later(Lane.LOOP, 0.0, self._hear, self._listener.session, self._session)

@@ -7,10 +7,13 @@ from connector.delivery.offset_tracker import TopicPartition
 from tests.simulation.logs import Logs
 from tests.simulation.profiles import Profile
 from tests.simulation.registry import Written
-from tests.simulation.setting import PARTITIONS
+from tests.simulation.setting import partitions_of
 from tests.simulation.truth import Fact, Facts
+from tests.simulation.values import Values
 from tests.support.fakes import FakeRecord, event
 
+HEALTHY = "vwx"
+"""First letters of visitors whose values may come again."""
 BIG = 40_000
 """Two values of this length need two requests."""
 
@@ -24,15 +27,21 @@ class Traffic:
         rng: random.Random,
         logs: Logs,
         truth: Callable[[TopicPartition, FakeRecord | None, Facts], None],
+        values: Values,
         written: Written | None = None,
     ) -> None:
-        """`truth` is called with each record, and each marker (None); `written`: events are written by a schema."""
+        """`truth` is called with each record, and each marker (None); `values` knows what each visitor had.
+
+        `written`: events are written by a schema.
+        """
         self._written = written
         self._profile = profile
         self._rng = rng
         self._truth = truth
         self._serial = 0
         self._logs = logs
+        self._values = values
+        self._partitions = partitions_of(profile)
         self.big: set[str] = set()
         """Visitors whose updates may need several requests."""
 
@@ -40,8 +49,8 @@ class Traffic:
         """Append one record, of any kind."""
         rng, profile = self._rng, self._profile
         number = rng.randrange(profile.visitors)
-        partition = PARTITIONS[number % len(PARTITIONS)]
-        if (added := [name for name in self._logs if name not in PARTITIONS]) and rng.random() < 0.3:
+        partition = self._partitions[number % len(self._partitions)]
+        if (added := [name for name in self._logs if name not in self._partitions]) and rng.random() < 0.3:
             # Visitors of their own: the events of one come over one partition.
             partition = rng.choice(added)
             number += 1_000 * partition.partition
@@ -98,13 +107,25 @@ class Traffic:
         if profile.spread and visitor[0] == "v" and rng.random() < profile.spread:
             # Visitors whose events come over all partitions: each has names of its own there, so the order is defined.
             visitor = f"w{number}"
-            partition = rng.choice(PARTITIONS)
+            partition = rng.choice(self._partitions)
             names = [f"{name}{partition.partition}" for name in names]
+        if profile.shared and rng.random() < profile.shared:
+            # Visitors of both topics, with the same attributes in each: only time says which value is the newer.
+            visitor = f"x{number}"
+            topic = rng.choice("tu")
+            its = [name for name in self._partitions if name.topic == topic]
+            partition = its[number % len(its)]
+            names = [f"{name}@{partition.topic}" for name in names]
         serials: dict[str, int] = {}
         for name in names:
             self._serial += 1
             serials[name] = self._serial
-        values = {name: str(serial) for name, serial in serials.items()}
+            if profile.repeats and visitor[0] in HEALTHY and rng.random() < profile.repeats:
+                # One of its own, or of another attribute.
+                of = name if rng.random() < 0.7 else rng.choice("abcd") + name[1:]
+                if earlier := self._values.recent((visitor, of)):
+                    self._values.repeat(self._serial, rng.choice(earlier))
+        values = {name.partition("@")[0]: str(self._values.of(serial)) for name, serial in serials.items()}
         if profile.big and number == 1 and rng.random() < 0.4:
             if visitor[0] == "v":
                 self.big.add(visitor)

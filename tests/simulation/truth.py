@@ -9,11 +9,9 @@ from connector.delivery.offset_metadata import OffsetMetadata
 from connector.delivery.offset_tracker import OffsetAndMetadata, OffsetTracker, Start, TopicPartition, owed_in
 from connector.pipeline import Pipeline, PipelineConfig
 from tests.simulation.logs import Logs
-from tests.simulation.timeline import Process
+from tests.simulation.timeline import Process, Timeline
+from tests.simulation.values import Key, Values
 from tests.support.fakes import FakeRecord
-
-Key = tuple[str, str]
-"""A visitor and an attribute."""
 
 
 class Wrong(AssertionError):
@@ -129,7 +127,8 @@ class Member:
 class Truth:
     """Each record, and its outcome."""
 
-    def __init__(self, logs: Logs) -> None:
+    def __init__(self, logs: Logs, timeline: Timeline) -> None:
+        self._timeline = timeline
         self.logs = logs
         self.facts: dict[TopicPartition, list[Facts]] = {name: [] for name in logs}
         """Records that are in the logs now."""
@@ -143,6 +142,7 @@ class Truth:
         """Records below need not be delivered: the group began after them, or retention deleted them."""
         self.excused: dict[Key, set[int]] = {}
         """Values that may be at the endpoint at the end or not, since their records are lost."""
+        self.values = Values()
         self.profile: dict[Key, int] = {}
         """Values at the endpoint."""
         self.highest: dict[Key, tuple[int, int]] = {}
@@ -166,6 +166,8 @@ class Truth:
         for fact in facts:
             if fact.visitor and fact.visitor not in self.prints:
                 self.prints[fact.visitor] = zlib.crc32(f"mbox3rdPartyId\0{fact.visitor}".encode())
+            for attribute, serial in fact.serials.items():
+                self.values.appended((fact.visitor, attribute), serial, self._timeline.now)
         if any(fact.visitor or fact.malformed for fact in facts):
             self.open[name].append(len(self.facts[name]))
         self.facts[name].append(facts)
@@ -215,7 +217,9 @@ class Truth:
             return (name, offset, place) in self.letters
         for attribute, serial in fact.serials.items():
             key = (fact.visitor, attribute)
-            if self.highest.get(key, (0,))[0] < serial and self.buried.get(key, 0) < serial:
+            if self.highest.get(key, (0,))[0] >= serial or self.buried.get(key, 0) >= serial:
+                continue
+            if not self.values.has(key, serial) and not self.values.may_be_replaced(key, serial):
                 return False
         return True
 

@@ -18,7 +18,7 @@ from tests.simulation.logs import Logs, PartitionLog
 from tests.simulation.oracle import Oracle
 from tests.simulation.profiles import MANY, PROFILES, Profile
 from tests.simulation.registry import Registry, Written
-from tests.simulation.setting import PARTITIONS, TIMEOUT, choose
+from tests.simulation.setting import TIMEOUT, choose, partitions_of
 from tests.simulation.timeline import Timeline
 from tests.simulation.traffic import Traffic
 from tests.simulation.troubles import Troubles
@@ -45,7 +45,8 @@ class World:
         """The trace: the time, and the event."""
         self.setting = setting = choose(seed, self.profile, rng)
         self._timeline = timeline = Timeline()
-        self.logs: Logs = {name: PartitionLog(name) for name in PARTITIONS}
+        self._partitions = partitions_of(self.profile)
+        self.logs: Logs = {name: PartitionLog(name) for name in self._partitions}
         self.oracle = Oracle(timeline, self.logs, self._trace)
         if setting.most_characters < MAX_CHARACTERS:
             self.oracle.words_are_short()
@@ -54,13 +55,15 @@ class World:
         if self.profile.by_schema:
             registry = Registry(timeline, random.Random(f"{seed} registry"))
             written = Written(registry, random.Random(f"{seed} schemas"))
-        self.traffic = Traffic(self.profile, rng, self.logs, self.oracle.truth.produced, written)
+        self.traffic = Traffic(
+            self.profile, rng, self.logs, self.oracle.truth.produced, self.oracle.truth.values, written
+        )
         self.oracle.big = self.traffic.big
         self._health = Health(slowness=setting.slowness, trouble=setting.trouble)
         self._coordinator = Coordinator(
             timeline,
             random.Random(f"{seed} group"),
-            PARTITIONS,
+            self._partitions,
             session=setting.session,
             heartbeat=setting.heartbeat,
             poll_interval=max(TIMEOUT, setting.session) + 60.0,
@@ -141,7 +144,7 @@ class World:
         if self._trickle > 0 and FAILING_PREFIX in self.profile.special.values():
             # Whether an update fails by its own fault can only be told while other updates succeed.
             self._trickle -= 1
-            for name in PARTITIONS:
+            for name in self._partitions:
                 self.traffic.event(1_000 + name.partition, name)
             self.fleet.poke()
         if self._timeline.now > deadline:
