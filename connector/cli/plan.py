@@ -54,6 +54,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     window = number("number of seconds from 1 to 31622400 (a year)", 1.0, LONGEST_HOURS * 3_600)
     add("--hours", type=hours, default=24.0, help="how far back to read (default 24)")
     add("--linger", type=linger, nargs="+", default=LINGERS, metavar="SECONDS", help="default 0 1 10 60 600 3600")
+    add(
+        "--replicas",
+        type=whole("number of replicas from 1 to 1000", 1, 1_000),
+        default=1,
+        help="that share the work: each holds a part of the visitors (default 1)",
+    )
     add("--quota", type=quota, metavar="UPDATES", help="updates in the window, 0 for none (default: QUOTA_UPDATES)")
     add("--window", type=window, metavar="SECONDS", help="the rolling window (default: QUOTA_WINDOW_SECONDS)")
     add("--format", choices=("text", "json"), default="text", help="json: one JSON object (default text)")
@@ -74,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     from connector.service.reading import event_mapping  # noqa: PLC0415
 
     quota, lingers = _quota(args, settings), sorted(set(args.linger))
-    assumed = _assumptions(settings, quota)
+    assumed = _assumptions(settings, quota, args.replicas)
     try:
         with command_reading(settings, event_mapping(settings)) as events:
             found = _read(kafka_config(settings), args.hours, lingers, quota, assumed, events)
@@ -99,14 +105,23 @@ def _quota(args: argparse.Namespace, settings: Settings) -> Quota:
     )
 
 
-def _assumptions(settings: Settings, quota: Quota) -> Assumptions:
+def _assumptions(settings: Settings, quota: Quota, replicas: int) -> Assumptions:
     return Assumptions(
         order=Order(settings.coalesce_order),
-        updates_per_second=settings.target_max_updates_per_second,
-        max_visitors=settings.coalesce_max_visitors,
-        max_bytes=settings.coalesce_max_bytes,
+        updates_per_second=_rate(settings, quota),
+        max_visitors=settings.coalesce_max_visitors * replicas,
+        max_bytes=settings.coalesce_max_bytes * replicas,
         window=quota.seconds,
     )
+
+
+def _rate(settings: Settings, quota: Quota) -> float:
+    """Updates a second at most: the rate that is set, or the pace at which a quota that is wholly free is spread."""
+    rate = settings.target_max_updates_per_second
+    if not quota.updates:
+        return rate
+    pace = quota.updates / min(settings.quota_horizon, quota.seconds)
+    return min(rate, pace) if rate else pace
 
 
 def _read(

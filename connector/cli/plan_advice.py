@@ -1,5 +1,6 @@
 """What follows from a forecast, in sentences that name the setting to change."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 from connector.cli.units import percent, span
@@ -15,6 +16,7 @@ SHORTER = 0.95
 """Topics that hold less than this share of the time asked for are shorter than asked."""
 MANY_MISSING = 0.02
 MOSTLY = 0.5
+DAY = 86_400.0
 
 
 def advise(
@@ -28,6 +30,7 @@ def advise(
         return None, [few, *_about_bounds(found, assumed), *_about_the_records(found)]
     best = _best(found.outlooks)
     return best, [
+        *_about_too_much(found, quota, assumed),
         *_about_the_quota(found, best, quota, linger),
         *_about_bounds(found, assumed),
         *_about_the_records(found),
@@ -45,6 +48,30 @@ def _best(outlooks: Sequence[LingerForecast]) -> float | None:
     shortest_first = sorted(outlooks, key=lambda outlook: outlook.linger)
     fits = [o.linger for o in shortest_first if (o.quota_share or 0.0) <= HEADROOM and not o.paused]
     return fits[0] if fits else None
+
+
+def _about_too_much(found: SurveyResult, quota: Quota, assumed: Assumptions) -> Iterator[str]:
+    """First of all: that no linger helps, what it would take, and what does.
+
+    Where visitors come evenly, and W of V wait, an event meets one that waits with probability W/V: one call stands for
+    1/(1 - W/V) events.
+    """
+    least = min((outlook.quota_share or 0.0 for outlook in found.outlooks), default=0.0)
+    if not quota.updates or least <= 1 or not found.visitors:
+        return
+    calls = quota.updates * DAY / quota.seconds
+    events = found.changes * DAY / found.seconds
+    pending = math.ceil(found.visitors * max(0.0, 1 - calls / events))
+    age = span(DAY * found.visitors / calls)
+    yield (
+        f"The quota cannot be met: {events:,.0f} events a day of {found.visitors:,} visitors, and {calls:,.0f} calls. "
+        f"To fit, some {pending:,} visitors would have to be pending at once ({assumed.max_visitors:,} may be, by "
+        f"COALESCE_MAX_VISITORS and --replicas), and a profile would be updated once in {age}."
+    )
+    yield (
+        "What helps: fewer events (`when` of a mapping), COALESCE_UNCHANGED_SECONDS where values repeat; and for the "
+        "rest Adobe's Bulk Profile Update API, which takes 500,000 rows a file and has limits of its own."
+    )
 
 
 def _about_the_quota(found: SurveyResult, best: float | None, quota: Quota, linger: float) -> Iterator[str]:

@@ -27,7 +27,10 @@ SLICES = 288
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
-    """What the forecast takes from the settings, for one replica that owns all partitions. Times in seconds."""
+    """What the forecast takes from the settings. Times in seconds.
+
+    Replicas own parts of the partitions, and so of the visitors: together they are as one that may hold as much.
+    """
 
     order: Order = Order.OFFSET
     updates_per_second: float = 200.0

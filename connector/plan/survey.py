@@ -8,6 +8,7 @@ from itertools import islice
 from connector.decoding import MappedTopic
 from connector.events.change import Change, Refused
 from connector.mapping import Skip
+from connector.plan.distinct import Distinct
 from connector.plan.forecast import Assumptions, Forecast
 from connector.plan.merge import Dated
 
@@ -66,6 +67,10 @@ class SurveyResult:
     missing: int
     """Offsets without a record: compacted away, aborted, or a transaction's marks."""
     outlooks: Sequence[LingerForecast]
+    changes: int = 0
+    """Events that ask for something."""
+    visitors: int = 0
+    """Different visitors among them, about."""
 
     @property
     def seconds(self) -> float:
@@ -91,6 +96,8 @@ class Survey:
         self._first_refused = ""
         self.records = 0
         """Records seen so far."""
+        self._changes = 0
+        self._visitors = Distinct()
         self._refused = 0
         self._tombstones = 0
         self._empty = 0
@@ -102,6 +109,9 @@ class Survey:
         coming = iter(records)
         while batch := list(islice(coming, BATCH)):
             wishes = list(self._wishes(batch))
+            self._changes += len(wishes)
+            for change, _, _ in wishes:
+                self._visitors.see(change.visitor)
             for forecast in self._forecasts:
                 forecast.take(wishes)
 
@@ -184,6 +194,8 @@ class Survey:
             skipped={source: dict(counts) for source, counts in self._skipped.items()},
             timeless=timeless,
             missing=max(0, expected - self.records),
+            changes=self._changes,
+            visitors=self._visitors.count(),
             outlooks=[_outlook(forecast, seconds, quota) for forecast in self._forecasts],
         )
 

@@ -150,3 +150,19 @@ def test_times_and_shares_are_readable() -> None:
         "78 %",
         "1,250 %",
     ]
+
+
+def test_that_the_quota_cannot_be_met_is_said_first_with_what_it_would_take() -> None:
+    """Ten million events of three million visitors, and a million calls: nine in ten would have to wait."""
+    outlooks = shares(9.0, 8.0)
+    result = found(*outlooks, changes=10_000_000, visitors=3_000_000)
+    _, sentences = advise(result, QUOTA, replace(ASSUMED, max_visitors=400_000), 1.0)
+    first, second, *_ = sentences
+    assert first.startswith(
+        "The quota cannot be met: 10,000,000 events a day of 3,000,000 visitors, and 1,000,000 calls."
+    )
+    assert "some 2,700,000 visitors would have to be pending at once (400,000 may be" in first
+    assert first.endswith("a profile would be updated once in 3 days.")
+    assert "Bulk" in second
+    _, fits = advise(found(*shares(1.2, 0.9), changes=10, visitors=5), QUOTA, ASSUMED, 1.0)
+    assert not any("cannot be met" in sentence for sentence in fits)
