@@ -41,6 +41,7 @@ test-quick: $(DEV) $(PROJECT) ## the tests that need no real broker and no brows
 simulate: $(DEV) $(PROJECT) ## the pipeline and the quota in random worlds; SEEDS=5000 for more, a failing one prints itself
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
 	$(BIN)/python -m tests.simulation.quota --seeds $(SEEDS)
+	$(BIN)/python -m tests.simulation.hostile
 
 chaos: $(DEV) $(PROJECT) kafka ## replicas and brokers killed, frozen and cut off at random, then judged: MINUTES=5
 	$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
