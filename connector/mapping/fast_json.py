@@ -7,13 +7,14 @@ and mapped as any document. So the plain way alone decides what a record means; 
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import msgspec
 from msgspec.structs import astuple
 
-from connector.events.change import change_of
-from connector.events.json_v1 import Nulls, is_time
+from connector.events.change import PC_ID, Change, Visitor, change_of
+from connector.events.json_v1 import Nulls, is_time, known_fractions, known_seconds
 from connector.formats.document import Node
 from connector.formats.readers import Format
 from connector.mapping.attributes import is_plain
@@ -33,51 +34,25 @@ class JsonMapper:
     """From a record whose value is plain JSON to its outcome. Holds no state."""
 
     def __init__(self, compiled: Compiled, plain: Plain) -> None:
+        """`plain` reads what is unusual."""
         self._compiled = compiled
         self._plain = plain
-        self._fast = _fast_way(compiled)
+        self._decode: Callable[[bytes], Any] | None = None
+        # A value that is the event itself: with `each` all of a list would have to be read.
+        if compiled.source.format is Format.JSON and not compiled.source.each:
+            with suppress(NoStruct):
+                self._prepare(compiled.source, compiled.nulls)
 
-    def __call__(
-        self,
-        value: bytes,
-        key: Node,
-        headers: Mapping[str, str],
-        topic: str,
-        timestamp_ms: int,
-        schema: str | None = None,
-    ) -> Outcome:
-        """Return what the record asks for; raises `Refused`, also for what is no JSON."""
-        if self._fast is not None:
-            try:
-                return self._fast(value, key, headers, topic, timestamp_ms)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Unusual, Unfit):
-                pass
-        return self._compiled(self._plain(value), key, headers, topic, timestamp_ms, schema)
-
-
-def _fast_way(compiled: Compiled) -> "_FastWay | None":
-    """Return the fast way where the mapping has one: it reads parts of a value that is the event itself."""
-    source = compiled.source
-    if source.format is not Format.JSON or source.each:
-        return None
-    try:
-        return _FastWay(source, compiled.nulls)
-    except NoStruct:
-        return None
-
-
-class _FastWay:
-    """What is read of a record in which nothing is unusual; raises `Unusual` or `Unfit` for any other."""
-
-    def __init__(self, source: Source, nulls: Nulls) -> None:
+    def _prepare(self, source: Source, nulls: Nulls) -> None:
+        """Make what the fast way reads by; raises `NoStruct` where the mapping has none."""
         plain = {value.paths[0]: name for name, value in source.attributes.items() if is_plain(value)}
         tree = StructTree([path for path, _ in source.uses()], first=plain)
-        self._decode = tree.decoder()
         self._tests = tuple((str(one), test_of(one, tree.getter(one.path))) for one in source.when)
         self._visitors = tuple(
             (kind, reader(value, tree.getter, Nulls.DROP, identifier_text)) for kind, value in source.visitor.items()
         )
-        self._kind, first = next(iter(source.visitor.items()))
+        kind, first = next(iter(source.visitor.items()))
+        self._kind = kind
         self._identifier = tree.leaf(first.paths[0]) if _is_leaf(first, tree) else None
         self._time = reader(source.occurred_at, tree.getter, Nulls.DROP) if source.occurred_at else None
         occurred = source.occurred_at
@@ -91,45 +66,61 @@ class _FastWay:
         others = {name: value for name, value in source.attributes.items() if name not in leaves.values()}
         self._columns = tree.columns(leaves)
         self._others = tuple((name, reader(value, tree.getter, nulls)) for name, value in others.items())
+        self._decode = tree.decoder()
 
     def __call__(  # noqa: C901, PLR0912 - one function, since each call in it would be a tenth of its time
-        self, value: bytes, key: Node, headers: Mapping[str, str], topic: str, timestamp_ms: int
+        self,
+        value: bytes,
+        key: Node,
+        headers: Mapping[str, str],
+        topic: str,
+        timestamp_ms: int,
+        schema: str | None = None,
     ) -> Outcome:
-        if not value.isascii():
-            value.decode()  # msgspec checks the texts that it keeps, not those that it passes over
-        item = self._decode(value)
-        record: Record = (value, key, headers, topic, timestamp_ms)
-        for text, holds in self._tests:
-            if not holds(item, record):
-                return Skip(text)
-        node = self._identifier(item) if self._identifier is not None else None
-        if type(node) is str and 0 < len(node) <= MAX_IDENTIFIER:
-            kind, identifier = self._kind, node
-        else:
-            kind, identifier = self._visitor(item, record)
-        occurred = None
-        if self._time is not None:
-            occurred = self._plain_time and self._plain_time(item)
-            if type(occurred) is not str:
-                occurred = self._time(item, record)
-            if occurred and not is_time(occurred):
-                raise Unusual
-        attributes = self._copied(item, record, value) if self._copies else {}
-        for read_struct, names in self._columns:
-            for name, node in zip(names, astuple(read_struct(item))):  # noqa: B905 - the fields that are no attributes come last
-                form = type(node)
-                if form is str:
-                    attributes[name] = node
-                elif form is bool:
-                    attributes[name] = "true" if node else "false"
-                elif form is int and (node or not minus_zero(value)):
-                    attributes[name] = str(node)
-                elif node is not MISSING and (node is not None or not self._drops_nulls):
-                    raise Unusual
-        for name, read in self._others:
-            if (told := read(item, record)) is not None:
-                attributes[name] = told
-        return Changes((change_of(kind, identifier, attributes, occurred or None),))
+        """Return what the record asks for; raises `Refused`, also for what is no JSON."""
+        if self._decode is None:
+            return self._compiled(self._plain(value), key, headers, topic, timestamp_ms, schema)
+        try:
+            if not value.isascii():
+                value.decode()  # msgspec checks the texts that it keeps, not those that it passes over
+            item = self._decode(value)
+            record: Record = (value, key, headers, topic, timestamp_ms)
+            for text, holds in self._tests:
+                if not holds(item, record):
+                    return Skip(text)
+            identifier = self._identifier(item) if self._identifier is not None else None
+            if type(identifier) is str and 0 < len(identifier) <= MAX_IDENTIFIER:
+                kind = self._kind
+            else:
+                kind, identifier = self._visitor(item, record)
+            occurred = None
+            if self._time is not None:
+                occurred = self._plain_time and self._plain_time(item)
+                if type(occurred) is not str:
+                    occurred = self._time(item, record)
+                known = not occurred or (occurred[:19] in known_seconds and occurred[19:] in known_fractions)
+                if not known and not is_time(occurred or ""):
+                    raise Unusual  # noqa: TRY301 - as above
+            attributes = self._copied(item, record, value) if self._copies else {}
+            for read_struct, names in self._columns:
+                for name, node in zip(names, astuple(read_struct(item))):  # noqa: B905 - the fields that are no attributes come last
+                    form = type(node)
+                    if form is str:
+                        attributes[name] = node
+                    elif form is bool:
+                        attributes[name] = "true" if node else "false"
+                    elif form is int and (node or not minus_zero(value)):
+                        attributes[name] = str(node)
+                    elif node is not MISSING and (node is not None or not self._drops_nulls):
+                        raise Unusual  # noqa: TRY301 - as above
+            for name, read in self._others:
+                if (told := read(item, record)) is not None:
+                    attributes[name] = told
+            if kind != PC_ID:
+                return Changes((Change(Visitor(kind, identifier), attributes, occurred or None),))
+            return Changes((change_of(kind, identifier, attributes, occurred or None),))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Unusual, Unfit):
+            return self._compiled(self._plain(value), key, headers, topic, timestamp_ms, schema)
 
     def _copied(self, item: Any, record: Record, value: bytes) -> dict[str, str]:
         if self._sole_copy is not None:

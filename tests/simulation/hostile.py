@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from connector.decoding import EventReader, event_reader
 from connector.delivery.counters import Done
@@ -158,7 +158,7 @@ async def _through(
 ) -> None:
     clock = asyncio.get_running_loop().time
     store = SchemaStore(registry.load, max_schemas=10, clock=clock, rng=random.Random(1), patience=SHORT)
-    limits = {"max_dead_letters_in_a_row": 0, "max_dead_letter_ratio": 0.0}
+    limits: dict[str, Any] = {"max_dead_letters_in_a_row": 0, "max_dead_letter_ratio": 0.0}
     async with Bench(log, reader=reader(store), schemas=store, linger=0.0, **limits) as bench:
         await bench.settle(24 * 3_600.0)
         ends.done = dict(bench.pipeline.state.counters.events_done)
