@@ -20,6 +20,7 @@ ConnectorError
     ├── CheckFailed      a step of `connector check`, with the remedy
     ├── TooMuch          `connector quota spend` of more than is free
     ├── EventRefused     an event of `connector produce`
+    ├── NotTyped         a topic whose records cannot be typed (connector.cli.produce)
     ├── NoSample         a sample of `connector map` cannot be read
     ├── SchemaUnavailable  the Schema Registry cannot be asked (connector.service.command_schemas)
     └── DemoFailed       the connector of the demo ended or stalled

@@ -32,7 +32,7 @@ class EventWriter:
         self._producer = Producer(made, logger=LIBRDKAFKA)
         self._look()
 
-    def write(self, key: bytes, value: bytes) -> None:
+    def write(self, key: bytes | None, value: bytes) -> None:
         """Hand one record to the client. Raises KafkaUnavailable when an earlier one failed."""
         while True:
             try:

@@ -28,9 +28,10 @@ class Ended(NamedTuple):
     err: str
 
 
-def dlq(folder: Path, kafka: KafkaBroker, topic: str, *words: str) -> Ended:
+def dlq(folder: Path, kafka: KafkaBroker, topic: str, *words: str, mapping: str | None = None) -> Ended:
     """Run the program once, without a terminal."""
     settings = environment(kafka.bootstrap, topic, "http://127.0.0.1:9")
+    settings |= {} if mapping is None else {"EVENT_MAPPING": mapping}
     with Command(folder, ["dlq", *words], settings) as program:
         return Ended(program.wait(120), program.stdout.splitlines(), program.stderr)
 
@@ -146,6 +147,64 @@ def test_a_replay_brings_no_old_value_back(kafka: KafkaBroker, tmp_path: Path) -
     forced = dlq(tmp_path, kafka, topic, "replay", "--yes", "--force")
     assert "1 of 1 replayed" in forced.err
     assert len(replayed(kafka, topic)) == 2
+
+
+def mapping(topic: str, tier: Any) -> str:
+    """One change for every user of a record; `tier` is where theirs stands."""
+    source = {
+        "topics": [topic],
+        "format": "json",
+        "each": "users",
+        "visitor": {"mbox3rdPartyId": "id"},
+        "attributes": {"tier": tier, "city": "city"},
+    }
+    return json.dumps({"version": 1, "sources": [source]})
+
+
+def test_mapped_records_are_replayed_item_by_item_by_the_mapping_of_now(kafka: KafkaBroker, tmp_path: Path) -> None:
+    """Of one record an item was delivered, one refused, one rejected: each goes its way, and newer values stay."""
+    topic = kafka.unique_topic("mapped")
+    before, now = mapping(topic, "tier"), mapping(topic, {"path": ["tier.name", "tier"]})
+    users = [
+        {"id": "anna", "tier": "gold", "city": "Bern"},
+        {"id": "ben", "tier": {"name": "OLD"}, "city": "Basel"},
+        {"id": "rejected-1", "tier": "silver", "city": "Genf"},
+        {"id": "cleo", "tier": {"nothing": 1}},
+    ]
+    producer = Producer({"bootstrap.servers": kafka.bootstrap})
+    for batch in (users, [{"id": "ben", "tier": "NEW"}, {"id": "anna", "tier": "platinum"}]):
+        producer.produce(topic, json.dumps({"users": batch}).encode(), headers=[("trace", b"\x00\xff"), ("trace", b"")])
+    assert producer.flush(30) == 0
+    with Sandbox(tmp_path, "--fault", "false,visitors=rejected") as sandbox:
+        settings = environment(kafka.bootstrap, topic, sandbox.url)
+        with Connector(tmp_path, settings | {"EVENT_MAPPING": before}) as connector:
+            connector.until(lambda: caught_up(kafka, topic), "all is committed")
+            assert connector.stop() == 0
+        found = listed(tmp_path, kafka, topic, "--show-values")
+        told = sorted((one["item"] or 0, one["made"], one["stage"], len(one["headers"])) for one in found)
+        assert told == [
+            (0, True, "TASK_PUT", 0),
+            (1, False, "VALUE_CONVERTER", 2),
+            (3, False, "VALUE_CONVERTER", 2),
+        ]
+        sandbox.set_faults()
+        ended = dlq(tmp_path, kafka, topic, "replay", "--yes", mapping=now)
+        assert (ended.code, "1 of 1 replayed" in ended.err) == (0, True)
+        ended = dlq(tmp_path, kafka, topic, "replay", "--stage", "VALUE_CONVERTER", "--yes", mapping=now)
+        assert "1 without the attributes that newer events" in ended.err
+        again = {record.headers.get("target_connector.item"): record for record in replayed(kafka, topic)}
+        assert again.keys() == {None, b"3"}  # The other two are events that the connector made.
+        assert again[b"3"].headers["trace"] == b""
+        with Connector(tmp_path, settings | {"EVENT_MAPPING": now}) as connector:
+            connector.until(lambda: caught_up(kafka, topic), "all is committed again")
+            assert connector.stop() == 0
+        assert sandbox.profiles() == {
+            "mbox3rdPartyId:anna": {"tier": "platinum", "city": "Bern"},
+            "mbox3rdPartyId:ben": {"tier": "NEW", "city": "Basel"},
+            "mbox3rdPartyId:rejected-1": {"tier": "silver", "city": "Genf"},
+        }
+    # Cleo's item is refused again, and alone: a new letter of it.
+    assert sorted(one["item"] or 0 for one in listed(tmp_path, kafka, topic)) == [0, 1, 3, 3]
 
 
 def test_a_letter_whose_event_is_gone_is_left_unless_it_is_forced(kafka: KafkaBroker, tmp_path: Path) -> None:

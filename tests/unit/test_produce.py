@@ -1,17 +1,18 @@
 """`connector produce` checks an event as the service would, names its mistakes, and keys it by its visitor."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
 from connector.cli import main
-from connector.cli.produce import EventRefused, arguments, lines, records, write_all
-from connector.events import JsonDecoder
+from connector.cli.produce import Checked, EventRefused, arguments, lines, write_all
+from connector.decoding import event_reader
+from connector.events import Nulls
+from connector.mapping import load
 from connector.settings.load import PREFIXES
 
 GOOD = b'{"mbox3rdPartyId": "123456", "profile": {"loyaltyTier": "gold"}}'
-DECODE = JsonDecoder()
 
 
 @pytest.fixture(autouse=True)
@@ -26,16 +27,21 @@ class Kept:
     """A writer into a list."""
 
     def __init__(self) -> None:
-        self.records: list[tuple[bytes, bytes]] = []
+        self.records: list[tuple[bytes | None, bytes]] = []
 
-    def write(self, key: bytes, value: bytes) -> None:
+    def write(self, key: bytes | None, value: bytes) -> None:
         self.records.append((key, value))
+
+
+def records(events: Iterable[tuple[str, bytes]], key: str | None = None) -> Iterator[tuple[bytes | None, bytes]]:
+    """Keys and values of events of version 1."""
+    return Checked(event_reader(["t"], "json", None, nulls=Nulls.DROP), "t", key).records(events)
 
 
 def test_the_key_is_the_visitors_id_and_the_value_is_the_text_as_given() -> None:
     """Kafka keeps the order of one key only: an unkeyed event could overtake the visitor's last one."""
     spaced = b'{ "pcId": "\xc3\xa4.28_0", "profile": {"points": 10.50} }'
-    assert list(records([("event 1", GOOD), ("event 2", spaced)], DECODE, None)) == [
+    assert list(records([("event 1", GOOD), ("event 2", spaced)])) == [
         (b"123456", GOOD),
         ("ä".encode(), spaced),  # Whatever its location hint, it is one visitor.
     ]
@@ -43,7 +49,7 @@ def test_the_key_is_the_visitors_id_and_the_value_is_the_text_as_given() -> None
 
 def test_a_given_key_is_the_key_of_all() -> None:
     """For a topic with other keys."""
-    assert list(records([("event 1", GOOD)], DECODE, "store-7")) == [(b"store-7", GOOD)]
+    assert list(records([("event 1", GOOD)], "store-7")) == [(b"store-7", GOOD)]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +88,7 @@ def test_lines_are_named_by_their_number_and_empty_ones_are_skipped() -> None:
 def test_the_first_refused_line_ends_it_and_earlier_ones_are_written() -> None:
     """Stdin may never end, so lines are written as they come."""
     kept = Kept()
-    refused = write_all(kept, records(lines([GOOD, b"{}", GOOD]), DECODE, None))
+    refused = write_all(kept, records(lines([GOOD, b"{}", GOOD])))
     assert isinstance(refused, EventRefused)
     assert str(refused) == "line 2: profile must be an object with at least one attribute"
     assert kept.records == [(b"123456", GOOD)]
@@ -91,8 +97,48 @@ def test_the_first_refused_line_ends_it_and_earlier_ones_are_written() -> None:
 def test_all_good_lines_are_written() -> None:
     """And nothing is refused."""
     kept = Kept()
-    assert write_all(kept, records(lines([GOOD, GOOD]), DECODE, None)) is None
+    assert write_all(kept, records(lines([GOOD, GOOD]))) is None
     assert len(kept.records) == 2
+
+
+MAPPING = """\
+version: 1
+sources:
+  - topics: [t]
+    format: {format}
+    when: [{{path: type, equals: track}}]
+    visitor: {{pcId: user}}
+    attributes: {{tier: tier}}
+"""
+
+
+def test_an_event_of_a_mapped_topic_is_checked_by_its_source(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its visitor's id is the key. What would be skipped is told: it has no visitor that a key could be made of."""
+    monkeypatch.setenv("EVENT_MAPPING", MAPPING.format(format="json"))
+    assert main(["produce", "--topic", "t", '{"type": "track", "tier": "gold"}']) == 2
+    assert "produce: event 1: user must not all be missing or empty" in capsys.readouterr().err
+    mapping = load(MAPPING.format(format="json"))
+    check = Checked(event_reader(["t"], "json", mapping, nulls=Nulls.DROP), "t", None)
+    good, page = b'{"type": "track", "user": "v", "tier": "gold"}', b'{"type": "page"}'
+    assert list(check.records([("event 1", good), ("event 2", page)])) == [(b"v", good), (None, page)]
+    assert check.skips == {"type equals track": 1}
+
+
+@pytest.mark.parametrize("form", ["avro", "json-schema"])
+def test_what_a_serializer_writes_cannot_be_typed(
+    form: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The service would refuse each: there is no schema id in front. No registry is asked."""
+    monkeypatch.setenv("SCHEMA_REGISTRY_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("EVENT_MAPPING", MAPPING.format(format=form))
+    assert main(["produce", "--topic", "t", '{"type": "track", "user": "v"}']) == 2
+    assert f"produce: t is read as {form}: its records begin with a schema id" in capsys.readouterr().err
+    monkeypatch.delenv("EVENT_MAPPING")
+    monkeypatch.setenv("EVENT_FORMAT", form.replace("-", "_"))
+    assert main(["produce", "--topic", "t", GOOD.decode()]) == 2
+    assert "its records begin with a schema id" in capsys.readouterr().err
 
 
 def unset_servers(monkeypatch: pytest.MonkeyPatch) -> None:

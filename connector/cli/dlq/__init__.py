@@ -36,13 +36,17 @@ example:
   connector dlq list --stage VALUE_CONVERTER --since 2026-11-22T10:00:00Z
   connector dlq list --by reason
 
-Shows neither keys nor values, which hold personal data, unless --show-values is given. A letter is `replayed`,
+Shows no keys, values or headers, which hold personal data, unless --show-values is given. A source ends with [N] where
+a record carries several changes and the letter is about the one at place N, counted from 0. A letter is `replayed`,
 `superseded` (a replay found that newer events of its visitor have set all of its attributes), or `left`.
 """
 _REPLAY_EXAMPLE: Final = """\
 example:
   connector dlq replay --dry-run
   connector dlq replay --since 2h --yes
+
+A letter is sent with key, value and headers as they came, and read by the mapping of now; one that is about an item
+of a list is sent for that item alone.
 
 A replayed record is the newest of its visitor, and the newest wins. So the source partitions are read from each letter
 on, and every attribute that a newer event of the visitor has set to another value is left out; a letter of which
@@ -67,7 +71,7 @@ def add_parser(subparsers: "Subparsers") -> None:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="dlq", required=True)
     listing = _add(commands, "list", "shows where each came from and why it is there", _LIST_EXAMPLE)
-    listing.add_argument("--show-values", action="store_true", help="also keys and values: personal data")
+    listing.add_argument("--show-values", action="store_true", help="also keys, values and headers: personal data")
     listing.add_argument(
         "--by", choices=("reason",), help="only how many there are of each reason, and what became of them"
     )
@@ -103,8 +107,9 @@ def _act(args: argparse.Namespace, settings: Settings) -> int:
     from connector.cli.dlq.selection import Selection  # noqa: PLC0415
     from connector.delivery.coalescer import Order  # noqa: PLC0415
     from connector.errors import ConnectorError  # noqa: PLC0415
-    from connector.events import JsonDecoder, Nulls  # noqa: PLC0415
     from connector.service import kafka_config  # noqa: PLC0415
+    from connector.service.command_reading import command_reading  # noqa: PLC0415
+    from connector.service.reading import event_mapping  # noqa: PLC0415
 
     wanted = Selection(args.stage, args.topic, args.error, args.since, args.until)
     try:
@@ -116,8 +121,9 @@ def _act(args: argparse.Namespace, settings: Settings) -> int:
             sys.stderr.write(f"{wrong}\n")
             return BAD_SETTINGS
         options = Options(args.limit, args.dry_run, args.from_beginning, args.yes, args.force)
-        rules = Rules(JsonDecoder(Nulls(settings.event_nulls)), Order(settings.coalesce_order))
-        return replay(config, wanted, options, rules)
+        topics = [] if args.topic is None else [args.topic]
+        with command_reading(settings, event_mapping(settings), topics=topics) as events:
+            return replay(config, wanted, options, Rules(events, Order(settings.coalesce_order)))
     except BadSettings as bad:
         print_mistakes(bad, sys.stderr)
         return BAD_SETTINGS

@@ -96,6 +96,8 @@ def _written(letter: Letter, fate: ReplayState | None, shown: Shown) -> str:
 def line(letter: Letter, *, fate: ReplayState | None = None) -> str:
     """One line: place, time, source, stage, class, size, what became of it, reason."""
     source = "?" if letter.source is None else f"{letter.source.topic}/{letter.source.partition}/{letter.source_offset}"
+    if letter.item is not None:
+        source += f"[{letter.item}]"
     words = [
         f"{letter.partition}/{letter.offset}",
         utc_text(letter.milliseconds),
@@ -119,20 +121,26 @@ def fields(letter: Letter, *, fate: ReplayState | None = None, values: bool) -> 
         "source_topic": None if source is None else source.topic,
         "source_partition": None if source is None else source.partition,
         "source_offset": letter.source_offset,
+        "item": letter.item,
         "stage": letter.stage,
         "error": letter.error,
         "reason": letter.reason,
         "bytes": len(letter.value or b""),
+        "made": letter.is_made,
         "cut_from_bytes": letter.cut_from,
         "replayed": fate is ReplayState.REPLAYED,
         "superseded": fate is ReplayState.SUPERSEDED,
     }
-    return said | {"key": _text(letter.key), "value": _text(letter.value)} if values else said
+    if not values:
+        return said
+    headers = [[name, _text(value)] for name, value in letter.headers]
+    return said | {"key": _text(letter.key), "value": _text(letter.value), "headers": headers}
 
 
 def shown_values(letter: Letter) -> str:
-    """Key and value on lines of their own."""
-    return f"\n  key:   {printable(_text(letter.key) or '')}\n  value: {printable(_text(letter.value) or '')}"
+    """Key, value and headers on lines of their own."""
+    shown = f"\n  key:   {printable(_text(letter.key) or '')}\n  value: {printable(_text(letter.value) or '')}"
+    return shown + "".join(f"\n  header {printable(f'{name}: {_text(value)}')}" for name, value in letter.headers)
 
 
 def _text(blob: bytes | None) -> str | None:

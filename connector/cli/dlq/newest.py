@@ -43,14 +43,14 @@ class Newest:
     def __init__(self, order: Order) -> None:
         self._by_time = order is Order.EVENT_TIME
         self._last: dict[TopicPartition, dict[Visitor, dict[str, _Last | None]]] = defaultdict(dict)
-        self._origins: dict[TopicPartition, dict[int, Visitor]] = defaultdict(dict)
+        self._origins: dict[TopicPartition, dict[int, set[Visitor]]] = defaultdict(lambda: defaultdict(set))
 
     def expect(self, source: TopicPartition, offset: int, change: Change) -> None:
-        """A letter that came from there will be judged."""
+        """A letter that came from there will be judged; a record may carry changes of several visitors."""
         known = self._last[source].setdefault(change.visitor, {})
         for name in change.attributes:
             known.setdefault(name, None)
-        self._origins[source][offset] = change.visitor
+        self._origins[source][offset].add(change.visitor)
 
     @property
     def starts(self) -> Mapping[TopicPartition, int]:
@@ -67,13 +67,15 @@ class Newest:
             self._set(source, change, offset, from_log=False)
 
     def read(self, source: TopicPartition, offset: int, milliseconds: int, change: Change, *, repeat: bool) -> None:
-        """The source log holds this; called in the order of the log.
+        """The source log holds this; called in the order of the log, and in their order for the changes of a record.
 
         A `repeat` is what a replay wrote: it is as old as the event that it repeats, so it counts at that one's place.
         """
         origins = self._origins.get(source)
-        if origins is not None and origins.get(offset) == change.visitor:
-            del origins[offset]
+        if origins is not None and offset in origins:
+            origins[offset].discard(change.visitor)
+            if not origins[offset]:
+                del origins[offset]
         if repeat:
             return
         if not self._by_time:
@@ -96,7 +98,7 @@ class Newest:
     def judge(self, source: TopicPartition, offset: int, change: Change) -> Judgement:
         """What is still the newest of a letter that was expected."""
         known = self._last[source].get(change.visitor, {})
-        lost = offset in self._origins[source]
+        lost = change.visitor in self._origins[source].get(offset, ())
         send: dict[str, str] = {}
         superseded: set[str] = set()
         unknown: set[str] = set()

@@ -2,13 +2,15 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from connector.cli.dlq.judge import Judge, Judged
 from connector.cli.dlq.listing import line, no_topic
 from connector.cli.dlq.selection import Exclusion, Selection, exclusion
-from connector.cli.dlq.source import Decode, Judged, SourceCheck
+from connector.cli.dlq.source import SourceReader
 from connector.cli.dlq.tally import Counters, sentence, table
+from connector.decoding import EventReader
 from connector.delivery.coalescer import Order
 from connector.delivery.dead_letter import Stage
 from connector.errors import ConnectorError
@@ -27,6 +29,10 @@ _UNKNOWN = (
     "could not be checked: the source topic no longer holds the event (by retention, compaction, or because the topic "
     "was made again), so newer values may have been delivered since; --force replays them nevertheless"
 )
+_UNREADABLE = (
+    "were sent to Target once and are refused by the settings of this command: are EVENT_*, the mapping and the Schema "
+    "Registry those of the service? --force replays them nevertheless"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class Options:
 class Rules:
     """How the service reads events."""
 
-    decode: Decode
+    events: EventReader
     order: Order
 
 
@@ -71,11 +77,12 @@ def replay(config: KafkaConfig, wanted: Selection, options: Options, rules: Rule
             return 0
         if options.force:
             return _Replay(config, log, choice, options, None).run()
-        check = SourceCheck(config, rules.decode, rules.order)
+        judge = Judge(rules.events, rules.order)
+        source = SourceReader(config, judge)
         try:
-            return _Replay(config, log, choice, options, check).run()
+            return _Replay(config, log, choice, options, (judge, source)).run()
         finally:
-            check.close()
+            source.close()
     finally:
         log.close()
 
@@ -111,7 +118,12 @@ class _Replay:
     """One run over the letters that were chosen."""
 
     def __init__(
-        self, config: KafkaConfig, log: DeadLetterReader, choice: Choice, options: Options, check: SourceCheck | None
+        self,
+        config: KafkaConfig,
+        log: DeadLetterReader,
+        choice: Choice,
+        options: Options,
+        check: tuple[Judge, SourceReader] | None,
     ) -> None:
         """Without a `check` all are sent as they are."""
         self._config = config
@@ -120,15 +132,16 @@ class _Replay:
         self._options = options
         self._check = check
         self._tally = Counters()
-        self._shortened = self._unknown = 0
+        self._shortened = self._unknown = self._unreadable = 0
 
     def run(self) -> int:
         total = len(self._choice.places)
         try:
             if self._check is not None:
-                self._check.expect(self._letters(), self._choice.places.__contains__)
+                judge, source = self._check
+                judge.expect(self._letters(), self._choice.places.__contains__)
                 _say("reading what came after them in their source partitions …")
-                self._check.catch_up()
+                source.catch_up()
             if self._options.dry_run:
                 self._preview()
                 return 0
@@ -153,17 +166,17 @@ class _Replay:
     def _preview(self) -> None:
         for letter in self._chosen():
             judged = self._judge([letter])
-            for one in judged.send:
+            for one, _ in judged.send:
                 sys.stdout.write(line(one) + "\n")
-            self._count(judged, {one.place for one in judged.send})
+            self._count(judged, {one.place for one, _ in judged.send})
         self._sum_up()
 
     def _write(self) -> str:
         """Returns what went wrong."""
         writing = DeadLetterReplay(self._config)
-        for batch in batches(self._chosen()):
+        for batch in batches(self._chosen(), _by_key if self._check is None else self._check[0].visitors):
             if self._check is not None:
-                self._check.catch_up()  # Newer events may have come since, while a person read the question.
+                self._check[1].catch_up()  # Newer events may have come since, while a person read the question.
             judged = self._judge(batch)
             done, wrong = writing.write(judged.send)
             self._count(judged, done)
@@ -174,17 +187,20 @@ class _Replay:
         return ""
 
     def _judge(self, letters: list[Letter]) -> Judged:
-        return Judged(send=letters) if self._check is None else self._check.judge(letters)
+        if self._check is not None:
+            return self._check[0].judge(letters)
+        return Judged(send=[(letter, [letter.as_it_came()]) for letter in letters])
 
     def _count(self, judged: Judged, done: set[LetterPosition]) -> None:
-        for letter in judged.send:
+        for letter, _ in judged.send:
             self._tally.count(letter, ReplayState.REPLAYED if letter.place in done else None)
         for letter in judged.superseded:
             self._tally.count(letter, ReplayState.SUPERSEDED)
-        for letter in judged.unknown:
+        for letter in (*judged.unknown, *judged.unreadable):
             self._tally.count(letter, None)
         self._shortened += judged.shortened
         self._unknown += len(judged.unknown)
+        self._unreadable += len(judged.unreadable)
 
     def _sum_up(self) -> None:
         total = self._tally.total
@@ -192,6 +208,8 @@ class _Replay:
             _say(f"{self._shortened} without the attributes that newer events of their visitors have set.")
         if self._unknown:
             _say(f"left: {self._unknown} {_UNKNOWN}.")
+        if self._unreadable:
+            _say(f"left: {self._unreadable} {_UNREADABLE}.")
         verb = "would be replayed" if self._options.dry_run else "replayed"
         _say(f"{total[str(ReplayState.REPLAYED)]} of {len(self._choice.places)} {verb}.")
         _say(sentence(total, self._config.dead_letter_topic) + (", if it were run" if self._options.dry_run else ""))
@@ -199,22 +217,27 @@ class _Replay:
             _say(row)
 
 
-def batches(letters: Iterable[Letter]) -> Iterator[list[Letter]]:
-    """Never two letters of one key in a batch.
+def batches(letters: Iterable[Letter], whose: Callable[[Letter], Sequence[object]]) -> Iterator[list[Letter]]:
+    """Never two letters of one visitor in a batch; `whose` gives a letter's visitors, or what stands for them.
 
     A batch that fails in part is the last: so no older letter of a visitor is left for a later run, which would write
     it after a newer one.
     """
     batch: list[Letter] = []
-    keys: set[bytes | None] = set()
+    seen: set[object] = set()
     for letter in letters:
-        if letter.key in keys or len(batch) == BATCH:
+        visitors = whose(letter)
+        if not seen.isdisjoint(visitors) or len(batch) == BATCH:
             yield batch
-            batch, keys = [], set()
+            batch, seen = [], set()
         batch.append(letter)
-        keys.add(letter.key)
+        seen.update(visitors)
     if batch:
         yield batch
+
+
+def _by_key(letter: Letter) -> Sequence[object]:
+    return [letter.key]
 
 
 def _tell(choice: Choice, options: Options) -> None:

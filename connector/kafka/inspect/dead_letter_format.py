@@ -10,9 +10,12 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+from connector.decoding import GivenRecord
+from connector.delivery.dead_letter import ITEM_HEADER, MADE, MADE_HEADER
 from connector.delivery.offset_tracker import TopicPartition
+from connector.events import Change, encode_event
 from connector.kafka.dead_letter_producer import CUT_HEADER, PREFIX
 
 MARKER_HEADER = "target_connector.replayed"
@@ -24,8 +27,12 @@ MARKER_KEY = b"target_connector.replayed"
 FROM_HEADER = "target_connector.replayed_from"
 """On a replayed record: topic, partition and offset of the letter."""
 
+OURS: Final = frozenset({MARKER_HEADER, FROM_HEADER, CUT_HEADER, ITEM_HEADER, MADE_HEADER})
+"""What the connector adds to a record's own headers, beside Kafka Connect's names."""
+
 LetterPosition = tuple[int, int]
 """Partition and offset in the dead-letter topic."""
+Headers = tuple[tuple[str, bytes | None], ...]
 
 
 class ReplayState(enum.StrEnum):
@@ -56,11 +63,51 @@ class Letter:
     error: str
     reason: str
     cut_from: int | None
+    headers: Headers = ()
+    """The record's own, in their order."""
+    item: int | None = None
+    """Which of the changes that the record carries it is about; None: all of the record."""
+    is_made: bool = False
+    """Its value is an event of version 1 that the connector made."""
 
     @property
     def place(self) -> LetterPosition:
         """Where it lies."""
         return self.partition, self.offset
+
+    def record(self, milliseconds: int) -> GivenRecord:
+        """What its source would hand out; `milliseconds` is the record's timestamp."""
+        topic, partition = self.source or TopicPartition("", 0)
+        return GivenRecord(
+            topic,
+            self.value,
+            key=self.key,
+            headers=self.as_it_came().headers,
+            partition=partition,
+            offset=self.source_offset or 0,
+            milliseconds=milliseconds,
+        )
+
+    def as_it_came(self, item: int | None = None) -> "Repeat":
+        """Send the record again: of an item's letter, or with `item`, for that one alone."""
+        item = self.item if item is None else item
+        marks: Headers = () if item is None else ((ITEM_HEADER, str(item).encode()),)
+        if self.is_made:
+            marks += ((MADE_HEADER, MADE),)
+        return Repeat(self.value, (*self.headers, *marks))
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A record to write for a letter."""
+
+    value: bytes | None
+    headers: Headers
+
+
+def made_of(change: Change, attributes: Mapping[str, str]) -> Repeat:
+    """Send a part of a change: as an event of version 1, whatever the topic holds else."""
+    return Repeat(encode_event(change.visitor, attributes, change.occurred), ((MADE_HEADER, MADE),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +123,18 @@ def read_letter(
     milliseconds: int,
     key: bytes | None,
     value: bytes | None,
-    headers: Mapping[str, bytes | None],
+    headers: Iterable[tuple[str, bytes | None]],
 ) -> Letter | ReplayMarker:
-    """Make sense of a record of the topic; never raises, whatever it holds."""
-    if MARKER_HEADER in headers:
-        superseded = headers[MARKER_HEADER] == ReplayState.SUPERSEDED.value.encode()
+    """Make sense of a record of the topic; never raises, whatever it holds.
+
+    Of several headers of ours or of Kafka Connect's the last counts: the record may be a replay.
+    """
+    pairs = tuple(headers)
+    last = dict(pairs)
+    if MARKER_HEADER in last:
+        superseded = last[MARKER_HEADER] == ReplayState.SUPERSEDED.value.encode()
         return ReplayMarker(_places(value or b""), ReplayState.SUPERSEDED if superseded else ReplayState.REPLAYED)
-    said = {name: (text or b"").decode(errors="replace") for name, text in headers.items()}
+    said = {name: (text or b"").decode(errors="replace") for name, text in last.items()}
     topic, partition = said.get(PREFIX + "topic", ""), _number(said.get(PREFIX + "partition"))
     return Letter(
         *place,
@@ -95,6 +147,9 @@ def read_letter(
         error=said.get(PREFIX + "exception.class.name", ""),
         reason=said.get(PREFIX + "exception.message", ""),
         cut_from=_number(said.get(CUT_HEADER)),
+        headers=tuple((name, text) for name, text in pairs if name not in OURS and not name.startswith(PREFIX)),
+        item=_number(said.get(ITEM_HEADER)),
+        is_made=MADE_HEADER in last,
     )
 
 

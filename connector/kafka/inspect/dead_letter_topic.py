@@ -1,6 +1,7 @@
 """Reads the dead-letter topic beside every group, and writes letters back to where they came from."""
 
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from connector.kafka.inspect.dead_letter_format import (
     MARKER_KEY,
     Letter,
     LetterPosition,
+    Repeat,
     ReplayMarker,
     ReplayState,
     marker_value,
@@ -64,30 +66,47 @@ class DeadLetterReplay:
         self._producer = Producer(made, logger=LIBRDKAFKA)
         self._partitions: dict[str, int] = {}
 
-    def write(self, letters: Sequence[Letter]) -> tuple[set[LetterPosition], str]:
-        """Write these; returns which ones all in-sync replicas have, and what went wrong first, if anything did."""
-        done: set[LetterPosition] = set()
+    def write(self, letters: Sequence[tuple[Letter, Sequence[Repeat]]]) -> tuple[set[LetterPosition], str]:
+        """Write these for each letter, which has a source; returns of which ones all in-sync replicas have all.
+
+        And what went wrong first, if anything did.
+        """
+        missing = Counter({letter.place: len(repeats) for letter, repeats in letters})
         wrong: list[KafkaUnavailable] = []
-        for letter in letters:
-            if letter.source is None:
-                continue
+        try:
+            for letter, repeats in letters:
+                for repeat in repeats:
+                    self._write(letter, repeat, missing, wrong)
+        except KafkaUnavailable as error:
+            wrong.append(error)
+        failed = self._flush(wrong)
+        return {place for place, count in missing.items() if not count}, str(failed or "")
 
-            def report(error: KafkaError | None, _message: Message, place: LetterPosition = letter.place) -> None:
-                if error is None:
-                    done.add(place)
-                else:
-                    wrong.append(unavailable(error))
+    def _write(
+        self, letter: Letter, repeat: Repeat, missing: Counter[LetterPosition], wrong: list[KafkaUnavailable]
+    ) -> None:
+        def report(error: KafkaError | None, _message: Message) -> None:
+            if error is None:
+                missing[letter.place] -= 1
+            else:
+                wrong.append(unavailable(error))
 
-            topic, partition = letter.source
-            headers: Any = {FROM_HEADER: f"{self._topic}/{letter.partition}/{letter.offset}"}
+        assert letter.source is not None  # noqa: S101 - others are never chosen
+        topic, partition = letter.source
+        place = f"{self._topic}/{letter.partition}/{letter.offset}"
+        # A topic that was made anew may have fewer partitions: then its key decides.
+        to = partition if partition < self._count(topic) else -1
+        # The stubs know no header without a value.
+        headers: Any = [*repeat.headers, (FROM_HEADER, place.encode())]
+        while True:
             try:
-                # A topic that was made anew may have fewer partitions: then its key decides.
-                to = partition if partition < self._count(topic) else -1
-                self._producer.produce(topic, letter.value, letter.key, to, on_delivery=report, headers=headers)
-            except KafkaUnavailable as error:
-                wrong.append(error)
+                self._producer.produce(topic, repeat.value, letter.key, to, on_delivery=report, headers=headers)
+            except BufferError:  # As many wait as the client holds.
+                self._producer.poll(POLL_SECONDS)
+            except KafkaException as error:
+                raise unavailable(error.args[0]) from error
+            else:
                 break
-        return done, str(self._flush(wrong) or "")
 
     def mark(self, fate: ReplayState, places: Collection[LetterPosition]) -> None:
         """Remember what became of these. Raises KafkaUnavailable."""

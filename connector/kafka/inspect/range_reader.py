@@ -89,8 +89,8 @@ def unavailable(error: KafkaError, about: str = "") -> KafkaUnavailable:
     return KafkaUnavailable(replace(failure, detail=f"{about}{failure.detail}"))
 
 
-def headers_of(message: Message) -> dict[str, bytes | None]:
-    """By name; of several of one name the last."""
+def headers_of(message: Message) -> list[tuple[str, bytes | None]]:
+    """In their order; a name may come twice."""
     headers = message.headers() or []
     pairs = headers.items() if isinstance(headers, dict) else headers
-    return {name: value.encode() if isinstance(value, str) else value for name, value in pairs}
+    return [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]
