@@ -17,6 +17,7 @@ ConnectorError
     ├── CheckFailed      a step of `connector check`, with the remedy
     ├── TooMuch          `connector quota spend` of more than is free
     ├── EventRefused     an event of `connector produce`
+    ├── RoundTripFailed  `connector verify --round-trip` that can prove nothing
     └── DemoFailed       the connector of the demo ended or stalled
 
 The sandbox stands outside: it shares no code with what it checks.
