@@ -38,10 +38,11 @@ test: $(DEV) $(PROJECT) kafka registry chromium ## every test, with the real Kaf
 test-quick: $(DEV) $(PROJECT) ## the tests that need no real broker and no browser
 	$(PYTEST) -m "not integration and not e2e and not browser" $(ARGS)
 
-simulate: $(DEV) $(PROJECT) ## the pipeline and the quota in random worlds; SEEDS=5000 for more, a failing one prints itself
+simulate: $(DEV) $(PROJECT) ## the pipeline, the quota and verify in random worlds; SEEDS=5000 for more, a failing one prints itself
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
 	$(BIN)/python -m tests.simulation.quota --seeds $(SEEDS)
 	$(BIN)/python -m tests.simulation.hostile
+	$(BIN)/python -m tests.simulation.verify --seeds $(SEEDS)0
 
 chaos: $(DEV) $(PROJECT) kafka ## replicas and brokers killed, frozen and cut off at random, then judged: MINUTES=5
 	$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(ARGS)

@@ -23,6 +23,7 @@ ConnectorError
     ├── NotTyped         a topic whose records cannot be typed (connector.cli.produce)
     ├── NoSample         a sample of `connector map` cannot be read
     ├── SchemaUnavailable  the Schema Registry cannot be asked (connector.service.command_schemas)
+    ├── RoundTripFailed  `connector verify --round-trip` that can prove nothing
     └── DemoFailed       the connector of the demo ended or stalled
 
 The sandbox stands outside: it shares no code with what it checks.

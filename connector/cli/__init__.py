@@ -48,6 +48,7 @@ COMMANDS: Final = (
     Command("map", "connector.cli.map", "what the mapping makes of samples; shows their values"),
     Command("plan", "connector.cli.plan", "the updates that a topic's last hours would have cost, by linger"),
     Command("quota", "connector.cli.quota", "what is used of the rolling window, and calls that others made"),
+    Command("verify", "connector.cli.verify", "whether Target's profiles hold what was sent, by a sample"),
     Command("produce", "connector.cli.produce", "writes events to a topic, each checked first"),
     Command("dlq", "connector.cli.dlq", "lists the dead letters, and writes them back to their topics"),
     Command("token", "connector.cli.token", "gets Target's profile token, and renews it before it ends"),

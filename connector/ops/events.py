@@ -66,6 +66,12 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             "The last line of a process that ended itself.",
             remedy="look at the line before, which says why and what to do",
         ),
+        LogEvent(
+            "profiles_verified",
+            _INFO,
+            ("conclusion", "records", "visitors", "verdicts", "harmed_share"),
+            "A sample of profiles was judged by `connector verify`; docs/verify.md explains its counts.",
+        ),
         LogEvent("drain_started", _INFO, ("updates_pending", "seconds"), "Told to end: what is due is sent first."),
         LogEvent("drain_finished", _INFO, ("updates_left", "seconds"), "The next owner reads again what is left."),
         LogEvent(
@@ -402,11 +408,13 @@ FIELDS: Final[Mapping[str, str]] = {
     "accepted": "whether it counted as success (`TARGET_UNCONFIRMED_SUCCESS`)",
     "attempts": "how often it was sent so far",
     "code": "librdkafka's name of the error",
+    "conclusion": "`good`, `harmed` or `too_few` (could be judged)",
     "detail": "the client library's own text",
     "error": "an exception: type and message, then what caused it after ` <- `",
     "exit_code": "of the process",
     "fields": "how many attributes the request carries",
     "field": "path in the event, such as `profile.address.city`",
+    "harmed_share": "of all visitors, between `low` and `high` at `confidence`",
     "holder": "the host name of a replica that takes leases",
     "holder_limit": "its `QUOTA_UPDATES`",
     "holder_window_seconds": "its `QUOTA_WINDOW_SECONDS`; 0: an older version, which does not tell it",
@@ -445,8 +453,10 @@ FIELDS: Final[Mapping[str, str]] = {
     "updates_pending": "visitors whose update waits",
     "used": "updates that count in the rolling window, leases in hand included",
     "verdict": "outcome of the request, as in the metric `target_connector_requests_total`",
+    "verdicts": "attributes by what `connector verify` judged of them",
     "version": "of the connector",
     "window_seconds": "the rolling window of the quota",
+    "visitors": "numbers of visitors, by how far they came",
     "visitor": "the visitor, in the form that `LOG_VISITOR_IDS` says",
 }
 """What each field means, wherever it stands."""

@@ -1,5 +1,6 @@
 """What the chart renders behaves in a cluster as it must: rollouts, scaling, restarts, selectors, security."""
 
+import argparse
 import json
 import re
 import shutil
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from connector import __version__
+from connector.cli import verify
 from connector.service import ledger_topic, quota_policy
 from connector.settings import load
 from tests.support.chart import NAMED, Chart, Objects
@@ -270,7 +272,8 @@ def test_probes_ask_for_what_they_are_for(chart: Chart) -> None:
 def test_pods_meet_the_restricted_standard(chart: Chart, named: str) -> None:
     """What Pod Security admission asks for, of every container of every pod."""
     objects = chart.render(named)
-    for pod in (objects.pod, objects.of("Pod")["spec"]):
+    jobs = [one["spec"]["jobTemplate"]["spec"]["template"]["spec"] for one in objects if one["kind"] == "CronJob"]
+    for pod in (objects.pod, objects.of("Pod")["spec"], *jobs):
         assert pod["automountServiceAccountToken"] is False
         assert pod["enableServiceLinks"] is False
         context = pod["securityContext"]
@@ -285,6 +288,27 @@ def test_pods_meet_the_restricted_standard(chart: Chart, named: str) -> None:
             assert "memory" in container["resources"]["limits"]
             assert "cpu" not in container["resources"]["limits"]
         assert {"name": "tmp", "emptyDir": {"sizeLimit": "16Mi"}} in pod["volumes"]
+
+
+def test_the_job_of_verify_is_there_on_a_schedule_alone(chart: Chart) -> None:
+    """One Pod at a time, with the release's settings and the command's own arguments; a finding is not tried again."""
+    assert "CronJob" not in chart.render("minimal").kinds()
+    values = {"verify": {"schedule": "0 6 * * *", "args": ["--hours", "72"]}}
+    objects = chart.render("minimal", values=values)
+    spec = objects.of("CronJob")["spec"]
+    assert (spec["schedule"], spec["concurrencyPolicy"]) == ("0 6 * * *", "Forbid")
+    job = spec["jobTemplate"]["spec"]
+    assert job["backoffLimit"] == 0
+    pod = job["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["args"] == ["verify", "--format", "json", "--hours", "72"]
+    parser = argparse.ArgumentParser()
+    verify.add_parser(parser.add_subparsers())
+    parser.parse_args(container["args"])
+    assert container["envFrom"] == objects.container()["envFrom"]
+    assert pod["restartPolicy"] == "Never"
+    labels = job["template"]["metadata"]["labels"]
+    assert labels["app.kubernetes.io/component"] == "verify", "the Service must not select it"
 
 
 def test_a_cluster_that_chooses_the_user_can_be_left_to(chart: Chart) -> None:
@@ -406,3 +430,4 @@ def test_a_long_name_of_a_release_fits(chart: Chart, named: str) -> None:
     objects = chart.render(named, release="r" * 53)
     assert len(objects.of("Service")["metadata"]["name"]) <= 63
     assert len(objects.workload["metadata"]["name"]) <= 63 - len("-5d59d67564")
+    assert all(len(one["metadata"]["name"]) <= 52 for one in objects if one["kind"] == "CronJob")

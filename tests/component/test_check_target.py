@@ -194,6 +194,27 @@ def test_the_end_of_a_token_is_told_where_it_is_known(tmp_path: Path, left: floa
     assert [as_logged(text) for text in (finding.detail, finding.remedy)] == [finding.detail, finding.remedy]
 
 
+@pytest.mark.parametrize(
+    ("path", "shown", "form"),
+    [
+        (LITERAL, LITERAL, "the form with the word client"),
+        ("/m2/{client_code}/profile/update", CODE, "the form with the client code"),
+        ("/gateway/update", "/gateway/update", "a form of your own"),
+    ],
+)
+def test_the_path_that_is_set_is_named_with_what_would_prove_it(path: str, shown: str, form: str) -> None:
+    """Nothing that is looked at here tells whether it is right, and a reader must not think so."""
+    given = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "KAFKA_TOPICS": "t", "TARGET_CLIENT_CODE": "demo"}
+    (finding,) = asyncio.run(_path(TargetChecks(load({**given, "TARGET_UPDATE_PATH": path}))))
+    assert finding.state is State.OK
+    assert finding.detail.startswith(f"{shown}, {form}")
+    assert "connector verify --round-trip" in finding.detail
+
+
+async def _path(checks: TargetChecks) -> Sequence[Finding]:
+    return await checks.path()
+
+
 def test_an_unreadable_token_file_is_named_by_its_path(tmp_path: Path) -> None:
     """The service would refuse to start; here it is one finding beside the others."""
 

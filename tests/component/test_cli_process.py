@@ -68,6 +68,7 @@ def test_output_that_cannot_be_written_is_one_line_and_code_1(words: list[str]) 
         (["dlq", "replay", "--yes"], signal.SIGTERM, 143),
         (["check"], signal.SIGINT, 130),
         (["quota"], signal.SIGTERM, 143),
+        (["verify"], signal.SIGTERM, 143),
         (PRODUCE, signal.SIGINT, 130),
     ],
     ids=str,

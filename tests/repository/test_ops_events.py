@@ -213,7 +213,10 @@ def test_no_field_is_explained_that_nothing_has() -> None:
     assert set(FIELDS) == used | set(COMMON_FIELDS)
 
 
-NEVER_LOGGED = ("sandbox/", "demo/", "cli/sandbox.py", "cli/produce.py", "cli/token/__init__.py", "settings/model.py")
+NEVER_LOGGED = (
+    "sandbox/", "demo/", "cli/sandbox.py", "cli/produce.py", "cli/token/__init__.py", "cli/verify/",
+    "settings/model.py",
+)  # fmt: skip
 """They print for people: requests, events and settings by example, and the purpose of a setting."""
 MASKED = {"Proxy-Authorization: it", "Bearer it", "&profile.it="}
 """Sent, not logged; a log line with it would hold a secret or a value."""

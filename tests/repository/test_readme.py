@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from connector.cli import COMMANDS, demo
+from connector.cli.verify import textfile
 from connector.events import JsonDecoder, Nulls
 from connector.ops.metrics import DEFINITIONS
 from connector.sandbox.broker import EmbeddedBroker
@@ -208,9 +209,17 @@ def test_every_variable_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_metric_exists(page: Path) -> None:
     """Users copy alerts from docs; one on a missing metric never fires."""
-    known = {definition.name for definition in DEFINITIONS}
+    known = {definition.name for definition in DEFINITIONS} | textfile.METRICS.keys()
     known |= {f"{name}{ending}" for name in known for ending in ("_bucket", "_count", "_sum")}
     assert set(_METRIC.findall(page.read_text())) - known == set()
+
+
+def test_the_page_of_verify_lists_its_metrics() -> None:
+    """They are in a file and not on the ops port, so no other list has them."""
+    listed = re.findall(
+        r"^\| `(target_connector_verify_\w+)` \|", (ROOT / "docs" / "verify.md").read_text(), re.MULTILINE
+    )
+    assert listed == list(textfile.METRICS)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

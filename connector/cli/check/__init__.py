@@ -126,6 +126,7 @@ def checks(settings: Settings, closing: ExitStack, *, probe: bool) -> Sequence[C
         Check("dead-letter topic", k.ASK_SECONDS, kafka.dead_letters, ("kafka servers",)),
         Check("quota topic", k.ASK_SECONDS, lambda: kafka.ledger(ledger), ("kafka servers",)),
         Check("target endpoint", t.REACH_SECONDS, target.endpoint),
+        Check("update path", t.TOKEN_SECONDS, target.path),
         Check("token", t.TOKEN_SECONDS, target.token),
         # After the look at the quota's topic, since its call is booked there, and the booking may make it.
         *([Check("probe", PROBE_SECONDS, target.probe, ("target endpoint", "quota topic"))] if probe else ()),

@@ -1,4 +1,4 @@
-"""The probe's calls are calls of the account: each is leased of the quota's window before it is sent."""
+"""Calls that a command makes are calls of the account: each is leased of the quota's window before it is sent."""
 
 import uuid
 from collections.abc import Callable
@@ -21,26 +21,27 @@ HELD_SECONDS: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Leases:
-    """Where the probe gets its calls from."""
+    """Where a command gets its calls from."""
 
     terms: QuotaPolicy
     ledger: Callable[[], LedgerLog]
     """A new reader of it, each time."""
     boottime: Callable[[], float]
     """Seconds by a clock that runs on while the machine sleeps."""
+    name: str = "connector check --probe"
+    """Who asks, as `connector quota` shows it."""
 
     async def take(self, calls: int) -> float:
         """Lease this number of calls; returns until when they may begin. Raises `CheckFailed` when they may not."""
         terms, holder, asked = self.terms, f"check-{uuid.uuid4().hex}", self.boottime()
         counted = HELD_SECONDS + terms.request_timeout + terms.settled
-        name = "connector check --probe"
-        asking = Reserve(holder, 1, calls, terms.limit, counted, HELD_SECONDS, weight=0, name=name)
+        asking = Reserve(holder, 1, calls, terms.limit, counted, HELD_SECONDS, weight=0, name=self.name)
         try:
             ledger = await read_ledger(self.ledger(), encode(asking), LEASE_SECONDS)
         except Fatal as fatal:
             msg = f"not sent, because the quota's ledger cannot tell whether a call is free: {fatal.failure.reason}"
             raise CheckFailed(
-                msg, f"{fatal.failure.hint}; with QUOTA_UPDATES=0 the probe is sent without being counted"
+                msg, f"{fatal.failure.hint}; with QUOTA_UPDATES=0 it is sent without being counted"
             ) from fatal
         lease = ledger.leases.get((holder, 1))
         if lease is None or lease.updates < calls:

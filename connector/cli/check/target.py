@@ -33,6 +33,10 @@ PROBE_SECONDS = 6.0
 """For one request; there are three at most."""
 PATHS = ("/m2/client/profile/update", "/m2/{client_code}/profile/update")
 """The forms of the path that are known: Adobe's page has the first, some integrations have the second."""
+FORMS: Mapping[str, str] = {
+    PATHS[0]: "the form with the word client, as on Adobe's page",
+    PATHS[1]: "the form with the client code, as some integrations have it",
+}
 
 _HINTS: Mapping[Verdict, str] = {
     Verdict.UNAUTHORIZED: "look at TARGET_AUTH_TOKEN or its file",
@@ -69,6 +73,19 @@ class TargetChecks:
         if ends is None:
             return [Finding(State.OK, "token", "can be read; --probe tells whether Target takes it")]
         return [_ending(ends, time.time())]
+
+    async def path(self) -> Sequence[Finding]:
+        """Which form of the path is set; no look from outside tells whether it is the right one."""
+        settings = self.settings
+        self._where()
+
+        def path_of(text: str) -> str:
+            return endpoint(settings.target_base_url, text, settings.target_client_code).path
+
+        mine = path_of(settings.target_update_path)
+        form = next((form for path, form in FORMS.items() if path_of(path) == mine), "a form of your own")
+        detail = f"{mine}, {form}; only an update that a fetch gives back proves it: connector verify --round-trip ID"
+        return [Finding(State.OK, "update path", detail)]
 
     async def endpoint(self) -> Sequence[Finding]:
         """Name, port and certificate, through the proxy if there is one."""

@@ -88,11 +88,21 @@ class History:
                 raise self._fatal(classify(found.error), f"{found.topic}/{found.partition}: ")
             name = TopicPartition(found.topic, found.partition)
             low, high = self._client.get_watermark_offsets(found, timeout=ASK_SECONDS)
-            begin = found.offset if found.offset >= 0 else high
+            begin = found.offset if found.offset >= 0 else self._begin_without(name, low, high)
             self.stretches[name] = Stretch(begin, high, older=begin > low)
         self._left = {name: stretch.end for name, stretch in self.stretches.items() if stretch.begin < stretch.end}
         self._client.assign([KafkaTopicPartition(*name, self.stretches[name].begin) for name in self._left])
         self._heard_at = time.monotonic()
+
+    def _begin_without(self, name: TopicPartition, low: int, high: int) -> int:
+        """Where to begin when the broker names no record since the time: at the end, unless it knows no times at all.
+
+        The embedded broker names none for any time; then all is read.
+        """
+        if low == high:
+            return high
+        (first,) = self._client.offsets_for_times([KafkaTopicPartition(*name, 0)], timeout=ASK_SECONDS)
+        return high if first.offset >= 0 else low
 
     def _partitions(self, topic: str) -> Sequence[int]:
         found = self._client.list_topics(topic, timeout=ASK_SECONDS).topics[topic]
