@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from connector.cli import Subparsers
     from connector.cli.verify.fetching import Results
     from connector.cli.verify.view import Report
+    from connector.decoding import EventReader
     from connector.verify.sample import Choice
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -138,8 +139,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _verify(args: argparse.Namespace, settings: Settings) -> int:
     from connector.cli.verify.view import facts, print_json, print_text  # noqa: PLC0415
+    from connector.service.command_reading import command_reading  # noqa: PLC0415
+    from connector.service.reading import event_mapping  # noqa: PLC0415
 
-    report = _report(args, settings)
+    with command_reading(settings, event_mapping(settings)) as events:
+        report = _report(args, settings, events)
     (print_json if args.format == "json" else print_text)(sys.stdout, report)
     conclusion = report.tally.conclusion
     found = facts(report)
@@ -162,10 +166,10 @@ def _verify(args: argparse.Namespace, settings: Settings) -> int:
     return conclusion.value
 
 
-def _report(args: argparse.Namespace, settings: Settings) -> "Report":
+def _report(args: argparse.Namespace, settings: Settings, events: "EventReader") -> "Report":
     from connector.cli.verify.endpoint import open_endpoint  # noqa: PLC0415
     from connector.cli.verify.fetching import fetch_all  # noqa: PLC0415
-    from connector.cli.verify.reading import TopicReading, reader  # noqa: PLC0415
+    from connector.cli.verify.reading import Reader, TopicReading  # noqa: PLC0415
     from connector.cli.verify.view import Report  # noqa: PLC0415
     from connector.delivery.coalescer import Order  # noqa: PLC0415
     from connector.service import kafka_config  # noqa: PLC0415
@@ -174,7 +178,7 @@ def _report(args: argparse.Namespace, settings: Settings) -> "Report":
     from connector.verify.tally import Tally  # noqa: PLC0415
 
     where, choice = open_endpoint(settings), _choice(args)
-    topics = TopicReading(kafka_config(settings), reader(settings), choice, time.time() - args.hours * HOUR)
+    topics = TopicReading(kafka_config(settings), Reader(events), choice, time.time() - args.hours * HOUR)
     progress = _Progress()
     topics.read_settled(lambda read, expected: progress.show(f"{read:,} of {expected:,} records"))
     # Drawn already; their order is that of their numbers, which says nothing of them.

@@ -9,18 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
+from connector.decoding import EventReader, GivenRecord
 from connector.delivery.ports import Record
 from connector.delivery.start_position import TopicPartition, decide
 from connector.errors import Fatal
-from connector.events import Change, JsonDecoder, Nulls, Refused
+from connector.events import Change, Refused
 from connector.kafka.config import KafkaConfig
 from connector.kafka.errors import KafkaFailure
-from connector.kafka.inspect.dead_letter_format import ReplayMarker
+from connector.kafka.inspect.dead_letter_format import Letter, ReplayMarker
 from connector.kafka.inspect.dead_letter_topic import DeadLetterReader
 from connector.kafka.inspect.history_reader import History
 from connector.kafka.inspect.range_reader import RangeReader
 from connector.kafka.standing import Standing, standing
-from connector.settings import Settings
+from connector.mapping import Changes
 from connector.verify.history import Written
 from connector.verify.sample import Choice
 
@@ -29,28 +30,25 @@ MS: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """How the service reads: `changes` of a record (none where it would refuse or skip it), `change` of a letter."""
+    """How the service reads: every change of a record, none where it would refuse or skip it."""
 
-    changes: Callable[[Record], Sequence[Change]]
-    change: Callable[[bytes], Change | None]
+    events: EventReader
 
-
-def reader(settings: Settings) -> Reader:
-    """By the rules of the settings. A dead letter of a rejected update is an event of version 1, whatever came."""
-    decode = JsonDecoder(Nulls(settings.event_nulls))
-
-    def change(value: bytes) -> Change | None:
+    def changes(self, record: Record) -> Sequence[Change]:
+        """What a record asks for. Raises SchemaUnavailable where the registry does not say."""
         try:
-            return decode(value)
+            outcome = self.events(record)
         except Refused:
-            return None
+            return ()
+        items = outcome.items if isinstance(outcome, Changes) else ()
+        return [item for item in items if isinstance(item, Change)]
 
-    def changes(record: Record) -> Sequence[Change]:
-        value = record.value()
-        found = None if value is None else change(value)
-        return () if found is None else (found,)
-
-    return Reader(changes, change)
+    def given_up(self, letter: Letter) -> Sequence[Change]:
+        """What a dead letter was to change; an event that the connector made says so by its headers."""
+        if letter.source is None or letter.cut_from is not None:
+            return ()
+        came = letter.as_it_came()
+        return self.changes(GivenRecord(letter.source.topic, came.value, key=letter.key, headers=came.headers))
 
 
 class TopicReading:
@@ -118,10 +116,10 @@ class TopicReading:
                 if isinstance(letter, ReplayMarker) or letter.value is None:
                     continue
                 at = letter.milliseconds / MS
-                change = self._reader.change(letter.value) if at >= self._since else None
-                history = None if change is None else self._choice.chosen.get(change.visitor)
-                if change is not None and history is not None:
-                    history.give_up(change.attributes, at)
+                for change in self._reader.given_up(letter) if at >= self._since else ():
+                    history = self._choice.chosen.get(change.visitor)
+                    if history is not None:
+                        history.give_up(change.attributes, at)
         finally:
             letters.close()
 
