@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
-from connector.decoding import EventReader, GivenRecord
+from connector.decoding import EventReader
 from connector.delivery.ports import Record
 from connector.delivery.start_position import TopicPartition, decide
 from connector.errors import Fatal
@@ -45,10 +45,7 @@ class Reader:
 
     def given_up(self, letter: Letter) -> Sequence[Change]:
         """What a dead letter was to change; an event that the connector made says so by its headers."""
-        if letter.source is None or letter.cut_from is not None:
-            return ()
-        came = letter.as_it_came()
-        return self.changes(GivenRecord(letter.source.topic, came.value, key=letter.key, headers=came.headers))
+        return () if letter.cut_from is not None else self.changes(letter.record(letter.milliseconds))
 
 
 class TopicReading:
