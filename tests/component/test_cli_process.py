@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from connector.sandbox.broker import EmbeddedBroker
-from tests.support.process import Program, environment
+from tests.support.process import Command, environment
 
 PRODUCE = ["produce", '{"pcId": "1", "profile": {"a": 1}}']
 
@@ -89,7 +89,7 @@ def test_a_signal_ends_a_command_that_waits_for_kafka(
             return open_.enter_context(silent.accept()[0]).recv(1)
 
         settings = environment(f"127.0.0.1:{silent.getsockname()[1]}", "t", "http://127.0.0.1:9", QUOTA_UPDATES="9")
-        running = open_.enter_context(Program(tmp_path, words, settings))
+        running = open_.enter_context(Command(tmp_path, words, settings))
         while not heard():
             pass  # `check` first probes whether the port is open, and sends nothing.
         began = time.monotonic()
@@ -108,7 +108,7 @@ def test_no_kafka_client_writes_past_the_log(words: list[str], tmp_path: Path) -
     with EmbeddedBroker() as broker:
         broker.create_topic("t")
         settings = environment(broker.bootstrap, "t", "http://127.0.0.1:9", **talk)
-        with Program(tmp_path, words, settings) as running:
+        with Command(tmp_path, words, settings) as running:
             if words == ["run"]:
                 running.until(lambda: "INIT" in running.stdout, "the client's own lines are in the log")
                 running.until(lambda: "partitions_assigned" in running.stdout, "it is at work")
