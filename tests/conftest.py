@@ -103,10 +103,19 @@ def kafka(distribution: Distribution, tmp_path_factory: pytest.TempPathFactory) 
     yield from _started(distribution, tmp_path_factory.mktemp("kafka"))
 
 
+@pytest.fixture(scope="module")
+def broker_of_this_file(distribution: Distribution, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    """The one behind `broker`."""
+    yield from _started(distribution, tmp_path_factory.mktemp("kafka"))
+
+
 @pytest.fixture
-def broker(distribution: Distribution, tmp_path: Path) -> Iterator[KafkaBroker]:
-    """A broker of the test's own, to be paused and killed."""
-    yield from _started(distribution, tmp_path / "kafka")
+def broker(broker_of_this_file: KafkaBroker) -> KafkaBroker:
+    """A broker of the file's own, to be paused and killed; each test finds it running."""
+    if not broker_of_this_file.is_running:
+        broker_of_this_file.start()
+    broker_of_this_file.resume()
+    return broker_of_this_file
 
 
 def _started(distribution: Distribution, folder: Path) -> Iterator[KafkaBroker]:

@@ -9,7 +9,7 @@ from connector.sandbox.broker import EmbeddedBroker
 from tests.support.browser import UNKNOWN, Browser
 from tests.support.kafka.broker import KafkaBroker
 from tests.support.oracle import plain_events
-from tests.support.process import Connector, Program, Sandbox, environment, request, samples, until
+from tests.support.process import Connector, Demo, Sandbox, environment, request, samples, until
 
 EVENTS = 6_000
 VISITORS = 300
@@ -105,7 +105,7 @@ def test_the_page_of_a_running_service_agrees_with_its_metrics(chromium: Browser
 
 def test_the_demo_can_be_watched_and_its_page_agrees_with_its_metrics(chromium: Browser, tmp_path: Path) -> None:
     """The demo prints the address; this page is what a new user sees first."""
-    with Program(tmp_path, ["demo"], {}) as demo:
+    with Demo(tmp_path, ["demo", "--events", "4000", "--visitors", "400"], {}) as demo:
         (url,) = demo.until(lambda: re.findall(r"watch it in a browser.*: (http\S+)\n", demo.stdout), "it says where")
         chromium.open(url)
         demo.until(lambda: agrees(chromium, url)["target_connector_events_consumed_total"], "events flow")

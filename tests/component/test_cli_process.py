@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from connector.sandbox.broker import EmbeddedBroker
-from tests.support.process import Program, environment
+from tests.support.process import Command, Program, environment
 
 PRODUCE = ["produce", '{"pcId": "1", "profile": {"a": 1}}']
 
@@ -37,6 +37,29 @@ def test_python_dash_m_is_the_same_program() -> None:
     assert "\x1b" not in done.stdout
     assert "confluent_kafka" not in done.stderr
     assert "aiohttp" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [["settings", "--format", "json"], ["produce"]], ids=" ".join)
+def test_a_fork_is_what_users_start(words: list[str], tmp_path: Path) -> None:
+    """Most tests start the program as a fork of a process that has loaded it: output and code must not differ."""
+    wrong = {"KAFKA_TOPICS": "t", "KAFKA_BOOTSTRAP_SERVERS": "nowhere"}
+    with Program(tmp_path, words, wrong) as users, Command(tmp_path, words, wrong) as ours:
+        assert users.wait() == ours.wait()
+        assert (users.stdout, users.stderr) == (ours.stdout, ours.stderr)
+        assert ours.stdout + ours.stderr
+
+
+def test_a_fork_is_frozen_and_killed_as_any_process(tmp_path: Path) -> None:
+    """A frozen one does not end by SIGTERM until it is resumed, and a killed one ends by that signal."""
+    with ExitStack() as open_:
+        frozen, killed = (open_.enter_context(Command(tmp_path, ["sandbox", "--port", "0"], {})) for _ in range(2))
+        frozen.until(lambda: frozen.stdout, "it says where it is")
+        frozen.freeze()
+        frozen.terminate()
+        killed.kill9()
+        assert (frozen.exit_code, killed.exit_code) == (None, -signal.SIGKILL)
+        frozen.thaw()
+        assert frozen.wait() == 0
 
 
 def test_a_reader_that_leaves_ends_it_quietly() -> None:
@@ -90,7 +113,7 @@ def test_a_signal_ends_a_command_that_waits_for_kafka(
             return open_.enter_context(silent.accept()[0]).recv(1)
 
         settings = environment(f"127.0.0.1:{silent.getsockname()[1]}", "t", "http://127.0.0.1:9", QUOTA_UPDATES="9")
-        running = open_.enter_context(Program(tmp_path, words, settings))
+        running = open_.enter_context(Command(tmp_path, words, settings))
         while not heard():
             pass  # `check` first probes whether the port is open, and sends nothing.
         began = time.monotonic()
@@ -109,7 +132,7 @@ def test_no_kafka_client_writes_past_the_log(words: list[str], tmp_path: Path) -
     with EmbeddedBroker() as broker:
         broker.create_topic("t")
         settings = environment(broker.bootstrap, "t", "http://127.0.0.1:9", **talk)
-        with Program(tmp_path, words, settings) as running:
+        with Command(tmp_path, words, settings) as running:
             if words == ["run"]:
                 running.until(lambda: "INIT" in running.stdout, "the client's own lines are in the log")
                 running.until(lambda: "partitions_assigned" in running.stdout, "it is at work")

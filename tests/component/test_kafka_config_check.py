@@ -10,7 +10,7 @@ from connector.cli import main
 from connector.kafka.config import KafkaConfig
 from connector.kafka.config_check import Refusal, check_config
 from connector.settings.properties import SECURITY
-from tests.support.process import Program
+from tests.support.process import Command
 
 TLS = {"security.protocol": "ssl"}
 NOWHERE = {
@@ -128,7 +128,7 @@ def test_every_command_ends_with_code_2_and_names_variable_and_property(
 
 def test_the_service_does_too(tmp_path: Path) -> None:
     """In a process of its own, since it configures the logs of its process."""
-    with Program(tmp_path, ["run"], NOWHERE) as running:
+    with Command(tmp_path, ["run"], NOWHERE) as running:
         assert running.wait(120) == 2
         _judge(running.stdout + running.stderr)
 

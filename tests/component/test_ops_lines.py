@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from connector.ops.lines import Lines
+from connector.ops.lines import BUFFER_BYTES, Lines
 from connector.ops.logs import unblocked
 from tests.support.captured_logs import captured_logs
 
@@ -133,10 +133,11 @@ def test_a_reader_that_went_away_costs_its_lines_and_no_more(pipe: Pipe) -> None
 def test_the_programs_log_resumes_and_tells_of_what_is_missing(pipe: Pipe) -> None:
     """From end to end: nobody reads for a while, then reading resumes."""
     log = structlog.get_logger()
+    count = 3 * BUFFER_BYTES // (5 * len(LINE))
     with os.fdopen(pipe.writing, "w", closefd=False) as stream, captured_logs(stream=stream):  # type: ignore[arg-type]
         with unblocked():
-            for port in range(60_000):
-                log.info("ops_listening", host=LINE, port=port)
+            for port in range(count):
+                log.info("ops_listening", host=5 * LINE, port=port)
             read: list[str] = []
             reader = threading.Thread(target=lambda: read.extend(pipe.read_all()))
             reader.start()
@@ -153,7 +154,7 @@ def test_the_programs_log_resumes_and_tells_of_what_is_missing(pipe: Pipe) -> No
     assert (last["host"], after["host"]) == ("last", "after")
     assert (missing["event"], missing["level"]) == ("log_lines_dropped", "warning")
     assert [line["port"] for line in kept] == list(range(len(kept)))
-    assert 60_000 <= len(kept) + missing["lines"] < 60_100
+    assert count <= len(kept) + missing["lines"] < count + 100
 
 
 def test_the_end_does_not_wait_for_a_reader_that_never_comes(pipe: Pipe) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import survivors
-from tests.support.process import Program, until
+from tests.support.process import Demo, Program, unmeasured, until
 
 SMALL = ("demo", "--events", "3000", "--visitors", "300")
 KEYS = ["events", "requests", "updates", "dead_letters", "lost", "wrong"]
@@ -55,7 +55,7 @@ def test_it_reconciles_and_ends_with_one_json_line(tmp_path: Path, faults: tuple
 
 def test_off_a_terminal_it_reports_in_plain_lines(tmp_path: Path) -> None:
     """With the defaults: what is real, what is waited for, the sum, what to change."""
-    with Program(tmp_path, ["demo"], AROUND) as demo:
+    with Demo(tmp_path, ["demo"], AROUND) as demo:
         demo.until(lambda: "the connector starts" in demo.stdout, "it says at once what it waits for")
         assert demo.wait(120) == 0
         said = demo.stdout
@@ -77,7 +77,7 @@ def test_off_a_terminal_it_reports_in_plain_lines(tmp_path: Path) -> None:
 
 def test_what_is_done_stays_done_when_the_connector_is_killed(tmp_path: Path) -> None:
     """The next process counts from zero, and from older offsets: unadjusted, the numbers would fall and jump."""
-    with Program(tmp_path, [*SMALL, "--faults"], AROUND) as demo:
+    with Demo(tmp_path, [*SMALL, "--faults"], AROUND) as demo:
         assert demo.wait(120) == 0
         said = demo.stdout
     assert "the connector is killed" in said
@@ -117,7 +117,7 @@ def on_a_terminal(kind: str, interrupt_at: str | None = None) -> tuple[int, str]
         stdin=its,
         stdout=its,
         stderr=its,
-        env={**os.environ, "TERM": kind},
+        env={**unmeasured(), "TERM": kind},
         start_new_session=True,
         preexec_fn=_on_this_terminal,  # noqa: PLW1509 - two system calls
     )
@@ -166,7 +166,7 @@ if sys.orig_argv[-2:] == ["connector", "run"]:
 def test_a_connector_that_dies_at_its_start_is_shown_with_its_last_lines(tmp_path: Path, form: str) -> None:
     """Code 1, at once, the reason on the screen, and the log kept: a new user must not search for it."""
     (tmp_path / "sitecustomize.py").write_text(DEAD_AT_START)
-    with Program(tmp_path, [*SMALL, "--format", form], {"PYTHONPATH": str(tmp_path)}) as demo:
+    with Demo(tmp_path, [*SMALL, "--format", form], {"PYTHONPATH": str(tmp_path)}) as demo:
         assert demo.wait() == 1
         said = demo.stderr
     assert "the connector ended by itself with 7" in said
@@ -191,7 +191,7 @@ def test_an_end_from_outside_is_quick_and_leaves_nothing(
 ) -> None:
     """Ctrl-C, a supervisor, a closed window: no process, no folder, no traceback remains."""
     mark = uuid.uuid4().hex
-    environment = {**os.environ, "DEMO_RUN": mark}
+    environment = {**unmeasured(), "DEMO_RUN": mark}
     out = tmp_path / "out"
     with out.open("wb") as file:
         process = subprocess.Popen(
@@ -227,24 +227,6 @@ def folder_of(said: str) -> Path:
 
 def test_a_single_event_with_faults_reconciles_too(tmp_path: Path) -> None:
     """The crash in the middle must not coincide with the end."""
-    with Program(tmp_path, ["demo", "--events", "1", "--visitors", "1", "--faults", "--format", "json"], {}) as demo:
+    with Demo(tmp_path, ["demo", "--events", "1", "--visitors", "1", "--faults", "--format", "json"], {}) as demo:
         assert demo.wait(90) == 0
         assert json.loads(demo.stdout)["events"] == 1
-
-
-@pytest.mark.parametrize(
-    ("option", "text", "said"),
-    [
-        ("--events", "0", "'0' is no whole number from 1 to 1000000000"),
-        ("--visitors", "-1", "'-1' is no whole number from 1 to 1000000000"),
-        ("--events", "many", "'many' is no whole number from 1 to 1000000000"),
-        ("--seed", "x", "'x' is no whole number, 0 or more"),
-        ("--format", "xml", "invalid choice: 'xml'"),
-    ],
-)
-def test_what_cannot_be_asked_for_is_bad_usage(tmp_path: Path, option: str, text: str, said: str) -> None:
-    """Code 2, the option's name and what it takes, before anything is started."""
-    with Program(tmp_path, ["demo", option, text], {}) as demo:
-        assert demo.wait() == 2
-        assert f"argument {option}: {said}" in demo.stderr
-        assert demo.stdout == ""

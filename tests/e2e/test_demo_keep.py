@@ -10,7 +10,7 @@ import pytest
 
 from connector.demo.run import PAGE_PORT
 from tests.conftest import survivors
-from tests.support.process import Program, request
+from tests.support.process import Demo, Program, request
 
 SMALL = ("demo", "--events", "1000", "--visitors", "100", "--keep")
 MARK = "DEMO_KEEP_RUN"
@@ -57,7 +57,7 @@ def test_with_its_port_taken_the_page_is_on_a_free_one(tmp_path: Path) -> None:
     with ExitStack() as until_the_end:
         if (socket_there := taken(PAGE_PORT)) is not None:
             until_the_end.enter_context(socket_there)
-        with Program(tmp_path, SMALL, {}) as demo:
+        with Demo(tmp_path, SMALL, {}) as demo:
             url = page(demo)
             assert f"port {PAGE_PORT} is taken, so the status page gets a free one" in demo.stdout
             assert url != f"http://127.0.0.1:{PAGE_PORT}/"
@@ -68,7 +68,7 @@ def test_with_its_port_taken_the_page_is_on_a_free_one(tmp_path: Path) -> None:
 
 def test_what_does_not_reconcile_is_code_1_after_ctrl_c_too(tmp_path: Path) -> None:
     """A value at Target that no event asked for: the sum says so, and so does the exit code."""
-    with Program(tmp_path, SMALL, {}) as demo:
+    with Demo(tmp_path, SMALL, {}) as demo:
         found = demo.until(lambda: re.search(r"Target (http://\S+)$", demo.stdout, re.MULTILINE), "the sandbox is up")
         assert found is not None
         stranger = "/m2/client/profile/update?mbox3rdPartyId=stranger&profile.a=1"
@@ -85,7 +85,7 @@ def test_what_does_not_reconcile_is_code_1_after_ctrl_c_too(tmp_path: Path) -> N
 
 def test_for_programs_the_sum_is_one_line_at_once(tmp_path: Path) -> None:
     """A script reads it and fetches the page, or ends it."""
-    with Program(tmp_path, [*SMALL, "--format", "json"], {}) as demo:
+    with Demo(tmp_path, [*SMALL, "--format", "json"], {}) as demo:
         line = demo.until(lambda: demo.stdout, "the sum is printed")
         assert json.loads(line)["lost"] == 0
         assert demo.exit_code is None

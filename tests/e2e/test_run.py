@@ -15,7 +15,7 @@ SEED = 20_261_122
 
 
 @pytest.mark.parametrize(
-    ("protocol", "kills", "count", "visitors"), [("classic", 2, 20_000, 2_000), ("consumer", 1, 5_000, 500)]
+    ("protocol", "kills", "count", "visitors"), [("classic", 2, 8_000, 800), ("consumer", 1, 4_000, 400)]
 )
 def test_kill_9_at_random_moments_loses_nothing_and_leaves_nothing_stale(
     kafka: KafkaBroker, tmp_path: Path, protocol: str, kills: int, count: int, visitors: int

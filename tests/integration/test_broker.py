@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tests.support.kafka.broker import Committed, KafkaBroker
+from tests.support.kafka.fetch import Distribution
 
 CLASSIC: dict[str, str | int] = {
     "partition.assignment.strategy": "cooperative-sticky",
@@ -146,10 +147,11 @@ def test_a_paused_broker_does_not_answer_until_it_is_resumed(broker: KafkaBroker
     consumer.close()
 
 
-def test_a_broker_that_cannot_start_shows_its_log(broker: KafkaBroker) -> None:
+def test_a_broker_that_cannot_start_shows_its_log(distribution: Distribution, tmp_path: Path) -> None:
     """A broken broker must report why at once, and not use up the time limit of every test."""
-    broker.stop()
-    (broker.folder / "data" / "meta.properties").write_text("version=1\nnode.id=7\n")
+    broker = KafkaBroker(distribution, tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "meta.properties").write_text("version=1\nnode.id=7\n")
     with pytest.raises(RuntimeError, match=r"ended with \d+(.|\n)*cluster\.id was not found"):
         broker.start()
 

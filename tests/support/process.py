@@ -66,9 +66,7 @@ class Program:
         name = f"{arguments[0]}-{time.monotonic_ns()}"
         self._out = folder / f"{name}.out"
         self._err = folder / f"{name}.err"
-        unwanted = PREFIXES if self.IS_MEASURED else (*PREFIXES, "COVERAGE_")
-        passed_on = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
-        around = {**passed_on, **environment}
+        around = {**_plain(os.environ if self.IS_MEASURED else unmeasured()), **environment}
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process: Process = (
                 warm().start(arguments, around, self._out, self._err)
@@ -233,6 +231,12 @@ class ColdConnector(Connector):
     IS_WARM = False
 
 
+class Demo(Program):
+    """`connector demo`, started as users start it."""
+
+    IS_MEASURED = False  # A few of its runs are, as `Program`: that doubles their time.
+
+
 class Command(Program):
     """One of the commands that tests run often."""
 
@@ -291,6 +295,16 @@ class Sandbox(Program):
         status, answer = request(self.url, method, path, None if body is None else json.dumps(body).encode())
         assert status in (200, 204), answer
         return json.loads(answer) if answer else None
+
+
+def unmeasured() -> dict[str, str]:
+    """The environment of the tests, without what makes a new Python take part in the coverage."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+
+
+def _plain(environ: Mapping[str, str]) -> dict[str, str]:
+    """Without settings."""
+    return {name: value for name, value in environ.items() if not name.startswith(PREFIXES)}
 
 
 def environment(bootstrap: str, topic: str, target: str, **others: str | float) -> dict[str, str]:

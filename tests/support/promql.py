@@ -3,6 +3,7 @@
 Such a query is valid and always empty: an alert that never fires, a panel that says "No data".
 """
 
+import os
 import re
 import subprocess
 from collections.abc import Mapping
@@ -94,7 +95,9 @@ def promtool(*arguments: str | Path) -> str:
     found = subprocess.run([ROOT / "scripts" / "promtool"], check=False, capture_output=True, text=True)
     if found.returncode != 0:
         raise NoPromtool(found.stderr.strip())
-    done = subprocess.run([found.stdout.strip(), *arguments], check=False, capture_output=True, text=True)
+    # Go's collector takes a fifth of its time otherwise.
+    around = {**os.environ, "GOGC": "400"}
+    done = subprocess.run([found.stdout.strip(), *arguments], check=False, capture_output=True, text=True, env=around)
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     return said

@@ -60,6 +60,26 @@ def test_bad_options_are_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert "invalid choice: 'xml'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("option", "text", "hint"),
+    [
+        ("--events", "0", "'0' is no whole number from 1 to 1000000000"),
+        ("--visitors", "-1", "'-1' is no whole number from 1 to 1000000000"),
+        ("--events", "many", "'many' is no whole number from 1 to 1000000000"),
+        ("--seed", "x", "'x' is no whole number, 0 or more"),
+        ("--format", "xml", "invalid choice: 'xml'"),
+    ],
+)
+def test_a_demo_that_cannot_be_asked_for_is_bad_usage(
+    option: str, text: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Code 2, the option's name and what it takes, before anything is started."""
+    assert main(["demo", option, text]) == 2
+    said = capsys.readouterr()
+    assert f"argument {option}: {hint}" in said.err
+    assert said.out == ""
+
+
 @pytest.mark.parametrize("command", [command.name for command in COMMANDS])
 def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """An example is read before any option."""

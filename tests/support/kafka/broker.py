@@ -108,6 +108,11 @@ class KafkaBroker:
 
     # Life cycle
 
+    @property
+    def is_running(self) -> bool:
+        """Whether its process is there, frozen or not."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Return when it answers. Raises RuntimeError with the end of its log when it does not."""
         self.folder.mkdir(parents=True, exist_ok=True)
