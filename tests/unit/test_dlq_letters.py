@@ -44,8 +44,8 @@ LETTER = Letter(
 def test_a_letter_is_read_as_it_was_written() -> None:
     """By the names in the docs, which other tools know."""
     assert read_letter((0, 7), 1_000, b"v-4711", b'{"a": 1}', HEADERS.items()) == LETTER
-    cut = {**HEADERS, "target_connector.value.cut_from_bytes": b"990001"}
-    cut = read_letter((0, 7), 1_000, None, None, cut.items())
+    headers = {**HEADERS, "target_connector.value.cut_from_bytes": b"990001"}
+    cut = read_letter((0, 7), 1_000, None, None, headers.items())
     assert isinstance(cut, Letter)
     assert cut.cut_from == 990_001
 
