@@ -178,18 +178,20 @@ function within(seconds) {
 }
 
 function showRecords({ events, updates, event_age_seconds: age, paused, records_missed: missed }) {
-  const done = events.accepted + events.dead_lettered + events.skipped + events.already_done + events.handed_over;
+  const { consumed, pending, ...outcomes } = events;
+  const done = Object.values(outcomes).reduce((sum, each) => sum + each, 0);
   fill("records", [
     ["accepted", count(events.accepted)],
     ["dead letters", [count(events.dead_lettered), events.dead_lettered ? "alarming" : ""]],
     ["skipped", count(events.skipped)],
+    ["unchanged", count(events.unchanged)],
     ["already done", count(events.already_done)],
     ["handed over", count(events.handed_over)],
-    ["pending", count(events.pending)],
+    ["pending", count(pending)],
   ]);
-  put("records-sum", count(events.consumed));
-  const even = done + events.pending === events.consumed;
-  put("records-even", even ? "Counts match." : `Counts do not match: the lines make ${count(done + events.pending)}.`);
+  put("records-sum", count(consumed));
+  const even = done + pending === consumed;
+  put("records-even", even ? "Counts match." : `Counts do not match: the lines make ${count(done + pending)}.`);
   find("records-even").className = even ? "quiet" : "alarming";
   find("records-missed").hidden = !missedWords(missed);
   put("records-missed", missedWords(missed));
