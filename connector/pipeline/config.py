@@ -20,6 +20,8 @@ class PipelineConfig:
     """For which a value that Target accepted is not sent again; 0: it is."""
     unchanged_max_visitors: int = 200_000
     topics: int = 1
+    is_mapped: bool = False
+    """A mapping says who the visitor is, so a visitor's events need not come over one partition."""
     """How many are subscribed to."""
     max_visitors: int = 200_000
     max_bytes: int = 256 << 20
@@ -41,3 +43,8 @@ class PipelineConfig:
     quota: QuotaPolicy | None = None
     name: str = ""
     """Of this replica, for people who read the ledger."""
+
+    @property
+    def has_many_writers(self) -> bool:
+        """Whether the owners of several partitions may write one visitor."""
+        return self.topics > 1 or self.is_mapped

@@ -63,7 +63,7 @@ class ReplicaState:
         """What Target has; None: values that it has are sent again."""
         if config.unchanged_seconds:
             self.accepted = AcceptedValues(config.unchanged_seconds, config.unchanged_max_visitors)
-            if config.topics <= 1:
+            if not config.has_many_writers:
                 # All events of a visitor come over one partition, so its owner is the only one that writes them.
                 self.accepted.open(-math.inf)
         self.gate = Gate(config.max_in_flight, QuotaBudget(unlimited=config.quota is None))
@@ -156,8 +156,7 @@ class ReplicaState:
 
     def ownership_changed(self) -> None:
         """Another part of the partitions is ours, or there are more of them."""
-        if self.accepted is not None and self.config.topics > 1:
-            # A visitor of several topics is written by the owners of several partitions.
+        if self.accepted is not None and self.config.has_many_writers:
             is_alone = len(self._totals) == self.config.topics and sum(self._totals.values()) == len(self.partitions)
             if is_alone:
                 self.accepted.open(self.boottime())

@@ -84,6 +84,7 @@ def pipeline_config(settings: Settings, rules: str) -> PipelineConfig:
         unchanged_seconds=settings.coalesce_unchanged_seconds,
         unchanged_max_visitors=settings.coalesce_unchanged_max_visitors,
         topics=len(settings.kafka_topics),
+        is_mapped=settings.event_mapping is not None or settings.event_mapping_file is not None,
         max_in_flight=settings.target_max_in_flight,
         updates_per_second=settings.target_max_updates_per_second,
         unknown_visitor_wait=settings.target_unknown_visitor_wait_seconds,

@@ -178,6 +178,26 @@ def test_of_several_topics_all_must_be_owned() -> None:
     run(main())
 
 
+def test_of_a_mapped_topic_all_partitions_must_be_owned() -> None:
+    """A mapping finds the visitor anywhere in a record, so its events may come over several partitions.
+
+    Wrong design: one topic is enough, and a value that the owner of another partition replaced counts as accepted.
+    """
+
+    async def main() -> None:
+        log = FakeLog({P0: [], P1: []})
+        source = FakeSource(log)
+        async with Bench(log, source=source, assign=False, unchanged_seconds=DAY, is_mapped=True) as bench:
+            source.assign(P0)
+            await _each(bench, {"a": 1}, {"a": 1})
+            assert len(bench.sender.sent) == 2, "another replica may write it"
+            source.assign(P1)
+            await _each(bench, {"a": 1}, {"a": 1})
+            assert len(bench.sender.sent) == 3, "this one alone writes it"
+
+    run(main())
+
+
 def test_what_was_on_the_wire_when_the_last_topic_came_is_not_remembered() -> None:
     """Wrong design: it is accepted as of its answer, and the former owner of the topic wrote in between."""
 
