@@ -85,6 +85,7 @@ bench: $(DEV) $(PROJECT) kafka ## the measurements that docs/performance.md quot
 	$(BIN)/python -m benchmarks $(ARGS)
 	$(BIN)/python -m benchmarks.quota
 	$(BIN)/python -m benchmarks.formats
+	$(BIN)/python -m benchmarks.mapping
 
 kafka: $(DEV) ## fetch the real Kafka broker that tests run
 	$(BIN)/python -m tests.support.kafka
