@@ -135,6 +135,21 @@ def test_the_end_of_the_token_is_shown_where_it_is_known(
     assert page.driver.find_element("id", "token-ends").get_attribute("class") == style or not words
 
 
+@pytest.mark.parametrize(
+    ("pending", "shown", "headline"),
+    [(0, "", "Caught up"), (3, "3", "Caught up, but for unknown visitors"), (90, "3", "Not moving")],
+)
+def test_unknown_visitors_are_counted_and_are_no_standstill(
+    page: Browser, served: Served, pending: int, shown: str, headline: str
+) -> None:
+    """They wait for Target on purpose, for up to 90 minutes; others that wait as long are still told."""
+    unknown = min(3, pending)
+    waits = {"updates": {"pending": pending, "unknown_visitor": unknown}, "events": {"pending": pending}}
+    show(page, served, *(status(**waits, lag=pending, time=NOON + second) for second in range(0, 92, 2)))
+    assert page.text("unknown-visitors") == shown
+    assert page.text("verdict-headline") == headline
+
+
 def test_every_outcome_of_the_counters_has_a_line(page: Browser, served: Served) -> None:
     """One that the page does not know would make its sum wrong, and claim a loss."""
     show(page, served, status(events={"consumed": 1_000_007, "unchanged": 5, "another_one": 2}))

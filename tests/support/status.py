@@ -36,7 +36,7 @@ _QUIET: Final[Mapping[str, Any]] = {
         "unchanged": 0, "already_done": 0, "handed_over": 0
     },
     "records_missed": {"retention": 0, "truncation": 0},
-    "updates": {"accepted": 333_000, "dead_lettered": 7, "pending": 0, "in_flight": 0},
+    "updates": {"accepted": 333_000, "dead_lettered": 7, "pending": 0, "in_flight": 0, "unknown_visitor": 0},
     "requests": {
         "accepted": 333_000, "rejected": 7, "unauthorized": 0, "throttled": 12, "unavailable": 3, "timeout": 1,
         "unconfirmed": 0,

@@ -198,6 +198,8 @@ function showRecords({ events, updates, event_age_seconds: age, paused, records_
   put("records-missed", missedWords(missed));
   put("updates-pending", count(updates.pending));
   put("updates-in-flight", count(updates.in_flight));
+  find("unknown").hidden = !updates.unknown_visitor;
+  put("unknown-visitors", count(updates.unknown_visitor));
   put("paused", paused ? "paused: too much is pending" : "consuming");
   // With spaces that do not break, so that each stays in one piece.
   put("age", `50 % ${within(age.p50)}, 95 % ${within(age.p95)}, 99 % ${within(age.p99)}`.replace(/([^,]) /g, "$1\u00a0"));

@@ -65,7 +65,7 @@ function sampleOf(status) {
     updates: updates.accepted,
     saved: events.accepted - updates.accepted,
     settled: updates.accepted + updates.dead_lettered,
-    waits: updates.pending + updates.in_flight > 0,
+    waits: updates.pending + updates.in_flight > updates.unknown_visitor,
     lag: status.lag,
     attempts,
     failures: attempts - requests.accepted,
@@ -82,7 +82,7 @@ function slope(samples, seconds, read) {
   return before === null || after === null ? null : (after - before) / (newest.time - oldest.time);
 }
 
-// For how long updates have been waiting without one being settled.
+// For how long updates have been waiting without one being settled; those of unknown visitors wait on purpose.
 function stillFor(samples) {
   const newest = samples.at(-1);
   let since = newest.time;
@@ -191,6 +191,10 @@ function flowVerdict(status, samples) {
     return lag === null && !events.consumed
       ? said("ok", "Ready, no events yet", "It owns partitions and has read nothing from them so far.")
       : said("ok", "Caught up", "Every record is settled, nothing waits.");
+  }
+  if (updates.unknown_visitor && updates.unknown_visitor >= updates.pending + updates.in_flight && lag <= events.pending) {
+    const them = plural(updates.unknown_visitor, "visitor is", "visitors are");
+    return said("wait", "Caught up, but for unknown visitors", `${them} unknown to Target; each is tried again twice. Nothing is lost.`);
   }
   if (lag === null || growth === null) return said("busy", "Sending", `${waiting(status)}.`);
   if (lag <= Math.max(events.pending, (RATE_SECONDS + linger) * (taken ?? 0))) {
