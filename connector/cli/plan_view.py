@@ -9,10 +9,9 @@ from textwrap import TextWrapper
 from typing import TextIO
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
-from connector.cli.settings import WIDTH_OFF_A_TERMINAL
+from connector.cli.console import console_of
 from connector.cli.units import percent, span
 from connector.plan import LingerForecast, Quota, SurveyResult
 
@@ -70,10 +69,7 @@ def print_text(
     file: TextIO, topics: Sequence[str], found: SurveyResult, quota: Quota, best: float | None, advice: Sequence[str]
 ) -> None:
     """As wide as the terminal, or 100 columns of plain text off one."""
-    terminal = file.isatty()
-    console = Console(
-        file=file, width=None if terminal else WIDTH_OFF_A_TERMINAL, force_terminal=terminal, highlight=False
-    )
+    console = console_of(file)
     wrapper = TextWrapper(console.width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
     lines = [f"{', '.join(topics)}: {_counts(found)}"]
     for source, counts in found.skipped.items():

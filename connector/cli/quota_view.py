@@ -5,11 +5,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final, TextIO
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
+from connector.cli.console import console_of
 from connector.cli.moments import local_text
-from connector.cli.settings import WIDTH_OFF_A_TERMINAL
 from connector.cli.terminal import printable
 from connector.cli.units import percent, span
 from connector.quota.view import View
@@ -19,16 +18,7 @@ _BARS: Final = " ▁▂▃▄▅▆▇█"
 
 def print_view(seen: View, topic: str, file: TextIO) -> None:
     """As wide as the terminal, or 100 columns of plain text off one."""
-    terminal = file.isatty()
-    # Notes and names are others' words: no markup, and no emoji.
-    console = Console(
-        file=file,
-        width=None if terminal else WIDTH_OFF_A_TERMINAL,
-        force_terminal=terminal,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
+    console = console_of(file)
     console.print(
         f"{topic}: {seen.used:,} of {seen.limit:,} used in {span(seen.window_seconds)} "
         f"({percent(seen.used / seen.limit)}), {seen.free:,} free"

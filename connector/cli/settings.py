@@ -9,10 +9,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TextIO
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from connector.cli.console import console_of
 from connector.delivery.answer import Verdict
 from connector.settings import BadSettings, SettingDoc, describe, json_schema, markdown
 from connector.settings.errors import InvalidValue
@@ -22,7 +22,6 @@ from connector.target.statuses import Meaning, changed, rows
 if TYPE_CHECKING:
     from connector.cli import Subparsers
 
-WIDTH_OFF_A_TERMINAL: Final = 100
 
 _EXAMPLE: Final = """\
 example:
@@ -66,9 +65,7 @@ def print_mistakes(bad: BadSettings, file: TextIO) -> None:
 
 def print_table(file: TextIO) -> None:
     """Print the table, as wide as the terminal, or 100 columns of plain text off one."""
-    terminal = file.isatty()
-    width = None if terminal else WIDTH_OFF_A_TERMINAL
-    console = Console(file=file, width=width, force_terminal=terminal, highlight=False)
+    console = console_of(file)
     docs = describe()
     table = Table(box=SIMPLE_HEAD, show_lines=False, pad_edge=False)
     table.add_column("setting: type, unit, default", min_width=max(len(doc.name) for doc in docs), overflow="fold")
@@ -77,7 +74,7 @@ def print_table(file: TextIO) -> None:
         table.add_row(Text.assemble((doc.name, "bold"), f"\n{_facts(doc)}"), Text(_purpose(doc)))
         table.add_row("", "")
     console.print(table)
-    console.print(_statuses(), soft_wrap=False)
+    console.print(_statuses())
 
 
 def _statuses() -> Table:

@@ -10,8 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from connector.cli.console import console_of
 from connector.cli.map.applied import NO_TOPIC, Applied, Report
-from connector.cli.settings import WIDTH_OFF_A_TERMINAL
 from connector.cli.terminal import printable
 from connector.decoding import REPLAYED
 from connector.events import Change, Refused
@@ -63,17 +63,7 @@ def _fields(item: Item) -> dict[str, object]:
 
 def print_text(file: TextIO, report: Report) -> None:
     """As wide as the terminal, or 100 columns of plain text off one."""
-    terminal = file.isatty()
-    # Values and names are others' words: no markup, and no emoji.
-    console = Console(
-        file=file,
-        width=None if terminal else WIDTH_OFF_A_TERMINAL,
-        force_terminal=terminal,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        soft_wrap=False,
-    )
+    console = console_of(file)
     by = "no source of a mapping" if report.source is None else f"the mapping's source {report.source}"
     console.print(f"{'' if report.topic == NO_TOPIC else f'topic {report.topic}, '}by {by}, as {report.format}\n")
     for sample in report.samples:

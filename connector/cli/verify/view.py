@@ -7,10 +7,9 @@ from textwrap import TextWrapper
 from typing import Any, Final, TextIO
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
-from connector.cli.settings import WIDTH_OFF_A_TERMINAL
+from connector.cli.console import console_of
 from connector.cli.units import percent, span
 from connector.verify.judge import Verdict
 from connector.verify.tally import CONFIDENCE, Conclusion, Tally
@@ -80,8 +79,7 @@ def facts(report: Report) -> dict[str, Any]:
 
 def print_text(file: TextIO, report: Report) -> None:
     """As wide as the terminal, or 100 columns off one."""
-    width = None if file.isatty() else WIDTH_OFF_A_TERMINAL
-    console = Console(file=file, width=width, force_terminal=file.isatty(), highlight=False)
+    console = console_of(file)
     tally = report.tally
     file.write(
         f"{', '.join(report.topics)}: {report.records:,} settled records of the last {span(report.hours * 3_600)}, "
