@@ -10,7 +10,7 @@ from connector.target.profile import Profile
 from connector.verify import history
 from connector.verify import judge as judging
 from connector.verify.history import Asked
-from connector.verify.judge import Judgement, Verdict
+from connector.verify.judge import Verdict
 from tests.simulation.planting import Mutants, Patches
 from tests.simulation.verify.runs import PROFILE
 
@@ -27,9 +27,14 @@ def _asked(patch: Patches, change: Callable[[Asked], Asked]) -> None:
     patch.wrap(judging, "_judge", judge)
 
 
-def _verdict(patch: Patches, change: Callable[[Judgement], Judgement]) -> None:
-    """Give another verdict."""
-    patch.wrap(judging, "_judge", lambda original, *arguments: change(original(*arguments)))
+def _taken_for(patch: Patches, right: Verdict, wrong: Verdict) -> None:
+    """Give the wrong verdict where the right one is due."""
+
+    def judge(original: Any, *arguments: Any) -> Any:
+        judgement = original(*arguments)
+        return judgement._replace(verdict=wrong) if judgement.verdict is right else judgement
+
+    patch.wrap(judging, "_judge", judge)
 
 
 @mutant("times ignored", "an older value that still stands is taken for someone else's", PROFILE)
@@ -129,31 +134,16 @@ def a_cut_value_matches(patch: Patches) -> None:
 @mutant("empty is lost", "an empty value that Target ignores is called lost", PROFILE)
 def empty_is_lost(patch: Patches) -> None:
     """No rule for it."""
-
-    def change(judgement: Judgement) -> Judgement:
-        is_empty = judgement.verdict is Verdict.EMPTY_IGNORED
-        return judgement._replace(verdict=Verdict.LOST) if is_empty else judgement
-
-    _verdict(patch, change)
+    _taken_for(patch, Verdict.EMPTY_IGNORED, Verdict.LOST)
 
 
 @mutant("never replaced", "what a session's end took is called lost by the delivery", PROFILE)
 def never_replaced(patch: Patches) -> None:
     """The rest of the profile is not looked at."""
-
-    def change(judgement: Judgement) -> Judgement:
-        is_replaced = judgement.verdict is Verdict.REPLACED
-        return judgement._replace(verdict=Verdict.LOST) if is_replaced else judgement
-
-    _verdict(patch, change)
+    _taken_for(patch, Verdict.REPLACED, Verdict.LOST)
 
 
 @mutant("always replaced", "a loss of the delivery is explained by a visit that never was", PROFILE)
 def always_replaced(patch: Patches) -> None:
     """Without a trace of it."""
-
-    def change(judgement: Judgement) -> Judgement:
-        is_lost = judgement.verdict is Verdict.LOST
-        return judgement._replace(verdict=Verdict.REPLACED) if is_lost else judgement
-
-    _verdict(patch, change)
+    _taken_for(patch, Verdict.LOST, Verdict.REPLACED)
