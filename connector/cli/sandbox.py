@@ -82,8 +82,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--token-life",
         type=_seconds,
         metavar="SECONDS",
-        help="be IMS and Target's token service too, for `connector token`: each profile token is good for so long, a "
-        "new one ends the one before, and updates need it (default: off)",
+        help="be IMS and Target's token service too, for `connector token`: each profile token ends after this "
+        "time, a new one ends the former one, and updates need it (default: off)",
     )
     add(
         "--token-fault",

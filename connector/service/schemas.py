@@ -36,5 +36,5 @@ async def prepare(schema: Schema) -> Schema:
     try:
         from connector.formats.protobuf import compile_schema  # noqa: PLC0415 - an extra, which need not be installed
     except ImportError:
-        return schema  # Whoever reads by it says what is missing.
+        return schema  # The reader of the record says what is missing.
     return replace(schema, descriptors=await in_thread(partial(compile_schema, schema), "protoc"))

@@ -1,8 +1,8 @@
 """What a fetched profile says of each value that was accepted: pure, by (history, profile, now).
 
-A profile shows a value and when it was last written. So a value that was written before the event is older than it,
-whoever wrote it, and one that was written later and is none of ours came from someone else. What shows alike is named
-in docs/verify.md; tests/simulation/verify holds the verdicts to the sandbox's truth.
+A profile shows a value and when it was last written. A value that was written before the event is older than it.
+One that was written later, and is none of ours, has another writer. Cases that look the same are named in
+docs/verify.md; tests/simulation/verify holds the verdicts to the sandbox's truth.
 """
 
 import enum

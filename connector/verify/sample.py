@@ -1,7 +1,7 @@
 """Which visitors are looked at: drawn alike from the distinct visitors of a range, in bounded memory and in one pass.
 
 Each visitor has a number by a hash with a key of this run, and those with the smallest numbers are the sample. So a
-visitor with a thousand events is drawn no more often than one with a single event, and whoever is in the sample at the
+visitor with a thousand events is drawn no more often than one with a single event, and a visitor in the sample at the
 end was in it from the first event on: the bound only sinks. That is bottom-k sampling; the bound also tells how many
 distinct visitors there were.
 """

@@ -153,7 +153,7 @@ def test_more_than_fifty_calls_a_minute_are_refused(account: Account) -> None:
 def test_a_token_that_was_set_by_hand_has_no_end_and_is_kept(
     account: Account, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One of Target's administration: ending it would stop whoever put it in use."""
+    """One of Target's administration: ending it would stop the client that uses it."""
     account.client.ask("/sandbox/token", "PUT", json.dumps({"token": "by-hand"}))
     assert main(["token", "--file", str(account.file)]) == 0
     assert capsys.readouterr().out == f"token: its end is not told; kept; written to {account.file}\n"

@@ -51,7 +51,7 @@ Made = Callable[[int, random.Random], "Sampler | ByEvent"]
 
 
 def has_whole_histories(make: Made, events: Sequence[Visitor], size: int, seed: int) -> bool:
-    """Whether whoever is chosen at the end has all of its events; the memory is bounded at every moment."""
+    """Whether each visitor chosen at the end has all of its events; the memory is bounded at every moment."""
     sampler = make(size, random.Random(seed))
     for number, visitor in enumerate(events):
         history = sampler.take(visitor)
@@ -79,7 +79,7 @@ def draws_alike(make: Made) -> bool:
 
 
 @given(st.lists(visitors, max_size=60), st.integers(1, 8), st.integers(0, 1 << 32))
-def test_whoever_is_chosen_has_all_events(events: list[Visitor], size: int, seed: int) -> None:
+def test_a_chosen_visitor_has_all_events(events: list[Visitor], size: int, seed: int) -> None:
     """With half a history an older value would be expected, and the newer one taken for someone else's."""
     assert has_whole_histories(Sampler, events, size, seed)
     sampler = Sampler(size, random.Random(seed))

@@ -16,7 +16,7 @@ from connector.target.profile_token.client import AdobeTokenService, Credentials
 
 @dataclass(frozen=True)
 class Fault:
-    """What the client sees in the place of an answer, and whether the request took effect all the same."""
+    """What the client sees in the place of an answer, and whether the request took effect."""
 
     shown: Answered | Unanswered
     heard: bool

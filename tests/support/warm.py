@@ -1,7 +1,7 @@
 """Starts commands in a tenth of the time: by forks of one process that has loaded them already.
 
 Python and the imports of a command cost half a second of CPU, and the suite starts hundreds. A fork is a process of its
-own all the same, to be killed, frozen and measured. `python -m tests.support.warm` is that one process.
+own, to be killed, frozen and measured. `python -m tests.support.warm` is that one process.
 """
 
 import gc

@@ -22,7 +22,7 @@ from tests.support.check import GOOD
     ],
 )
 def test_a_wrong_option_is_explained(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """More than 40 fetches a minute are not to be had, whoever asks."""
+    """Target serves 40 fetches a minute to all clients together."""
     assert main(["verify", *options]) == 2
     assert words in capsys.readouterr().err
 

@@ -33,7 +33,7 @@ class NotHad(CommandError):
     def __init__(self, given: GiveUp) -> None:
         said = f"{given.problem.reason}; {given.problem.remedy}"
         if given.unsure:
-            said += ". A new token may have been made all the same, which ends the one before: run this again soon"
+            said += ". A new token may have been made, which ends the former one: run this again soon"
         super().__init__(said)
 
 

@@ -52,7 +52,7 @@ def reader(config: KafkaConfig, heard: Callable[[KafkaError], None] | None = Non
 
 
 def last_records(config: KafkaConfig, topics: Sequence[str], *, of_each_partition: int | None = None) -> Sample:
-    """Read the last records of each topic, some of each of its first partitions, or so many of every one. Waits.
+    """Read the last records of each topic: some of its first partitions, or `of_each_partition` of each. Waits.
 
     Behind the last record there may be aborted ones and transaction markers, which take offsets and are never handed
     out: where nothing is found, more of the log is read.

@@ -59,7 +59,7 @@ class NoToken:
 class Problem:
     """Why something cannot be had, and what to do.
 
-    `passes`: asking again later may help. `uncertain`: the request may have taken effect all the same. `retry_after`:
+    `passes`: asking again later may help. `uncertain`: the request may have taken effect. `retry_after`:
     the pause that was asked for, in seconds.
     """
 

@@ -56,7 +56,7 @@ class Have:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """It cannot be had now; `unsure`: a new token may have been made all the same, and the old one ended."""
+    """It cannot be had now; `unsure`: a new token may have been made, and the old one ended."""
 
     problem: Problem
     unsure: bool = False
