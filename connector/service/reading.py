@@ -30,9 +30,8 @@ def event_mapping(settings: Settings, *, consumed: bool = True) -> Mapping | Non
     Raises Fatal when its file cannot be read, and BadSettings with all that is wrong in it. `consumed`: each of its
     topics must be one of KAFKA_TOPICS.
     """
-    text, setting = settings.event_mapping, "EVENT_MAPPING"
+    text, setting = settings.event_mapping, mapping_setting(settings)
     if settings.event_mapping_file is not None:
-        setting = "EVENT_MAPPING_FILE"
         try:
             text = settings.event_mapping_file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
