@@ -1,5 +1,6 @@
 """What every format decodes to, so that nothing behind this room knows how an event was written."""
 
+import enum
 import re
 from datetime import datetime
 from typing import Final
@@ -19,6 +20,22 @@ class Visitor(msgspec.Struct, frozen=True, gc=False, cache_hash=True, order=True
     id: str
 
 
+class Priority(enum.IntEnum):
+    """How much a change matters: where not all can be sent at once, the lower number goes first."""
+
+    HIGH = 0
+    NORMAL = 1
+    LOW = 2
+
+    @property
+    def word(self) -> str:
+        """Its name in events, mappings, metrics and logs."""
+        return self.name.lower()
+
+
+PRIORITIES: Final = {priority.word: priority for priority in Priority}
+"""By their names."""
+
 PC_ID: Final = "pcId"
 _HINT: Final = re.compile(r"(.+)(\.[0-9]+_[0-9]+)", re.DOTALL)
 
@@ -35,6 +52,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     occurred: str | None = None
     hint: str = ""
     """The location hint at the end of a pcId, such as `.28_20`: it is sent, and is no part of who the visitor is."""
+    priority: Priority = Priority.NORMAL
 
     @property
     def recipient(self) -> Visitor:
@@ -47,15 +65,21 @@ class Change(msgspec.Struct, frozen=True, gc=False):
         return None if self.occurred is None else datetime.fromisoformat(self.occurred.upper())
 
 
-def change_of(kind: str, identifier: str, attributes: dict[str, str], occurred: str | None) -> Change:
+def change_of(
+    kind: str,
+    identifier: str,
+    attributes: dict[str, str],
+    occurred: str | None,
+    priority: Priority = Priority.NORMAL,
+) -> Change:
     """Return the change; a pcId is the same visitor whichever location hint it ends with.
 
     Adobe's SDK takes the digits between dot and underscore for the edge's host, and profiles are fetched with and
     without them.
     """
     if kind == PC_ID and (found := _HINT.fullmatch(identifier)) is not None:
-        return Change(Visitor(kind, found[1]), attributes, occurred, found[2])
-    return Change(Visitor(kind, identifier), attributes, occurred)
+        return Change(Visitor(kind, found[1]), attributes, occurred, found[2], priority)
+    return Change(Visitor(kind, identifier), attributes, occurred, "", priority)
 
 
 def named(visitor: Visitor, hint: str) -> Visitor:

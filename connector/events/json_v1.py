@@ -10,13 +10,13 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from connector.events.change import PC_ID, Change, Refused, Visitor, change_of
+from connector.events.change import PC_ID, PRIORITIES, Change, Priority, Refused, Visitor, change_of
 
-RULES = 2
+RULES = 3
 """Raised whenever an event may be refused, skipped or read otherwise than before: notes beside offsets depend on it."""
 MAX_DEPTH = 16  # names on the way to a value; the schema unrolls as many levels
 _MAX_PATH = 200  # characters of a refusal's field: it becomes a Kafka header, and a name may be megabytes long
@@ -24,11 +24,13 @@ _MAX_PATH = 200  # characters of a refusal's field: it becomes a Kafka header, a
 _RECORD, _VISITOR, _PROFILE, _OCCURRED_AT = "(record)", "mbox3rdPartyId, pcId", "profile", "occurredAt"
 _ID_RULE = "must be a string of 1 to 256 characters"
 TIME_RULE = "must be an RFC 3339 date-time with a time zone, such as 2026-11-22T10:15:00.123Z"
+PRIORITY_RULE = f"must be one of {', '.join(PRIORITIES)}"
 _RULES = {
     "eventId": _ID_RULE,
     "mbox3rdPartyId": _ID_RULE,
     "pcId": _ID_RULE,
     _OCCURRED_AT: TIME_RULE,
+    "priority": PRIORITY_RULE,
     _PROFILE: "must be an object with at least one attribute",
 }
 
@@ -55,6 +57,7 @@ class _Envelope(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="cam
     occurred_at: str | None = None
     mbox3rd_party_id: _Id | None = None
     pc_id: _Id | None = None
+    priority: Literal["high", "normal", "low"] | None = None
 
 
 class _Event(_Envelope, frozen=True, gc=False, kw_only=True, rename="camel"):
@@ -160,13 +163,20 @@ class JsonDecoder:
                 raise _refused_attribute(path, "must not be null")
 
 
-def encode_event(visitor: Visitor, attributes: Mapping[str, str], occurred: str | None = None) -> bytes:
+def encode_event(
+    visitor: Visitor,
+    attributes: Mapping[str, str],
+    occurred: str | None = None,
+    priority: Priority = Priority.NORMAL,
+) -> bytes:
     """Return a valid event of these attributes, for dead letters; decoding it gives what was put in.
 
     `attributes` is not empty. Dotted names stay flat names with dots, which decode to themselves.
     """
-    when = {} if occurred is None else {"occurredAt": occurred}
-    return msgspec.json.encode({**when, visitor.kind: visitor.id, "profile": dict(attributes)})
+    told = {} if occurred is None else {"occurredAt": occurred}
+    if priority is not Priority.NORMAL:
+        told["priority"] = priority.word
+    return msgspec.json.encode({**told, visitor.kind: visitor.id, "profile": dict(attributes)})
 
 
 def _change(event: _Envelope, attributes: dict[str, str]) -> Change:
@@ -180,9 +190,10 @@ def _change(event: _Envelope, attributes: dict[str, str]) -> Change:
     text = event.occurred_at
     if text is not None and not (text[:19] in known_seconds and text[19:] in known_fractions):
         _check_time(text)
+    priority = Priority.NORMAL if event.priority is None else PRIORITIES[event.priority]
     if pc_id is not None:
-        return change_of(PC_ID, pc_id, attributes, text)
-    return Change(visitor, attributes, text)
+        return change_of(PC_ID, pc_id, attributes, text, priority)
+    return Change(visitor, attributes, text, "", priority)
 
 
 # Events of the same hour share their seconds, and there are a thousand milliseconds: two look-ups instead of a pattern,

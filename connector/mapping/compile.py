@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from connector.events.change import Change, Refused, change_of
+from connector.events.change import Change, Priority, Refused, change_of
 from connector.events.json_v1 import TIME_RULE, Nulls, is_time
 from connector.formats.document import Node
 from connector.formats.readers import Format
@@ -19,6 +19,7 @@ from connector.mapping.conditions import test_of
 from connector.mapping.copying import copier
 from connector.mapping.model import Source
 from connector.mapping.paths import Path, Root
+from connector.mapping.priorities import priority_reader
 from connector.mapping.values import identifier_text, reader
 from connector.mapping.walk import MISSING, Get, Record, Unfit, getter
 
@@ -79,6 +80,7 @@ class Compiled:
             (kind, reader(value, find, Nulls.DROP, identifier_text)) for kind, value in source.visitor.items()
         )
         self._occurred = reader(source.occurred_at, find, Nulls.DROP) if source.occurred_at else None
+        self._priority = priority_reader(source.priority, find)
         self._copies = tuple(copier(copy, getter(copy.path), nulls, ignored) for copy in source.copies)
         self._attributes_into = attributes_reader(source.attributes, find, nulls, plain=ignored is None)
         self._skips_unmapped = unmapped is Unmapped.SKIP
@@ -155,7 +157,8 @@ class Compiled:
         for copy_into in self._copies:
             copy_into(attributes, item, record)
         self._attributes_into(attributes, item, record)
-        return change_of(kind, identifier, attributes, occurred)
+        priority = Priority.NORMAL if self._priority is None else self._priority(item, record)
+        return change_of(kind, identifier, attributes, occurred, priority)
 
     def _no_visitor(self) -> Skip:
         if self._skips_unmapped:

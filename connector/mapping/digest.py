@@ -13,7 +13,8 @@ MEANING = 2
 def rules(mapping: Mapping) -> str:
     """Return a text that changes exactly when the meaning of some source does.
 
-    Comments, the order of fields, topics, conditions and sources, and other ways to write the same do not count.
+    Comments, the order of fields, topics, conditions and sources, and other ways to write the same do not count, nor
+    do priorities: they decide when a change is sent, and what was done stays done.
     """
     sources = sorted(json.dumps(_source(source), sort_keys=True) for source in mapping.sources)
     text = json.dumps([MEANING, sources])

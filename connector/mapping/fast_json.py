@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec.structs import astuple
 
-from connector.events.change import PC_ID, Change, Visitor, change_of
+from connector.events.change import PC_ID, Change, Priority, Visitor, change_of
 from connector.events.json_v1 import Nulls, is_time, known_fractions, known_seconds
 from connector.formats.document import Node
 from connector.formats.readers import Format
@@ -23,6 +23,7 @@ from connector.mapping.conditions import test_of
 from connector.mapping.copying import copier
 from connector.mapping.json_structs import NoStruct, StructTree, Unusual, minus_zero
 from connector.mapping.model import Source, Value
+from connector.mapping.priorities import priority_reader
 from connector.mapping.values import identifier_text, reader
 from connector.mapping.walk import MISSING, Record, Unfit
 
@@ -57,6 +58,7 @@ class JsonMapper:
         self._time = reader(source.occurred_at, tree.getter, Nulls.DROP) if source.occurred_at else None
         occurred = source.occurred_at
         self._plain_time = tree.leaf(occurred.paths[0]) if occurred and _is_leaf(occurred, tree) else None
+        self._priority = priority_reader(source.priority, tree.getter)
         self._copies = tuple(copier(copy, tree.getter(copy.path, checked=False), nulls) for copy in source.copies)
         self._sole_copy = None
         if len(source.copies) == 1 and source.copies[0].is_plain and tree.is_leaf(source.copies[0].path):
@@ -116,9 +118,10 @@ class JsonMapper:
             for name, read in self._others:
                 if (told := read(item, record)) is not None:
                     attributes[name] = told
+            priority = Priority.NORMAL if self._priority is None else self._priority(item, record)
             if kind != PC_ID:
-                return Changes((Change(Visitor(kind, identifier), attributes, occurred or None),))
-            return Changes((change_of(kind, identifier, attributes, occurred or None),))
+                return Changes((Change(Visitor(kind, identifier), attributes, occurred or None, "", priority),))
+            return Changes((change_of(kind, identifier, attributes, occurred or None, priority),))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Unusual, Unfit):
             return self._compiled(self._plain(value), key, headers, topic, timestamp_ms, schema)
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping as Table
 from dataclasses import replace
 
 from connector.formats.readers import Format, KeyForm
-from connector.mapping.load_values import condition, value
+from connector.mapping.load_values import conditions, priority_rules, value
 from connector.mapping.mistakes import BadMapping, Mistake, meant
-from connector.mapping.model import Copy, Mapping, Source, Value
+from connector.mapping.model import Condition, Copy, Mapping, Source, Value
 from connector.mapping.paths import Path, Root
 from connector.mapping.reading import Reading, inside
 from connector.mapping.tree import Entry, Number, parse
@@ -21,7 +21,7 @@ VERSION = 1
 IDENTIFIERS = ("mbox3rdPartyId", "pcId")
 """In the order in which they are tried."""
 _FIELDS = (
-    "topics", "format", "key", "zeroValues", "when", "each", "visitor", "occurredAt", "copy", "attributes",
+    "topics", "format", "key", "zeroValues", "when", "priority", "each", "visitor", "occurredAt", "copy", "attributes",
 )  # fmt: skip
 _ZERO_VALUES = (Format.PROTOBUF, Format.CLOUDEVENTS)
 _topic = re.compile(r"(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}")
@@ -78,10 +78,8 @@ def _source(read: Reading, entry: Entry, field: str, taken: dict[str, int]) -> S
             f"has no meaning in {form}, only in protobuf and cloudevents",
         )
     each = read.path(fields["each"], inside(field, "each")) if "each" in fields else None
-    when = [
-        condition(read, item, f"{field}.when[{number}]")
-        for number, item in enumerate(read.items(fields["when"], inside(field, "when")) if "when" in fields else ())
-    ]
+    when = conditions(read, fields.get("when"), inside(field, "when"))
+    priority = priority_rules(read, fields["priority"], inside(field, "priority")) if "priority" in fields else ()
     visitor = _visitor(read, fields.get("visitor"), inside(field, "visitor"))
     occurred = (
         value(read, fields["occurredAt"], inside(field, "occurredAt"), fixed=False) if "occurredAt" in fields else None
@@ -99,7 +97,8 @@ def _source(read: Reading, entry: Entry, field: str, taken: dict[str, int]) -> S
         visitor=visitor,
         key=key,
         zero_values=zero_values,
-        when=tuple(one for one in when if one),
+        when=when,
+        priority=priority,
         occurred_at=occurred,
         each=each,
         copies=copies,
@@ -189,12 +188,17 @@ def _normal(source: Source) -> Source:
         return replace(source, each=Path(Root.VALUE, source.each.steps))
     return replace(
         source,
-        when=tuple(replace(one, path=_from_item(one.path)) for one in source.when),
+        when=_conditions_from_item(source.when),
+        priority=tuple(replace(rule, when=_conditions_from_item(rule.when)) for rule in source.priority),
         visitor={kind: _value_from_item(one) for kind, one in source.visitor.items()},
         occurred_at=_value_from_item(source.occurred_at) if source.occurred_at else None,
         copies=tuple(replace(one, path=_from_item(one.path)) for one in source.copies),
         attributes={name: _value_from_item(one) for name, one in source.attributes.items()},
     )
+
+
+def _conditions_from_item(when: Iterable[Condition]) -> tuple[Condition, ...]:
+    return tuple(replace(one, path=_from_item(one.path)) for one in when)
 
 
 def _value_from_item(one: Value) -> Value:

@@ -1,15 +1,18 @@
-"""Reads the two small languages of a mapping: values (where a text comes from) and conditions (which events count)."""
+"""Reads the small languages of a mapping: values (where a text comes from), conditions, and rules of priority."""
 
 from collections.abc import Mapping
 
+from connector.events.change import PRIORITIES
 from connector.mapping.mistakes import meant
-from connector.mapping.model import Condition, Conversion, Form, Operator, Value
+from connector.mapping.model import Condition, Conversion, Form, Operator, PriorityRule, Value
 from connector.mapping.paths import Path, Root
 from connector.mapping.reading import Reading, inside
 from connector.mapping.tree import Entry
 
 MAX_SCALE = 100
 MAX_PATHS = 16
+_ELSE = "else"
+"""In `priority`: the class of events for which no class's conditions hold."""
 _KINDS = ("path", "template", "constant")
 _BESIDE = {"path": ("default", "values", "as"), "template": ("default",), "constant": ()}
 _PLAIN_FORMS = [form.value for form in Form if form is not Form.DECIMAL]
@@ -77,6 +80,29 @@ def condition(read: Reading, entry: Entry, field: str) -> Condition | None:
         text = read.scalar(operand, inner)
         texts = () if text is None else (text,)
     return Condition(path, operator, texts, exists) if path else None
+
+
+def conditions(read: Reading, entry: Entry | None, field: str) -> tuple[Condition, ...]:
+    """Return a list of conditions that must all hold."""
+    items = read.items(entry, field) if entry else ()
+    found = [condition(read, item, f"{field}[{number}]") for number, item in enumerate(items)]
+    return tuple(one for one in found if one)
+
+
+def priority_rules(read: Reading, entry: Entry, field: str) -> tuple[PriorityRule, ...]:
+    """Return the rules in the order in which they are tried: a word for all events, or conditions by class."""
+    if isinstance(entry.value, str):
+        word = read.one_of(entry, field, PRIORITIES)
+        return (PriorityRule(PRIORITIES[word]),) if word else ()
+    fields = read.fields(entry, field, (*PRIORITIES, _ELSE)) or {}
+    rules = [
+        PriorityRule(priority, conditions(read, fields[word], inside(field, word)))
+        for word, priority in PRIORITIES.items()
+        if word in fields
+    ]
+    if _ELSE in fields and (word := read.one_of(fields[_ELSE], inside(field, _ELSE), PRIORITIES)):
+        rules.append(PriorityRule(PRIORITIES[word]))
+    return tuple(rules)
 
 
 def _paths(read: Reading, entry: Entry, field: str) -> tuple[Path, ...]:

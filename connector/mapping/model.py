@@ -5,6 +5,7 @@ from collections.abc import Mapping as Table
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from connector.events.change import Priority
 from connector.formats.readers import Format, KeyForm
 from connector.mapping.paths import Path, Root
 
@@ -84,6 +85,14 @@ _MAX_CONDITION = 100
 
 
 @dataclass(frozen=True, slots=True)
+class PriorityRule:
+    """The priority of changes for which all conditions hold, and for which those of no rule before it did."""
+
+    priority: Priority
+    when: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Copy:
     """All attributes of one object, objects in it flattened to dotted names."""
 
@@ -109,6 +118,8 @@ class Source:
     key: KeyForm = KeyForm.NONE
     zero_values: bool = False
     when: tuple[Condition, ...] = ()
+    priority: tuple[PriorityRule, ...] = ()
+    """In the order in which they are tried; where none holds, it is normal."""
     occurred_at: Value | None = None
     each: Path | None = None
     copies: tuple[Copy, ...] = ()
@@ -127,6 +138,8 @@ class Source:
             yield self.each, "each"
         for condition in self.when:
             yield condition.path, "when"
+        for rule in self.priority:
+            yield from ((condition.path, "priority") for condition in rule.when)
         for kind, value in self.visitor.items():
             yield from ((path, f"visitor.{kind}") for path in value.all_paths)
         if self.occurred_at:

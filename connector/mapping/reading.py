@@ -99,9 +99,13 @@ class Reading:
 
     def word(self, entry: Entry, field: str, words: type[_E]) -> _E | None:
         """Return one of the words of a closed list."""
-        known = [word.value for word in words]
+        found = self.one_of(entry, field, [word.value for word in words])
+        return None if found is None else words(found)
+
+    def one_of(self, entry: Entry, field: str, known: Collection[str]) -> str | None:
+        """Return a text that is one of these."""
         if isinstance(entry.value, str) and entry.value in known:
-            return words(entry.value)
+            return entry.value
         near = meant(entry.value, known) if isinstance(entry.value, str) else ""
         self.wrong(entry, field, f"must be one of {', '.join(known)}{near}")
         return None

@@ -20,9 +20,9 @@ class PipelineConfig:
     """For which a value that Target accepted is not sent again; 0: it is."""
     unchanged_max_visitors: int = 200_000
     topics: int = 1
+    """How many are subscribed to."""
     is_mapped: bool = False
     """A mapping says who the visitor is, so a visitor's events need not come over one partition."""
-    """How many are subscribed to."""
     max_visitors: int = 200_000
     max_bytes: int = 256 << 20
     max_in_flight: int = 64

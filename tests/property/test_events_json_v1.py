@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from connector.events import Change, JsonDecoder, Nulls, Refused, Visitor, encode_event
+from connector.events.change import PRIORITIES
 
 SCHEMA: dict[str, Any] = json.loads(
     (Path(__file__).parents[2] / "schemas" / "profile-change.v1.schema.json").read_text(encoding="utf-8")
@@ -119,7 +120,9 @@ def good_events(draw: st.DrawFn) -> dict[str, Any]:
     fields: dict[str, Any] = {"profile": draw(profiles)}
     kind, other = draw(st.permutations(["pcId", "mbox3rdPartyId"]))
     fields[kind] = draw(ids)
-    for name, strategy in ((other, st.none()), ("eventId", st.none() | ids), ("occurredAt", st.none() | times)):
+    priorities = st.sampled_from([None, *PRIORITIES])
+    optional = ((other, st.none()), ("eventId", st.none() | ids), ("occurredAt", st.none() | times))
+    for name, strategy in (*optional, ("priority", priorities)):
         if draw(st.booleans()):
             fields[name] = draw(strategy)
     if draw(st.booleans()):
@@ -134,6 +137,7 @@ NEARLY_TIMES = (
     ["Z", "z", "", "+01:00", "-23:59", "+24:00", "+0100", "+01", "+01:60", "Z\n", " Z"],
 )
 junk: st.SearchStrategy[Any] = st.one_of(
+    st.sampled_from(["High", "urgent", "high ", 1, "low"]),
     st.sampled_from([[], {}, [1], "", {"": "x"}, {"a": {}}, {"a": []}, {"a": {"": 1}}, "x" * 257, "😀" * 257]),
     st.sampled_from([Number("NaN"), Number("-Infinity"), Number("01"), Number("1."), Number('"\\ud800"'), "\ud800"]),
     st.builds("{}{}{}{}".format, *map(st.sampled_from, NEARLY_TIMES)),
@@ -156,7 +160,9 @@ def mutated_events(draw: st.DrawFn) -> dict[str, Any]:
     for _ in range(draw(st.integers(1, 3))):
         mutation = draw(st.sampled_from(["set", "drop", "inside", "inside", "deepen"]))
         if mutation == "set":
-            fields[draw(st.sampled_from(["pcId", "mbox3rdPartyId", "eventId", "occurredAt", "profile"]))] = draw(junk)
+            fields[
+                draw(st.sampled_from(["pcId", "mbox3rdPartyId", "eventId", "occurredAt", "priority", "profile"]))
+            ] = draw(junk)
         elif mutation == "drop" and fields:
             del fields[draw(st.sampled_from(sorted(fields)))]
         elif mutation == "inside":
@@ -184,6 +190,10 @@ def test_good_events_mean_the_same_to_both(fields: dict[str, Any]) -> None:
         type(text) is str for text in json.loads(encode_event(change.visitor, change.attributes))["profile"].values()
     )
     assert (change.occurred_at is None) == (fields.get("occurredAt") is None)
+    assert change.priority.word == (fields.get("priority") or "normal")
+    assert DECODERS[Nulls.DROP](encode_event(change.recipient, {"a": "x"}, priority=change.priority)).priority == (
+        change.priority
+    )
 
 
 @suite

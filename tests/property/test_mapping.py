@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from connector.events import Nulls, Refused
+from connector.events.change import PRIORITIES
 from connector.formats.readers import Format, KeyForm
 from connector.mapping import BadMapping, JsonMapper, Unmapped, compile_source, load, rules
 from connector.mapping.load import IDENTIFIERS
@@ -93,6 +94,9 @@ conditions: st.SearchStrategy[Any] = st.one_of(
     ),
     st.builds(lambda path, exists: {"path": path, "exists": exists}, any_paths, st.booleans()),
 )
+priority_words = st.sampled_from(list(PRIORITIES))
+priority_rules: dict[str, Any] = {word: st.lists(conditions, min_size=1, max_size=2) for word in PRIORITIES}
+priority_rules["else"] = priority_words
 some_names = st.lists(st.sampled_from(["a", "b", "a.b", "c"]), min_size=1, max_size=2)
 copies = st.one_of(
     objects({"from": tree_paths}, {"prefix": st.sampled_from(["", "p."]), "only": some_names}),
@@ -106,6 +110,7 @@ def sources(topic: str, form: st.SearchStrategy[str]) -> st.SearchStrategy[dict[
     rest: dict[str, Any] = {
         "key": st.sampled_from([key.value for key in KeyForm]),
         "when": st.lists(conditions, min_size=1, max_size=2),
+        "priority": priority_words | objects({}, priority_rules).filter(bool),
         "each": tree_paths,
         "occurredAt": found_values,
         "copy": st.lists(copies, min_size=1, max_size=2),

@@ -86,6 +86,24 @@ def test_two_identifiers_are_refused_in_every_format(event_format: str) -> None:
         read(FakeRecord(values[event_format], 0))
 
 
+@pytest.mark.parametrize("event_format", ["json", "json_schema", "cloudevents"])
+def test_a_priority_is_read_in_every_format(event_format: str) -> None:
+    """Version 1 has it wherever it stands, and refuses what is none."""
+
+    def value(priority: object) -> bytes:
+        told = {**EVENT, "priority": priority}
+        if event_format == "cloudevents":
+            return msgspec.json.encode({"specversion": "1.0", "data": told})
+        return msgspec.json.encode(told) if event_format == "json" else formats.framed(msgspec.json.encode(told))
+
+    read = reader(event_format)
+    for word in ("high", "normal", "low"):
+        assert only(read(FakeRecord(value(word), 0))).priority.word == word
+    assert only(read(FakeRecord(value(None), 0))).priority.word == "normal"
+    with pytest.raises(Refused, match="priority must be one of high, normal, low"):
+        read(FakeRecord(value("urgent"), 0))
+
+
 def test_each_topic_has_its_own_reader() -> None:
     """Topics with a source are mapped; the others hold version 1 in EVENT_FORMAT."""
     mapping = "{version: 1, sources: [{topics: [m], format: json, visitor: {pcId: id}, attributes: {x: y}}]}"

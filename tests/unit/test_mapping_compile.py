@@ -317,6 +317,37 @@ def test_each_makes_one_change_of_every_item() -> None:
     assert outcome({**document, "type": "DELETE"}, **given) == Skip("$value.type in INSERT, UPDATE")
 
 
+PRIORITY = {"high": [{"path": "type", "equals": "funded"}], "low": [{"path": "type", "begins": "news"}]}
+
+
+@pytest.mark.parametrize(
+    ("rules", "kind", "priority"),
+    [
+        ("low", "funded", "low"),
+        (PRIORITY, "funded", "high"),
+        (PRIORITY, "newsletter", "low"),
+        (PRIORITY, "visit", "normal"),
+        ({**PRIORITY, "else": "low"}, "visit", "low"),
+        ({"low": PRIORITY["high"], "high": [*PRIORITY["high"], {"path": "gone", "exists": True}]}, "funded", "low"),
+        ({"high": PRIORITY["high"], "low": PRIORITY["high"]}, "funded", "high"),
+    ],
+)
+@pytest.mark.parametrize("kind_of_visitor", ["mbox3rdPartyId", "pcId"])
+def test_a_change_has_the_priority_of_the_first_class_whose_conditions_hold(
+    rules: Any, kind: str, priority: str, kind_of_visitor: str
+) -> None:
+    """A word is for all events; of conditions all must hold, and high is asked first."""
+    text = json.dumps({"id": "1", "a": "x", "type": kind})
+    assert change(text, visitor={kind_of_visitor: "id"}, priority=rules).priority.word == priority
+
+
+def test_items_have_priorities_of_their_own() -> None:
+    """One of a batch may matter more than the others."""
+    found = outcome('[{"id":"1","a":1,"type":"funded"},{"id":"2","a":2}]', each="$value", priority=PRIORITY)
+    assert isinstance(found, Changes)
+    assert [item.priority.word for item in found.items if isinstance(item, Change)] == ["high", "normal"]
+
+
 def test_each_reads_an_array_as_the_value_and_items_whole() -> None:
     """Item 4: `each: $value`, and `$item` for all of an item."""
     found = outcome('[{"id":"1","a":1},{"id":"2","b":2}]', each="$value", copy=[{"from": "$item", "except": ["id"]}])

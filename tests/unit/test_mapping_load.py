@@ -28,6 +28,22 @@ def mistakes(text: str) -> list[str]:
     return [str(mistake) for mistake in caught.value.mistakes]
 
 
+@pytest.mark.parametrize(
+    ("priority", "mistake"),
+    [
+        ("hihg", "priority: must be one of high, normal, low; did you mean high?"),
+        ("[high]", "priority: must be an object with at least one field"),
+        ("{hgh: [{path: a, equals: b}]}", "priority.hgh: unknown field; did you mean high?"),
+        ("{high: []}", "priority.high: must be a list with at least one item"),
+        ("{high: [{path: a}]}", "priority.high[0]: must have exactly one of equals, in, not-in, begins, exists"),
+        ("{else: lowest}", "priority.else: must be one of high, normal, low; did you mean low?"),
+    ],
+)
+def test_a_mistake_in_a_priority_is_told(priority: str, mistake: str) -> None:
+    """With line, field and the nearest word."""
+    assert mistakes(GOOD + f"    priority: {priority}\n") == [f"line 7, sources[0].{mistake}"]
+
+
 def test_a_typo_an_unknown_field_and_a_topic_twice_are_all_found_at_once() -> None:
     """Acceptance 42: one start shows every mistake, not the first of them."""
     text = """\

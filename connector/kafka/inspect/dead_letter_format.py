@@ -107,7 +107,7 @@ class Repeat:
 
 def made_of(change: Change, attributes: Mapping[str, str]) -> Repeat:
     """Send a part of a change: as an event of version 1, whatever the topic holds else."""
-    return Repeat(encode_event(change.visitor, attributes, change.occurred), ((MADE_HEADER, MADE),))
+    return Repeat(encode_event(change.visitor, attributes, change.occurred, change.priority), ((MADE_HEADER, MADE),))
 
 
 @dataclass(frozen=True, slots=True)
