@@ -34,6 +34,7 @@ SECTIONS: Final = {
     "SCHEMA_REGISTRY": "schemaRegistry",
     "RETRY": "retry",
     "DEAD_LETTER": "deadLetter",
+    "PRIORITY": "priority",
     "QUOTA": "quota",
     "COMMIT": "commit",
     "SHUTDOWN": "shutdown",
@@ -66,8 +67,15 @@ SHAPES: Final[Mapping[str, dict[str, Any]]] = {
 }
 """Where a value is no plain text: YAML has lists and objects, and a port that is known only later cannot be probed."""
 
-NEW: Final = ("COALESCE_UNCHANGED_SECONDS", "COALESCE_UNCHANGED_MAX_VISITORS", "TARGET_TOKEN_URL")
-NEW_SECTIONS: Final = ("schemaRegistry",)
+NEW: Final = (
+    "COALESCE_UNCHANGED_SECONDS",
+    "COALESCE_UNCHANGED_MAX_VISITORS",
+    "EVENT_MAX_AGE_SECONDS",
+    "QUOTA_LOW_SHARE",
+    "QUOTA_NORMAL_SHARE",
+    "TARGET_TOKEN_URL",
+)
+NEW_SECTIONS: Final = ("schemaRegistry", "priority")
 """What the chart's previous version did not have: `helm upgrade --reuse-values` leaves it out, templates allow that."""
 
 UNLESS_SET: Final = ("QUOTA_HORIZON_SECONDS",)

@@ -2,12 +2,12 @@
 
 import enum
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from connector.delivery.due_queue import DueQueue
 from connector.delivery.offset_tracker import OffsetTracker
 from connector.delivery.ports import Record
-from connector.delivery.update import UPDATE_BYTES, Part, Update
+from connector.delivery.update import NO_TIME, UPDATE_BYTES, Part, Update
 from connector.events.change import Change, Visitor
 
 REPEAT_ATTEMPTS = 2
@@ -17,6 +17,9 @@ GATHER_SECONDS = 10.0
 """A record that is read late waits for others at least this long, if the linger is as long."""
 GOLDEN_RATIO = (math.sqrt(5.0) - 1.0) / 2.0
 """Steps of this size, wrapped at 1, never come near where they were before."""
+
+
+_NO_TIMES: Mapping[str, float] = {}
 
 
 class Order(enum.StrEnum):
@@ -35,6 +38,17 @@ def linger_left(linger: float, age: float) -> float:
     return max(min(linger, GATHER_SECONDS), linger - max(0.0, age))
 
 
+def true_at(change: Change, record: Record) -> float:
+    """When a change was true, in seconds since the epoch: as it says, else when its record was written."""
+    said = change.occurred_at
+    return record.timestamp()[1] / 1000 if said is None else said.timestamp()
+
+
+def is_too_old(change: Change, record: Record, limit: float) -> bool:
+    """Whether it was true before `limit`; a record without a time has no age."""
+    return NO_TIME != true_at(change, record) < limit
+
+
 class Coalescer:
     """Pending updates of this replica, by visitor.
 
@@ -51,6 +65,7 @@ class Coalescer:
         "_flying",
         "_held",
         "_hold_ends",
+        "_keeps_times",
         "_linger",
         "_parked",
         "_pending",
@@ -66,10 +81,14 @@ class Coalescer:
         "unknown",
     )
 
-    def __init__(self, linger: float, order: Order, slots: int) -> None:
-        """`linger`: seconds that a visitor's first change waits for more; `slots`: requests at once."""
+    def __init__(self, linger: float, order: Order, slots: int, *, keeps_times: bool = False) -> None:
+        """`linger`: seconds that a visitor's first change waits for more; `slots`: requests at once.
+
+        `keeps_times`: the age of values is asked for, whatever the order.
+        """
         self._linger = linger
         self._by_time = order is Order.EVENT_TIME
+        self._keeps_times = self._by_time or keeps_times
         self._repeat_slots = max(1, slots // REPEAT_SLOTS)
         self._pending: dict[Visitor, Update] = {}
         self._flying: dict[Visitor, Update] = {}
@@ -131,14 +150,13 @@ class Coalescer:
             part = update.parts[partition] = Part(offset, record.timestamp()[1])
         else:
             part.records += 1
-        if self._by_time:
-            said = change.occurred_at
-            when = record.timestamp()[1] / 1000 if said is None else said.timestamp()
-            update.write_at(part, change.attributes, dict.fromkeys(change.attributes, when))
+        if self._keeps_times:
+            times = dict.fromkeys(change.attributes, true_at(change, record))
+            (update.write_at if self._by_time else update.write)(part, change.attributes, times)
         elif len(update.parts) == 1:
             part.attributes.update(change.attributes)
         else:
-            update.write(part, change.attributes)
+            update.write(part, change.attributes, _NO_TIMES)
         size += update.size
         update.size = size
         if size > update.weigh_at:

@@ -22,6 +22,8 @@ class Done(enum.StrEnum):
     SKIPPED = "skipped"
     UNCHANGED = "unchanged"
     """Target has all of its values already (`COALESCE_UNCHANGED_SECONDS`), so no call was made."""
+    EXPIRED = "expired"
+    """It was older than `EVENT_MAX_AGE_SECONDS` when its turn came, so no call was made."""
     ALREADY_DONE = "already_done"
     HANDED_OVER = "handed_over"
 

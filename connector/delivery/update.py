@@ -22,6 +22,9 @@ TIME_BYTES = 100
 WEIGH_AGAIN_BYTES = 2_048
 """Weighing a small update at each doubling would cost more than it is worth."""
 
+NO_TIME = -0.001
+"""The time of a record that has none: Kafka's -1 milliseconds, in seconds."""
+
 _SingleRecord = tuple[bytes | None, bytes | None, Headers] | None
 
 
@@ -42,7 +45,7 @@ class Part:
         self.records = 1
         self.attributes: dict[str, str] = {}
         self.times: dict[str, float] = {}
-        """When each value was true, in seconds since the epoch; only kept when the order is by event time."""
+        """When each value was true, in seconds since the epoch; kept where the order or an age goes by it."""
 
 
 class Update:
@@ -170,14 +173,16 @@ class Update:
                         del part.attributes[name]
                         part.times.pop(name, None)
 
-    def write(self, part: Part, attributes: Mapping[str, str]) -> None:
-        """The last writer in log order wins, attribute by attribute."""
+    def write(self, part: Part, attributes: Mapping[str, str], times: Mapping[str, float]) -> None:
+        """The last writer in log order wins, attribute by attribute; `times` is empty where nothing goes by them."""
         part.attributes.update(attributes)
+        part.times.update(times)
         if len(self.parts) > 1:
             for other in self.parts.values():
                 if other is not part:
                     for name in attributes:
                         other.attributes.pop(name, None)
+                        other.times.pop(name, None)
 
     def write_at(self, part: Part, attributes: Mapping[str, str], times: Mapping[str, float]) -> None:
         """The newest by event time wins, attribute by attribute; of two at the same time the later in the log."""
@@ -190,6 +195,15 @@ class Update:
                 other.times.pop(name, None)
             part.attributes[name] = value
             part.times[name] = when
+
+    def older_than(self, limit: float) -> Collection[str]:
+        """The names of those values that were true before, by the parts' times; one without a time has no age."""
+        return {
+            name
+            for part in self.parts.values()
+            for name, when in part.times.items()
+            if when < limit and when != NO_TIME and name in part.attributes
+        }
 
     def failed(self, successes: int) -> None:
         """An attempt failed, after this number of answers of a healthy endpoint."""
@@ -213,7 +227,7 @@ class Update:
             if by_time:
                 self.write_at(mine, theirs.attributes, theirs.times)
             else:
-                self.write(mine, theirs.attributes)
+                self.write(mine, theirs.attributes, theirs.times)
 
 
 def _kept(sole: _SingleRecord) -> int:

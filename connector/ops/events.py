@@ -328,6 +328,14 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
             remedy="look why Target knows so few of the visitors; raise COALESCE_MAX_VISITORS, or lower "
             "TARGET_UNKNOWN_VISITOR_WAIT_SECONDS",
         ),
+        LogEvent(
+            "events_expired",
+            _WARNING,
+            ("max_age_seconds", "remedy"),
+            "Changes were older than EVENT_MAX_AGE_SECONDS when their turn came, and were not sent.",
+            remedy='look at target_connector_events_done_total{outcome="expired"}; raise EVENT_MAX_AGE_SECONDS if '
+            "they are still of use",
+        ),
         LogEvent("token_reloaded", _INFO, ("setting",), "A new token was read from its file."),
         LogEvent(
             "token_unreadable",
@@ -402,6 +410,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "concern": "what Target may not do with it; a closed list, also a label of a metric",
     "requests": "how many requests it took",
     "waiting": "updates that wait for Target to know their visitor",
+    "max_age_seconds": "EVENT_MAX_AGE_SECONDS",
     "bytes": "memory that pending updates and dead letters take, about",
     "owed": "visitors whose records are still to be sent, by their fingerprints",
     "until": "the offset up to which that holds; the record at it is not meant",

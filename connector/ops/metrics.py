@@ -99,8 +99,9 @@ DEFINITIONS: Final = (
     Definition(
         "target_connector_events_done_total", "counter", ("outcome",), "records",
         "Records that ended, each in exactly one outcome: accepted, dead_lettered, skipped, unchanged (Target has all "
-        "of their update already, so no call was made), already_done (settled before a restart, and read once more), "
-        "or handed_over (given up at a revoke, the next owner reads it again).",
+        "of their update already, so no call was made), expired (too old, by EVENT_MAX_AGE_SECONDS), already_done "
+        "(settled before a restart, and read once more), or handed_over (given up at a revoke, the next owner reads it "
+        "again).",
         lambda now: [((done.value,), count) for done, count in now.tally.events_done.items()],
     ),
     Definition(

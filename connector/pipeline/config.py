@@ -19,6 +19,8 @@ class PipelineConfig:
     unchanged_seconds: float = 0.0
     """For which a value that Target accepted is not sent again; 0: it is."""
     unchanged_max_visitors: int = 200_000
+    max_event_age: float = 0.0
+    """A change that is older when its turn comes is skipped; 0: none is."""
     topics: int = 1
     """How many are subscribed to."""
     is_mapped: bool = False
@@ -41,8 +43,18 @@ class PipelineConfig:
     max_dead_letters_in_a_row: int = 1_000
     max_dead_letter_ratio: float = 0.5
     quota: QuotaPolicy | None = None
+    priority_aging: float = 3_600.0
+    """For which an update waits for its turn before it rises a class."""
+    quota_low_share: float = 1.0
+    """Of the quota, up to which updates of class low are sent."""
+    quota_normal_share: float = 1.0
     name: str = ""
     """Of this replica, for people who read the ledger."""
+
+    @property
+    def dead_letter_limits(self) -> tuple[int, float]:
+        """Dead letters in a row, and their share, that end the process."""
+        return self.max_dead_letters_in_a_row, self.max_dead_letter_ratio
 
     @property
     def has_many_writers(self) -> bool:

@@ -9,6 +9,7 @@ import structlog
 from connector.admission.circuit_breaker import Transition
 from connector.admission.gate import Permit
 from connector.delivery.answer import Answer, Verdict
+from connector.delivery.counters import Done
 from connector.delivery.selection import Selection
 from connector.delivery.unknown_visitor import next_attempt
 from connector.delivery.update import Update
@@ -56,7 +57,8 @@ class Dispatch:
         self._boottime = state.boottime
         self._turn = asyncio.Lock()
         self._accepted = state.accepted
-        self._selection = None if state.accepted is None else Selection(state.accepted)
+        max_age = state.config.max_event_age
+        self._selection = None if state.accepted is None and not max_age else Selection(state.accepted, max_age)
         self._unsent = 0
 
     async def work(self) -> None:
@@ -97,17 +99,17 @@ class Dispatch:
         if self._selection is None:
             attributes = update.attributes
         else:
-            attributes, ended = self._selection.of(update, boottime)
+            attributes, ended = self._selection.of(update, boottime, self._state.wall())
             if ended is not None:
-                self._leave_out(update)
+                self._leave_out(update, ended)
                 return None
         return update, attributes, self._gate.enter(now, boottime), boottime
 
-    def _leave_out(self, update: Update) -> None:
+    def _leave_out(self, update: Update, why: Done) -> None:
         self._unsent += 1
         if self._unsent == MOST_UNSENT:
             asyncio.get_running_loop().call_soon(self._begin_turn)
-        self._state.leave_out(update)
+        self._state.leave_out(update, why)
 
     def _begin_turn(self) -> None:
         self._unsent = 0

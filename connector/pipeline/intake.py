@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from connector.decoding import EventReader
-from connector.delivery.coalescer import GATHER_SECONDS
+from connector.delivery.coalescer import GATHER_SECONDS, is_too_old
 from connector.delivery.offset_tracker import OffsetTracker
 from connector.delivery.ports import Record
 from connector.events.change import Change, Refused
@@ -48,7 +48,8 @@ class Intake:
         mapped = self._mapped
         read = None
         recovering = any(tracker.is_recovering for tracker in state.partitions.values())
-        good = decoded = size = strange = skipped = empty = done_before = refused_before = 0
+        good = decoded = size = strange = skipped = empty = done_before = refused_before = expired = 0
+        limit = state.oldest_wanted()
         lingers_long = self._lingers_long
         current = last = None
         for record in batch:
@@ -95,12 +96,17 @@ class Intake:
             if recovering and self._assignment.is_settled(partition, record, change.visitor, now):
                 done_before += 1
                 continue
+            if limit is not None and is_too_old(change, record, limit):
+                expired += 1
+                continue
             length = len(value)
             size += length
             add(change, partition, record, state.linger_begin(record, now) if lingers_long else now, length)
         _move(current, last)
         state.refused_limit.passed(good)
-        state.coalescer.added(decoded + good - empty - done_before, size)
+        state.coalescer.added(decoded + good - empty - done_before - expired, size)
+        if expired:
+            state.expire(expired)
         further = mapped.end_batch()
         self._taken(
             len(batch) - strange + further.events,

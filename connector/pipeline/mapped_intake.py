@@ -4,6 +4,7 @@ import enum
 from typing import NamedTuple, Protocol
 
 from connector.decoding import REPLAYED, MappedTopic
+from connector.delivery.coalescer import is_too_old
 from connector.delivery.offset_tracker import OffsetTracker
 from connector.delivery.ports import Record
 from connector.events.change import Change, Refused
@@ -110,6 +111,8 @@ class MappedIntake:
             self._skipped += 1
         elif recovering and self._assignment.is_settled(partition, record, change.visitor, now):
             self._done_before += 1
+        elif (limit := state.oldest_wanted()) is not None and is_too_old(change, record, limit):
+            state.expire(1)
         else:
             self._add(change, partition, record, state.linger_begin(record, now), size, is_item=is_item)
             state.coalescer.added(1, size)

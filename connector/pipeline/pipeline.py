@@ -45,9 +45,13 @@ class Pipeline:
         rng: random.Random,
         boottime: Callable[[], float],
         observers: Sequence[Observer] = (),
+        wall: Callable[[], float] = time.time,
     ) -> None:
-        """Make it on the loop that runs it. `boottime` is the lease's clock: it runs on while the machine sleeps."""
-        state = self.state = ReplicaState(config, rng, boottime, observers)
+        """Make it on the loop that runs it. `boottime` is the lease's clock: it runs on while the machine sleeps.
+
+        `wall` is the clock of records and events, in seconds since the epoch.
+        """
+        state = self.state = ReplicaState(config, rng, boottime, observers, wall)
         self._source = ports.source
         self._dead_letters = DeadLetterWriter(state, ports.dead_letters)
         self._back_pressure = BackPressure(state, ports.source.more)
@@ -65,7 +69,7 @@ class Pipeline:
                 rng,
                 who=f"{rng.getrandbits(64):016x}",
                 name=config.name,
-                offset=time.time() - boottime(),
+                offset=wall() - boottime(),
             )
             self.quota = QuotaManager(state, holder, ports.ledger)
         self.records = intake.records

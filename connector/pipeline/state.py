@@ -34,8 +34,8 @@ COMMIT_UPDATES = 1_000
 """After this number of settled updates a commit is due, so that a crash at full speed repeats no whole interval."""
 
 
-_HELD = frozenset({Done.ACCEPTED, Done.UNCHANGED})
-"""Ends of an update after which Target has its values."""
+_HELD = frozenset({Done.ACCEPTED, Done.UNCHANGED, Done.EXPIRED})
+"""Ends of an update after which nothing older is to be sent: Target has its values, or they were too old for it."""
 
 
 class ReplicaState:
@@ -47,18 +47,25 @@ class ReplicaState:
         rng: random.Random,
         boottime: Callable[[], float],
         observers: Sequence[Observer] = (),
+        wall: Callable[[], float] = time.time,
     ) -> None:
-        """Make it on the loop that runs it. `boottime` is the lease's clock: it runs on while the machine sleeps."""
+        """Make it on the loop that runs it. `boottime` is the lease's clock: it runs on while the machine sleeps.
+
+        `wall` is the clock of records and events, in seconds since the epoch.
+        """
         self.config = config
         self.rng = rng
         self.boottime = boottime
+        self.wall = wall
         # One clock for timers and decisions, so that a test's virtual one drives both.
         self.now = asyncio.get_running_loop().time
         self.observers = observers
         self.say = ThrottledLogger(self.now)
         self.causes = Causes()
         self.counters = Counters()
-        self.coalescer = Coalescer(config.linger, config.order, config.max_in_flight)
+        self.coalescer = Coalescer(
+            config.linger, config.order, config.max_in_flight, keeps_times=config.max_event_age > 0
+        )
         self.accepted: AcceptedValues | None = None
         """What Target has; None: values that it has are sent again."""
         if config.unchanged_seconds:
@@ -73,10 +80,9 @@ class ReplicaState:
         self.letters = 0
         """Records that wait for the acknowledgement of their own dead letter."""
         self.letter_bytes = 0
-        limits = config.max_dead_letters_in_a_row, config.max_dead_letter_ratio
-        self.refused_limit = DeadLetterLimit(*limits)
+        self.refused_limit = DeadLetterLimit(*config.dead_letter_limits)
         """Of records that cannot be decoded."""
-        self.rejected_limit = DeadLetterLimit(*limits)
+        self.rejected_limit = DeadLetterLimit(*config.dead_letter_limits)
         """Of updates that Target never takes."""
         self.request_timeout = config.request_timeout
         self.is_starved = False
@@ -118,7 +124,11 @@ class ReplicaState:
         linger, written = self.config.linger, record.timestamp()[1]
         if linger <= GATHER_SECONDS or written < 0:
             return now
-        return now + linger_left(linger, time.time() - written / 1_000) - linger
+        return now + linger_left(linger, self.wall() - written / 1_000) - linger
+
+    def oldest_wanted(self) -> float | None:
+        """What was true before is too old to be sent, in seconds since the epoch; None: nothing is."""
+        return self.wall() - self.config.max_event_age if self.config.max_event_age else None
 
     # What happened.
 
@@ -224,15 +234,26 @@ class ReplicaState:
             counters.events_done[Done.ACCEPTED] += records
             counters.updates_accepted += 1
             if oldest_ms >= 0:  # A topic of the oldest message format has no timestamps.
-                counters.event_age_seconds.observe(max(0.0, time.time() - oldest_ms / 1000))
+                counters.event_age_seconds.observe(max(0.0, self.wall() - oldest_ms / 1000))
             self.rejected_limit.passed(1)
         self._settle(update, Done.ACCEPTED)
 
-    def leave_out(self, update: Update) -> None:
-        """Target has all of the update already: it takes no call."""
-        self.counters.events_done[Done.UNCHANGED] += update.records
-        self.counters.updates_unchanged += 1
-        self._settle(update, Done.UNCHANGED)
+    def leave_out(self, update: Update, why: Done) -> None:
+        """The update takes no call: Target has all of it already, or what it lacks is too old."""
+        self.counters.events_done[why] += update.records
+        if why is Done.UNCHANGED:
+            self.counters.updates_unchanged += 1
+        else:
+            self._tell_expired()
+        self._settle(update, why)
+
+    def expire(self, records: int) -> None:
+        """These records were too old when they were read."""
+        self.counters.events_done[Done.EXPIRED] += records
+        self._tell_expired()
+
+    def _tell_expired(self) -> None:
+        self.say("events_expired", max_age_seconds=self.config.max_event_age)
 
     def dead_letter(self, update: Update) -> None:
         """The dead letter of the update is acknowledged."""

@@ -83,6 +83,7 @@ def pipeline_config(settings: Settings, rules: str) -> PipelineConfig:
         max_bytes=settings.coalesce_max_bytes,
         unchanged_seconds=settings.coalesce_unchanged_seconds,
         unchanged_max_visitors=settings.coalesce_unchanged_max_visitors,
+        max_event_age=settings.event_max_age_seconds,
         topics=len(settings.kafka_topics),
         is_mapped=settings.event_mapping is not None or settings.event_mapping_file is not None,
         max_in_flight=settings.target_max_in_flight,
@@ -97,6 +98,9 @@ def pipeline_config(settings: Settings, rules: str) -> PipelineConfig:
         max_dead_letters_in_a_row=settings.dead_letter_max_consecutive,
         max_dead_letter_ratio=settings.dead_letter_max_ratio,
         quota=quota_policy(settings),
+        priority_aging=settings.priority_aging_seconds,
+        quota_low_share=settings.quota_low_share,
+        quota_normal_share=settings.quota_normal_share,
         name=settings.kafka_group_instance_id or socket.gethostname(),
     )
 

@@ -35,6 +35,12 @@ def _delivery(settings: Settings) -> Iterator[Conflict]:
     if settings.retry_initial_seconds > settings.retry_max_seconds:
         reason = f"it is above RETRY_MAX_SECONDS, {settings.retry_max_seconds:g}"
         yield Conflict(("retry_initial_seconds", "retry_max_seconds"), reason)
+    if 0 < settings.event_max_age_seconds <= settings.coalesce_linger_seconds:
+        reason = (
+            f"it must be above COALESCE_LINGER_SECONDS, {settings.coalesce_linger_seconds:g}: else every change is too "
+            "old when its linger ends"
+        )
+        yield Conflict(("event_max_age_seconds", "coalesce_linger_seconds"), reason)
     if settings.target_auth_token is not None and settings.target_auth_token_file is not None:
         reason = "TARGET_AUTH_TOKEN_FILE is set too: set only one of them"
         yield Conflict(("target_auth_token", "target_auth_token_file"), reason)
@@ -137,6 +143,11 @@ def _quota(settings: Settings) -> Iterator[Conflict]:
     if topic == settings.dead_letter_topic:
         reason = f"{topic} is also KAFKA_DEAD_LETTER_TOPIC: dead letters would stand in the ledger"
         yield Conflict((*fields, "kafka_dead_letter_topic"), reason)
+    if settings.quota_low_share > settings.quota_normal_share:
+        reason = (
+            f"it is above QUOTA_NORMAL_SHARE, {settings.quota_normal_share:g}: low would be sent where normal waits"
+        )
+        yield Conflict(("quota_low_share", "quota_normal_share"), reason)
 
 
 def _login(settings: Settings) -> Iterator[Conflict]:

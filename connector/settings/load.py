@@ -22,6 +22,7 @@ PREFIXES: Final = (
     "SCHEMA_REGISTRY_",
     "RETRY_",
     "DEAD_LETTER_",
+    "PRIORITY_",
     "QUOTA_",
     "COMMIT_",
     "SHUTDOWN_",

@@ -316,6 +316,14 @@ class Settings(BaseSettings):
         json_schema_extra=VISITORS,
     )
 
+    event_max_age_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=31_536_000,
+        description="A change that is older than this when its turn comes is not sent: by occurredAt, or by its "
+        "record's timestamp. 0: off.",
+        json_schema_extra=SECONDS,
+    )
     event_format: Annotated[Literal["json", "json_schema", "avro", "protobuf", "cloudevents"], LOWER] = Field(
         "json",
         description="How events are written in topics that no mapping names. Inside is an event of version 1: as JSON "
@@ -482,6 +490,27 @@ class Settings(BaseSettings):
         None,
         description="The ledger. All groups that send on one account name the same topic, and so share its quota.",
         json_schema_extra=schema_extra(allowed="a topic name", default="<group id>.quota", pattern=formats.TOPIC),
+    )
+
+    quota_low_share: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Part of the quota up to which updates of priority low are sent; what is left is there for the "
+        "others. What waits goes on merging.",
+    )
+    quota_normal_share: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Likewise for priority normal: what is left is there for high.",
+    )
+    priority_aging_seconds: float = Field(
+        3_600.0,
+        ge=1,
+        le=2_678_400,
+        description="An update that waits for its turn this long rises a class, so that none waits for ever.",
+        json_schema_extra=SECONDS,
     )
 
     commit_interval_seconds: float = Field(

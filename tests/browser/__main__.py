@@ -25,7 +25,8 @@ def busy(moment: int) -> dict[str, Any]:
         throttled += 9 if dip else 0
     pending = 5_210
     counts = {"consumed": 48_112_034 + consumed, "accepted": 48_098_732 + consumed - pending, "pending": pending,
-              "dead_lettered": 12, "skipped": 13_290, "unchanged": 0, "already_done": 0, "handed_over": 0}  # fmt: skip
+              "dead_lettered": 12, "skipped": 13_290, "unchanged": 0, "expired": 0,
+              "already_done": 0, "handed_over": 0}  # fmt: skip
     lag = 120_500 + 640 * 2 * moment - round(accepted)
     parts = [
         {"topic": "profile-changes", "partition": number, "position": 4_010_000 + number * 7_129 + moment * 40,

@@ -90,7 +90,7 @@ def test_every_number_is_that_of_the_status(page: Browser, served: Served) -> No
     assert {name: page.text(name) for name in texts} == texts
     assert page.rows("records") == [
         ["accepted", "999,000"], ["dead letters", "900"], ["skipped", "100"], ["unchanged", "0"],
-        ["already done", "0"], ["handed over", "0"], ["pending", "0"],
+        ["expired", "0"], ["already done", "0"], ["handed over", "0"], ["pending", "0"],
     ]  # fmt: skip
     assert page.text("records-missed") == "", "it is hidden as long as nothing was missed"
     assert [row[:2] for row in page.rows("requests")] == [

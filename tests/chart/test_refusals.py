@@ -136,6 +136,8 @@ def test_a_memory_limit_that_holds_or_is_not_there_is_taken(chart: Chart, sets: 
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
+        ({"EVENT_MAX_AGE_SECONDS": 1}, "event.maxAgeSeconds: it must be above coalesce.lingerSeconds, 1"),
+        ({"QUOTA_LOW_SHARE": 0.9, "QUOTA_NORMAL_SHARE": 0.8}, "quota.lowShare: it is above quota.normalShare, 0.8"),
         ({"RETRY_INITIAL_SECONDS": 100}, "retry.initialSeconds: 100 is above retry.maxSeconds, 60"),
         (
             {"TARGET_AUTH_TOKEN": "a", "TARGET_AUTH_TOKEN_FILE": "/b"},

@@ -61,7 +61,7 @@ class AcceptedValuesMachine(RuleBasedStateMachine):
         self.coalescer = Coalescer(0.0, self.order, 8)
         self.accepted = AcceptedValues(SECONDS, 100)
         self.accepted.open(0.0)
-        self.selection = Selection(self.accepted)
+        self.selection = Selection(self.accepted, 0.0)
         self.known: dict[Key, tuple[str, float]] = {}
         self.wire: dict[Visitor, Sent] = {}
         self.trackers = {number: self._assign(number) for number in (0, 1)}
@@ -88,7 +88,7 @@ class AcceptedValuesMachine(RuleBasedStateMachine):
         """What is left out is what Target has, and all of that is."""
         update = self.coalescer.take(self.now)
         visitor, whole = update.visitor, dict(update.attributes)
-        values, ended = self.selection.of(update, self.now)
+        values, ended = self.selection.of(update, self.now, 0.0)
         left_out = whole.keys() - values.keys()
         for name in left_out:
             assert self.target.values.get((visitor, name)) == whole[name], "Target has another value"

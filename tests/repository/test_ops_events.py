@@ -65,7 +65,7 @@ def constants() -> dict[str, str]:
     return found
 
 
-SAYS = frozenset({"self._say", "self._state.say", "state.say"})
+SAYS = frozenset({"self._say", "self.say", "self._state.say", "state.say"})
 """The calls of a throttled logger."""
 
 COMMANDS = ("cli/", "kafka/inspect/")
@@ -194,6 +194,7 @@ def test_only_these_places_log_an_event_that_is_no_literal() -> None:
         is_log = method in LEVELS and receiver.rpartition(".")[2] in LOGGERS
         if (is_log or called in {*SAYS, "getattr(log, level)"}) and first_text(call) is None:
             places.add(place.partition(":")[0])
+    places.discard("demo/view.py")  # It prints for people.
     assert places == {"ops/throttled_log.py", "pipeline/pipeline.py", "service/service.py"}
 
 

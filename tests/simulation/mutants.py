@@ -532,10 +532,10 @@ def handed_over_twice(patch: Patches) -> None:
 def sent_is_accepted(patch: Patches) -> None:
     """What is sent is remembered, whatever comes of it."""
 
-    def of(original: Any, selection: Selection, update: Update, boottime: float) -> Any:
-        values, ended = original(selection, update, boottime)
+    def of(original: Any, selection: Selection, update: Update, boottime: float, wall: float) -> Any:
+        values, ended = original(selection, update, boottime, wall)
         names = [tracker.name for tracker in update.parts]
-        if values:
+        if values and selection._accepted is not None:
             selection._accepted.accepted(update.visitor, values, names, boottime, boottime)
         return values, ended
 

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import random
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -62,6 +63,7 @@ class Bench:
         ledger: LedgerLog | None = None,
         reader: EventReader | None = None,
         schemas: SchemaStore | None = None,
+        wall: Callable[[], float] = time.time,
         **config: Any,
     ) -> None:
         """Without a rate limit unless `updates_per_second` is given; without a `reader` all is version 1."""
@@ -78,6 +80,7 @@ class Bench:
             rng=random.Random(seed),
             boottime=asyncio.get_running_loop().time,
             observers=observers,
+            wall=wall,
         )
         if schemas is not None:
             schemas.listen(self.pipeline.schemas_changed)

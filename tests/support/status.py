@@ -33,7 +33,7 @@ _QUIET: Final[Mapping[str, Any]] = {
     "draining": False,
     "events": {
         "consumed": 1_000_000, "pending": 0, "accepted": 999_000, "dead_lettered": 900, "skipped": 100,
-        "unchanged": 0, "already_done": 0, "handed_over": 0
+        "unchanged": 0, "expired": 0, "already_done": 0, "handed_over": 0
     },
     "records_missed": {"retention": 0, "truncation": 0},
     "updates": {"accepted": 333_000, "dead_lettered": 7, "pending": 0, "in_flight": 0, "unknown_visitor": 0},

@@ -26,19 +26,19 @@ def _in_one_part_each(update: Update) -> bool:
 def test_the_last_writer_wins_attribute_by_attribute() -> None:
     """Newer events replace only what they name; replacing the whole profile would lose the rest."""
     update, (part,), _ = _update(0)
-    update.write(part, {"a": "1", "b": "1"})
-    update.write(part, {"a": "2"})
+    update.write(part, {"a": "1", "b": "1"}, {})
+    update.write(part, {"a": "2"}, {})
     assert update.attributes == {"a": "2", "b": "1"}
 
 
 def test_a_value_is_in_the_part_that_wrote_it_last() -> None:
     """A value moves to its last writer's partition; a copy left behind would be sent again after a revoke."""
     update, (one, two), (_, second) = _update(0, 0)
-    update.write(one, {"a": "1", "b": "1"})
-    update.write(two, {"a": "2"})
+    update.write(one, {"a": "1", "b": "1"}, {})
+    update.write(two, {"a": "2"}, {})
     assert update.attributes == {"a": "2", "b": "1"}
     assert _in_one_part_each(update)
-    update.write(one, {"a": "3"})
+    update.write(one, {"a": "3"}, {})
     assert update.attributes == {"a": "3", "b": "1"}
     assert _in_one_part_each(update)
     del update.parts[second]
@@ -71,13 +71,13 @@ def test_by_event_time_a_value_is_in_one_part_too() -> None:
 def test_absorbing_merges_values_and_offsets() -> None:
     """The newer values win, and its offset closes into the older one, which alone holds the watermark."""
     update, (part,), (tracker,) = _update(3)
-    update.write(part, {"a": "1", "b": "1"})
+    update.write(part, {"a": "1", "b": "1"}, {})
     newer = Update(VISITOR, 0.0)
     tracker.open(7, None)
     tracker.position = 8
     theirs = newer.parts[tracker] = Part(7, 7_000)
     theirs.records = 4
-    newer.write(theirs, {"a": "2", "c": "2"})
+    newer.write(theirs, {"a": "2", "c": "2"}, {})
     update.absorb(newer, by_time=False)
     assert update.attributes == {"a": "2", "b": "1", "c": "2"}
     assert (update.records, part.oldest_ms, part.first) == (5, 3_000, 3)
@@ -89,13 +89,13 @@ def test_absorbing_merges_values_and_offsets() -> None:
 def test_absorbing_takes_over_another_partition_with_its_offset() -> None:
     """A partition that only the newer one has is kept, still open at its own first offset."""
     update, (part,), _ = _update(3)
-    update.write(part, {"a": "1"})
+    update.write(part, {"a": "1"}, {})
     other = OffsetTracker(TopicPartition("t", 9))
     other.open(50, None)
     other.position = 51
     newer = Update(VISITOR, 0.0)
     theirs = newer.parts[other] = Part(50, 1_000)
-    newer.write(theirs, {"a": "2"})
+    newer.write(theirs, {"a": "2"}, {})
     update.absorb(newer, by_time=False)
     assert update.attributes == {"a": "2"}
     assert _in_one_part_each(update)

@@ -18,7 +18,7 @@ CONTRACT: dict[str, list[dict[str, str]]] = {
     "target_connector_events_consumed_total": [{}],
     "target_connector_events_done_total": [
         {"outcome": outcome}
-        for outcome in ("accepted", "dead_lettered", "skipped", "unchanged", "already_done", "handed_over")
+        for outcome in ("accepted", "dead_lettered", "skipped", "unchanged", "expired", "already_done", "handed_over")
     ],
     "target_connector_records_missed_total": [{"reason": reason} for reason in ("retention", "truncation")],
     "target_connector_events_skipped_total": [],

@@ -306,4 +306,4 @@ def test_another_mapping_does_not_believe_what_was_done_under_the_one_before() -
     rules = {reader(mapping).rules for mapping in mappings} | {reader(LISTS, unmapped=Unmapped.SKIP).rules}
     assert len(rules) == 4
     assert reader(LISTS + "# a comment\n").rules == reader(LISTS).rules
-    assert event_reader(["t"], "json", None, nulls=Nulls.DROP).rules == "json 2 drop"
+    assert event_reader(["t"], "json", None, nulls=Nulls.DROP).rules == "json 3 drop"

@@ -83,6 +83,10 @@ CONTRACT = {
     "QUOTA_WINDOW_SECONDS": 86_400.0,
     "QUOTA_HORIZON_SECONDS": 3_600.0,
     "QUOTA_TOPIC": None,
+    "QUOTA_LOW_SHARE": 1,
+    "QUOTA_NORMAL_SHARE": 1,
+    "PRIORITY_AGING_SECONDS": 3_600,
+    "EVENT_MAX_AGE_SECONDS": 0,
     "COMMIT_INTERVAL_SECONDS": 5,
     "SHUTDOWN_GRACE_SECONDS": 25,
     "OPS_HOST": "0.0.0.0",  # noqa: S104 - the contract's default, compared and not bound
@@ -446,6 +450,20 @@ TOGETHER = [
         "SCHEMA_REGISTRY_TOKEN_FILE",
         "/t",
         "SCHEMA_REGISTRY_TOKEN is set too: the registry takes one login",
+    ),
+    (
+        GOOD,
+        {"EVENT_MAX_AGE_SECONDS": "60", "COALESCE_LINGER_SECONDS": "60"},
+        "EVENT_MAX_AGE_SECONDS",
+        "60",
+        "it must be above COALESCE_LINGER_SECONDS, 60: else every change is too old when its linger ends",
+    ),
+    (
+        GOOD,
+        {"QUOTA_LOW_SHARE": "0.9", "QUOTA_NORMAL_SHARE": "0.8"},
+        "QUOTA_LOW_SHARE",
+        "0.9",
+        "it is above QUOTA_NORMAL_SHARE, 0.8: low would be sent where normal waits",
     ),
     (GOOD, {"RETRY_INITIAL_SECONDS": "90"}, "RETRY_INITIAL_SECONDS", "90", "it is above RETRY_MAX_SECONDS, 60"),
     (

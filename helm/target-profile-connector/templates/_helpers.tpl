@@ -60,7 +60,7 @@ Every setting as its variable, a JSON object of texts: section and key make the 
 toJson writes a number out, where quote would make 1.048576e+08 of 104857600. Null leaves the connector's own default.
 */}}
 {{- define "connector.settings" -}}
-{{- $prefixes := dict "kafka" "KAFKA" "target" "TARGET" "coalesce" "COALESCE" "event" "EVENT" "schemaRegistry" "SCHEMA_REGISTRY" "retry" "RETRY" "deadLetter" "DEAD_LETTER" "quota" "QUOTA" "commit" "COMMIT" "shutdown" "SHUTDOWN" "ops" "OPS" "logging" "LOG" -}}
+{{- $prefixes := dict "kafka" "KAFKA" "target" "TARGET" "coalesce" "COALESCE" "event" "EVENT" "schemaRegistry" "SCHEMA_REGISTRY" "retry" "RETRY" "deadLetter" "DEAD_LETTER" "priority" "PRIORITY" "quota" "QUOTA" "commit" "COMMIT" "shutdown" "SHUTDOWN" "ops" "OPS" "logging" "LOG" -}}
 {{- $settings := dict -}}
 {{- range $section, $prefix := $prefixes -}}
 {{- range $key, $value := (get $.Values $section | default dict) -}}
@@ -223,6 +223,13 @@ toJson writes a number out, where quote would make 1.048576e+08 of 104857600. Nu
 {{- $elsewhere := or .Values.secret.existingSecret .Values.extraEnv .Values.extraEnvFrom -}}
 {{- if gt (float64 .Values.retry.initialSeconds) (float64 .Values.retry.maxSeconds) -}}
 {{- fail (printf "retry.initialSeconds: %v is above retry.maxSeconds, %v" .Values.retry.initialSeconds .Values.retry.maxSeconds) -}}
+{{- end -}}
+{{- $age := float64 (.Values.event.maxAgeSeconds | default 0) -}}
+{{- if and (gt $age 0.0) (le $age (float64 .Values.coalesce.lingerSeconds)) -}}
+{{- fail (printf "event.maxAgeSeconds: it must be above coalesce.lingerSeconds, %v: else every change is too old when its linger ends" .Values.coalesce.lingerSeconds) -}}
+{{- end -}}
+{{- if and (int64 .Values.quota.updates) (gt (float64 (.Values.quota.lowShare | default 1)) (float64 (.Values.quota.normalShare | default 1))) -}}
+{{- fail (printf "quota.lowShare: it is above quota.normalShare, %v: low would be sent where normal waits" .Values.quota.normalShare) -}}
 {{- end -}}
 {{- include "connector.validateProperties" . -}}
 {{- $own := dict "kafka.deadLetterTopic" (include "connector.deadLetterTopic" .) -}}
