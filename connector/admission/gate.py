@@ -6,9 +6,11 @@ from connector.admission.circuit_breaker import CircuitBreaker, Transition
 from connector.admission.concurrency_limiter import ConcurrencyLimiter
 from connector.admission.membership_lease import MembershipLease
 from connector.admission.quota_budget import QuotaBudget, QuotaGrant
+from connector.admission.quota_shares import QuotaShares
 from connector.admission.rate_limiter import RateLimiter
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.update import Update
+from connector.events.change import Priority
 
 _DONE = frozenset({Verdict.ACCEPTED, Verdict.REJECTED, Verdict.UNKNOWN_VISITOR})
 _OVERLOADED = frozenset({Verdict.THROTTLED, Verdict.TIMEOUT})
@@ -23,11 +25,19 @@ what it was spent of. A plain tuple, since there is one a request."""
 class Gate:
     """Circuit, lease, quota, slots and rate, one after the other; who waits for one of them is open for coalescing."""
 
-    __slots__ = ("allowance", "circuit", "closes_at", "concurrency", "in_flight", "lease", "rate")
+    __slots__ = ("_shares", "allowance", "circuit", "closes_at", "concurrency", "in_flight", "lease", "lowest", "rate")
 
-    def __init__(self, max_in_flight: int, allowance: QuotaBudget | None = None) -> None:
-        """Rate and lease are nothing yet: they come with the group. Without an `allowance` there is no quota."""
+    def __init__(
+        self, max_in_flight: int, allowance: QuotaBudget | None = None, shares: QuotaShares | None = None
+    ) -> None:
+        """Rate and lease are nothing yet: they come with the group.
+
+        Without an `allowance` there is no quota; without `shares` every class may use all of it.
+        """
         self.allowance = allowance or QuotaBudget()
+        self._shares = shares
+        self.lowest = Priority.LOW
+        """The lowest class that may go."""
         self.circuit = CircuitBreaker()
         self.concurrency = ConcurrencyLimiter(max_in_flight)
         self.lease = MembershipLease()
@@ -55,6 +65,17 @@ class Gate:
             return math.inf
         return max(self.circuit.wait(now), self.rate.wait(now))
 
+    def wait_ahead(self, now: float, boottime: float) -> float:
+        """Likewise for an attempt of the highest class, which does not wait for the pace of the others."""
+        if self.wait(now, boottime) == math.inf:
+            return math.inf
+        return max(self.circuit.wait(now), self.rate.wait_ahead(now))
+
+    def window_filled(self, spent: int) -> None:
+        """So many requests are in the quota's window."""
+        if self._shares is not None:
+            self.lowest = self._shares.look(spent)
+
     @property
     def has_spare(self) -> bool:
         """Whether more than one slot is free."""
@@ -65,6 +86,8 @@ class Gate:
         grant = self.allowance.spend(boottime)
         self.in_flight += 1
         self.rate.spend(now)
+        if self._shares is not None:
+            self.lowest = self._shares.spend()
         return self.circuit.started(now), grant
 
     def leave(self, update: Update, answer: Answer, began: float, now: float, passed: Permit) -> Transition | None:

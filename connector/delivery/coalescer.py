@@ -4,20 +4,14 @@ import enum
 import math
 from collections.abc import Collection, Mapping
 
-from connector.delivery.due_queue import DueQueue
 from connector.delivery.offset_tracker import OffsetTracker
 from connector.delivery.ports import Record
+from connector.delivery.schedule import Schedule
 from connector.delivery.update import NO_TIME, UPDATE_BYTES, Part, Update
-from connector.events.change import Change, Visitor
+from connector.events.change import Change, Priority, Visitor
 
-REPEAT_ATTEMPTS = 2
-REPEAT_TURN = 32
-REPEAT_SLOTS = 4
 GATHER_SECONDS = 10.0
 """A record that is read late waits for others at least this long, if the linger is as long."""
-GOLDEN_RATIO = (math.sqrt(5.0) - 1.0) / 2.0
-"""Steps of this size, wrapped at 1, never come near where they were before."""
-
 
 _NO_TIMES: Mapping[str, float] = {}
 
@@ -54,52 +48,40 @@ class Coalescer:
 
     An update is open to new changes until the moment it is taken; what comes while it is in flight gathers in a second
     one, and an update that comes back for a retry takes that one in. So there is never an older value behind a newer
-    one, and waiting (for the linger, the rate, a retry) is more coalescing, not more queue.
-
-    An update that failed twice or more is a repeat failure. Repeat failures take one turn in `REPEAT_TURN` while others
-    wait and at most a `REPEAT_SLOTS`-th of the slots, so that visitors who fail for good cannot starve the rest.
+    one, and waiting (for the linger, the rate, a retry) is more coalescing, not more queue. Which update goes next is
+    decided by the schedule.
     """
 
     __slots__ = (
         "_by_time",
         "_flying",
-        "_held",
-        "_hold_ends",
         "_keeps_times",
         "_linger",
-        "_parked",
+        "_others",
         "_pending",
-        "_place",
-        "_ready",
-        "_repeat_failures",
-        "_repeat_slots",
-        "_repeats_in_flight",
-        "_turns",
+        "_schedule",
         "never_sent",
         "records",
         "size",
         "unknown",
     )
 
-    def __init__(self, linger: float, order: Order, slots: int, *, keeps_times: bool = False) -> None:
+    def __init__(
+        self, linger: float, order: Order, slots: int, *, aging: float = math.inf, keeps_times: bool = False
+    ) -> None:
         """`linger`: seconds that a visitor's first change waits for more; `slots`: requests at once.
 
-        `keeps_times`: the age of values is asked for, whatever the order.
+        `aging`: seconds after which an update that waits for its turn rises a class. `keeps_times`: the age of values
+        is asked for, whatever the order.
         """
         self._linger = linger
         self._by_time = order is Order.EVENT_TIME
         self._keeps_times = self._by_time or keeps_times
-        self._repeat_slots = max(1, slots // REPEAT_SLOTS)
         self._pending: dict[Visitor, Update] = {}
         self._flying: dict[Visitor, Update] = {}
-        self._ready = DueQueue()
-        self._repeat_failures = DueQueue()
-        self._repeats_in_flight = 0
-        self._held: set[Visitor] = set()
-        self._hold_ends = -math.inf
-        self._parked: list[Update] = []
-        self._turns = 0
-        self._place = 0.0
+        self._schedule = Schedule(slots, aging)
+        self._others = dict.fromkeys(Priority, 0)
+        """Waiting updates of each class but normal."""
         self.records = 0
         """Records whose update is not settled yet, waiting or in flight."""
         self.size = 0
@@ -118,6 +100,17 @@ class Coalescer:
         """Visitors whose update waits."""
         return len(self._pending)
 
+    def waiting_of(self, priority: Priority) -> int:
+        """Visitors whose update waits and is of this class."""
+        if priority is Priority.NORMAL:
+            return len(self._pending) - sum(self._others.values())
+        return self._others[priority]
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether there ever was an update of another class than normal."""
+        return self._schedule.has_classes
+
     @property
     def in_flight(self) -> int:
         """Visitors whose update is on the wire, or whose dead letter is."""
@@ -134,13 +127,12 @@ class Coalescer:
         visitor = change.visitor
         update = self._pending.get(visitor)
         if update is None:
-            update = self._pending[visitor] = Update(visitor, now + self._linger)
-            self.size += UPDATE_BYTES + (0 if is_item else update.keep(record))
-            self.never_sent += 1
-            if visitor not in self._flying:
-                self._ready.push(update)
-        elif update.single_record is not None:
-            self.size -= update.merge()
+            update = self._begin(change, now, None if is_item else record)
+        else:
+            if change.priority is not update.priority:
+                self._rise(update, change.priority)
+            if update.single_record is not None:
+                self.size -= update.merge()
         if hint := change.hint:
             update.hint = hint
         part = update.parts.get(partition)
@@ -162,48 +154,67 @@ class Coalescer:
         if size > update.weigh_at:
             self.size += update.weigh()
 
+    def _begin(self, change: Change, now: float, whole: Record | None) -> Update:
+        """A visitor's first change waits; `whole`: the record that is nothing but this change."""
+        visitor = change.visitor
+        update = self._pending[visitor] = Update(visitor, now + self._linger, change.priority)
+        self.size += UPDATE_BYTES + (0 if whole is None else update.keep(whole))
+        self.never_sent += 1
+        if change.priority is not Priority.NORMAL:
+            self._others[change.priority] += 1
+        if visitor not in self._flying:
+            self._schedule.push(update)
+        return update
+
     def hold(self, visitor: Visitor, until: float) -> None:
         """Nothing of this visitor goes before `until`, which is the same for all that are held at one time."""
-        self._held.add(visitor)
-        self._hold_ends = until
+        self._schedule.hold(visitor, until)
 
     def added(self, records: int, size: int) -> None:
         """A batch is in: its number of records, and their bytes in all."""
         self.records += records
         self.size += size
 
-    def due_in(self, now: float) -> float:
-        """Seconds until an update can be taken; 0 or less: now; infinite: not before something changes."""
-        if self._held:
-            self._park(now)
-        repeats = self._repeat_failures.due if self._repeats_in_flight < self._repeat_slots else math.inf
-        due = min(self._ready.due, repeats)
-        return (min(due, self._hold_ends) if self._parked else due) - now
+    def due_in(self, now: float, lowest: Priority = Priority.LOW) -> float:
+        """Seconds until an update of class `lowest` or above can be taken; 0 or less: now.
 
-    def take(self, now: float) -> Update:
-        """The update that is due longest goes in flight; call it only when `due_in` is 0 or less."""
-        return self._fly(self._lane(now).pop())
+        Infinite: not before something changes.
+        """
+        return self._schedule.due_in(now, lowest)
 
-    def take_anywhere(self, now: float) -> Update:
+    def take(self, now: float, lowest: Priority = Priority.LOW) -> Update:
+        """The update whose turn it is goes in flight; call it only when `due_in` is 0 or less."""
+        return self._fly(self._schedule.take(now, lowest))
+
+    def take_anywhere(self, now: float, lowest: Priority = Priority.LOW) -> Update:
         """An update goes in flight that is due, each time from another place, evenly spread over all that wait."""
-        self._place = (self._place + GOLDEN_RATIO) % 1.0
-        lane = self._lane(now)
-        return self._fly(lane.pop() if self._held else lane.pop_at(self._place, now))
+        return self._fly(self._schedule.take_anywhere(now, lowest))
 
     def _fly(self, update: Update) -> Update:
         del self._pending[update.visitor]
+        if update.priority is not Priority.NORMAL:
+            self._others[update.priority] -= 1
         self._flying[update.visitor] = update
         self.never_sent -= update.never_sent
         update.never_sent = False
-        if update.charged_attempts >= REPEAT_ATTEMPTS:
-            self._repeats_in_flight += 1
+        self._schedule.flew(update)
         return update
+
+    def _rise(self, update: Update, priority: Priority) -> None:
+        """A change of another class was merged into an update that waits: the higher counts."""
+        if priority < update.priority:
+            self._count(update, -1)
+            self._schedule.rise(update, priority)
+            self._count(update, 1)
+
+    def _count(self, update: Update, change: int) -> None:
+        if update.priority is not Priority.NORMAL:
+            self._others[update.priority] += change
 
     def dead_letter(self, update: Update) -> None:
         """The update stays in flight until its dead letter is acknowledged; it takes nobody's turn meanwhile."""
-        if update.charged_attempts >= REPEAT_ATTEMPTS:
-            self._repeats_in_flight -= 1
-            update.charged_attempts = 0
+        self._schedule.landed(update)
+        update.charged_attempts = 0
 
     def settle(self, update: Update, *, is_accepted: bool = True) -> None:
         """The update is done: its receipts close, and what gathered behind it may follow.
@@ -219,7 +230,7 @@ class Coalescer:
         if follower is not None:
             if self._by_time:
                 follower.yield_to(update, is_accepted=is_accepted)
-            self._queue(follower)
+            self._schedule.push(follower)
 
     def give_back(self, update: Update, due: float, charged_attempts: int) -> int:
         """The update goes again at `due`, with all that came meanwhile; returns the records handed over.
@@ -230,6 +241,7 @@ class Coalescer:
         newer = self._pending.pop(update.visitor, None)
         if newer is not None:
             self.never_sent -= 1
+            self._count(newer, -1)
             update.absorb(newer, by_time=self._by_time)
             self.size += update.weigh()
         update.due = due
@@ -237,7 +249,8 @@ class Coalescer:
         dropped = self._strip(update, {partition for partition in update.parts if partition.revoking})
         if update.parts:
             self._pending[update.visitor] = update
-            self._queue(update)
+            self._count(update, 1)
+            self._schedule.push(update)
         else:
             self._forget(update)
         return dropped
@@ -251,12 +264,10 @@ class Coalescer:
             dropped += self._strip(update, partitions)
             if not update.parts:
                 del self._pending[visitor]
+                self._count(update, -1)
                 self._forget(update)
                 self.never_sent -= update.never_sent
-        left = set(self._pending.values()) - {u for v, u in self._pending.items() if v in self._flying}
-        self._ready.keep(left)
-        self._repeat_failures.keep(left)
-        self._parked = [update for update in self._parked if update in left]
+        self._schedule.keep({update for visitor, update in self._pending.items() if visitor not in self._flying})
         return dropped
 
     def drop_flying(self, partitions: Collection[OffsetTracker]) -> int:
@@ -277,18 +288,6 @@ class Coalescer:
             (update.parts[partition].oldest_ms for update in held if update and partition in update.parts), None
         )
 
-    def _park(self, now: float) -> None:
-        """Set aside those in front that are held, or let them follow when the time is over."""
-        if now >= self._hold_ends:
-            parked, self._parked = self._parked, []
-            self._held.clear()
-            for update in parked:
-                self._queue(update)
-            return
-        for lane in (self._ready, self._repeat_failures):
-            while lane.due <= now and lane.first().visitor in self._held:
-                self._parked.append(lane.pop())
-
     def is_unknown(self, update: Update, now: float) -> None:
         """Target does not know the visitor of an update that is in flight."""
         if update.unknown_since is None:
@@ -306,16 +305,4 @@ class Coalescer:
 
     def _land(self, update: Update) -> None:
         del self._flying[update.visitor]
-        if update.charged_attempts >= REPEAT_ATTEMPTS:
-            self._repeats_in_flight -= 1
-
-    def _queue(self, update: Update) -> None:
-        (self._repeat_failures if update.charged_attempts >= REPEAT_ATTEMPTS else self._ready).push(update)
-
-    def _lane(self, now: float) -> DueQueue:
-        repeats_may = self._repeat_failures.due <= now and self._repeats_in_flight < self._repeat_slots
-        self._turns += 1
-        if repeats_may and (self._ready.due > now or self._turns >= REPEAT_TURN):
-            self._turns = 0
-            return self._repeat_failures
-        return self._ready
+        self._schedule.landed(update)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from connector.delivery.offset_tracker import OffsetTracker
 from connector.delivery.ports import Headers, Record
-from connector.events.change import Visitor, named
+from connector.events.change import Priority, Visitor, named
 
 UPDATE_BYTES = 1_000
 """What an update takes beside its values: its objects, its visitor and its places in the maps (measured)."""
@@ -61,18 +61,24 @@ class Update:
         "hint",
         "never_sent",
         "parts",
+        "priority",
         "single_record",
         "size",
         "successes_at_failure",
         "unknown_since",
         "visitor",
+        "waits_in",
         "weigh_at",
     )
 
-    def __init__(self, visitor: Visitor, due: float) -> None:
+    def __init__(self, visitor: Visitor, due: float, priority: Priority = Priority.NORMAL) -> None:
         self.visitor = visitor
         self.due = due
         """When it may be sent, by the loop's clock in seconds."""
+        self.priority = priority
+        """The highest of its changes."""
+        self.waits_in: object = None
+        """The queue in which it waits for its turn; None: it is in flight, or behind one that is."""
         self.hint = ""
         """The newest location hint of a pcId."""
         self.charged_attempts = 0
@@ -215,6 +221,7 @@ class Update:
         self.size += newer.size
         self.single_record = None
         self.hint = newer.hint or self.hint
+        self.priority = min(self.priority, newer.priority)
         for partition, theirs in newer.parts.items():
             mine = self.parts.get(partition)
             if mine is None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from connector.admission.quota_shares import QuotaShares, shares_of
 from connector.delivery.coalescer import Order
 from connector.delivery.retry import RetryPolicy
 from connector.quota.policy import QuotaPolicy
@@ -50,6 +51,13 @@ class PipelineConfig:
     quota_normal_share: float = 1.0
     name: str = ""
     """Of this replica, for people who read the ledger."""
+
+    @property
+    def quota_shares(self) -> QuotaShares | None:
+        """How far each class may fill the quota's window."""
+        if self.quota is None:
+            return None
+        return shares_of(self.quota.limit, self.quota_low_share, self.quota_normal_share)
 
     @property
     def dead_letter_limits(self) -> tuple[int, float]:

@@ -78,7 +78,11 @@ class DeadLetterWriter:
         )
         # As it came, with its event id and its time, unless it is of several records, or a part of one.
         single = update.single_record
-        made = update.recipient.id.encode(), encode_event(update.recipient, update.attributes), ()
+        made = (
+            update.recipient.id.encode(),
+            encode_event(update.recipient, update.attributes, priority=update.priority),
+            (),
+        )
         key, value, headers = made if single is None else single
         letter = DeadLetter(
             tracker.name, part.first, Stage.TARGET, error, reason, key, value, headers, is_made=single is None

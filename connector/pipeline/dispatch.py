@@ -11,21 +11,15 @@ from connector.admission.gate import Permit
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.counters import Done
 from connector.delivery.selection import Selection
-from connector.delivery.unknown_visitor import next_attempt
 from connector.delivery.update import Update
-from connector.events.change import Visitor
-from connector.events.concerns import WHY, concerns
-from connector.pipeline.dead_letter_writer import DeadLetterWriter
+from connector.events.change import Priority, Visitor
+from connector.pipeline.outcomes import Outcomes, too_large
 from connector.pipeline.ports import Sender
 from connector.pipeline.state import ReplicaState
+from connector.pipeline.turns import next_turn
 from connector.target.render import Rendered, Request
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
-_NAMED = 3
-"""Attributes that a dead letter names when they fit in no request."""
-_NAME_LENGTH = 200
-"""Characters of each; a name may be what is too long, and all is a Kafka header."""
 
 MOST_UNSENT = 64
 """Updates without a call, after which the other tasks of the loop have their turn."""
@@ -43,7 +37,7 @@ class Dispatch:
         self,
         state: ReplicaState,
         sender: Sender,
-        dead_letters: DeadLetterWriter,
+        outcomes: Outcomes,
         render: Callable[[Visitor, Mapping[str, str]], Rendered],
     ) -> None:
         self._state = state
@@ -51,7 +45,7 @@ class Dispatch:
         self._gate = state.gate
         self._observers = state.observers
         self._sender = sender
-        self._dead_letters = dead_letters
+        self._outcomes = outcomes
         self._render = render
         self._now = state.now
         self._boottime = state.boottime
@@ -65,8 +59,9 @@ class Dispatch:
         """Deliver one update after the other, for ever; `max_in_flight` of these run side by side."""
         while True:
             now, boottime = self._now(), self._boottime()
-            if self._coalescer.due_in(now) <= 0 and self._gate.wait(now, boottime) <= 0:
-                turn = self._take(now, boottime)
+            lowest = self._gate.lowest
+            if self._coalescer.due_in(now, lowest) <= 0 and self._gate.wait(now, boottime) <= 0:
+                turn = self._take(now, boottime, lowest)
             else:
                 turn = await self._next()
             if turn is not None:
@@ -84,18 +79,18 @@ class Dispatch:
         async with self._turn:
             while True:
                 now, boottime = self._now(), self._boottime()
-                wait = max(self._coalescer.due_in(now), self._gate.wait(now, boottime))
+                wait, lowest = next_turn(self._coalescer, self._gate, now, boottime)
                 if wait <= 0:
-                    return self._take(now, boottime)
+                    return self._take(now, boottime, lowest)
                 await self._state.sending.wait(wait)
 
-    def _take(self, now: float, boottime: float) -> Turn | None:
-        """The update that is due longest; for a probe one from anywhere, since those in front may all be bad.
+    def _take(self, now: float, boottime: float, lowest: Priority) -> Turn | None:
+        """The update whose turn it is; for a probe one from anywhere, since those in front may all be bad.
 
         None: it was settled without a call, and spent nothing.
         """
         take = self._coalescer.take_anywhere if self._gate.circuit.is_open else self._coalescer.take
-        update = take(now)
+        update = take(now, lowest)
         if self._selection is None:
             attributes = update.attributes
         else:
@@ -117,14 +112,14 @@ class Dispatch:
     async def _deliver(self, update: Update, attributes: Mapping[str, str], passed: Permit, taken: float) -> None:
         """One update's time in flight: its requests, mostly one, and then its end."""
         rendered = self._render(update.recipient, attributes)
-        self._tell_concerns(update, len(rendered.requests))
+        self._outcomes.tell_concerns(update, len(rendered.requests))
         is_confirmed, partitions = True, len(update.parts)
-        rejected = dict.fromkeys(rendered.unfit, _too_large(rendered)) if rendered.unfit else {}
+        rejected = dict.fromkeys(rendered.unfit, too_large(rendered)) if rendered.unfit else {}
         for index, request in enumerate(rendered.requests):
             if index:
                 again = await self._pass_again(update, request)
                 if again is None:
-                    self._give_back(update, self._now(), update.charged_attempts)
+                    self._outcomes.give_back(update, self._now(), update.charged_attempts)
                     return
                 passed = again
             answer = await self._attempt(update, request, passed)
@@ -133,41 +128,30 @@ class Dispatch:
                 if len(rendered.requests) > 1 or rejected:
                     update.forget(request.names)
             elif answer.verdict is Verdict.UNKNOWN_VISITOR:
-                self._wait_for_visitor(update, answer)
+                self._outcomes.wait_for_visitor(update, answer)
                 return
             elif answer.verdict is Verdict.REJECTED:
                 rejected.update(dict.fromkeys(request.names, answer.reason))
             else:
-                self._retry(update, answer)
+                self._outcomes.retry(update, answer)
                 return
         if not rendered.requests:
             self._gate.spare(passed)
         if is_confirmed and len(update.parts) == partitions and not rejected:
-            self._remember(update, attributes, taken)
-        self._end(update, rejected)
-
-    def _end(self, update: Update, rejected: Mapping[str, str]) -> None:
-        """All of it was answered; `rejected` says why, by attribute."""
-        if rejected:
-            self._dead_letter(update, "Rejected", "; ".join(sorted(set(rejected.values()))))
-        else:
-            self._state.accept(update)
-
-    def _remember(self, update: Update, attributes: Mapping[str, str], taken: float) -> None:
-        """Target has all of it; not called where a part of it was taken away meanwhile."""
-        if self._accepted is not None and attributes:
-            names = [partition.name for partition in update.parts]
-            self._accepted.accepted(update.visitor, attributes, names, taken, self._boottime())
+            self._outcomes.remember(update, attributes, taken)
+        self._outcomes.end(update, rejected)
 
     async def _pass_again(self, update: Update, request: Request) -> Permit | None:
-        """Between two requests of one update: not at an open circuit or a drain's end, nor with what is not ours."""
+        """Between two requests of one update: only while nothing forbids to begin another, and all of it is ours."""
         while True:
             now, boottime = self._now(), self._boottime()
             ours = not any(partition.revoking for partition in update.parts)
             shut = self._gate.circuit.wait(now) > 0 or now >= self._gate.closes_at
+            shut = shut or update.priority > self._gate.lowest
             if shut or not ours or not update.attributes.keys() >= {*request.names}:
                 return None
-            if (wait := self._gate.wait(now, boottime)) <= 0:
+            gate_wait = self._gate.wait_ahead if update.priority is Priority.HIGH else self._gate.wait
+            if (wait := gate_wait(now, boottime)) <= 0:
                 return self._gate.enter(now, boottime)
             await self._state.sending.wait(wait)
 
@@ -223,69 +207,6 @@ class Dispatch:
             return replace(answer, retry_after=longest)
         return answer
 
-    def _tell_concerns(self, update: Update, requests: int) -> None:
-        """Say what Target may not do with it, at its first attempt; it is sent nevertheless."""
-        if update.attempts or update.unknown_since is not None:
-            return
-        for concern, name in concerns(update.recipient, update.attributes).items():
-            self._state.counters.concerns[concern] += 1
-            about = f"{concern} {name}"
-            self._state.say("update_questionable", about=about, concern=concern.value, field=name, reason=WHY[concern])
-        if requests > 1:
-            self._state.say("update_split", requests=requests)
-
-    def _wait_for_visitor(self, update: Update, answer: Answer) -> None:
-        """It is kept, open for newer values, and tried again twice; it blames neither the endpoint nor the set-up."""
-        state, now = self._state, self._now()
-        config = state.config
-        if self._accepted is not None:
-            self._accepted.forget(update.visitor)
-        due = next_attempt(update.unknown_since, now, config.unknown_visitor_wait)
-        if due is not None and update.unknown_since is None and self._coalescer.unknown >= config.max_visitors // 2:
-            state.say("unknown_visitors_full", waiting=self._coalescer.unknown)
-            due = None
-        if due is not None:
-            self._coalescer.is_unknown(update, now)
-            log.debug("update_retried", visitor=update.visitor, attempts=0, seconds=due - now, reason=answer.reason)
-            self._give_back(update, due, update.charged_attempts)
-        elif config.skip_unknown_visitors:
-            state.say("unknown_visitor_skipped", visitor=update.visitor, reason=answer.reason)
-            state.skip(update)
-        else:
-            self._dead_letters.update(update, "UnknownVisitor", answer.reason, is_guarded=False)
-
-    def _retry(self, update: Update, answer: Answer) -> None:
-        """It goes again with the newest values, or is a dead letter when it failed too often by its own fault."""
-        now = self._now()
-        policy = self._state.config.retry
-        circuit = self._gate.circuit
-        charged = update.charged_attempts + circuit.blames(update, answer, now)
-        update.failed(circuit.successes)
-        # A token is never the update's fault, however long it takes to renew.
-        if charged >= policy.max_attempts and answer.verdict is not Verdict.UNAUTHORIZED:
-            self._dead_letter(update, "RetriesExhausted", f"failed {charged} times, at last: {answer.reason}")
-            return
-        asked = answer.retry_after or 0.0
-        delay = asked if circuit.is_open else policy.delay(update.attempts, answer.retry_after, self._state.rng)
-        log.debug(
-            "update_retried", visitor=update.visitor, attempts=update.attempts, seconds=delay, reason=answer.reason
-        )
-        self._give_back(update, now + delay, charged)
-
-    def _give_back(self, update: Update, due: float, charged_attempts: int) -> None:
-        state = self._state
-        state.hand_over(self._coalescer.give_back(update, due, charged_attempts))
-        state.may_send()
-        state.settled()
-
-    def _dead_letter(self, update: Update, error: str, reason: str) -> None:
-        if self._accepted is not None:
-            self._accepted.forget(update.visitor)
-        if update.attributes:
-            self._dead_letters.update(update, error, reason)
-        else:
-            self._state.accept(update)
-
     def _tell_shift(self, shift: Transition, answer: Answer) -> None:
         if shift is Transition.CLOSED:
             self._state.say("circuit_closed", level="info")
@@ -294,13 +215,3 @@ class Dispatch:
             self._state.say("target_unauthorized", level="error", reason=answer.reason, remedy=remedy)
         else:
             self._state.say("circuit_opened", reason=answer.reason, verdict=answer.verdict.value)
-
-
-def _too_large(rendered: Rendered) -> str:
-    """Which attributes, and for what limit, without any of their values."""
-    fields = [f"profile.{name}" for name in rendered.unfit[:_NAMED]]
-    short = [field if len(field) <= _NAME_LENGTH else f"{field[: _NAME_LENGTH - 1]}…" for field in fields]
-    parts = [f"{field} fits in no request of {rendered.most:,} bytes" for field in short]
-    if (more := len(rendered.unfit) - len(parts)) > 0:
-        parts.append(f"and {more:,} more")
-    return "; ".join(parts)

@@ -19,6 +19,7 @@ from connector.pipeline.config import PipelineConfig
 from connector.pipeline.dead_letter_writer import DeadLetterWriter
 from connector.pipeline.dispatch import Dispatch
 from connector.pipeline.intake import Intake
+from connector.pipeline.outcomes import Outcomes
 from connector.pipeline.ports import Observer, Ports
 from connector.pipeline.quota_manager import QuotaManager
 from connector.pipeline.state import ReplicaState
@@ -55,7 +56,7 @@ class Pipeline:
         self._source = ports.source
         self._dead_letters = DeadLetterWriter(state, ports.dead_letters)
         self._back_pressure = BackPressure(state, ports.source.more)
-        self._dispatch = Dispatch(state, ports.sender, self._dead_letters, render)
+        self._dispatch = Dispatch(state, ports.sender, Outcomes(state, self._dead_letters), render)
         self._committer = Committer(state, ports.source)
         assignment = self._assignment = Assignment(
             state, self._committer, ports.sender, self._dead_letters, ports.source, ports.schemas
@@ -146,7 +147,7 @@ class Pipeline:
         state.gate.close_at(last)
         log.info("drain_started", updates_pending=len(coalescer), seconds=round(deadline - began, 1))
         while (now := state.now()) < deadline and state.failure is None:
-            to_send = coalescer.due_in(last) <= 0 and self._can_send(last - now)
+            to_send = coalescer.due_in(last, state.gate.lowest) <= 0 and self._can_send(last - now)
             if not (to_send or coalescer.in_flight or state.letters):
                 break
             await state.ending.wait((last if to_send else deadline) - now)

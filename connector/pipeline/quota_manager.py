@@ -7,6 +7,7 @@ from dataclasses import replace
 import structlog
 
 from connector.errors import Fatal
+from connector.events.change import Priority
 from connector.pipeline.state import ReplicaState
 from connector.quota.lease_manager import Demand, LeaseManager
 from connector.quota.ports import Appended, LedgerLog
@@ -65,6 +66,7 @@ class QuotaManager:
         need = self._need()
         for record in self.holder.decide(self._boottime(), need):
             self._append(record)
+        self._state.window_filled(self.used - self.holder.in_hand)
         if self.holder.per_second != before:
             self._state.paced(self.holder.per_second)
         if self.holder.blind:
@@ -77,7 +79,7 @@ class QuotaManager:
         """What the quota is asked for."""
         state = self._state
         return Demand(
-            waiting=state.coalescer.waiting,
+            waiting=sum(state.coalescer.waiting_of(each) for each in Priority if each <= state.gate.lowest),
             in_flight=state.gate.in_flight,
             partitions=len(state.partitions),
             per_second=state.rate,

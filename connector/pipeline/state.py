@@ -34,6 +34,9 @@ COMMIT_UPDATES = 1_000
 """After this number of settled updates a commit is due, so that a crash at full speed repeats no whole interval."""
 
 
+AHEAD = 60.0
+"""Updates of class high may use what is left of the quota at so many times the pace of the others."""
+
 _HELD = frozenset({Done.ACCEPTED, Done.UNCHANGED, Done.EXPIRED})
 """Ends of an update after which nothing older is to be sent: Target has its values, or they were too old for it."""
 
@@ -64,7 +67,11 @@ class ReplicaState:
         self.causes = Causes()
         self.counters = Counters()
         self.coalescer = Coalescer(
-            config.linger, config.order, config.max_in_flight, keeps_times=config.max_event_age > 0
+            config.linger,
+            config.order,
+            config.max_in_flight,
+            aging=config.priority_aging,
+            keeps_times=config.max_event_age > 0,
         )
         self.accepted: AcceptedValues | None = None
         """What Target has; None: values that it has are sent again."""
@@ -73,7 +80,7 @@ class ReplicaState:
             if not config.has_many_writers:
                 # All events of a visitor come over one partition, so its owner is the only one that writes them.
                 self.accepted.open(-math.inf)
-        self.gate = Gate(config.max_in_flight, QuotaBudget(unlimited=config.quota is None))
+        self.gate = Gate(config.max_in_flight, QuotaBudget(unlimited=config.quota is None), config.quota_shares)
         self.partitions: dict[TopicPartition, OffsetTracker] = {}
         """What is assigned."""
         self.log_ends: dict[TopicPartition, int] = {}
@@ -111,6 +118,11 @@ class ReplicaState:
     def events_pending(self) -> int:
         """Records taken and not done."""
         return self.coalescer.records + self.letters
+
+    @property
+    def overdue(self) -> float:
+        """Seconds for which the update that is due longest waits, of those that the quota's shares let go."""
+        return max(0.0, -self.coalescer.due_in(self.now(), self.gate.lowest))
 
     @property
     def rate(self) -> float:
@@ -160,9 +172,17 @@ class ReplicaState:
 
     def share_rate(self) -> None:
         """Send as fast as the rate, and the pace of the quota, let this replica; ask the quota for that."""
-        self.gate.rate.limit(min(self.rate, self.pace))
+        rate = self.rate
+        self.gate.rate.limit(min(rate, self.pace), min(rate, AHEAD * self.pace))
         self.may_send()
         self.quota_changed()
+
+    def window_filled(self, spent: int) -> None:
+        """So many requests are in the quota's window, but for those that this replica may still send."""
+        before = self.gate.lowest
+        self.gate.window_filled(spent)
+        if self.gate.lowest > before:
+            self.may_send()
 
     def ownership_changed(self) -> None:
         """Another part of the partitions is ours, or there are more of them."""

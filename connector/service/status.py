@@ -56,7 +56,7 @@ def snapshot(
         slots=pipeline.state.gate.concurrency.slots,
         bytes_pending=pipeline.state.coalescer.size + pipeline.state.letter_bytes,
         letters_pending=pipeline.state.letters,
-        overdue_seconds=max(0.0, -pipeline.state.coalescer.due_in(asyncio.get_running_loop().time())),
+        overdue_seconds=pipeline.state.overdue,
         commit_age_seconds=min(commit_age, uptime),
         token_expires_seconds=None if token_ends is None else token_ends - now,
         start_time_seconds=started_at,

@@ -11,10 +11,11 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from connector.delivery.coalescer import REPEAT_ATTEMPTS, REPEAT_SLOTS, Coalescer, Order
+from connector.delivery.coalescer import Coalescer, Order
 from connector.delivery.offset_tracker import OffsetTracker, TopicPartition
+from connector.delivery.schedule import REPEAT_ATTEMPTS, REPEAT_SLOTS
 from connector.delivery.update import UPDATE_BYTES, WEIGH_AGAIN_BYTES, Update
-from connector.events.change import Change, Visitor
+from connector.events.change import Change, Priority, Visitor
 from tests.support.fakes import FakeRecord
 
 NAMES = [TopicPartition("t", 0), TopicPartition("t", 1), TopicPartition("u", 0)]
@@ -44,6 +45,7 @@ class OffsetMetadata:
     records: list[Taken] = field(default_factory=list)
     values: dict[str, tuple[str, float, OffsetTracker]] = field(default_factory=dict)
     """Merged one by one, and cut with the partition that wrote them."""
+    priority: Priority = Priority.LOW
     whole: bool = True
     """No partition was cut out of it, so folding its records must give its values."""
 
@@ -78,6 +80,7 @@ class CoalescerMachine(RuleBasedStateMachine):
     """Random adds, takes, ends, revokes and reassignments; after each step model and code must agree."""
 
     order = Order.OFFSET
+    priorities: tuple[Priority, ...] = (Priority.NORMAL,)
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,26 +118,26 @@ class CoalescerMachine(RuleBasedStateMachine):
                 st.sampled_from(["a", "b", "ab"]),
                 st.one_of(st.none(), st.integers(0, 5)),
                 st.integers(0, 5),
+                st.integers(0, 5),
             ),
             min_size=1,
             max_size=5,
         )
     )
-    def add(self, events: list[tuple[Visitor, int, str, int | None, int]]) -> None:
+    def add(self, events: list[tuple[Visitor, int, str, int | None, int, int]]) -> None:
         """Add records of visitors; without a time of its own the record's counts."""
-        for visitor, draw, names, when, stamp in events:
-            self._add(visitor, draw, names, when, stamp)
+        for visitor, draw, names, when, stamp, rank in events:
+            self._add(visitor, draw, names, when, stamp, self.priorities[rank % len(self.priorities)])
 
-    def _add(self, visitor: Visitor, draw: int, names: str, when: int | None, stamp: int) -> None:
+    def _add(self, visitor: Visitor, draw: int, names: str, when: int | None, stamp: int, priority: Priority) -> None:
         tracker = self._open(draw)
         if tracker is None:
             return
         self.serial += 1
         attributes = {name: f"{name}{self.serial}" for name in names}
         record = self._take_record(tracker, attributes, float(stamp if when is None else when), stamp % 2)
-        change = Change(
-            visitor, dict(attributes), None if when is None else datetime.fromtimestamp(when, UTC).isoformat()
-        )
+        said = None if when is None else datetime.fromtimestamp(when, UTC).isoformat()
+        change = Change(visitor, dict(attributes), said, "", priority)
         raw = FakeRecord(
             str(self.serial).encode(),
             record.offset,
@@ -146,6 +149,7 @@ class CoalescerMachine(RuleBasedStateMachine):
         self.coalescer.added(1, 50)
         tracker.position = record.offset + 1
         owed = self.pending.setdefault(visitor, OffsetMetadata(self.now + LINGER))
+        owed.priority = min(owed.priority, priority)
         owed.records.append(record)
         owed.write(record, by_time=self.by_time)
 
@@ -184,29 +188,37 @@ class CoalescerMachine(RuleBasedStateMachine):
         """Time passes."""
         self.now += seconds
 
-    def _due(self) -> float:
-        """When the first update may go, from all of them."""
+    def _may_go(self, lowest: Priority = Priority.LOW) -> list[OffsetMetadata]:
+        """The updates that may go when they are due, from all of them."""
         repeats_in_flight = sum(owed.attempts >= REPEAT_ATTEMPTS for _, owed in self.flying.values())
-        return min(
-            (
-                owed.due
-                for visitor, owed in self.pending.items()
-                if visitor not in self.flying
-                and (owed.attempts < REPEAT_ATTEMPTS or repeats_in_flight < SLOTS // REPEAT_SLOTS)
-            ),
-            default=math.inf,
-        )
+        return [
+            owed
+            for visitor, owed in self.pending.items()
+            if visitor not in self.flying
+            and owed.priority <= lowest
+            and (owed.attempts < REPEAT_ATTEMPTS or repeats_in_flight < SLOTS // REPEAT_SLOTS)
+        ]
 
-    @precondition(lambda self: self.coalescer.due_in(self.now) < math.inf)
-    @rule()
-    def take(self) -> None:
-        """Take an update as soon as one is due; it has the newest values of that moment."""
-        self.now = max(self.now, self._due())
-        assert self.coalescer.due_in(self.now) <= 0
-        update = self.coalescer.take(self.now)
+    def _due(self, lowest: Priority = Priority.LOW) -> float:
+        """When the first of them is due."""
+        return min((owed.due for owed in self._may_go(lowest)), default=math.inf)
+
+    @precondition(lambda self: self.pending)
+    @rule(lowest=st.sampled_from(Priority), anywhere=st.booleans())
+    def take(self, lowest: Priority, anywhere: bool) -> None:  # noqa: FBT001 - hypothesis hands it over
+        """Take an update as soon as one is due; it has the newest values of that moment, and the highest class."""
+        if self._due(lowest) == math.inf:
+            assert self.coalescer.due_in(self.now, lowest) == math.inf
+            return
+        self.now = max(self.now, self._due(lowest))
+        assert self.coalescer.due_in(self.now, lowest) <= 0
+        due = [owed for owed in self._may_go(lowest) if owed.due <= self.now]
+        update = (self.coalescer.take_anywhere if anywhere else self.coalescer.take)(self.now, lowest)
         assert update.visitor not in self.flying, "two in flight for one visitor"
         owed = self.pending.pop(update.visitor)
-        assert owed.due <= self.now
+        assert owed in due
+        assert update.priority is owed.priority
+        assert anywhere or owed.priority == min(each.priority for each in due), "a higher class waits"
         assert dict(update.attributes) == {name: value for name, (value, _, _) in owed.values.items()}
         if owed.whole:
             assert dict(update.attributes) == owed.fold(by_time=self.by_time)
@@ -240,6 +252,7 @@ class CoalescerMachine(RuleBasedStateMachine):
         newer = self.pending.pop(visitor, None)
         if newer is not None:
             owed.records += newer.records
+            owed.priority = min(owed.priority, newer.priority)
             owed.whole = owed.whole and newer.whole
             for name, value in newer.values.items():
                 if not (self.by_time and name in owed.values and owed.values[name][1] > value[1]):
@@ -331,6 +344,9 @@ class CoalescerMachine(RuleBasedStateMachine):
         flying = [owed for _, owed in self.flying.values()]
         assert self.coalescer.records == sum(len(owed.records) for owed in [*self.pending.values(), *flying])
         assert self.coalescer.waiting == len(self.pending)
+        for priority in Priority:
+            its = [owed for owed in self.pending.values() if owed.priority is priority]
+            assert self.coalescer.waiting_of(priority) == len(its)
         assert self.coalescer.in_flight == len(self.flying)
         assert len(self.coalescer) == len(self.pending) + len(self.flying)
 
@@ -363,7 +379,8 @@ class CoalescerMachine(RuleBasedStateMachine):
     @invariant()
     def says_when_the_next_may_go(self) -> None:
         """Due is the earliest due time: a later one would delay work, an earlier one would spin."""
-        assert self.coalescer.due_in(self.now) == self._due() - self.now
+        for lowest in Priority:
+            assert self.coalescer.due_in(self.now, lowest) == self._due(lowest) - self.now
 
     @invariant()
     def knows_what_is_in_flight(self) -> None:
@@ -379,8 +396,16 @@ class EventTimeMachine(CoalescerMachine):
     order = Order.EVENT_TIME
 
 
+class PriorityMachine(CoalescerMachine):
+    """The same with three classes: a merged update has the highest of its events, and goes in that one's turn."""
+
+    priorities = tuple(Priority)
+
+
 _SETTINGS = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestByOffset = CoalescerMachine.TestCase
 TestByOffset.settings = _SETTINGS
 TestByEventTime = EventTimeMachine.TestCase
 TestByEventTime.settings = _SETTINGS
+TestByPriority = PriorityMachine.TestCase
+TestByPriority.settings = _SETTINGS

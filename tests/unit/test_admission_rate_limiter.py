@@ -87,3 +87,32 @@ def test_zero_lets_nothing_through_until_it_is_raised() -> None:
     rate.spend(1e9)
     rate.limit(0.0)
     assert rate.wait(2e9) == math.inf
+
+
+def test_what_goes_ahead_does_not_wait_for_the_pace() -> None:
+    """A loan is funded while the pace is an update in ten minutes: it goes, and the others wait no hour for it."""
+    rate = RateLimiter(0.0)
+    rate.limit(1 / 600, 1.0)
+    rate.spend(0.0)
+    assert rate.wait(1.0) > 590
+    assert rate.wait_ahead(0.5) == pytest.approx(0.5)
+    for second in range(1, 100):
+        assert rate.wait_ahead(float(second)) <= 0
+        rate.spend(float(second))
+        assert rate.wait_ahead(second + 0.9) > 0, "but not faster than its own rate"
+    assert 600 - 1 <= rate.wait(99.0) <= 1_200
+
+
+def test_what_goes_ahead_keeps_the_rate_of_all() -> None:
+    """Wrong design: the higher class has a limiter of its own, and both together send twice the rate."""
+    rate = RateLimiter(0.0)
+    rate.limit(100.0, 100.0)
+    now, sent = 0.0, 0
+    while now < 10.0:
+        wait = (rate.wait_ahead if sent % 2 else rate.wait)(now)
+        if wait <= 0:
+            rate.spend(now)
+            sent += 1
+        else:
+            now += wait
+    assert sent <= 1 + 100 * (10 + BURST_SECONDS) + 1

@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from connector.delivery.coalescer import GATHER_SECONDS, REPEAT_ATTEMPTS, Coalescer, Order, linger_left
+from connector.delivery.coalescer import GATHER_SECONDS, Coalescer, Order, linger_left
 from connector.delivery.offset_tracker import OffsetTracker, Start, TopicPartition
+from connector.delivery.schedule import REPEAT_ATTEMPTS
 from connector.events.change import Change, Visitor
 from tests.support.fakes import FakeRecord
 
