@@ -106,6 +106,10 @@ class Coalescer:
             return len(self._pending) - sum(self._others.values())
         return self._others[priority]
 
+    def overdue(self, priority: Priority, now: float) -> float:
+        """Seconds for which the update of this class that is due longest waits for its turn; 0: none is due."""
+        return self._schedule.overdue(priority, now)
+
     @property
     def has_classes(self) -> bool:
         """Whether there ever was an update of another class than normal."""

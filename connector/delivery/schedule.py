@@ -101,6 +101,10 @@ class Schedule:
                 due = min(due, self._due(its))
         return (min(due, self._hold_ends) if self._parked else due) - now
 
+    def overdue(self, priority: Priority, now: float) -> float:
+        """Seconds for which the update of this class that is due longest waits for its turn; 0: none is due."""
+        return max(0.0, now - self._due(self._all[priority]))
+
     def take(self, now: float, lowest: Priority) -> Update:
         """The update whose turn it is; call it only when `due_in` is 0 or less."""
         return self._queue(self._turn(now, lowest), now).pop()

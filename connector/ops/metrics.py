@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from connector.delivery.counters import Counters, Histogram
+from connector.events.change import Priority
 from connector.events.concerns import WHY
 
 
@@ -52,6 +53,8 @@ class Snapshot:
     """Dead letters not yet acknowledged."""
     overdue_seconds: float = 0.0
     """How long the update that is due longest has waited for its turn."""
+    waiting: Mapping[Priority, tuple[int, float]] = field(default_factory=lambda: dict.fromkeys(Priority, (0, 0.0)))
+    """By class the visitors whose update waits, and for how long the one that is due longest has waited."""
     commit_age_seconds: float = 0.0
     """Since the group last acknowledged a commit; 0 while nothing is owned."""
     token_expires_seconds: float | None = None
@@ -127,7 +130,7 @@ DEFINITIONS: Final = (
     ),
     Definition(
         "target_connector_updates_total", "counter", ("outcome",), "updates",
-        "Settled updates; accepted events less accepted updates are the calls that coalescing saved.",
+        "Settled updates; what was saved is in target_connector_calls_saved_total.",
         lambda now: [
             (("accepted",), now.tally.updates_accepted),
             (("dead_lettered",), now.tally.updates_dead_lettered),
@@ -137,6 +140,23 @@ DEFINITIONS: Final = (
         "target_connector_updates_pending", "gauge", (), "visitors",
         "Visitors whose update waits to be sent.",
         lambda now: _plain(now.updates_pending),
+    ),
+    Definition(
+        "target_connector_updates_waiting", "gauge", ("priority",), "visitors",
+        "Visitors whose update waits, by the highest class of its events.",
+        lambda now: [((priority.word,), waiting) for priority, (waiting, _) in now.waiting.items()],
+    ),
+    Definition(
+        "target_connector_updates_overdue_seconds", "gauge", ("priority",), "seconds",
+        "How long the update of a class that is due longest has waited for its turn; 0: none is due. A class that the "
+        "quota's shares hold back waits on purpose.",
+        lambda now: [((priority.word,), overdue) for priority, (_, overdue) in now.waiting.items()],
+    ),
+    Definition(
+        "target_connector_calls_saved_total", "counter", ("by",), "requests",
+        "Calls that were not made: by merging, since an update stands for several events, or unchanged, since Target "
+        "had all values of an update.",
+        lambda now: [(("merging",), now.tally.saved_by_merging), (("unchanged",), now.tally.updates_unchanged)],
     ),
     Definition(
         "target_connector_updates_unknown_visitor", "gauge", (), "visitors",

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 from connector import __version__
+from connector.events.change import Priority
 from connector.ops.health import Heartbeats, livez, readyz
 from connector.ops.metrics import Snapshot
 from connector.ops.problems import RECENT
@@ -57,6 +58,7 @@ def snapshot(
         bytes_pending=pipeline.state.coalescer.size + pipeline.state.letter_bytes,
         letters_pending=pipeline.state.letters,
         overdue_seconds=pipeline.state.overdue,
+        waiting=_waiting(pipeline),
         commit_age_seconds=min(commit_age, uptime),
         token_expires_seconds=None if token_ends is None else token_ends - now,
         start_time_seconds=started_at,
@@ -64,6 +66,12 @@ def snapshot(
         schema_waits=len(pipeline.schema_holds.held),
         version=__version__,
     )
+
+
+def _waiting(pipeline: Pipeline) -> Mapping[Priority, tuple[int, float]]:
+    """By class the visitors whose update waits, and for how long the first of them is due."""
+    state = pipeline.state
+    return {each: (state.coalescer.waiting_of(each), state.coalescer.overdue(each, state.now())) for each in Priority}
 
 
 def _oldest(pipeline: Pipeline, topics: Iterable[str], now: float) -> Mapping[str, float]:
@@ -99,6 +107,15 @@ def status(pipeline: Pipeline, settings: Settings, now: Snapshot, beats: Heartbe
             "pending": now.updates_pending,
             "in_flight": now.updates_in_flight,
             "unknown_visitor": now.updates_unknown,
+        },
+        "calls_saved": {"merging": tally.saved_by_merging, "unchanged": tally.updates_unchanged},
+        "waiting": {
+            priority.word: {
+                "visitors": visitors,
+                "overdue_seconds": round(overdue, 1),
+                "held_back": priority > gate.lowest,
+            }
+            for priority, (visitors, overdue) in now.waiting.items()
         },
         "requests": {verdict.value: count for verdict, count in tally.requests.items()},
         "event_age_seconds": {

@@ -39,6 +39,7 @@ def busy(moment: int) -> dict[str, Any]:
         uptime_seconds=312_400 + round(moment * STEP),
         events=counts,
         updates={"accepted": 16_402_118 + updates, "dead_lettered": 12, "pending": 4_377, "in_flight": 21},
+        calls_saved={"merging": counts["accepted"] - 16_402_118 - updates},
         requests={"accepted": 16_402_118 + updates, "rejected": 9, "throttled": 1_204 + throttled, "unavailable": 311,
                   "timeout": 18},
         slots=24,

@@ -49,6 +49,12 @@ def show(page: Browser, served: Served, *statuses: dict[str, Any], **window: Any
         page.ask_again()
 
 
+HELD_BACK = {"visitors": 8, "overdue_seconds": 900.0, "held_back": True}
+CLASSES: dict[str, Any] = {
+    name: {"visitors": 0, "overdue_seconds": 0.0, "held_back": False} for name in ("high", "normal", "low")
+}
+
+
 def minutes_of(**growth: float) -> list[dict[str, Any]]:
     """A minute of statuses, two seconds apart; each named count grows by this much a second."""
     return [
@@ -65,6 +71,7 @@ def minutes_of(**growth: float) -> list[dict[str, Any]]:
                 "pending": round(growth.get("pending", 0)),
                 "in_flight": round(growth.get("in_flight", 0)),
             },
+            calls_saved={"merging": 666_000 + round((growth.get("accepted", 0) - growth.get("updates", 0)) * second)},
             requests={
                 "accepted": 333_000 + round(growth.get("updates", 0) * second),
                 "throttled": 12 + round(growth.get("throttled", 0) * second),
@@ -73,6 +80,17 @@ def minutes_of(**growth: float) -> list[dict[str, Any]]:
         )
         for second in range(0, 62, 2)
     ]
+
+
+def test_classes_and_calls_saved_are_shown_where_there_are_some(page: Browser, served: Served) -> None:
+    """Which updates wait on purpose, and which setting saved the calls; a user without classes sees none of it."""
+    show(page, served, status())
+    assert page.text("waiting-classes") == ""
+    assert page.text("saved-unchanged-part") == ""
+    waiting = {**CLASSES, "high": {**CLASSES["high"], "visitors": 2}, "low": HELD_BACK}
+    show(page, served, status(waiting=waiting, calls_saved={"unchanged": 1_200}, events={"unchanged": 1_200}))
+    assert page.text("waiting-classes") == "high 2, normal 0, low 8 (the quota is kept for higher ones)"
+    assert page.text("saved-unchanged-part") == ", 1,200 by unchanged values"
 
 
 def test_every_number_is_that_of_the_status(page: Browser, served: Served) -> None:
@@ -245,6 +263,11 @@ def test_a_gap_between_answers_is_a_gap_in_the_chart(page: Browser, served: Serv
           "8 updates wait.")),
         ({"quota": quota(1_000_000, in_hand=5, used_up_seconds=0.0), "updates": {"pending": 8}, "lag": 9}, "WORKING",
          "Sending", "8 updates wait."),
+        ({"waiting": {**CLASSES, "low": HELD_BACK}, "updates": {"pending": 8}, "lag": 0, "quota": quota(950_000)},
+         "WAITING", "Quota kept for higher classes",
+         "8 updates of lower classes wait until the window frees a part of it; what waits goes on merging."),
+        ({"waiting": {**CLASSES, "low": HELD_BACK}, "updates": {"pending": 9}, "lag": 9, "quota": quota(950_000)},
+         "WORKING", "Sending", "9 updates wait."),
         ({"lag": None, "events": {"consumed": 0, "pending": 0}}, "OK", "Ready, no events yet", "read nothing"),
         ({"paused": True, "updates": {"pending": 9}, "lag": 50}, "WORKING", "Sending", "Reading is paused"),
         ({"schema_waits": [{**WAIT, "seconds": 0.4}]}, "OK", "Caught up", "nothing waits"),

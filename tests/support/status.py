@@ -37,6 +37,10 @@ _QUIET: Final[Mapping[str, Any]] = {
     },
     "records_missed": {"retention": 0, "truncation": 0},
     "updates": {"accepted": 333_000, "dead_lettered": 7, "pending": 0, "in_flight": 0, "unknown_visitor": 0},
+    "calls_saved": {"merging": 666_000, "unchanged": 0},
+    "waiting": {
+        name: {"visitors": 0, "overdue_seconds": 0.0, "held_back": False} for name in ("high", "normal", "low")
+    },
     "requests": {
         "accepted": 333_000, "rejected": 7, "unauthorized": 0, "throttled": 12, "unavailable": 3, "timeout": 1,
         "unconfirmed": 0,

@@ -23,6 +23,9 @@ CONTRACT: dict[str, list[dict[str, str]]] = {
     "target_connector_records_missed_total": [{"reason": reason} for reason in ("retention", "truncation")],
     "target_connector_events_skipped_total": [],
     "target_connector_schema_waits": [{}],
+    "target_connector_updates_waiting": [{"priority": word} for word in ("high", "normal", "low")],
+    "target_connector_updates_overdue_seconds": [{"priority": word} for word in ("high", "normal", "low")],
+    "target_connector_calls_saved_total": [{"by": "merging"}, {"by": "unchanged"}],
     "target_connector_events_pending": [{}],
     "target_connector_updates_total": [{"outcome": outcome} for outcome in ("accepted", "dead_lettered")],
     "target_connector_updates_pending": [{}],
@@ -59,7 +62,7 @@ CONTRACT: dict[str, list[dict[str, str]]] = {
 }  # fmt: skip
 """Written out, not taken from the code: the series of the first scrape. The contract's names, then our own."""
 
-LABELS = {"outcome", "reason", "topic", "partition", "version", "source", "condition", "concern"}
+LABELS = {"outcome", "reason", "topic", "partition", "version", "source", "condition", "concern", "priority", "by"}
 """Each has a bounded number of values."""
 
 AT_START = Snapshot(
@@ -247,5 +250,7 @@ def test_definitions_follow_the_naming_rules() -> None:
             "source",
             "condition",
             "concern",
+            "priority",
+            "by",
         }
     assert len({each.name for each in DEFINITIONS}) == len(DEFINITIONS)

@@ -100,13 +100,14 @@ function chart(name, points, what, unit, now) {
 }
 
 function showFlow(status) {
-  const { events, updates } = status;
-  const saved = events.accepted - updates.accepted;
+  const { events, updates, calls_saved: saved } = status;
   const rate = (read) => perSecond(slope(samples, RATE_SECONDS, read));
   put("in-rate", rate((each) => each.consumed));
   put("in-total", count(events.consumed));
-  put("saved-share", share(saved, events.accepted));
-  put("saved-total", count(saved));
+  put("saved-share", share(saved.merging + saved.unchanged, events.accepted + events.unchanged));
+  put("saved-total", count(saved.merging));
+  find("saved-unchanged-part").hidden = !saved.unchanged;
+  put("saved-unchanged", count(saved.unchanged));
   put("out-rate", rate((each) => each.updates));
   put("out-total", count(updates.accepted));
   put("lag", count(status.lag));
@@ -182,7 +183,7 @@ function within(seconds) {
   return seconds === null ? "–" : `within ${span(seconds)}`;
 }
 
-function showRecords({ events, updates, event_age_seconds: age, paused, records_missed: missed }) {
+function showRecords({ events, updates, waiting, event_age_seconds: age, paused, records_missed: missed }) {
   const { consumed, pending, ...outcomes } = events;
   const done = Object.values(outcomes).reduce((sum, each) => sum + each, 0);
   const rows = Object.entries(outcomes).map(([outcome, value]) => {
@@ -198,6 +199,8 @@ function showRecords({ events, updates, event_age_seconds: age, paused, records_
   put("records-missed", missedWords(missed));
   put("updates-pending", count(updates.pending));
   put("updates-in-flight", count(updates.in_flight));
+  find("classes").hidden = !waiting.high.visitors && !waiting.low.visitors;
+  put("waiting-classes", classWords(waiting));
   find("unknown").hidden = !updates.unknown_visitor;
   put("unknown-visitors", count(updates.unknown_visitor));
   put("paused", paused ? "paused: too much is pending" : "consuming");

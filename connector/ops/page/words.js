@@ -63,9 +63,9 @@ function sampleOf(status) {
     time: status.time,
     consumed: events.consumed,
     updates: updates.accepted,
-    saved: events.accepted - updates.accepted,
+    saved: status.calls_saved.merging + status.calls_saved.unchanged,
     settled: updates.accepted + updates.dead_lettered,
-    waits: updates.pending + updates.in_flight > updates.unknown_visitor,
+    waits: updates.pending + updates.in_flight > updates.unknown_visitor + heldBack(status),
     lag: status.lag,
     attempts,
     failures: attempts - requests.accepted,
@@ -106,6 +106,18 @@ function missedWords(missed) {
     .filter(([, records]) => records > 0)
     .map(([reason, records]) => `${plural(records, "record was", "records were")} ${MISSED[reason] ?? reason}.`)
     .join(" ");
+}
+
+// Updates of the classes that a share of the quota holds back on purpose.
+function heldBack(status) {
+  return Object.values(status.waiting).reduce((sum, each) => sum + (each.held_back ? each.visitors : 0), 0);
+}
+
+// How many visitors of each class wait, and which class does so on purpose.
+function classWords(classes) {
+  return Object.entries(classes)
+    .map(([name, { visitors, held_back: held }]) => `${name} ${count(visitors)}${held && visitors ? " (the quota is kept for higher ones)" : ""}`)
+    .join(", ");
 }
 
 function waiting(status) {
@@ -191,6 +203,11 @@ function flowVerdict(status, samples) {
     return lag === null && !events.consumed
       ? said("ok", "Ready, no events yet", "It owns partitions and has read nothing from them so far.")
       : said("ok", "Caught up", "Every record is settled, nothing waits.");
+  }
+  const held = heldBack(status);
+  if (held && held + updates.unknown_visitor >= updates.pending + updates.in_flight && lag <= events.pending) {
+    const them = plural(held, "update of a lower class waits", "updates of lower classes wait");
+    return said("wait", "Quota kept for higher classes", `${them} until the window frees a part of it; what waits goes on merging.`);
   }
   if (updates.unknown_visitor && updates.unknown_visitor >= updates.pending + updates.in_flight && lag <= events.pending) {
     const them = plural(updates.unknown_visitor, "visitor is", "visitors are");
