@@ -6,6 +6,7 @@ docs/verify.md; tests/simulation/verify holds the verdicts to the sandbox's trut
 """
 
 import enum
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -39,6 +40,8 @@ class Verdict(enum.StrEnum):
     """An empty value, and the profile has none or another."""
     UNKNOWN = "unknown"
     """Target has no profile of the visitor: never made, or expired."""
+    EXPIRED = "expired"
+    """Not there, and it may have been too old when its turn came (`EVENT_MAX_AGE_SECONDS`). Not judged."""
     PENDING = "pending"
     """Its update may not have been accepted yet, by the committed offsets. Not judged."""
     DEAD_LETTERED = "dead_lettered"
@@ -71,13 +74,18 @@ class _Seen:
     """By attribute the time of the event whose value is there."""
 
 
-def judge(asked: Mapping[str, Asked], profile: Profile | None, now: float) -> dict[str, Judgement]:
-    """Judge each attribute of a visitor. `profile` is what was fetched at `now`; None: there is none."""
+def judge(
+    asked: Mapping[str, Asked], profile: Profile | None, now: float, max_age: float = math.inf
+) -> dict[str, Judgement]:
+    """Judge each attribute of a visitor. `profile` is what was fetched at `now`; None: there is none.
+
+    `max_age`: seconds after which the connector does not send a change any more.
+    """
     seen = _seen(asked, profile)
-    return {name: _judge(name, each, profile, seen, now) for name, each in asked.items()}
+    return {name: _judge(name, each, profile, seen, now, max_age) for name, each in asked.items()}
 
 
-def _judge(name: str, asked: Asked, profile: Profile | None, seen: _Seen, now: float) -> Judgement:
+def _judge(name: str, asked: Asked, profile: Profile | None, seen: _Seen, now: float, max_age: float) -> Judgement:
     if asked.settled_at is None:
         return Judgement(Verdict.PENDING)
     if asked.is_dead_lettered:
@@ -89,13 +97,15 @@ def _judge(name: str, asked: Asked, profile: Profile | None, seen: _Seen, now: f
     if found is not None and _is_there(asked, found):
         return Judgement(Verdict.MATCH, _delay(newest.at, found.modified_at), is_followed)
     verdict = None if found is None else _changed(asked, found)
-    return Judgement(verdict or _missing(asked, seen, now, is_followed=is_followed), is_followed=is_followed)
+    return Judgement(verdict or _missing(asked, seen, now, max_age, is_followed=is_followed), is_followed=is_followed)
 
 
-def _missing(asked: Asked, seen: _Seen, now: float, *, is_followed: bool) -> Verdict:
+def _missing(asked: Asked, seen: _Seen, now: float, max_age: float, *, is_followed: bool) -> Verdict:
     """Why an older value stands, or none."""
     if not asked.newest.value:
         return Verdict.EMPTY_IGNORED
+    if asked.settled_at is not None and asked.newest.occurred + max_age < asked.settled_at:
+        return Verdict.EXPIRED
     if asked.settled_at is not None and now < asked.settled_at + APPLIED_SECONDS:
         return Verdict.LATE
     is_replaced = is_followed or seen.changed_at >= asked.newest.at - CLOCK_SECONDS

@@ -112,6 +112,18 @@ def test_without_a_mapping_events_are_version_1(
     assert capsys.readouterr().out.startswith("by no source of a mapping, as event version 1 in cloudevents\n")
 
 
+def test_the_class_of_a_change_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """Who writes conditions for priorities must see which class an event gets before it counts."""
+    ranked = MAPPING.replace(
+        "    attributes:\n", "    priority: {high: [{path: type, equals: track}]}\n    attributes:\n", 1
+    )
+    Path("m.yaml").write_text(ranked)
+    assert main(["map", "--mapping", "m.yaml", "--sample", "order.json"]) == 0
+    assert "change of mbox3rdPartyId C-1001 at 2026-11-22T10:15:00Z, priority high" in capsys.readouterr().out
+    main(["map", "--mapping", "m.yaml", "--sample", "order.json", "--format", "json"])
+    assert json.loads(capsys.readouterr().out)["samples"][0]["items"][0]["priority"] == "high"
+
+
 @pytest.mark.parametrize(
     ("words", "mapping", "said"),
     [

@@ -67,6 +67,17 @@ def test_a_value_is_judged_by_what_stands_and_when_it_was_written(
     assert verdicts(history((AT, {"a": sent})), profile) == {"a": verdict}
 
 
+@pytest.mark.parametrize(
+    ("occurred", "verdict"), [(AT, Verdict.LOST), (AT - 7 * 3_600, Verdict.LOST), (AT - 8 * 3_600, Verdict.EXPIRED)]
+)
+def test_what_may_have_been_too_old_at_its_turn_is_not_called_lost(occurred: float, verdict: Verdict) -> None:
+    """With a greatest age of 8 hours and a delay of one, a change of 8 hours was skipped by rule; one of 7 was not."""
+    made = VisitorHistory()
+    made.add(ONE, {"a": "v", "b": "v"}, Written("", AT, is_settled=True, occurred=occurred))
+    found = judge(dict(made.asked(Order.OFFSET, DELAY)), held(b=("v", AT)), DUE, 8 * 3_600.0)
+    assert {name: each.verdict for name, each in found.items()} == {"a": verdict, "b": Verdict.MATCH}
+
+
 def test_nothing_is_lost_before_its_time_is_over() -> None:
     """Target may take a day, and the service its delay before that; whatever else shows stays as it is."""
     for profile in (held(), held(AFTER), held(a=("old", BEFORE))):

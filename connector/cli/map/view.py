@@ -15,6 +15,7 @@ from connector.cli.map.applied import NO_TOPIC, Applied, Report
 from connector.cli.terminal import printable
 from connector.decoding import REPLAYED
 from connector.events import Change, Refused
+from connector.events.change import Priority
 from connector.events.concerns import WHY
 from connector.formats import SchemaKind
 from connector.mapping import NO_VISITOR, Item, Skip
@@ -55,7 +56,8 @@ def print_json(file: TextIO, report: Report) -> None:
 def _fields(item: Item) -> dict[str, object]:
     if isinstance(item, Change):
         visitor = {item.recipient.kind: item.recipient.id}
-        return {"outcome": "change", "visitor": visitor, "occurredAt": item.occurred, "attributes": item.attributes}
+        told = {"occurredAt": item.occurred, "priority": item.priority.word, "attributes": item.attributes}
+        return {"outcome": "change", "visitor": visitor, **told}
     if isinstance(item, Skip):
         return {"outcome": "skip", "condition": item.condition}
     return {"outcome": "refused", "field": item.field, "reason": item.reason}
@@ -104,7 +106,8 @@ def _headline(item: Item) -> str:
         return f"skipped: {_condition(item)}"
     when = "" if item.occurred is None else f" at {item.occurred}"
     what = "change" if item.attributes else "nothing to send"
-    return f"{what} of {item.recipient.kind} {item.recipient.id}{when}"
+    rank = "" if item.priority is Priority.NORMAL else f", priority {item.priority.word}"
+    return f"{what} of {item.recipient.kind} {item.recipient.id}{when}{rank}"
 
 
 def _condition(skip: Skip) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import math
 import os
 import random
 import sys
@@ -204,10 +205,10 @@ def _report(args: argparse.Namespace, settings: Settings, events: "EventReader")
     topics.read_dead_letters()
     delay = max(args.delay * HOUR, topics.behind)
     tally = Tally(drawn=len(visitors))
-    order = Order(settings.coalesce_order)
+    order, max_age = Order(settings.coalesce_order), settings.event_max_age_seconds or math.inf
     for visitor, (profile, fetched_at) in results.found.items():
         asked = dict(choice.chosen[visitor].asked(order, delay))
-        tally.add(judge(asked, profile, fetched_at), is_known=profile is not None)
+        tally.add(judge(asked, profile, fetched_at, max_age), is_known=profile is not None)
     return Report(
         topics=settings.kafka_topics,
         hours=args.hours,

@@ -23,6 +23,7 @@ WORDS: Final = {
     Verdict.CUT: "cut",
     Verdict.EMPTY_IGNORED: "empty ignored",
     Verdict.UNKNOWN: "unknown or expired",
+    Verdict.EXPIRED: "may be too old",
     Verdict.PENDING: "not settled yet",
     Verdict.DEAD_LETTERED: "in the dead letters",
 }
