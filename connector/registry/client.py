@@ -7,10 +7,12 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 from urllib.parse import quote
 
+from connector.exchange.exchange import Exchange as HttpExchange
+from connector.exchange.exchange import Resolver
 from connector.formats.schema import SchemaId
 from connector.registry.answers import Fetched, read_schema
 from connector.registry.config import Address, OAuth, RegistryConfig
-from connector.registry.exchange import Answered, Exchange, Resolver, client_context, token_context
+from connector.registry.exchange import Answered, Exchange, client_context, token_context
 from connector.registry.failures import Failure, NotFound, Unauthorised, Unreachable, Unusable, WrongUrl
 from connector.registry.login import BasicLogin, Login, make_login
 
@@ -128,13 +130,14 @@ class RegistryClient:
 
     def _made(self, context: SSLContext | None) -> Exchange:
         config = self._config
-        return Exchange(
+        http = HttpExchange(
             user_agent=config.user_agent,
             timeout_seconds=config.timeout_seconds,
             context=context,
             resolver=self._resolver,
             proxy=config.proxy,
         )
+        return Exchange(http)
 
 
 def _summed_up(failures: list[tuple[Address, Failure]]) -> Failure:

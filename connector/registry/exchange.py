@@ -1,17 +1,17 @@
 """One HTTP exchange with a registry, in the registry's words, and what it trusts."""
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from connector.exchange.answer import Answered, Trouble
-from connector.exchange.exchange import BODY_BYTES, Resolver
+from connector.exchange.exchange import BODY_BYTES
 from connector.exchange.exchange import Exchange as HttpExchange
 from connector.registry.config import RegistryError, Tls
 from connector.registry.failures import Failure, Unreachable, Unusable, WrongUrl
 
-__all__ = ["Answered", "Exchange", "Resolver", "client_context", "token_context"]
+__all__ = ["Answered", "Exchange", "client_context", "token_context"]
 
 _FAILURES: Final[Mapping[Trouble, Failure]] = {
     Trouble.TIMEOUT: Unreachable("no whole answer within SCHEMA_REGISTRY_TIMEOUT_SECONDS"),
@@ -34,19 +34,8 @@ _FAILURES: Final[Mapping[Trouble, Failure]] = {
 class Exchange:
     """Asks a registry, or its token endpoint."""
 
-    def __init__(
-        self,
-        *,
-        user_agent: str,
-        timeout_seconds: float,
-        context: ssl.SSLContext | None,
-        resolver: Resolver | None = None,
-        proxy: Callable[[str], str | None],
-    ) -> None:
-        """Belongs to the running loop. `context` None: certificates are never needed."""
-        self._http = HttpExchange(
-            user_agent=user_agent, timeout_seconds=timeout_seconds, context=context, resolver=resolver, proxy=proxy
-        )
+    def __init__(self, http: HttpExchange) -> None:
+        self._http = http
 
     async def close(self) -> None:
         """End every connection."""
