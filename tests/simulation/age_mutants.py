@@ -20,7 +20,7 @@ AGE_MUTANTS = mutant.all
 Selected = tuple[Mapping[str, str], Done | None]
 
 
-@mutant("age of the oldest record", "a new value is left out with an older record of its visitor", "ages", 0, 1)
+@mutant("age of the oldest record", "a new value is left out with an older record of its visitor", "ages", 1, 3)
 def age_of_the_oldest_record(patch: Patches) -> None:
     """An update is as old as the first record that it waits for."""
 
@@ -52,7 +52,7 @@ def one_too_old_ends_all(patch: Patches) -> None:
     patch.wrap(Selection, "of", of)
 
 
-@mutant("retries have no age", "a value that grew too old since its first attempt is sent", "ages", 0, 1)
+@mutant("retries have no age", "a value that grew too old since its first attempt is sent", "ages", 0, 2)
 def retries_have_no_age(patch: Patches) -> None:
     """What was sent once is sent until it is accepted."""
 
@@ -108,7 +108,7 @@ def no_time_is_the_oldest(patch: Patches) -> None:
     patch.replace(updates, "NO_TIME", None)
 
 
-@mutant("age by the monotonic clock", "a value is sent that grew too old while the machine slept", "ages", 0, 1)
+@mutant("age by the monotonic clock", "a value is sent that grew too old while the machine slept", "ages", 3, 4)
 def age_by_the_monotonic_clock(patch: Patches) -> None:
     """The loop's clock stands for the wall's."""
 
@@ -144,3 +144,16 @@ def old_is_done(patch: Patches) -> None:
 
     patch.wrap(ReplicaState, "__init__", init)
     patch.wrap(OffsetTracker, "to_commit", to_commit)
+
+
+@mutant("expired is accepted", "a value counts as one that Target has, since its update is done", "ages", 8, 17)
+def expired_is_accepted(patch: Patches) -> None:
+    """What ends without a call is remembered however it ends."""
+
+    def leave_out(original: Any, state: ReplicaState, update: Update, why: Done) -> None:
+        if state.accepted is not None:
+            names, now = [tracker.name for tracker in update.parts], state.boottime()
+            state.accepted.accepted(update.visitor, update.attributes, names, now, now)
+        original(state, update, why)
+
+    patch.wrap(ReplicaState, "leave_out", leave_out)

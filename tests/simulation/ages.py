@@ -5,7 +5,8 @@
 2. Whatever is rendered for an update's turn is young enough at that moment. Its first request leaves at that moment; a
    further one of the same update may leave later, and carries nothing but what was rendered then.
 3. An update that ends as expired has nothing but values that are too old at that moment. One that ends as accepted has
-   nothing besides what was rendered for it last, but values that were too old then.
+   nothing besides what was rendered for it last, but values that were too old then. (Where unchanged values are left
+   out too: or values that the endpoint has.)
 4. Only what was so left out, and what it replaced at the same replica before, is done without the endpoint's having it.
    Nothing is done because it has grown too old meanwhile.
 5. As many records are counted as expired as there were.
@@ -16,7 +17,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from connector.delivery.answer import Answer
@@ -26,7 +27,7 @@ from connector.delivery.update import Update
 from connector.events.change import Visitor
 from connector.target.render import Rendered, Request
 from tests.simulation.timeline import Timeline
-from tests.simulation.values import Key
+from tests.simulation.values import Key, Values
 
 Render = Callable[[Visitor, Mapping[str, str]], Rendered]
 
@@ -95,30 +96,42 @@ class Ages:
 
 @dataclass(eq=False)
 class _Turn:
-    """An update's turn."""
+    """An update's turn: the values that were selected, and how many records the replica had read by then."""
 
     at: float
-    serials: frozenset[int]
+    values: Mapping[str, str]
+    reads: int
     requests: int = 0
 
 
-@dataclass(eq=False)
 class Watch:
     """Sees each decision of one replica about ages; it is the observer of its pipeline."""
 
-    member: str
-    ages: Ages
-    timeline: Timeline
-    wrong: Callable[[str], None]
-    stay_of: Callable[[str, int], Stay | None]
-    serial_of: Callable[[str], int]
-    counts: Counter[str]
-    expired: int = 0
-    """Records that ended so, by what was seen."""
-    _taken: set[Record] = field(default_factory=set)
-    _turns: dict[Visitor, _Turn] = field(default_factory=dict)
-    _of: dict[int, _Turn] = field(default_factory=dict)
-    """The last turn of each value."""
+    def __init__(
+        self,
+        member: str,
+        ages: Ages,
+        values: Values,
+        stay_of: Callable[[str, int], Stay | None],
+        wrong: Callable[[str], None],
+        counts: Counter[str],
+    ) -> None:
+        self._member = member
+        self._ages = ages
+        self._values = values
+        self._stay_of = stay_of
+        self._wrong = wrong
+        self._counts = counts
+        self.leaves_out_unchanged = False
+        """Whether the replica also leaves out what Target has."""
+        self.expired = 0
+        """Records that ended so, by what was seen."""
+        self._taken: set[Record] = set()
+        self._reads = 0
+        self._read: dict[int, int] = {}
+        """By event: how many records had been read when it was taken."""
+        self._turns: dict[str, _Turn] = {}
+        """The last turn of each visitor."""
 
     # Intake.
 
@@ -128,48 +141,58 @@ class Watch:
 
     def passes_over(self, record: Record, serials: Sequence[int], stay: Stay) -> bool:
         """Whether this record of the last batch, which no earlier owner settled, was passed over; it must be right."""
-        now, is_taken = self.timeline.now, record in self._taken
-        is_old = self.ages.is_too_old(serials[0], now)
+        is_taken = record in self._taken
+        is_old = self._ages.is_too_old(serials[0], self._ages.timeline.now)
         if is_taken == is_old:
             did = "takes" if is_taken else "passes over"
-            self.wrong(f"{self.member} {did} {self.ages.told(serials[0])} when it is read")
+            self._wrong(f"{self._member} {did} {self._ages.told(serials[0])} when it is read")
+        self._reads += 1
         if is_old:
             self.expired += 1
-            self.counts["expired when read"] += 1
-            for serial in serials:
-                self.ages.pass_over(serial, stay)
+            self._counts["expired when read"] += 1
+        for serial in serials:
+            if is_old:
+                self._ages.pass_over(serial, stay)
+            else:
+                self._read[serial] = self._reads
         return is_old
 
     # Turns and requests.
 
     def over(self, render: Render) -> Render:
-        """Likewise renders, and sees what is selected."""
+        """Renders likewise, and sees what is selected."""
 
         def rendered(visitor: Visitor, attributes: Mapping[str, str]) -> Rendered:
-            self._selected(visitor, attributes)
+            self._selected(visitor.id, attributes)
             return render(visitor, attributes)
 
         return rendered
 
-    def _selected(self, visitor: Visitor, attributes: Mapping[str, str]) -> None:
-        now = self.timeline.now
-        turn = _Turn(now, frozenset(self.serial_of(value) for value in attributes.values()))
-        self._turns[visitor] = turn
-        for serial in turn.serials:
-            self._of[serial] = turn
-            if self.ages.is_too_old(serial, now):
-                self.wrong(f"{self.member} selects {self.ages.told(serial)} to be sent")
+    def _selected(self, visitor: str, attributes: Mapping[str, str]) -> None:
+        now = self._ages.timeline.now
+        turn = self._turns[visitor] = _Turn(now, dict(attributes), self._reads)
+        for name, value in attributes.items():
+            if self._ages.is_too_old(serial := self._event(visitor, name, value, turn), now):
+                self._wrong(f"{self._member} selects {self._ages.told(serial)} to be sent")
 
-    def request(self, serials: Sequence[int]) -> None:
+    def _event(self, visitor: str, name: str, value: str, turn: _Turn) -> int:
+        """The event whose value it is: of several with the same one the last that its assignment had taken by then."""
+        its = self._values.events((visitor, name), int(value.partition(".")[0]))
+        mine = [it for it in its if self._read.get(it, math.inf) <= turn.reads and self._stay_of(self._member, it)]
+        if not mine:
+            self._wrong(f"{self._member} holds {visitor} {name}={value[:9]}, which it did not take")
+        return mine[0]
+
+    def request(self, visitor: str, attributes: Mapping[str, str]) -> None:
         """A request leaves with these values."""
-        for serial in serials:
-            turn = self._of[serial]
-            if not turn.requests and turn.at != self.timeline.now:
-                self.wrong(f"{self.member} sends {self.ages.told(serial)} as selected at {turn.at - 1_000:.3f} s")
-            if turn.requests and self.ages.is_too_old(serial, self.timeline.now):
-                self.counts["grew too old within a turn"] += 1
-        for turn in {id(it): it for it in map(self._of.__getitem__, serials)}.values():
-            turn.requests += 1
+        turn, now = self._turns[visitor], self._ages.timeline.now
+        for name, value in attributes.items():
+            told = self._ages.told(serial := self._event(visitor, name, value, turn))
+            if turn.values.get(name) != value or (not turn.requests and turn.at != now):
+                self._wrong(f"{self._member} sends {told} which was not selected for this request")
+            if self._ages.is_too_old(serial, now):
+                self._counts["grew too old within a turn"] += 1
+        turn.requests += 1
 
     # The pipeline's observer.
 
@@ -183,26 +206,26 @@ class Watch:
         """Likewise."""
 
     def settled(self, update: Update, how: Done) -> None:
-        now = self.timeline.now
+        visitor, counts = update.recipient.id, self._counts
         if how is Done.EXPIRED:
             self.expired += update.records
-            self.counts["expired while it waited"] += update.records
-            self.counts["expired in a retry"] += update.records if update.attempts else 0
-            rendered, then = frozenset[int](), now
+            counts["expired in a retry" if update.attempts else "expired while it waited"] += update.records
+            self._left_out(visitor, update.attributes, _Turn(self._ages.timeline.now, {}, self._reads), how)
         elif how is Done.ACCEPTED:
-            turn = self._turns[update.recipient]
-            rendered, then = turn.serials, turn.at
-        else:
-            return  # A dead letter has all of its values.
-        for value in update.attributes.values():
-            serial = self.serial_of(value)
-            if serial in rendered:
-                continue
-            if not self.ages.is_too_old(serial, then):
-                self.wrong(f"{self.member} ends {self.ages.told(serial)} as {how.value} without sending it")
-            stay = self.stay_of(self.member, serial)
-            self.counts["young ones replaced"] += self.ages.leave_out(serial, stay, then)
-            if how is Done.ACCEPTED:
-                self.counts["left out of a request"] += 1
+            turn = self._turns[visitor]
+            rest = {name: value for name, value in update.attributes.items() if name not in turn.values}
+            counts["left out of a request"] += len(rest)
+            self._left_out(visitor, rest, turn, how)
+        # Else it has a letter with all of its values, or is unchanged: the endpoint has them all.
+
+    def _left_out(self, visitor: str, attributes: Mapping[str, str], turn: _Turn, how: Done) -> None:
+        for name, value in attributes.items():
+            serial = self._event(visitor, name, value, turn)
+            if not self._ages.is_too_old(serial, turn.at):
+                if self.leaves_out_unchanged and self._values.has((visitor, name), serial):
+                    continue
+                self._wrong(f"{self._member} ends {self._ages.told(serial)} as {how.value} without sending it")
+            stay = self._stay_of(self._member, serial)
+            self._counts["young ones replaced"] += self._ages.leave_out(serial, stay, turn.at)
             if stay is not None:
                 stay.changes += 1

@@ -130,6 +130,8 @@ class Fleet:
             schemas = store(self.registry, random.Random(rng.getrandbits(32)))
             reader = mapped_reader(schemas)
         render, watch = Renderer("/u"), self._oracle.watch(replica.name)
+        if watch is not None:
+            watch.leaves_out_unchanged = config.unchanged_seconds > 0
         replica.pipeline = Pipeline(
             config,
             Ports(replica.source, replica.sender, letters, schemas=schemas),

@@ -89,7 +89,7 @@ class Oracle:
         """What its pipeline is to be observed by; None: its events have no age."""
         if not self.truth.ages.max_age:
             return None
-        it = Watch(member, self.truth.ages, self._timeline, self.wrong, self._stay_of, serial_of, self.counts)
+        it = Watch(member, self.truth.ages, self.truth.values, self._stay_of, self.wrong, self.counts)
         self._watches[member] = it
         return it
 
@@ -234,7 +234,7 @@ class Oracle:
                 self._may_be_sent(member, stay, key, serial)
                 sent.parts.append((key, serial, stay))
         if (watch := self._watches.get(member)) is not None:
-            watch.request([serial for _, serial, _ in sent.parts])
+            watch.request(visitor, attributes)
         if all(serial <= self.truth.highest.get(key, (0,))[0] for key, serial, _ in sent.parts):
             self.counts["repeats"] += 1
         it.last = sent

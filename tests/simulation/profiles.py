@@ -284,6 +284,8 @@ PROFILES: Mapping[str, Profile] = {
         late=0.5,
         timeless=0.1,
         outages=(10.0, 60.0, 120.0),
+        repeats=0.4,
+        unchanged=(0.0, 0.0, 3_600.0),
     ),
     "everything": Profile(
         faults={

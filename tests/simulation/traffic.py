@@ -124,7 +124,8 @@ class Traffic:
         for name in names:
             self._serial += 1
             serials[name] = self._serial
-            if profile.repeats and visitor[0] in HEALTHY and rng.random() < profile.repeats:
+            may_repeat = visitor[0] in HEALTHY and not (profile.big and number == 1)
+            if profile.repeats and may_repeat and rng.random() < profile.repeats:
                 # One of its own, or of another attribute.
                 of = name if rng.random() < 0.7 else rng.choice("abcd") + name[1:]
                 if earlier := self._values.recent((visitor, of)):
