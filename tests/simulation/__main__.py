@@ -17,6 +17,8 @@ CHUNK = 8
 SHOWN = (
     *("crashes", "stops", "freezes", "partitions of the network", "outages", "revokes", "losses"),
     *("commits", "commits refused", "requests", "repeats", "left out", "letters"),
+    *("expired when read", "expired while it waited", "expired in a retry", "left out of a request"),
+    *("grew too old within a turn", "young ones replaced"),
 )
 
 

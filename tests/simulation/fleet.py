@@ -129,13 +129,18 @@ class Fleet:
         if self.registry is not None:
             schemas = store(self.registry, random.Random(rng.getrandbits(32)))
             reader = mapped_reader(schemas)
+        render, watch = Renderer("/u"), self._oracle.watch(replica.name)
+        if watch is not None:
+            watch.leaves_out_unchanged = config.unchanged_seconds > 0
         replica.pipeline = Pipeline(
             config,
             Ports(replica.source, replica.sender, letters, schemas=schemas),
             reader=reader,
-            render=Renderer("/u"),
+            render=render if watch is None else watch.over(render),
             rng=random.Random(rng.getrandbits(32)),
             boottime=lambda: self._timeline.now,
+            observers=() if watch is None else (watch,),
+            wall=lambda: self._timeline.now,
         )
         if schemas is not None:
             schemas.listen(replica.pipeline.schemas_changed)

@@ -41,11 +41,17 @@ class PartitionLog:
         state.is_group_known = is_group_known
         return state
 
-    def append(self, value: bytes | None, key: bytes | None = None) -> FakeRecord:
+    def append(self, value: bytes | None, key: bytes | None = None, timestamp_ms: int = 0) -> FakeRecord:
         """Append a record."""
         name = self.name
         record = FakeRecord(
-            value, len(self.records), key=key, topic=name.topic, partition=name.partition, epoch=self.epoch
+            value,
+            len(self.records),
+            key=key,
+            topic=name.topic,
+            partition=name.partition,
+            timestamp_ms=timestamp_ms,
+            epoch=self.epoch,
         )
         self.records.append(record)
         return record

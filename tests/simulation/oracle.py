@@ -22,6 +22,8 @@ partition only, so that the order of its events is defined. A *stay* is one assi
    only requests in flight, and what was settled after the last commit was requested, are sent again; more only
    if that commit was not acknowledged, or an older one landed after it.
 
+8. Age, where events have one: see ages.py. What was left out as too old counts as done, and as it were not there.
+
 Besides: a request begins only for a partition that the replica holds and that is not being revoked; while the circuit
 is open Retry-After is kept; the first probe after an outage follows within the circuit's longest pause, counted from
 the last answer.
@@ -34,8 +36,10 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from connector.delivery.answer import Answer, Verdict
+from connector.delivery.counters import Done
 from connector.delivery.dead_letter import DeadLetter, Stage
 from connector.delivery.offset_tracker import OffsetAndMetadata, Start, TopicPartition
+from tests.simulation.ages import Watch
 from tests.simulation.logs import Logs, SimulatedState
 from tests.simulation.timeline import Timeline
 from tests.simulation.truth import Member, Sent, Stay, Truth, Word, Wrong, serial_of
@@ -56,10 +60,12 @@ PROBE_SECONDS, UNAUTHORIZED_PROBE_SECONDS = 2.0, 10.0
 class Oracle:
     """Receives every event; raises Wrong (by `wrong`) at a violation."""
 
-    def __init__(self, timeline: Timeline, logs: Logs, trace: Callable[..., None]) -> None:
+    def __init__(self, timeline: Timeline, logs: Logs, trace: Callable[..., None], max_age: float = 0.0) -> None:
+        """`max_age`: seconds after which an event is too old to be sent; 0: none is."""
         self._timeline = timeline
         self._trace = trace
-        self.truth = Truth(logs, timeline)
+        self.truth = Truth(logs, timeline, max_age)
+        self._watches: dict[str, Watch] = {}
         self._stays: dict[tuple[str, TopicPartition], Stay] = {}
         self._retired: dict[tuple[str, TopicPartition], list[Stay]] = {}
         """Stays that ended because the log was replaced; their values are still sent."""
@@ -78,6 +84,14 @@ class Oracle:
     def words_are_short(self) -> None:
         """The broker takes less metadata than a commit needs."""
         self._words.are_short = True
+
+    def watch(self, member: str) -> Watch | None:
+        """What its pipeline is to be observed by; None: its events have no age."""
+        if not self.truth.ages.max_age:
+            return None
+        it = Watch(member, self.truth.ages, self.truth.values, self._stay_of, self.wrong, self.counts)
+        self._watches[member] = it
+        return it
 
     def _is_certain(self, visitor: str) -> bool:
         return visitor not in self.big and not self.doomed(visitor)
@@ -111,13 +125,15 @@ class Oracle:
 
     def before_records(self, member: str, batch: Sequence[FakeRecord]) -> None:
         self.is_draining = self.members[member].pipeline.state.draining
+        if (watch := self._watches.get(member)) is not None:
+            watch.begin_batch()
         if not self.is_draining:
             self._trace("records", member, len(batch))
 
     def after_records(self, member: str, batch: Sequence[FakeRecord]) -> None:
         if self.is_draining:
             return
-        held = self.members[member].pipeline.schema_holds.held
+        held, watch = self.members[member].pipeline.schema_holds.held, self._watches.get(member)
         for record in batch:
             name = TopicPartition(record.topic(), record.partition())
             stay = self._stays.get((member, name))
@@ -133,6 +149,8 @@ class Oracle:
             stay.changes += 1
             for fact in self.truth.of[record]:
                 if not stay.start.calls_done(offset, self.truth.prints[fact.visitor], fact.epoch):
+                    if watch and fact.serials and watch.passes_over(record, [*fact.serials.values()], stay):
+                        continue
                     for attribute, serial in fact.serials.items():
                         stay.newest[fact.visitor, attribute] = serial
                         stay.serials.add(serial)
@@ -168,6 +186,7 @@ class Oracle:
         """Its process has ended."""
         self.over(member, list(self.truth.facts))
         self.members.pop(member, None)
+        self._watches.pop(member, None)
 
     def revoke_took(self, member: str, began: float) -> None:
         """Invariant 5."""
@@ -214,6 +233,8 @@ class Oracle:
             else:
                 self._may_be_sent(member, stay, key, serial)
                 sent.parts.append((key, serial, stay))
+        if (watch := self._watches.get(member)) is not None:
+            watch.request(visitor, attributes)
         if all(serial <= self.truth.highest.get(key, (0,))[0] for key, serial, _ in sent.parts):
             self.counts["repeats"] += 1
         it.last = sent
@@ -358,6 +379,8 @@ class Oracle:
         pipeline, tally = it.pipeline, it.pipeline.state.counters
         if tally.events_consumed != sum(tally.events_done.values()) + pipeline.state.events_pending:
             self.wrong(f"{member} consumed {tally.events_consumed}, done and pending are another number")
+        if (watch := self._watches.get(member)) is not None and tally.events_done[Done.EXPIRED] != watch.expired:
+            self.wrong(f"{member} counts {tally.events_done[Done.EXPIRED]} records as expired, not {watch.expired}")
         if not pipeline.state.gate.circuit.is_open:
             it.open_since = None
             it.asked_to_wait = None
@@ -411,7 +434,8 @@ class Oracle:
                 if not self.truth.is_done(name, offset):
                     self.wrong(f"lost: {name.partition} {offset} is not done at the end")
         for key, serial in self.truth.expected().items():
-            gone = {it for it in self.truth.excused.get(key, ()) if it > serial}
+            # A newer value that is lost, or was left out as too old, may have been applied or buried before.
+            gone = {it for it in self.truth.excused.get(key, set()) | self.truth.ages.gone if it > serial}
             if self.truth.profile.get(key) in gone or self.truth.buried.get(key) in gone:
                 continue
             if not self.truth.values.has(key, serial) and self.truth.buried.get(key) != serial:

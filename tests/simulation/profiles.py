@@ -58,6 +58,14 @@ class Profile:
     """Share of values that are one of the last few of their visitor and attribute."""
     unchanged: tuple[float, ...] = ()
     """Seconds for which an accepted value is not sent again; empty: it is."""
+    ages: tuple[float, ...] = ()
+    """Seconds after which an event is too old to be sent; empty: none is."""
+    late: float = 0.0
+    """Share of events that say when they were true: mostly long before they are written."""
+    timeless: float = 0.0
+    """Share of the others whose record has no timestamp."""
+    outages: tuple[float, ...] = (1.0, 10.0, 30.0, 60.0)
+    """Seconds that the endpoint is away."""
     suspends: float = 0.2
     """Share of freezes in which the machine sleeps, and stops the process's monotonic clock too."""
 
@@ -247,6 +255,37 @@ PROFILES: Mapping[str, Profile] = {
         topics=2,
         repeats=0.7,
         unchanged=(3_600.0,),
+    ),
+    "ages": Profile(
+        faults={
+            "outage": 6,
+            "crash": 3,
+            "shuffle": 3,
+            "commit_trouble": 2,
+            "stop": 1,
+            "scale_up": 1,
+            "freeze": 2,
+            "letter_trouble": 1,
+        },
+        troubles=(4, 8, 16),
+        seconds=(90.0, 180.0),
+        records=(60, 150, 300),
+        visitors=8,
+        spread=0.2,
+        big=True,
+        special={6: "s", 7: "r"},
+        trouble=(0.0, 0.1, 0.3),
+        sessions=(45.0, 20.0),
+        rate=(0.0, 1.0, 20.0),
+        max_visitors=(6, 200_000),
+        static=0.2,
+        suspends=0.5,
+        ages=(20.0, 60.0, 600.0),
+        late=0.5,
+        timeless=0.1,
+        outages=(10.0, 60.0, 120.0),
+        repeats=0.4,
+        unchanged=(0.0, 0.0, 3_600.0),
     ),
     "everything": Profile(
         faults={

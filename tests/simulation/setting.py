@@ -79,5 +79,7 @@ def choose(seed: int, profile: Profile, rng: random.Random) -> Setting:
     if profile.unchanged:
         options["unchanged_seconds"] = rng.choice(profile.unchanged)
         options["topics"] = profile.topics
+    if profile.ages:
+        options["max_event_age"] = rng.choice(profile.ages)
     from_end = random.Random(f"{seed} from end").random() < profile.from_end
     return Setting(seed, profile, slowness, session, classic, static, options, trouble, most_characters, from_end)

@@ -2,14 +2,16 @@
 
 import pytest
 
+from tests.simulation.age_mutants import AGE_MUTANTS
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.planting import Mutant, documented, hunt
 from tests.simulation.runs import live
 
 FALLBACK = 100
+ALL = [*MUTANTS, *AGE_MUTANTS]
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "-"))
+@pytest.mark.parametrize("mutant", ALL, ids=lambda mutant: mutant.name.replace(" ", "-"))
 def test_a_planted_bug_is_found(mutant: Mutant) -> None:
     """An oracle that misses a planted bug proves nothing when it finds none. Without the bug the world passes."""
     found = hunt(mutant, live, FALLBACK)
@@ -19,4 +21,4 @@ def test_a_planted_bug_is_found(mutant: Mutant) -> None:
 
 def test_the_documentation_lists_the_planted_bugs() -> None:
     """The documentation lists each of them."""
-    assert {(mutant.name, mutant.breaks, f"`{mutant.profile}`") for mutant in MUTANTS} <= documented()
+    assert {(mutant.name, mutant.breaks, f"`{mutant.profile}`") for mutant in ALL} <= documented()

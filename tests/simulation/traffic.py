@@ -2,15 +2,17 @@
 
 import random
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from connector.delivery.offset_tracker import TopicPartition
+from tests.simulation.ages import Ages
 from tests.simulation.logs import Logs
 from tests.simulation.profiles import Profile
 from tests.simulation.registry import Written
 from tests.simulation.setting import partitions_of
 from tests.simulation.truth import Fact, Facts
 from tests.simulation.values import Values
-from tests.support.fakes import FakeRecord, event
+from tests.support.fakes import FakeRecord, event, event_at
 
 HEALTHY = "vwx"
 """First letters of visitors whose values may come again."""
@@ -28,13 +30,15 @@ class Traffic:
         logs: Logs,
         truth: Callable[[TopicPartition, FakeRecord | None, Facts], None],
         values: Values,
+        ages: Ages,
         written: Written | None = None,
     ) -> None:
         """`truth` is called with each record, and each marker (None); `values` knows what each visitor had.
 
-        `written`: events are written by a schema.
+        `ages` knows the time, and how old an event may be. `written`: events are written by a schema.
         """
         self._written = written
+        self._ages = ages
         self._profile = profile
         self._rng = rng
         self._truth = truth
@@ -120,7 +124,8 @@ class Traffic:
         for name in names:
             self._serial += 1
             serials[name] = self._serial
-            if profile.repeats and visitor[0] in HEALTHY and rng.random() < profile.repeats:
+            may_repeat = visitor[0] in HEALTHY and not (profile.big and number == 1)
+            if profile.repeats and may_repeat and rng.random() < profile.repeats:
                 # One of its own, or of another attribute.
                 of = name if rng.random() < 0.7 else rng.choice("abcd") + name[1:]
                 if earlier := self._values.recent((visitor, of)):
@@ -132,7 +137,18 @@ class Traffic:
                 values = {name: f"{serial}.{'x' * BIG}" for name, serial in serials.items()}
         elif profile.padding:
             values = {name: f"{value}.{'x' * profile.padding}" for name, value in values.items()}
+        if profile.late and rng.random() < profile.late:
+            occurred = self._earlier()
+            value = event_at(visitor, occurred.isoformat(), **values)
+            return partition, value, Fact(visitor, serials, occurred=occurred.timestamp())
         return partition, event(visitor, **values), Fact(visitor, serials)
 
+    def _earlier(self) -> datetime:
+        """When a late event was true: often just about as long ago as it may be, at times in the future."""
+        share = self._rng.choice((self._rng.uniform(-0.1, 1.2), self._rng.uniform(0.7, 1.02)))
+        return datetime.fromtimestamp(self._ages.timeline.now - share * self._ages.max_age, UTC)
+
     def _append(self, partition: TopicPartition, value: bytes | None, facts: Facts, key: bytes | None = None) -> None:
-        self._truth(partition, self._logs[partition].append(value, key), facts)
+        timeless = self._profile.timeless and self._rng.random() < self._profile.timeless
+        written = -1 if timeless else int(self._ages.timeline.now * 1_000)
+        self._truth(partition, self._logs[partition].append(value, key, written), facts)

@@ -257,7 +257,7 @@ class Troubles:
         self._outages += 1
         self._health.outage = rng.choice(OUTAGES)
         self._health.retry_after = rng.choice((None, 1.0, 5.0, 30.0))
-        seconds = rng.choice((1.0, 10.0, 30.0, 60.0))
+        seconds = rng.choice(self._setting.profile.outages)
         self._trace("outage", self._health.outage, self._health.retry_after, seconds)
         self._timeline.after(seconds, self._heal, self._outages)
 

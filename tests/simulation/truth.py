@@ -8,6 +8,7 @@ from typing import NamedTuple
 from connector.delivery.offset_metadata import OffsetMetadata
 from connector.delivery.offset_tracker import OffsetAndMetadata, OffsetTracker, Start, TopicPartition, owed_in
 from connector.pipeline import Pipeline, PipelineConfig
+from tests.simulation.ages import Ages
 from tests.simulation.logs import Logs
 from tests.simulation.timeline import Process, Timeline
 from tests.simulation.values import Key, Values
@@ -26,6 +27,8 @@ class Fact(NamedTuple):
     malformed: bool = False
     epoch: int = 0
     """Epoch of the leader that appended it."""
+    occurred: float | None = None
+    """When it was true, in seconds since the epoch, if it says so itself."""
 
 
 Facts = tuple[Fact, ...]
@@ -84,6 +87,8 @@ class Stay:
     """The newest accepted value, and when its replica learnt it."""
     letters: dict[tuple[int, int], float] = field(default_factory=dict)
     """When the replica learnt that a letter is written, by its offset and the place in the record."""
+    gone: dict[int, float] = field(default_factory=dict)
+    """Values that it left out as too old, or that such a one replaced, and since when."""
     judged: tuple[object, ...] = ()
     changes: int = 0
 
@@ -127,7 +132,7 @@ class Member:
 class Truth:
     """Each record, and its outcome."""
 
-    def __init__(self, logs: Logs, timeline: Timeline) -> None:
+    def __init__(self, logs: Logs, timeline: Timeline, max_age: float) -> None:
         self._timeline = timeline
         self.logs = logs
         self.facts: dict[TopicPartition, list[Facts]] = {name: [] for name in logs}
@@ -143,6 +148,7 @@ class Truth:
         self.excused: dict[Key, set[int]] = {}
         """Values that may be at the endpoint at the end or not, since their records are lost."""
         self.values = Values()
+        self.ages = Ages(timeline, max_age)
         self.profile: dict[Key, int] = {}
         """Values at the endpoint."""
         self.highest: dict[Key, tuple[int, int]] = {}
@@ -168,6 +174,7 @@ class Truth:
                 self.prints[fact.visitor] = zlib.crc32(f"mbox3rdPartyId\0{fact.visitor}".encode())
             for attribute, serial in fact.serials.items():
                 self.values.appended((fact.visitor, attribute), serial, self._timeline.now)
+                self.ages.appended((fact.visitor, attribute), serial, _true_at(record, fact))
         if any(fact.visitor or fact.malformed for fact in facts):
             self.open[name].append(len(self.facts[name]))
         self.facts[name].append(facts)
@@ -193,13 +200,14 @@ class Truth:
         self.letters = {(it, offset, place) for it, offset, place in self.letters if it != name or offset < end}
 
     def expected(self) -> dict[Key, int]:
-        """The last value of each attribute in the logs."""
+        """The last value of each attribute in the logs that was not left out as too old."""
         return {
             (fact.visitor, attribute): serial
             for name, records in self.facts.items()
             for facts in records[self.begin[name] :]
             for fact in facts
             for attribute, serial in fact.serials.items()
+            if serial not in self.ages.gone
         }
 
     def is_done(self, name: TopicPartition, offset: int) -> bool:
@@ -212,12 +220,14 @@ class Truth:
         ]
 
     def _is_done(self, name: TopicPartition, offset: int, place: int, fact: Fact) -> bool:
-        """Whether its values or newer ones were applied, or are in a letter."""
+        """Whether its values or newer ones were applied, or are in a letter, or were left out as too old."""
         if fact.malformed:
             return (name, offset, place) in self.letters
         for attribute, serial in fact.serials.items():
             key = (fact.visitor, attribute)
             if self.highest.get(key, (0,))[0] >= serial or self.buried.get(key, 0) >= serial:
+                continue
+            if serial in self.ages.gone:
                 continue
             if not self.values.has(key, serial) and not self.values.may_be_replaced(key, serial):
                 return False
@@ -237,6 +247,14 @@ class Truth:
                     lost = offset
         self.open[name] = left
         return lost
+
+
+def _true_at(record: FakeRecord | None, fact: Fact) -> float | None:
+    """When the event was true, as the event says, or else its record."""
+    if fact.occurred is not None or record is None:
+        return fact.occurred
+    written = record.timestamp()[1]
+    return None if written < 0 else written / 1_000
 
 
 def serial_of(value: str) -> int:

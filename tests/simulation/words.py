@@ -70,6 +70,8 @@ class Words:
         if not self._is_certain(fact.visitor):
             return False
         for attribute, serial in fact.serials.items():
+            if stay.gone.get(serial, now) < now:
+                continue
             newest = stay.accepted.get((fact.visitor, attribute))
             if newest is None or newest[0] < serial or newest[1] >= now:
                 return False

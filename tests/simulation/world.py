@@ -47,7 +47,7 @@ class World:
         self._timeline = timeline = Timeline()
         self._partitions = partitions_of(self.profile)
         self.logs: Logs = {name: PartitionLog(name) for name in self._partitions}
-        self.oracle = Oracle(timeline, self.logs, self._trace)
+        self.oracle = Oracle(timeline, self.logs, self._trace, setting.options.get("max_event_age", 0.0))
         if setting.most_characters < MAX_CHARACTERS:
             self.oracle.words_are_short()
         self.oracle.doomed = self._is_doomed
@@ -55,9 +55,8 @@ class World:
         if self.profile.by_schema:
             registry = Registry(timeline, random.Random(f"{seed} registry"))
             written = Written(registry, random.Random(f"{seed} schemas"))
-        self.traffic = Traffic(
-            self.profile, rng, self.logs, self.oracle.truth.produced, self.oracle.truth.values, written
-        )
+        truth = self.oracle.truth
+        self.traffic = Traffic(self.profile, rng, self.logs, truth.produced, truth.values, truth.ages, written)
         self.oracle.big = self.traffic.big
         self._health = Health(slowness=setting.slowness, trouble=setting.trouble)
         self._coordinator = Coordinator(
