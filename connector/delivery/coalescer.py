@@ -4,14 +4,12 @@ import enum
 import math
 from collections.abc import Collection, Mapping
 
+from connector.delivery.ages import true_at
 from connector.delivery.offset_tracker import OffsetTracker
 from connector.delivery.ports import Record
 from connector.delivery.schedule import Schedule
-from connector.delivery.update import NO_TIME, UPDATE_BYTES, Part, Update
+from connector.delivery.update import UPDATE_BYTES, Part, Update
 from connector.events.change import Change, Priority, Visitor
-
-GATHER_SECONDS = 10.0
-"""A record that is read late waits for others at least this long, if the linger is as long."""
 
 _NO_TIMES: Mapping[str, float] = {}
 
@@ -21,26 +19,6 @@ class Order(enum.StrEnum):
 
     OFFSET = "offset"
     EVENT_TIME = "event_time"
-
-
-def linger_left(linger: float, age: float) -> float:
-    """Seconds that a record of this age still waits for others.
-
-    A linger counts from when the record was written: else a process that is restarted more often than a linger of an
-    hour would never send. Records of a backlog still wait for a while, in which those behind them are read and merged.
-    """
-    return max(min(linger, GATHER_SECONDS), linger - max(0.0, age))
-
-
-def true_at(change: Change, record: Record) -> float:
-    """When a change was true, in seconds since the epoch: as it says, else when its record was written."""
-    said = change.occurred_at
-    return record.timestamp()[1] / 1000 if said is None else said.timestamp()
-
-
-def is_too_old(change: Change, record: Record, limit: float) -> bool:
-    """Whether it was true before `limit`; a record without a time has no age."""
-    return NO_TIME != true_at(change, record) < limit
 
 
 class Coalescer:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from connector.decoding import EventReader
-from connector.delivery.coalescer import GATHER_SECONDS, is_too_old
+from connector.delivery.ages import GATHER_SECONDS, is_too_old, linger_begin
 from connector.delivery.offset_tracker import OffsetTracker
 from connector.delivery.ports import Record
 from connector.events.change import Change, Refused
@@ -101,7 +101,8 @@ class Intake:
                 continue
             length = len(value)
             size += length
-            add(change, partition, record, state.linger_begin(record, now) if lingers_long else now, length)
+            begin = linger_begin(record, state.config.linger, now, state.wall()) if lingers_long else now
+            add(change, partition, record, begin, length)
         _move(current, last)
         state.refused_limit.passed(good)
         state.coalescer.added(decoded + good - empty - done_before - expired, size)

@@ -4,7 +4,7 @@ import enum
 from typing import NamedTuple, Protocol
 
 from connector.decoding import REPLAYED, MappedTopic
-from connector.delivery.coalescer import is_too_old
+from connector.delivery.ages import is_too_old, linger_begin
 from connector.delivery.offset_tracker import OffsetTracker
 from connector.delivery.ports import Record
 from connector.events.change import Change, Refused
@@ -114,5 +114,6 @@ class MappedIntake:
         elif (limit := state.oldest_wanted()) is not None and is_too_old(change, record, limit):
             state.expire(1)
         else:
-            self._add(change, partition, record, state.linger_begin(record, now), size, is_item=is_item)
+            begin = linger_begin(record, state.config.linger, now, state.wall())
+            self._add(change, partition, record, begin, size, is_item=is_item)
             state.coalescer.added(1, size)

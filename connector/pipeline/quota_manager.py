@@ -82,7 +82,7 @@ class QuotaManager:
             waiting=sum(state.coalescer.waiting_of(each) for each in Priority if each <= state.gate.lowest),
             in_flight=state.gate.in_flight,
             partitions=len(state.partitions),
-            per_second=state.rate,
+            per_second=state.pacing.rate,
             circuit_open=state.gate.circuit.is_open,
         )
 

@@ -16,15 +16,15 @@ from connector.admission.gate import Gate
 from connector.admission.membership_lease import lease_seconds
 from connector.admission.quota_budget import QuotaBudget
 from connector.delivery.accepted_values import AcceptedValues
-from connector.delivery.coalescer import GATHER_SECONDS, Coalescer, linger_left
+from connector.delivery.coalescer import Coalescer
 from connector.delivery.counters import Counters, Done
 from connector.delivery.dead_letter_limit import DeadLetterLimit
 from connector.delivery.offset_tracker import OffsetTracker, TopicPartition
-from connector.delivery.ports import Record
 from connector.delivery.update import Update
 from connector.kafka.causes import Causes
 from connector.ops.throttled_log import ThrottledLogger
 from connector.pipeline.config import PipelineConfig
+from connector.pipeline.pacing import Pacing
 from connector.pipeline.ports import Observer
 from connector.pipeline.wakeup import WakeUp
 
@@ -33,9 +33,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 COMMIT_UPDATES = 1_000
 """After this number of settled updates a commit is due, so that a crash at full speed repeats no whole interval."""
 
-
-AHEAD = 60.0
-"""Updates of class high may use what is left of the quota at so many times the pace of the others."""
 
 _HELD = frozenset({Done.ACCEPTED, Done.UNCHANGED, Done.EXPIRED})
 """Ends of an update after which nothing older is to be sent: Target has its values, or they were too old for it."""
@@ -66,12 +63,9 @@ class ReplicaState:
         self.say = ThrottledLogger(self.now)
         self.causes = Causes()
         self.counters = Counters()
+        aging, keeps_times = config.priority_aging, config.max_event_age > 0
         self.coalescer = Coalescer(
-            config.linger,
-            config.order,
-            config.max_in_flight,
-            aging=config.priority_aging,
-            keeps_times=config.max_event_age > 0,
+            config.linger, config.order, config.max_in_flight, aging=aging, keeps_times=keeps_times
         )
         self.accepted: AcceptedValues | None = None
         """What Target has; None: values that it has are sent again."""
@@ -98,9 +92,7 @@ class ReplicaState:
         """Nothing new is taken."""
         self.failure: BaseException | None = None
         """What ends the process."""
-        self.pace = math.inf
-        """Updates a second that the quota allows this replica."""
-        self._totals: Mapping[str, int] = {}
+        self.pacing = Pacing(self.gate.rate, config.updates_per_second)
         self._uncommitted = 0
         self.wants_commit = False
         """A commit is due now, also if one is on its way."""
@@ -123,20 +115,6 @@ class ReplicaState:
     def overdue(self) -> float:
         """Seconds for which the update that is due longest waits, of those that the quota's shares let go."""
         return max(0.0, -self.coalescer.due_in(self.now(), self.gate.lowest))
-
-    @property
-    def rate(self) -> float:
-        """Updates a second: of the group's rate, the share that this replica has of the partitions."""
-        total = sum(self._totals.values())
-        share = min(1.0, len(self.partitions) / total) if total else 0.0
-        return share * (self.config.updates_per_second or math.inf) if share else 0.0
-
-    def linger_begin(self, record: Record, now: float) -> float:
-        """From when a record's linger counts; the log's clock is the wall's, the loop's is not."""
-        linger, written = self.config.linger, record.timestamp()[1]
-        if linger <= GATHER_SECONDS or written < 0:
-            return now
-        return now + linger_left(linger, self.wall() - written / 1_000) - linger
 
     def oldest_wanted(self) -> float | None:
         """What was true before is too old to be sent, in seconds since the epoch; None: nothing is."""
@@ -161,19 +139,12 @@ class ReplicaState:
     def counted(self, totals: Mapping[str, int]) -> None:
         """The subscribed topics have these numbers of partitions."""
         self.kafka_answered()
-        if totals != self._totals:
-            self._totals = totals
+        if self.pacing.counted(totals):
             self.ownership_changed()
 
     def paced(self, per_second: float) -> None:
         """The quota allows this replica another pace."""
-        self.pace = per_second
-        self.share_rate()
-
-    def share_rate(self) -> None:
-        """Send as fast as the rate, and the pace of the quota, let this replica; ask the quota for that."""
-        rate = self.rate
-        self.gate.rate.limit(min(rate, self.pace), min(rate, AHEAD * self.pace))
+        self.pacing.paced(per_second)
         self.may_send()
         self.quota_changed()
 
@@ -186,13 +157,14 @@ class ReplicaState:
 
     def ownership_changed(self) -> None:
         """Another part of the partitions is ours, or there are more of them."""
+        self.pacing.owns(len(self.partitions))
         if self.accepted is not None and self.config.has_many_writers:
-            is_alone = len(self._totals) == self.config.topics and sum(self._totals.values()) == len(self.partitions)
-            if is_alone:
+            if len(self.pacing.totals) == self.config.topics and self.pacing.owns_all:
                 self.accepted.open(self.boottime())
             else:
                 self.accepted.close()
-        self.share_rate()
+        self.may_send()
+        self.quota_changed()
 
     def gave_up(self, partitions: Collection[TopicPartition]) -> None:
         """These are not ours any more."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from connector.delivery import coalescer
+from connector.delivery import ages, coalescer
 from connector.delivery import update as updates
 from connector.delivery.counters import Done
 from connector.delivery.offset_tracker import OffsetAndMetadata, OffsetTracker
@@ -98,13 +98,14 @@ def age_at_the_beginning_alone(patch: Patches) -> None:
 @mutant("age of the record", "an event that says how old it is goes by when it was written", "ages", 0, 1)
 def age_of_the_record(patch: Patches) -> None:
     """`occurredAt` is not read."""
-    patch.replace(coalescer, "true_at", lambda _, record: record.timestamp()[1] / 1_000)
+    for module in (ages, coalescer):
+        patch.replace(module, "true_at", lambda _, record: record.timestamp()[1] / 1_000)
 
 
 @mutant("no time is the oldest", "an event that has no time is left out", "ages", 0, 1)
 def no_time_is_the_oldest(patch: Patches) -> None:
     """Kafka's -1 is a time like any other."""
-    patch.replace(coalescer, "NO_TIME", None)
+    patch.replace(ages, "NO_TIME", None)
     patch.replace(updates, "NO_TIME", None)
 
 

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from connector.delivery.coalescer import GATHER_SECONDS, Coalescer, Order, linger_left
+from connector.delivery.ages import GATHER_SECONDS, linger_left
+from connector.delivery.coalescer import Coalescer, Order
 from connector.delivery.offset_tracker import OffsetTracker, Start, TopicPartition
 from connector.delivery.schedule import REPEAT_ATTEMPTS
 from connector.events.change import Change, Visitor
