@@ -18,6 +18,9 @@ from tests.support.kafka.broker import KafkaBroker
 from tests.support.kafka.prepare import obtain
 
 INTAKE_BOUND = 1.6
+UNCHANGED_BOUND = INTAKE_BOUND + 0.15
+AGE_BOUND = 2 * INTAKE_BOUND
+"""An age needs the time of every value, and parses it where an event says it."""
 WIRE_BOUND = 1.4
 
 
@@ -43,11 +46,15 @@ def _compare(broker: KafkaBroker, url: str, args: argparse.Namespace) -> int:
     single = _fill(broker, "wire", one_each(args.requests, seed=1))
     kafka = {"bootstrap": broker.bootstrap}
     intake = _pairs(args.pairs, "intake", "bare-intake", args.events, {**kafka, "topic": many})
+    unchanged = _pairs(args.pairs, "intake-unchanged", "bare-intake", args.events, {**kafka, "topic": many})
+    age = _pairs(args.pairs, "intake-age", "bare-intake", args.events, {**kafka, "topic": many})
     wire = _pairs(args.pairs, "wire", "bare-wire", args.requests, {**kafka, "topic": single, "endpoint": url})
     table = Table("comparison", "ours, µs each", "bare, µs each", "ratio (median)", "range", "bound", "verdict")
     failed = False
     for name, pairs, count, bound in (
         ("intake: consume, decode, coalesce", intake, args.events, INTAKE_BOUND),
+        ("intake, with unchanged values left out", unchanged, args.events, UNCHANGED_BOUND),
+        ("intake, with a greatest age", age, args.events, AGE_BOUND),
         ("wire: consume to commit, a request an event", wire, args.requests, WIRE_BOUND),
     ):
         ratios = sorted(ours / bare for ours, bare in pairs)

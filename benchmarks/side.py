@@ -8,6 +8,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -92,11 +93,18 @@ class _Nowhere:
         """There is no connection."""
 
 
-async def intake(bootstrap: str, topic: str, events: int) -> int:
-    """The product's consumer thread, decoder and coalescer, with a linger that outlasts the run."""
+QUIET = PipelineConfig(RetryPolicy(0.5, 60.0, 10), linger=3_600.0, shutdown_grace=0.0)
+"""Nothing is sent before the run is over."""
+
+
+async def intake(bootstrap: str, topic: str, events: int, spending: PipelineConfig | None = None) -> int:
+    """The product's consumer thread, decoder and coalescer, with a linger that outlasts the run.
+
+    `spending`: settings that leave calls out.
+    """
     source = ConsumerThread(KafkaConfig(bootstrap, (topic,), f"ours-{time.time_ns()}"))
     pipeline = Pipeline(
-        PipelineConfig(RetryPolicy(0.5, 60.0, 10), linger=3_600.0, shutdown_grace=0.0),
+        spending or QUIET,
         Ports(source, _Nowhere(), _Nowhere()),
         reader=EventReader(JsonDecoder(), {}, ""),
         render=Renderer("/m2/client/profile/update", Method.AUTO),
@@ -197,6 +205,12 @@ def main(words: list[str]) -> None:
 _SIDES: Mapping[str, Callable[[dict[str, str]], int]] = {
     "bare-intake": lambda a: bare_intake(a["bootstrap"], a["topic"], int(a["count"])),
     "intake": lambda a: _run(lambda: intake(a["bootstrap"], a["topic"], int(a["count"]))),
+    "intake-unchanged": lambda a: _run(
+        lambda: intake(a["bootstrap"], a["topic"], int(a["count"]), replace(QUIET, unchanged_seconds=86_400.0))
+    ),
+    "intake-age": lambda a: _run(
+        lambda: intake(a["bootstrap"], a["topic"], int(a["count"]), replace(QUIET, max_event_age=1e9))
+    ),
     "bare-wire": lambda a: _run(lambda: bare_wire(a["endpoint"], int(a["count"]))),
     "wire": lambda a: _run(lambda: wire(a["bootstrap"], a["topic"], a["endpoint"], int(a["count"]))),
 }
