@@ -27,7 +27,13 @@ Log = list[tuple[int, str, bytes | None]]
 def produce(kafka: KafkaBroker, topic: str, logs: Sequence[Log]) -> None:
     """Write records with timestamps of their own, a list for each partition."""
     producer = Producer(
-        {"bootstrap.servers": kafka.bootstrap, "linger.ms": 20, "queue.buffering.max.messages": 1_000_000}
+        {
+            "bootstrap.servers": kafka.bootstrap,
+            "linger.ms": 20,
+            "queue.buffering.max.messages": 1_000_000,
+            # A batch that is sent again, since a new topic has no leader yet, may not fall behind the next one.
+            "enable.idempotence": True,
+        }
     )
     for partition, log in enumerate(logs):
         for ms, visitor, value in log:
