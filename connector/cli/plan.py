@@ -1,4 +1,4 @@
-"""`connector plan`: what linger the quota needs, reckoned from the events that were really there."""
+"""`connector plan`: what linger the quota needs and what each setting saves, by the events that were really there."""
 
 import argparse
 import gc
@@ -15,7 +15,7 @@ from connector.decoding import EventReader
 from connector.delivery.coalescer import Order
 from connector.errors import CommandError, Fatal, UnusableSetting
 from connector.kafka.config import KafkaConfig
-from connector.plan import Assumptions, Merge, Quota, Survey, SurveyResult
+from connector.plan import Assumptions, Merge, Quota, Survey, SurveyResult, calls_per_update
 from connector.settings import BadSettings, Settings, load
 
 _EXAMPLE = """\
@@ -42,8 +42,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Say what can be asked for."""
     parser = subparsers.add_parser(
         "plan",
-        help="the updates that a topic's last hours would have cost, by linger",
-        description="Read the topics' last hours and forecast updates, delay and memory for several linger times.",
+        help="the calls that a topic's last hours would have cost, by linger, and what each setting saves",
+        description="Read the topics' last hours and forecast updates, delay and memory for several linger times, and "
+        "what each setting saves.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -59,6 +60,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         type=whole("number of replicas from 1 to 1000", 1, 1_000),
         default=1,
         help="that share the work: each holds a part of the visitors (default 1)",
+    )
+    add(
+        "--unknown-share",
+        type=number("number from 0 to 1", 0.0, 1.0),
+        default=0.0,
+        metavar="SHARE",
+        help="part of the updates whose visitor Target does not know: each takes up to three calls (default 0)",
     )
     add("--quota", type=quota, metavar="UPDATES", help="updates in the window, 0 for none (default: QUOTA_UPDATES)")
     add("--window", type=window, metavar="SECONDS", help="the rolling window (default: QUOTA_WINDOW_SECONDS)")
@@ -80,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     from connector.service.reading import event_mapping  # noqa: PLC0415
 
     quota, lingers = _quota(args, settings), sorted(set(args.linger))
-    assumed = _assumptions(settings, quota, args.replicas)
+    assumed = _assumptions(settings, quota, args.replicas, args.unknown_share)
     try:
         with command_reading(settings, event_mapping(settings)) as events:
             found = _read(kafka_config(settings), args.hours, lingers, quota, assumed, events)
@@ -105,13 +113,17 @@ def _quota(args: argparse.Namespace, settings: Settings) -> Quota:
     )
 
 
-def _assumptions(settings: Settings, quota: Quota, replicas: int) -> Assumptions:
+def _assumptions(settings: Settings, quota: Quota, replicas: int, unknown_share: float) -> Assumptions:
     return Assumptions(
         order=Order(settings.coalesce_order),
         updates_per_second=_rate(settings, quota),
         max_visitors=settings.coalesce_max_visitors * replicas,
         max_bytes=settings.coalesce_max_bytes * replicas,
         window=quota.seconds,
+        unchanged_seconds=settings.coalesce_unchanged_seconds,
+        unchanged_max_visitors=settings.coalesce_unchanged_max_visitors * replicas,
+        max_age=settings.event_max_age_seconds,
+        calls_per_update=calls_per_update(unknown_share, settings.target_unknown_visitor_wait_seconds),
     )
 
 

@@ -1,13 +1,15 @@
 """What follows from a forecast, in sentences that name the setting to change."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from connector.cli.units import percent, span
-from connector.plan import Assumptions, LingerForecast, Quota, SurveyResult
+from connector.plan import Assumptions, Cost, LingerForecast, Quota, SurveyResult
 
 HEADROOM = 0.8
 """A linger fits with at most this share of the quota: retries, repeats and a better day need the rest."""
+NOTABLE_SAVING = 0.01
+"""Part of the calls that is worth a word."""
 NOTABLE_WAIT = 5.0
 """Seconds of waiting for the rate that are worth a word; bursts wait a little at any rate."""
 FEW_SECONDS = 600.0
@@ -28,10 +30,11 @@ def advise(
     if found.seconds < FEW_SECONDS:
         few = f"Only {span(found.seconds)} could be read: far too little to say anything of a day, or what linger fits."
         return None, [few, *_about_bounds(found, assumed), *_about_the_records(found)]
-    best = _best(found.outlooks)
+    best = _shortest((outlook.linger, outlook) for outlook in found.outlooks)
     return best, [
         *_about_too_much(found, quota, assumed),
         *_about_the_quota(found, best, quota, linger),
+        *_about_savings(found, best, quota, assumed),
         *_about_bounds(found, assumed),
         *_about_the_records(found),
     ]
@@ -44,10 +47,10 @@ def _nothing(found: SurveyResult) -> str:
     return f"No record is of the last {asked} by its timestamp, so there is nothing to forecast; try more --hours."
 
 
-def _best(outlooks: Sequence[LingerForecast]) -> float | None:
-    shortest_first = sorted(outlooks, key=lambda outlook: outlook.linger)
-    fits = [o.linger for o in shortest_first if (o.quota_share or 0.0) <= HEADROOM and not o.paused]
-    return fits[0] if fits else None
+def _shortest(costs: Iterable[tuple[float, LingerForecast | Cost]]) -> float | None:
+    """The shortest linger that fits, of lingers and what each costs."""
+    fits = [linger for linger, cost in costs if (cost.quota_share or 0.0) <= HEADROOM and not cost.paused]
+    return min(fits, default=None)
 
 
 def _about_too_much(found: SurveyResult, quota: Quota, assumed: Assumptions) -> Iterator[str]:
@@ -60,9 +63,10 @@ def _about_too_much(found: SurveyResult, quota: Quota, assumed: Assumptions) -> 
     if not quota.updates or least <= 1 or not found.visitors:
         return
     calls = quota.updates * DAY / quota.seconds
+    updates = calls / found.calls_per_update
     events = found.changes * DAY / found.seconds
-    pending = math.ceil(found.visitors * max(0.0, 1 - calls / events))
-    age = span(DAY * found.visitors / calls)
+    pending = math.ceil(found.visitors * max(0.0, 1 - updates / events))
+    age = span(DAY * found.visitors / updates)
     yield (
         f"The quota cannot be met: {events:,.0f} events a day of {found.visitors:,} visitors, and {calls:,.0f} calls. "
         f"To fit, some {pending:,} visitors would have to be pending at once ({assumed.max_visitors:,} may be, by "
@@ -103,6 +107,59 @@ def _about_the_quota(found: SurveyResult, best: float | None, quota: Quota, ling
             "quota, and fall behind by the rest until days are quieter: send fewer events, or only the attributes and "
             "visitors that matter, or have the account's quota raised."
         )
+
+
+def _about_savings(found: SurveyResult, best: float | None, quota: Quota, assumed: Assumptions) -> Iterator[str]:
+    """What each setting saves, with the linger that fits or else the one that takes the fewest calls."""
+    least = min(found.outlooks, key=lambda outlook: outlook.updates_per_day)
+    one = next((outlook for outlook in found.outlooks if outlook.linger == best), least)
+    calls = one.updates_per_day
+    if not calls:
+        return
+    yield from _about_unchanged(found, one, best, assumed)
+    older = [
+        f"{_part(number, calls)} with {age}"
+        for age, number in one.updates_per_day_older_than.items()
+        if age > one.linger and number >= NOTABLE_SAVING * calls
+    ]
+    if older:
+        yield (
+            f"EVENT_MAX_AGE_SECONDS saves calls whose newest change is older when its turn comes. Of {calls:,.0f} a "
+            f"day with a linger of {span(one.linger)} it saves {', '.join(older)}."
+        )
+    low = one.updates_per_day_by_class["low"]
+    if quota.updates and NOTABLE_SAVING * calls <= low < calls:
+        yield (
+            f"QUOTA_LOW_SHARE below 1 can hold back {_part(low, calls)} of {calls:,.0f} calls a day with a linger of "
+            f"{span(one.linger)}: those of priority low. They wait and merge while the quota is short, and leave what "
+            "is above the share to the others."
+        )
+    if (repeats := calls * (1 - 1 / found.calls_per_update)) >= NOTABLE_SAVING * calls:
+        yield (
+            f"TARGET_UNKNOWN_VISITOR_WAIT_SECONDS=0 saves {_part(repeats, calls)} of {calls:,.0f} calls a day with a "
+            f"linger of {span(one.linger)}: the second and third ones for visitors that Target does not know "
+            "(--unknown-share). But then an update that comes before its visitor's profile never reaches Target."
+        )
+
+
+def _about_unchanged(
+    found: SurveyResult, one: LingerForecast, best: float | None, assumed: Assumptions
+) -> Iterator[str]:
+    sent = one.with_unchanged.updates_per_day
+    saved = sent - one.without_unchanged.updates_per_day
+    if saved < NOTABLE_SAVING * sent:
+        return
+    fits = _shortest((outlook.linger, outlook.without_unchanged) for outlook in found.outlooks)
+    keep = " (as it is)" if assumed.unchanged_seconds else ""
+    then = f" Then a linger of {span(fits)} fits." if fits is not None and (best is None or fits < best) else ""
+    yield (
+        f"COALESCE_UNCHANGED_SECONDS={found.unchanged_seconds:g}{keep} saves {_part(saved, sent)} of {sent:,.0f} calls "
+        f"a day with a linger of {span(one.linger)}.{then}"
+    )
+
+
+def _part(number: float, of: float) -> str:
+    return f"{number:,.0f} ({percent(number / of)})"
 
 
 def _about_bounds(found: SurveyResult, assumed: Assumptions) -> Iterator[str]:

@@ -80,6 +80,13 @@ def print_text(
     file.writelines(f"{wrapper.fill(line)}\n" for line in lines)
     if found.records:
         console.print(_table(found.outlooks, quota, best))
+        seconds = f"{found.unchanged_seconds:g}"
+        about = (
+            f"Calls a day with unchanged values sent, and left out by COALESCE_UNCHANGED_SECONDS={seconds}. As it is, "
+        )
+        about += "the part of the calls by class, and of those whose newest change is older when its turn comes:"
+        file.write(f"{wrapper.fill(about)}\n")
+        console.print(_makeup(found.outlooks))
     file.writelines(f"{wrapper.fill(f'- {sentence}')}\n" for sentence in advice)
 
 
@@ -111,6 +118,31 @@ def _table(outlooks: Sequence[LingerForecast], quota: Quota, best: float | None)
             "<- fits" if outlook.linger == best else "pauses" if outlook.paused else "",
         )
     return table
+
+
+def _makeup(outlooks: Sequence[LingerForecast]) -> Table:
+    """Show what a day's calls consist of, and so what a setting could save."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    ages = list(outlooks[0].updates_per_day_older_than)
+    classes = list(outlooks[0].updates_per_day_by_class)
+    older = [f"older\n> {span(age).replace('24 h', '1 day')}" for age in ages]
+    for name in ("\nlinger", "unchanged\nsent", "unchanged\nleft out", *(f"class\n{name}" for name in classes), *older):
+        table.add_column(name, justify="right", no_wrap=True)
+    for outlook in outlooks:
+        calls = outlook.updates_per_day
+        table.add_row(
+            span(outlook.linger),
+            f"{outlook.with_unchanged.updates_per_day:,.0f}",
+            f"{outlook.without_unchanged.updates_per_day:,.0f}",
+            *(_share(outlook.updates_per_day_by_class[name], calls) for name in classes),
+            # EVENT_MAX_AGE_SECONDS must be longer than the linger.
+            *(_share(outlook.updates_per_day_older_than[age], calls) if age > outlook.linger else "-" for age in ages),
+        )
+    return table
+
+
+def _share(part: float, of: float) -> str:
+    return percent(part / of) if of else "-"
 
 
 def _delay(seconds: float | None) -> str:

@@ -2,16 +2,19 @@
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
 from connector.admission.rate_limiter import RateLimiter
-from connector.delivery.coalescer import Coalescer, Order
+from connector.delivery.accepted_values import AcceptedValues
+from connector.delivery.coalescer import Coalescer, Order, is_too_old
 from connector.delivery.counters import Histogram
 from connector.delivery.offset_tracker import OffsetTracker, TopicPartition
+from connector.delivery.selection import Selection
 from connector.delivery.update import UPDATE_BYTES, Update
 from connector.events.change import Change
+from connector.plan.makeup import Makeup
 from connector.plan.merge import Dated
 
 LOW_WATER = 0.9
@@ -40,6 +43,13 @@ class Assumptions:
     window: float = 86_400.0
     request_seconds: float = 0.1
     """From sending a request to its answer."""
+    unchanged_seconds: float = 0.0
+    """For so long a value that was accepted is not sent again; 0: all values are sent."""
+    unchanged_max_visitors: int = 200_000
+    max_age: float = 0.0
+    """A change that is older when its turn comes is not sent; 0: all are."""
+    calls_per_update: float = 1.0
+    """Above 1 where Target does not know some of the visitors: each of the calls takes its part of the rate."""
 
 
 class _Window:
@@ -77,6 +87,7 @@ class Forecast:
     """
 
     __slots__ = (
+        "_accepted",
         "_assumed",
         "_by_time",
         "_coalescer",
@@ -85,13 +96,16 @@ class Forecast:
         "_next",
         "_now",
         "_rate",
+        "_selection",
         "_trackers",
         "_window",
         "delays",
         "linger",
         "longest_wait",
+        "makeup",
         "paused",
         "peak_bytes",
+        "peak_unchanged_bytes",
         "peak_visitors",
         "updates",
     )
@@ -99,34 +113,46 @@ class Forecast:
     def __init__(self, linger: float, assumed: Assumptions) -> None:
         """`linger` in seconds."""
         self._assumed = assumed
-        self._coalescer = Coalescer(linger, assumed.order, 1)
+        self._coalescer = Coalescer(linger, assumed.order, 1, keeps_times=assumed.max_age > 0)
         self._by_time = assumed.order is Order.EVENT_TIME
         self._look_at = min(assumed.max_bytes, assumed.max_visitors * UPDATE_BYTES)
         """Below this size neither bound can be reached."""
-        self._rate = RateLimiter(assumed.updates_per_second or math.inf)
+        self._rate = RateLimiter((assumed.updates_per_second or math.inf) / assumed.calls_per_update)
+        self._accepted: AcceptedValues | None = None
+        if assumed.unchanged_seconds:
+            self._accepted = AcceptedValues(assumed.unchanged_seconds, assumed.unchanged_max_visitors)
+            self._accepted.open(-math.inf)
+        self._selection: Selection | None = None
+        if self._accepted is not None or assumed.max_age:
+            self._selection = Selection(self._accepted, assumed.max_age)
         self._trackers: dict[TopicPartition, OffsetTracker] = {}
-        self._flying: deque[tuple[float, Update]] = deque()
+        self._flying: deque[tuple[float, Update, Mapping[str, str]]] = deque()
+        """When each is answered, and which values were sent; the values only where they are remembered."""
         self._now = -math.inf
         self._next = math.inf
         """Nothing happens by itself before this time."""
         self._window = _Window(assumed.window)
         self.linger = linger
         self.updates = 0
+        """Those that took a call."""
+        self.makeup = Makeup()
         self.delays = Histogram(DELAY_SECONDS)
         """From the oldest record of an update to its answer, as `target_connector_event_age_seconds` counts it."""
         self.peak_visitors = 0
         """Updates held at once, on the wire included, which is what COALESCE_MAX_VISITORS bounds."""
         self.peak_bytes = 0
+        self.peak_unchanged_bytes = 0
+        """What the accepted values took, which COALESCE_MAX_BYTES does not count."""
         self.longest_wait = 0.0
         """Seconds between the end of an update's linger and its turn: the wait for the rate."""
         self.paused = 0.0
         """Seconds for which consumption was paused, because a bound was reached."""
 
-    def take(self, wishes: Iterable[tuple[Change, Dated, int]]) -> None:
-        """Changes came, each with its record and the record's length; none came before the one before it."""
+    def take(self, wishes: Iterable[tuple[Change, Dated, int, float]]) -> None:
+        """Changes came, in order: each with its record, the record's length, and when the change was true."""
         coalescer, trackers, linger, look_at = self._coalescer, self._trackers, self.linger, self._look_at
-        add, added = coalescer.add, coalescer.added
-        for change, record, size in wishes:
+        add, added, note, max_age = coalescer.add, coalescer.added, self.makeup.add, self._assumed.max_age
+        for change, record, size, when in wishes:
             at = record.at
             if at > self._next:
                 self._run(at)
@@ -135,11 +161,14 @@ class Forecast:
             now = self._now
             if at > now:
                 now = self._now = at
+            if max_age and is_too_old(change, record, now - max_age):
+                continue
             tracker = trackers.get(record.name)
             if tracker is None:
                 tracker = trackers[record.name] = OffsetTracker(record.name)
             add(change, tracker, record, now, size)
             added(1, size)
+            note(change.visitor, change.priority, when)
             due = now + linger
             if due < self._next:  # noqa: PLR1730 - a call of min costs more, and this is done for each record and linger
                 self._next = due
@@ -190,27 +219,41 @@ class Forecast:
                     self._next = lands
                     break
                 now = lands
-                land(flying.popleft()[1], now)
+                _, update, attributes = flying.popleft()
+                land(update, attributes, now)
         self._now = now
 
     def _send(self, now: float) -> None:
         update = self._coalescer.take(now)
-        self._rate.spend(now)
+        priority, age = self.makeup.take(update.visitor, now)
         waited = now - update.due
         if waited > self.longest_wait:  # noqa: PLR1730 - a call of max costs more
             self.longest_wait = waited
+        attributes: Mapping[str, str] = {}
+        if self._selection is not None:
+            attributes, ended = self._selection.of(update, now, now)
+            if ended is not None:
+                self._coalescer.settle(update)
+                return
+        self._rate.spend(now)
         if self._by_time and not update.attributes:  # All of it may be older than what was sent before.
             self._coalescer.settle(update)
             return
+        # Without `AcceptedValues.sent`: no other update of the visitor goes before this one is answered, and accepted.
         self.updates += 1
+        self.makeup.count(priority, age)
         window = self._window
         if now >= window.ends:
             window.turn(now)
         window.updates += 1
-        self._flying.append((now + self._assumed.request_seconds, update))
+        self._flying.append((now + self._assumed.request_seconds, update, attributes))
 
-    def _land(self, update: Update, now: float) -> None:
+    def _land(self, update: Update, attributes: Mapping[str, str], now: float) -> None:
         parts = update.parts.values()
         oldest = next(iter(parts)).oldest_ms if len(parts) == 1 else min([part.oldest_ms for part in parts])
         self.delays.observe(now - oldest / 1000)
+        accepted = self._accepted
+        if accepted is not None:
+            accepted.accepted(update.visitor, attributes, [partition.name for partition in update.parts], now, now)
+            self.peak_unchanged_bytes = max(self.peak_unchanged_bytes, accepted.size)
         self._coalescer.settle(update)

@@ -1,11 +1,12 @@
-"""Every record once: decoded, counted, and shown to the forecast of each linger side by side."""
+"""Every record once: decoded, counted, and shown to two forecasts of each linger: with unchanged values and without."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 
 from connector.decoding import MappedTopic
+from connector.delivery.coalescer import true_at
 from connector.events.change import Change, Refused
 from connector.mapping import Skip
 from connector.plan.distinct import Distinct
@@ -13,6 +14,8 @@ from connector.plan.forecast import Assumptions, Forecast
 from connector.plan.merge import Dated
 
 DAY_SECONDS = 86_400.0
+UNCHANGED_SECONDS = DAY_SECONDS
+"""COALESCE_UNCHANGED_SECONDS of the forecasts without unchanged values, unless it is set."""
 BATCH = 1_000
 """Records that all forecasts take before the next are decoded."""
 
@@ -26,13 +29,23 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What a linger costs with unchanged values, or without them."""
+
+    updates_per_day: float
+    quota_share: float | None
+    paused: float
+
+
+@dataclass(frozen=True, slots=True)
 class LingerForecast:
-    """What one linger would bring. Times in seconds."""
+    """What one linger would bring, by the settings as they are. Times in seconds."""
 
     linger: float
     updates: int
     """Of the stretch that was read, what is pending at its end included."""
     updates_per_day: float
+    """Calls: more than the updates where Target does not know some of the visitors. So is every number a day."""
     quota_share: float | None
     """Of the busiest window, or of a window at this pace when less than one was read; None: there is no quota."""
     delay_p50: float | None
@@ -42,6 +55,15 @@ class LingerForecast:
     peak_bytes: int
     paused: float
     longest_wait: float
+    with_unchanged: Cost
+    """If unchanged values are sent. One of the two is as it is."""
+    without_unchanged: Cost
+    """If they are left out."""
+    unchanged_bytes: int
+    """The most memory that the accepted values take if they are left out; not in `peak_bytes`."""
+    updates_per_day_by_class: Mapping[str, float]
+    updates_per_day_older_than: Mapping[int, float]
+    """By an age in seconds: the newest change of these updates was older when their turn came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +93,10 @@ class SurveyResult:
     """Events that ask for something."""
     visitors: int = 0
     """Different visitors among them, about."""
+    unchanged_seconds: float = UNCHANGED_SECONDS
+    """For so long an accepted value counts as unchanged, in `without_unchanged`."""
+    calls_per_update: float = 1.0
+    """Above 1 where Target does not know some of the visitors."""
 
     @property
     def seconds(self) -> float:
@@ -79,7 +105,7 @@ class SurveyResult:
 
 
 class Survey:
-    """Takes the records of all partitions by time; memory is that of the pending updates alone."""
+    """Takes the records of all partitions by time; memory is that of pending updates and accepted values."""
 
     def __init__(
         self,
@@ -91,7 +117,11 @@ class Survey:
         """`decode` is the service's, by the same rules, and so are the readers of `topics` that are not version 1."""
         self._decode = decode
         self._topics = topics or {}
-        self._forecasts = [Forecast(linger, assumed) for linger in lingers]
+        self._assumed = assumed
+        self._unchanged_seconds = assumed.unchanged_seconds or UNCHANGED_SECONDS
+        other = replace(assumed, unchanged_seconds=0.0 if assumed.unchanged_seconds else self._unchanged_seconds)
+        self._forecasts = [(Forecast(linger, assumed), Forecast(linger, other)) for linger in lingers]
+        """Of each linger: as it is, and with the other choice on unchanged values."""
         self._first: float | None = None
         self._first_refused = ""
         self.records = 0
@@ -108,12 +138,13 @@ class Survey:
         """The next records by time."""
         coming = iter(records)
         while batch := list(islice(coming, BATCH)):
-            wishes = list(self._wishes(batch))
+            wishes = [(change, record, size, true_at(change, record)) for change, record, size in self._wishes(batch)]
             self._changes += len(wishes)
-            for change, _, _ in wishes:
+            for change, *_ in wishes:
                 self._visitors.see(change.visitor)
-            for forecast in self._forecasts:
-                forecast.take(wishes)
+            for as_it_is, otherwise in self._forecasts:
+                as_it_is.take(wishes)
+                otherwise.take(wishes)
 
     def _wishes(self, records: Sequence[Dated]) -> Iterator[tuple[Change, Dated, int]]:
         """Those that ask for something, decoded; the others are counted."""
@@ -179,7 +210,7 @@ class Survey:
         """
         since = asked_since if older or self._first is None else max(asked_since, self._first)
         seconds = max(until - since, 1.0)
-        for forecast in self._forecasts:
+        for forecast in chain.from_iterable(self._forecasts):
             forecast.finish()
         return SurveyResult(
             asked_since=asked_since,
@@ -196,26 +227,43 @@ class Survey:
             missing=max(0, expected - self.records),
             changes=self._changes,
             visitors=self._visitors.count(),
-            outlooks=[_outlook(forecast, seconds, quota) for forecast in self._forecasts],
+            outlooks=[self._outlook(*both, seconds, quota) for both in self._forecasts],
+            unchanged_seconds=self._unchanged_seconds,
+            calls_per_update=self._assumed.calls_per_update,
         )
 
+    def _outlook(self, as_it_is: Forecast, otherwise: Forecast, seconds: float, quota: Quota) -> LingerForecast:
+        a_day = DAY_SECONDS / seconds * self._assumed.calls_per_update
+        cost, other = self._cost(as_it_is, seconds, quota), self._cost(otherwise, seconds, quota)
+        with_unchanged, without = (other, cost) if self._assumed.unchanged_seconds else (cost, other)
+        return LingerForecast(
+            linger=as_it_is.linger,
+            updates=as_it_is.updates,
+            updates_per_day=cost.updates_per_day,
+            quota_share=cost.quota_share,
+            delay_p50=as_it_is.delays.quantile(0.5),
+            delay_p99=as_it_is.delays.quantile(0.99),
+            peak_visitors=as_it_is.peak_visitors,
+            peak_bytes=as_it_is.peak_bytes,
+            paused=as_it_is.paused,
+            longest_wait=as_it_is.longest_wait,
+            with_unchanged=with_unchanged,
+            without_unchanged=without,
+            unchanged_bytes=max(as_it_is.peak_unchanged_bytes, otherwise.peak_unchanged_bytes),
+            updates_per_day_by_class={name: calls * a_day for name, calls in as_it_is.makeup.by_class.items()},
+            updates_per_day_older_than={age: calls * a_day for age, calls in as_it_is.makeup.older_than.items()},
+        )
 
-def _outlook(forecast: Forecast, seconds: float, quota: Quota) -> LingerForecast:
-    in_a_window = forecast.updates / seconds * quota.seconds
-    if seconds > quota.seconds:
-        in_a_window = max(in_a_window, forecast.busiest_window)
-    return LingerForecast(
-        linger=forecast.linger,
-        updates=forecast.updates,
-        updates_per_day=forecast.updates / seconds * DAY_SECONDS,
-        quota_share=in_a_window / quota.updates if quota.updates else None,
-        delay_p50=forecast.delays.quantile(0.5),
-        delay_p99=forecast.delays.quantile(0.99),
-        peak_visitors=forecast.peak_visitors,
-        peak_bytes=forecast.peak_bytes,
-        paused=forecast.paused,
-        longest_wait=forecast.longest_wait,
-    )
+    def _cost(self, forecast: Forecast, seconds: float, quota: Quota) -> Cost:
+        calls = self._assumed.calls_per_update
+        in_a_window = forecast.updates / seconds * quota.seconds
+        if seconds > quota.seconds:
+            in_a_window = max(in_a_window, forecast.busiest_window)
+        return Cost(
+            updates_per_day=forecast.updates / seconds * DAY_SECONDS * calls,
+            quota_share=in_a_window * calls / quota.updates if quota.updates else None,
+            paused=forecast.paused,
+        )
 
 
 def _place(record: Dated, refused: Refused) -> str:

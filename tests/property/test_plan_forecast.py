@@ -60,6 +60,7 @@ came = st.builds(
 histories = st.lists(came, min_size=1, max_size=120).map(sorted)
 lingers = st.sampled_from([0.0, 0.0501, 0.5003, 2.0007])
 rates = st.sampled_from([0.0, 2.0**0.5 * 40, 2.0**0.5 * 7, 2.0**0.5])
+unchanged_times = st.sampled_from([0.0, 0.7003, 1_000.0])
 
 
 def forecasted(history: Sequence[Came], linger: float, assumed: Assumptions) -> LingerForecast:
@@ -90,6 +91,7 @@ async def served(history: Sequence[Came], linger: float, assumed: Assumptions) -
         sender,
         linger=linger,
         order=assumed.order,
+        unchanged_seconds=assumed.unchanged_seconds,
         updates_per_second=assumed.updates_per_second,
         max_dead_letters_in_a_row=0,
     )
@@ -128,18 +130,22 @@ def most_at_once(spans: Sequence[tuple[float, float]]) -> int:
     return max((sum(begin <= at < end for begin, end in spans) for at, _ in spans), default=0)
 
 
-@given(histories, lingers, rates, st.sampled_from(Order))
-@example([Came(0, 0, "a", "gold", 3), Came(5, 0, "a", "silver", 1)], 0.0, 0.0, Order.EVENT_TIME)
-@settings(max_examples=150)
-def test_the_forecast_is_what_the_service_does(history: list[Came], linger: float, rate: float, order: Order) -> None:
-    """Count, delay and peak; a divergent coalescer in the plan, or one without a rate, would show here."""
-    assumed = Assumptions(order=order, updates_per_second=rate, request_seconds=REQUEST_SECONDS)
+@given(histories, lingers, rates, st.sampled_from(Order), unchanged_times)
+@example([Came(0, 0, "a", "gold", 3), Came(5, 0, "a", "silver", 1)], 0.0, 0.0, Order.EVENT_TIME, 0.0)
+@settings(max_examples=200)
+def test_the_forecast_is_what_the_service_does(
+    history: list[Came], linger: float, rate: float, order: Order, unchanged: float
+) -> None:
+    """Count, delay and peak; a divergent coalescer or memory in the plan, or one without a rate, would show here."""
+    assumed = Assumptions(
+        order=order, updates_per_second=rate, request_seconds=REQUEST_SECONDS, unchanged_seconds=unchanged
+    )
     outlook = forecasted(history, linger, assumed)
     with quiet():
         sent = run(served(history, linger, assumed))
     assert outlook.updates == len(sent)
-    if order is Order.EVENT_TIME:
-        return  # An event that is older than what was sent is in no update, so the rest cannot be told apart.
+    if order is Order.EVENT_TIME or unchanged:
+        return  # An event that is unchanged, or older than what was sent, is in no update: so the rest cannot be told.
     spans = lives(history, sent)
     assert outlook.peak_visitors == most_at_once(spans)
     delays = Histogram(forecast.DELAY_SECONDS)

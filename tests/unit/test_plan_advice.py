@@ -7,7 +7,7 @@ import pytest
 
 from connector.cli.plan_advice import advise
 from connector.cli.units import percent, span
-from connector.plan import Assumptions, LingerForecast, Quota, SurveyResult
+from connector.plan import Assumptions, Cost, LingerForecast, Quota, SurveyResult
 
 DAY = 86_400.0
 QUOTA = Quota()
@@ -23,6 +23,11 @@ GOOD = LingerForecast(
     peak_bytes=10_000,
     paused=0.0,
     longest_wait=0.0,
+    with_unchanged=Cost(100.0, 0.5, 0.0),
+    without_unchanged=Cost(100.0, 0.5, 0.0),
+    unchanged_bytes=0,
+    updates_per_day_by_class={"high": 0.0, "normal": 100.0, "low": 0.0},
+    updates_per_day_older_than=dict.fromkeys((3_600, 21_600, 86_400, 604_800), 0.0),
 )
 
 
@@ -164,5 +169,86 @@ def test_that_the_quota_cannot_be_met_is_said_first_with_what_it_would_take() ->
     assert "some 2,700,000 visitors would have to be pending at once (400,000 may be" in first
     assert first.endswith("a profile would be updated once in 3 days.")
     assert "Bulk" in second
+    unknown = replace(result, calls_per_update=2.0)
+    first = advise(unknown, QUOTA, replace(ASSUMED, max_visitors=400_000), 1.0)[1][0]
+    assert "and 1,000,000 calls. To fit, some 2,850,000 visitors" in first
+    assert first.endswith("a profile would be updated once in 6 days.")
     _, fits = advise(found(*shares(1.2, 0.9), changes=10, visitors=5), QUOTA, ASSUMED, 1.0)
     assert not any("cannot be met" in sentence for sentence in fits)
+
+
+BUSY = replace(
+    GOOD,
+    updates_per_day=20_000.0,
+    with_unchanged=Cost(20_000.0, 0.5, 0.0),
+    without_unchanged=Cost(20_000.0, 0.5, 0.0),
+)
+
+
+def savings(
+    *outlooks: LingerForecast, quota: Quota = QUOTA, assumed: Assumptions = ASSUMED, **others: Any
+) -> list[str]:
+    """What is said after the linger."""
+    return list(advise(found(*outlooks, **others), quota, assumed, 1.0)[1][1:])
+
+
+def test_nothing_is_said_of_a_setting_that_saves_little() -> None:
+    """Wrong design: five sentences of which none matters, so nobody reads the one that does."""
+    little = replace(
+        BUSY,
+        without_unchanged=Cost(19_801.0, 0.5, 0.0),
+        updates_per_day_by_class={"high": 0.0, "normal": 19_801.0, "low": 199.0},
+        updates_per_day_older_than={3_600: 199.0, 21_600: 0.0, 86_400: 0.0, 604_800: 0.0},
+    )
+    assert savings(little, calls_per_update=1.009) == []
+    assert savings(replace(little, updates_per_day=0.0, with_unchanged=Cost(0.0, 0.0, 0.0))) == []
+
+
+def test_unchanged_values_are_told_with_the_linger_that_would_fit_then() -> None:
+    """Wrong design: the saving of another linger than the one that is advised, or a shorter one that pauses."""
+    first, second, third, fourth = (replace(BUSY, linger=10.0**n, quota_share=0.9) for n in range(4))
+    paused = replace(first, without_unchanged=Cost(100.0, 0.1, 60.0))
+    too_many = replace(second, without_unchanged=Cost(17_000.0, 0.81, 0.0))
+    would_fit = replace(third, without_unchanged=Cost(16_000.0, 0.8, 0.0))
+    says = "COALESCE_UNCHANGED_SECONDS=86400 saves 5,000 (25 %) of 20,000 calls a day with a linger of 16.7 min."
+    fits = replace(fourth, quota_share=0.7, without_unchanged=Cost(15_000.0, 0.6, 0.0))
+    assert savings(paused, too_many, would_fit, fits) == [f"{says} Then a linger of 1.7 min fits."]
+    assert savings(fits) == [says]
+    is_set = replace(ASSUMED, unchanged_seconds=600.0)
+    assert savings(fits, assumed=is_set, unchanged_seconds=600.0) == [
+        "COALESCE_UNCHANGED_SECONDS=600 (as it is) saves 5,000 (25 %) of 20,000 calls a day with a linger of 16.7 min."
+    ]
+
+
+def test_ages_are_told_that_the_linger_allows() -> None:
+    """Wrong design: EVENT_MAX_AGE_SECONDS=3600 beside a linger of an hour, which the service refuses."""
+    older = {3_600: 6_000.0, 21_600: 5_000.0, 86_400: 200.0, 604_800: 100.0}
+    aged = replace(BUSY, updates_per_day_older_than=older)
+    begin = (
+        "EVENT_MAX_AGE_SECONDS saves calls whose newest change is older when its turn comes. Of 20,000 a day with a "
+    )
+    assert savings(aged) == [
+        f"{begin}linger of 1 s it saves 6,000 (30 %) with 3600, 5,000 (25 %) with 21600, 200 (1 %) with 86400."
+    ]
+    assert savings(replace(aged, linger=3_600.0)) == [
+        f"{begin}linger of 1 h it saves 5,000 (25 %) with 21600, 200 (1 %) with 86400."
+    ]
+
+
+def test_low_calls_are_told_where_others_could_go_first() -> None:
+    """Wrong design: to hold back low without a quota, or where all is low and nobody gains by it."""
+    some = replace(BUSY, updates_per_day_by_class={"high": 0.0, "normal": 15_000.0, "low": 5_000.0})
+    (said,) = savings(some)
+    assert said.startswith(
+        "QUOTA_LOW_SHARE below 1 can hold back 5,000 (25 %) of 20,000 calls a day with a linger of 1 s:"
+    )
+    assert savings(some, quota=Quota(0)) == []
+    assert savings(replace(BUSY, updates_per_day_by_class={"high": 0.0, "normal": 0.0, "low": 20_000.0})) == []
+
+
+def test_the_repeats_for_unknown_visitors_are_told() -> None:
+    """Two of three calls of each; wrong design: a third of them, or the first one too."""
+    (said,) = savings(BUSY, calls_per_update=1.2)
+    assert said.startswith(
+        "TARGET_UNKNOWN_VISITOR_WAIT_SECONDS=0 saves 3,333 (17 %) of 20,000 calls a day with a linger of 1 s: the"
+    )

@@ -38,6 +38,8 @@ def test_it_asks_only_for_what_it_needs(capsys: pytest.CaptureFixture[str]) -> N
         (["--quota", "1.5"], "'1.5' is no number of updates"),
         (["--quota", "9" * 5_000], "9…' is no number of updates"),
         (["--window", "0"], "'0' is no number of seconds from 1 to 31622400 (a year)"),
+        (["--unknown-share", "2"], "'2' is no number from 0 to 1"),
+        (["--unknown-share", "10%"], "'10%' is no number from 0 to 1"),
         (["--format", "xml"], "invalid choice: 'xml'"),
     ],
 )
