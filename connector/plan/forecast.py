@@ -8,7 +8,8 @@ from itertools import accumulate
 
 from connector.admission.rate_limiter import RateLimiter
 from connector.delivery.accepted_values import AcceptedValues
-from connector.delivery.coalescer import Coalescer, Order, is_too_old
+from connector.delivery.ages import is_too_old
+from connector.delivery.coalescer import Coalescer, Order
 from connector.delivery.counters import Histogram
 from connector.delivery.offset_tracker import OffsetTracker, TopicPartition
 from connector.delivery.selection import Selection
@@ -168,7 +169,7 @@ class Forecast:
                 tracker = trackers[record.name] = OffsetTracker(record.name)
             add(change, tracker, record, now, size)
             added(1, size)
-            note(change.visitor, change.priority, when)
+            note(change.visitor, when)
             due = now + linger
             if due < self._next:  # noqa: PLR1730 - a call of min costs more, and this is done for each record and linger
                 self._next = due
@@ -225,7 +226,7 @@ class Forecast:
 
     def _send(self, now: float) -> None:
         update = self._coalescer.take(now)
-        priority, age = self.makeup.take(update.visitor, now)
+        age = self.makeup.take(update.visitor, now)
         waited = now - update.due
         if waited > self.longest_wait:  # noqa: PLR1730 - a call of max costs more
             self.longest_wait = waited
@@ -241,7 +242,7 @@ class Forecast:
             return
         # Without `AcceptedValues.sent`: no other update of the visitor goes before this one is answered, and accepted.
         self.updates += 1
-        self.makeup.count(priority, age)
+        self.makeup.count(update.priority, age)
         window = self._window
         if now >= window.ends:
             window.turn(now)

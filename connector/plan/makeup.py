@@ -10,27 +10,23 @@ AGES: Final = (3_600, 21_600, 86_400, 604_800)
 
 
 class Makeup:
-    """Class and newest change of each pending update, and the counts of those that became calls."""
+    """The newest change of each pending update, and the counts of those that became calls."""
 
-    __slots__ = ("_newest", "_older", "_priorities", "_priority_calls")
+    __slots__ = ("_newest", "_older", "_priority_calls")
 
     def __init__(self) -> None:
         self._newest: dict[Visitor, float] = {}
-        self._priorities: dict[Visitor, Priority] = {}
-        """The highest class of the pending changes, where it is not the lowest."""
         self._priority_calls = dict.fromkeys(Priority, 0)
         self._older = [0] * len(AGES)
 
-    def add(self, visitor: Visitor, priority: Priority, when: float) -> None:
+    def add(self, visitor: Visitor, when: float) -> None:
         """A change is merged into the visitor's pending update; it was true at `when`, in seconds since the epoch."""
         if when > self._newest.get(visitor, -math.inf):
             self._newest[visitor] = when
-        if priority < self._priorities.get(visitor, Priority.LOW):
-            self._priorities[visitor] = priority
 
-    def take(self, visitor: Visitor, now: float) -> tuple[Priority, float]:
-        """The visitor's update is not pending any more: return its class, and the age of its newest change."""
-        return self._priorities.pop(visitor, Priority.LOW), now - self._newest.pop(visitor)
+    def take(self, visitor: Visitor, now: float) -> float:
+        """The visitor's update is not pending any more: return the age of its newest change."""
+        return now - self._newest.pop(visitor)
 
     def count(self, priority: Priority, age: float) -> None:
         """An update with this class and age takes a call."""

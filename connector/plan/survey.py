@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 from connector.decoding import MappedTopic
-from connector.delivery.coalescer import true_at
+from connector.delivery.ages import true_at
 from connector.events.change import Change, Refused
 from connector.mapping import Skip
 from connector.plan.distinct import Distinct
