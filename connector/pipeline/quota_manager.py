@@ -12,6 +12,7 @@ from connector.pipeline.state import ReplicaState
 from connector.quota.lease_manager import Demand, LeaseManager
 from connector.quota.ports import Appended, LedgerLog
 from connector.quota.records import NewerLedger, Record, Reserve, decode, encode
+from connector.quota.verified import Verified, verified_in
 from connector.quota.view import View, view
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -44,6 +45,8 @@ class QuotaManager:
         self._began = self._boottime()
         self._seen: View | None = None
         self._seen_at = -math.inf
+        self._verified: tuple[Verified, float] | None = None
+        """What `connector verify` found last, and when by the brokers' clock."""
         holder.allowance.call_when_wanted(state.quota_changed)
         state.paced(holder.per_second)
 
@@ -99,7 +102,10 @@ class QuotaManager:
         self._records += len(batch)
         try:
             for value, appended in batch:
-                holder.read(decode(value), appended, boottime)
+                record = decode(value)
+                if record is None and (found := verified_in(value)) is not None:
+                    self._verified = found, appended
+                holder.read(record, appended, boottime)
         except NewerLedger as error:
             self.failed(Fatal("quota_ledger_unusable", str(error), "bring every replica to the newer version"))
             return
@@ -153,6 +159,14 @@ class QuotaManager:
             return None
         seen = self._view()
         return seen.slowed_seconds, seen.used_up_seconds
+
+    @property
+    def verified(self) -> tuple[Verified, float] | None:
+        """What `connector verify` found last, and how many seconds ago; None: nothing is known."""
+        if self._verified is None:
+            return None
+        found, at = self._verified
+        return found, max(0.0, self.holder.now(self._boottime()) - at)
 
     def status(self) -> Mapping[str, object]:
         """The window and what is in hand, for the status page."""

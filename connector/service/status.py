@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
+from msgspec import structs
+
 from connector import __version__
 from connector.events.change import Priority
 from connector.ops.health import Heartbeats, livez, readyz
@@ -134,6 +136,7 @@ def status(pipeline: Pipeline, settings: Settings, now: Snapshot, beats: Heartbe
         "lease_seconds": _finite(gate.lease.left(boottime())),
         "paused": now.paused,
         "quota": None if pipeline.quota is None else pipeline.quota.status(),
+        "verified": _verified(pipeline),
         "events_skipped": [
             {"source": source, "condition": condition, "events": count}
             for (source, condition), count in tally.events_skipped.items()
@@ -145,6 +148,15 @@ def status(pipeline: Pipeline, settings: Settings, now: Snapshot, beats: Heartbe
         "problems": [asdict(problem) for problem in RECENT.newest_first()],
         "settings": masked(settings),
     }
+
+
+def _verified(pipeline: Pipeline) -> Mapping[str, object] | None:
+    """What `connector verify --publish` found last."""
+    if pipeline.quota is None or (known := pipeline.quota.verified) is None:
+        return None
+    found, seconds = known
+    told = {name: value for name, value in structs.asdict(found).items() if name not in ("name", "v")}
+    return {"seconds_ago": round(seconds), **told}
 
 
 def _waits(pipeline: Pipeline) -> list[Mapping[str, object]]:

@@ -93,6 +93,29 @@ def test_classes_and_calls_saved_are_shown_where_there_are_some(page: Browser, s
     assert page.text("saved-unchanged-part") == ", 1,200 by unchanged values"
 
 
+VERIFIED: dict[str, Any] = {
+    "seconds_ago": 7_500, "conclusion": "good", "drawn": 300, "judged": 280, "harmed": 0, "low": 0.0, "high": 0.0107,
+    "confidence": 0.95, "verdicts": {"match": 812},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "2 h 5 min ago: none of 280 visitors with a lost, replaced or cut value, below 1.1 % of all at 95 %"),
+        ({"conclusion": "harmed", "harmed": 3, "low": 0.002, "high": 0.031},
+         "2 h 5 min ago: 3 of 280 visitors with a lost, replaced or cut value, 0.2 % to 3.1 % of all at 95 %"),
+        ({"conclusion": "too_few", "judged": 12}, "2 h 5 min ago: of 300 visitors only 12 could be judged"),
+    ],
+)  # fmt: skip
+def test_what_verify_found_is_shown(page: Browser, served: Served, changes: dict[str, Any], words: str) -> None:
+    """An accepted update is a promise: how much of it is kept stands beside the answers of the endpoint."""
+    show(page, served, status(verified=None))
+    assert page.text("verified-words") == ""
+    show(page, served, status(verified={**VERIFIED, **changes}))
+    assert page.text("verified-words") == words
+
+
 def test_every_number_is_that_of_the_status(page: Browser, served: Served) -> None:
     """A page that shows another count than /status misleads during an incident."""
     show(page, served, status(lag=1_234, updates={"pending": 56, "in_flight": 7}))

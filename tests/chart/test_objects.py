@@ -302,7 +302,7 @@ def test_the_job_of_verify_is_there_on_a_schedule_alone(chart: Chart) -> None:
     assert job["backoffLimit"] == 0
     pod = job["template"]["spec"]
     (container,) = pod["containers"]
-    assert container["args"] == ["verify", "--format", "json", "--hours", "72"]
+    assert container["args"] == ["verify", "--format", "json", "--publish", "--hours", "72"]
     parser = argparse.ArgumentParser()
     verify.add_parser(parser.add_subparsers())
     parser.parse_args(container["args"])

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from tests.support.fakes import event
 from tests.support.kafka.broker import KafkaBroker
-from tests.support.process import Program, Sandbox, environment, request
+from tests.support.process import Connector, Program, Sandbox, environment, request
 
 HOUR_MS = 3_600_000
 
@@ -47,3 +47,25 @@ def test_the_settled_records_of_the_hours_are_read_and_nothing_is_changed(kafka:
     assert kafka.committed(topic, topic)[0].offset == 4
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
     assert admin.describe_consumer_groups([topic])[topic].result(60).members == []
+
+
+def test_a_published_result_reaches_the_replicas_and_spends_nothing(kafka: KafkaBroker, tmp_path: Path) -> None:
+    """The status page shows it, also after a restart, and the ledger of an older version passes over the record."""
+    topic = kafka.unique_topic("verify", 1)
+    with Sandbox(tmp_path) as sandbox:
+        settings = environment(kafka.bootstrap, topic, sandbox.url, QUOTA_UPDATES="1000", QUOTA_WINDOW_SECONDS="600")
+        kafka.produce(topic, [(b"ann", event("ann", n=2), None)])
+        with Connector(tmp_path, settings) as connector:
+            connector.until(lambda: sandbox.profiles() != {}, "the update is applied")
+            connector.stop()
+        with Program(tmp_path, ["verify", "--publish", "--format", "json"], settings) as program:
+            program.wait(120)
+        assert program.exit_code == 0, program.stderr
+        with Connector(tmp_path, settings) as connector:
+            connector.until(lambda: connector.status()["verified"] is not None, "the result is known")
+            status = connector.status()
+    found = status["verified"]
+    assert (found["conclusion"], found["drawn"], found["judged"], found["harmed"]) == ("good", 1, 1, 0)
+    assert found["verdicts"] == {"match": 1}
+    assert found["seconds_ago"] < 60
+    assert status["quota"]["used"] <= 12, "its record is no lease"

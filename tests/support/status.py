@@ -53,6 +53,7 @@ _QUIET: Final[Mapping[str, Any]] = {
     "lease_seconds": 30.0,
     "paused": False,
     "quota": None,
+    "verified": None,
     "events_skipped": [],
     "schema_waits": [],
     "lag": 0,

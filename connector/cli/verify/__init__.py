@@ -96,6 +96,11 @@ def add_parser(subparsers: "Subparsers") -> None:
         help="with --round-trip: how long to wait for the values to come back (default 60)",
     )
     add("--format", choices=("text", "json"), default="text", help="json: one JSON object (default text)")
+    add(
+        "--publish",
+        action="store_true",
+        help="also tell the replicas, by a record in the quota's topic: the page shows it",
+    )
     add("--textfile", type=Path, metavar="PATH", help="also write the result for node_exporter's textfile collector")
 
 
@@ -108,6 +113,17 @@ def _test_visitor(text: str) -> str:
     return text
 
 
+def _misuse(args: argparse.Namespace, settings: Settings) -> str:
+    """Why the options cannot be used so; empty: they can."""
+    if args.textfile is not None and not args.textfile.absolute().parent.is_dir():
+        return f"--textfile: there is no folder {args.textfile.absolute().parent}"
+    if args.publish and (args.visitor is not None or args.round_trip is not None):
+        return "--publish is for the result of a sample"
+    if args.publish and not settings.quota_updates:
+        return "--publish writes into the quota's topic, and QUOTA_UPDATES is 0"
+    return ""
+
+
 def run(args: argparse.Namespace) -> int:
     """Read, fetch, judge, tell."""
     try:
@@ -115,8 +131,8 @@ def run(args: argparse.Namespace) -> int:
     except BadSettings as bad:
         print_mistakes(bad, sys.stderr)
         return BAD_USAGE
-    if args.textfile is not None and not args.textfile.absolute().parent.is_dir():
-        sys.stderr.write(f"connector verify: --textfile: there is no folder {args.textfile.absolute().parent}\n")
+    if misuse := _misuse(args, settings):
+        sys.stderr.write(f"connector verify: {misuse}\n")
         return BAD_USAGE
     fmt = settings.log_format or ("console" if sys.stderr.isatty() else "json")
     configure(settings.log_level, fmt, VisitorIds(settings.log_visitor_ids), sys.stderr, settings.secret_values())
@@ -156,6 +172,14 @@ def _verify(args: argparse.Namespace, settings: Settings) -> int:
         verdicts=found["attributes"],
         harmed_share=found["harmed_share"],
     )
+    if args.publish:
+        from connector.cli.verify.publish import publish  # noqa: PLC0415
+
+        try:
+            publish(settings, report)
+        except ConnectorError as error:
+            sys.stderr.write(f"connector verify: the replicas could not be told: {error}\n")
+            return conclusion.value or TOO_FEW
     if args.textfile is not None:
         from connector.cli.verify.textfile import write  # noqa: PLC0415
 

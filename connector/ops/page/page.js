@@ -167,6 +167,11 @@ function showEndpoint(status) {
   find("token").hidden = left === null;
   put("token-ends", left > 0 ? `ends in ${span(left)}` : "has ended");
   find("token-ends").className = left > TOKEN_SECONDS ? "" : "alarming";
+  find("verified").hidden = !status.verified;
+  if (status.verified) {
+    put("verified-words", verifiedWords(status.verified));
+    find("verified-words").className = status.verified.harmed ? "alarming" : "";
+  }
   put("slots", `${count(updates.in_flight)} in flight (limit now ${count(slots)}, max ${count(most)})`);
   width("slots-used", updates.in_flight / most);
   width("slots-open", slots / most);

@@ -32,6 +32,11 @@ function share(part, total) {
   return (percent < 10 || (percent > 99 && percent < 100) ? decimal.format(Math.floor(percent * 10) / 10) : whole.format(percent)) + " %";
 }
 
+// An upper bound, rounded up: rounded down it would promise too much.
+function atMost(part) {
+  return `${decimal.format(Math.ceil(part * 1000) / 10)} %`;
+}
+
 function plural(value, one, many) {
   return `${count(value)} ${value === 1 ? one : many}`;
 }
@@ -118,6 +123,17 @@ function classWords(classes) {
   return Object.entries(classes)
     .map(([name, { visitors, held_back: held }]) => `${name} ${count(visitors)}${held && visitors ? " (the quota is kept for higher ones)" : ""}`)
     .join(", ");
+}
+
+// What connector verify found last in the profiles at Target.
+function verifiedWords(found) {
+  const ago = `${span(found.seconds_ago)} ago`;
+  const sure = `at ${share(found.confidence, 1)}`;
+  if (found.conclusion === "too_few") return `${ago}: of ${count(found.drawn)} visitors only ${count(found.judged)} could be judged`;
+  const of = `of ${plural(found.judged, "visitor", "visitors")}`;
+  return found.harmed
+    ? `${ago}: ${count(found.harmed)} ${of} with a lost, replaced or cut value, ${share(found.low, 1)} to ${atMost(found.high)} of all ${sure}`
+    : `${ago}: none ${of} with a lost, replaced or cut value, below ${atMost(found.high)} of all ${sure}`;
 }
 
 function waiting(status) {
