@@ -1,6 +1,7 @@
 """A change that is too old when its turn comes takes no call; what is newer goes, and nothing else is lost."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.support.bench import Bench
 from tests.support.captured_logs import captured_logs
 from tests.support.fakes import FakeLog, FakeSender, event, event_at
 from tests.support.virtual_time import run
+from tests.unit.test_pipeline_mapped import LISTS, reader
 
 P0 = TopicPartition("t", 0)
 FINE = Answer(Verdict.ACCEPTED)
@@ -135,5 +137,27 @@ def test_what_was_sent_and_not_answered_may_expire_before_its_retry() -> None:
             await bench.settle(60)
             assert bench.done(Done.EXPIRED) == 1
         assert [values["a"] for values in _sent(bench)] == ["A", "B", "A"]
+
+    run(main())
+
+
+def test_an_item_of_a_list_that_is_too_old_is_passed_over_by_itself() -> None:
+    """A batch that was kept back for days holds rows of all ages; what is read by a mapping has its own time."""
+    mapping = LISTS.replace("attributes:", "occurredAt: {path: at, as: epoch-s}\n    attributes:")
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        old, new = int(loop.time() - 2 * MAX_AGE), int(loop.time())
+        rows = [
+            {"id": "a", "at": old, "tier": "x"},
+            {"id": "a", "at": new, "tier": "y"},
+            {"id": "b", "at": old, "tier": "z"},
+        ]
+        async with _bench(FakeLog({P0: []}), reader=reader(mapping)) as bench:
+            _append(bench, json.dumps({"rows": rows}).encode(), loop.time())
+            await bench.settle(60)
+            assert (bench.done(Done.EXPIRED), bench.done(Done.ACCEPTED)) == (2, 1)
+        assert bench.sender.profiles == {"a": {"tier": "y"}}
+        assert bench.log.committed == {P0: 1}
 
     run(main())
