@@ -12,7 +12,8 @@ from tests.support.chart import PACKAGE, PREVIOUS
 from tests.support.chart_tools import CHART
 from tests.support.kubernetes.node import NAME as NODE
 from tests.support.kubernetes.report import Report
-from tests.support.kubernetes.world import EVERYTHING, NAME, NAMESPACE, PARTITIONS, RELEASE, World
+from tests.support.kubernetes.world import EVERYTHING, NAME, NAMESPACE, PARTITIONS, RELEASE, RENEWING, World
+from tests.support.oracle import caught_up, differences, fold
 from tests.support.process import until
 
 pytestmark = pytest.mark.timeout(1800)
@@ -220,6 +221,51 @@ def test_upgrade_from_the_previous_version_while_events_flow(world: World, repor
             f"{PACKAGE.stem} first; {len(before)} Pod, {'kept' if kept else 'replaced'}; "
             f"all {ended_well(world)} Pods ended with exit code 0; {tally(world)}"
         )
+
+
+def test_the_token_is_made_and_renewed_by_its_jobs(world: World, report: Report, tmp_path: Path) -> None:
+    """A Role, a mounted account and a Secret that Pods read: only a cluster shows that they fit each other.
+
+    The renewal ends the token that is in use, and the kubelet brings the new one to the Pods when it pleases.
+    """
+    name = f"{NAME}-token"
+    with (
+        report.step("`helm install --wait` with `token.schedule`, and a renewal while events flow") as step,
+        world.renewing(tmp_path) as (target, renewing),
+    ):
+        values = (f"--values={EVERYTHING}", f"--values={world.values()}", f"--values={renewing}")
+        world.helm("install", RELEASE, str(CHART), *values, *WAIT)
+        first = world.get("secret", name)["data"]["token"]
+        with world.flow():
+            until(lambda: target.stats()["applied"] > 100, SECONDS, "updates arrive with the first token")
+            world.kubectl("create", "job", "renewal", f"--from=cronjob/{name}")
+            world.kubectl("wait", "--for=condition=Complete", "job/renewal", "--timeout=120s")
+            assert world.get("secret", name)["data"]["token"] != first
+            until(lambda: said(world, "token_reloaded"), SECONDS, "the Pods have read the new token")
+            arrived = target.stats()["applied"]
+            until(lambda: target.stats()["applied"] > arrived + 100, SECONDS, "updates arrive with the new token")
+        until(
+            lambda: all(caught_up(world.kafka, topic, RENEWING) for topic in world.topics), SECONDS, "all is committed"
+        )
+        assert differences(fold(one.value for one in world.events), target.profiles()) == []
+        pods = world.pods(ready=True)
+        assert not any(one["restartCount"] for pod in pods.values() for one in pod["status"]["containerStatuses"])
+        refused = target.stats()["by_status"].get("401", 0)
+        world.helm("uninstall", RELEASE, *WAIT)
+        step.saw = (
+            f"{len(world.events):,} events, lost 0, wrong 0; {refused} requests refused until the token was there"
+        )
+
+
+def said(world: World, event: str) -> bool:
+    """Whether a Pod of the release that runs has logged this."""
+    running = world.pods()
+    return any(
+        line["event"] == event
+        for pod, lines in world.lines().items()
+        if pod.partition(".")[0] in running
+        for line in lines
+    )
 
 
 def ended_well(world: World) -> int:

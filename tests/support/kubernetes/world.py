@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import shlex
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,8 +22,8 @@ from tests.support.kafka.broker import ANSWER_SECONDS, KafkaBroker, free_ports
 from tests.support.kafka.fetch import VERSION as KAFKA
 from tests.support.kafka.fetch import Distribution
 from tests.support.kafka.secure import key_store
-from tests.support.kubernetes.node import Node
-from tests.support.kubernetes.room import HOST
+from tests.support.kubernetes.node import PORT, Node
+from tests.support.kubernetes.room import HOST, NODE
 from tests.support.oracle import Event, caught_up, differences, event, fold
 from tests.support.process import Sandbox, request, until
 
@@ -37,6 +38,9 @@ PAUSE_SECONDS: Final = 0.4
 LINK_SECONDS: Final = 0.2
 PARTITIONS: Final = 6
 SETTLE_SECONDS: Final = 240.0
+RENEWING: Final = "renewing"
+"""The group of the release whose token is renewed."""
+TOKEN_SECONDS: Final = 86_400
 
 Manifest = dict[str, Any]
 
@@ -110,6 +114,38 @@ class World:
         path = self._folder / "values.json"
         path.write_text(json.dumps(different))
         return str(path)
+
+    @contextmanager
+    def renewing(self, folder: Path) -> Iterator[tuple[Sandbox, str]]:
+        """Another Target, with token services and a group of its own; and the values that differ for it."""
+        account = self._base["target"]["clientCode"]
+        options = ("--host", HOST, "--client-code", account, "--token-life", str(TOKEN_SECONDS))
+        with Sandbox(folder, *options) as target:
+            target.until(lambda: "token services" in target.stdout, "it says where its token services are")
+            words = shlex.split(target.stdout.splitlines()[1])
+            told = dict(word.split("=", 1) for word in words if word.startswith("TARGET_"))
+            different = {
+                "kafka": {"groupId": RENEWING},
+                "keda": {"enabled": False},
+                "target": {
+                    "baseUrl": target.url,
+                    "authTokenFile": None,
+                    "tenant": told["TARGET_TENANT"],
+                    "tokenClientId": told["TARGET_TOKEN_CLIENT_ID"],
+                    "tokenClientSecret": told["TARGET_TOKEN_CLIENT_SECRET"],
+                    "tokenImsUrl": told["TARGET_TOKEN_IMS_URL"],
+                    "tokenUrl": told["TARGET_TOKEN_URL"],
+                },
+                "token": {"schedule": "17 3 * * *", "renewBeforeSeconds": 10 * TOKEN_SECONDS},
+                # The address of the Service `kubernetes` leads nowhere: nothing here routes Services.
+                "extraEnv": [
+                    {"name": "KUBERNETES_SERVICE_HOST", "value": NODE},
+                    {"name": "KUBERNETES_SERVICE_PORT", "value": str(PORT)},
+                ],
+            }
+            path = folder / "renewing.json"
+            path.write_text(json.dumps(different))
+            yield target, str(path)
 
     def helm(self, *arguments: str) -> str:
         """Run it against the release; returns its output. A failure shows that, and the Pods."""
