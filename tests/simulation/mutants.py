@@ -28,7 +28,7 @@ from connector.errors import CommitFailed
 from connector.kafka.assignment import Assignment
 from connector.kafka.first_positions import FirstPositions
 from connector.pipeline import assignment as group_assignment
-from connector.pipeline import dispatch
+from connector.pipeline import outcomes
 from connector.pipeline.back_pressure import BackPressure
 from connector.pipeline.pipeline import Pipeline
 from connector.pipeline.schema_holds import SchemaHolds
@@ -453,13 +453,13 @@ def cut_log_not_checked(patch: Patches) -> None:
 @mutant("unknown visitor not waited for", "a visitor that Target knows an hour later is a dead letter", "unknown", 0, 1)
 def unknown_visitor_not_waited_for(patch: Patches) -> None:
     """The first answer is the last."""
-    patch.replace(dispatch, "next_attempt", lambda *_: None)
+    patch.replace(outcomes, "next_attempt", lambda *_: None)
 
 
 @mutant("unknown visitor waits for ever", "an update whose visitor Target never knows has no end", "unknown", 0, 1)
 def unknown_visitor_waits_for_ever(patch: Patches) -> None:
     """Each answer begins the wait anew."""
-    patch.wrap(dispatch, "next_attempt", lambda original, _since, now, wait: original(None, now, wait))
+    patch.wrap(outcomes, "next_attempt", lambda original, _since, now, wait: original(None, now, wait))
 
 
 @mutant("held partition is taken", "records behind one that waits for its schema are taken before it", "schemas", 0, 1)
