@@ -12,8 +12,10 @@ from connector.delivery.counters import Counters
 from connector.errors import Fatal
 from connector.events import JsonDecoder
 from connector.pipeline import Pipeline, PipelineConfig
-from connector.pipeline.ports import Ports
+from connector.pipeline.ports import Observer, Ports
 from connector.target.render import Renderer
+from tests.simulation.ages import Render
+from tests.simulation.classes import Turns
 from tests.simulation.client import CommitFaults
 from tests.simulation.coordinator import Coordinator
 from tests.simulation.endpoint import Endpoint, Sender
@@ -129,19 +131,30 @@ class Fleet:
         if self.registry is not None:
             schemas = store(self.registry, random.Random(rng.getrandbits(32)))
             reader = mapped_reader(schemas)
-        render, watch = Renderer("/u"), self._oracle.watch(replica.name)
+        render: Render = Renderer("/u")
+        observers: list[Observer] = []
+        watch = self._oracle.watch(replica.name)
         if watch is not None:
             watch.leaves_out_unchanged = config.unchanged_seconds > 0
+            observers.append(watch)
+            render = watch.over(render)
+        turns: Turns | None = None
+        if profile.agings:
+            turns = self._oracle.turns(replica.name, config.priority_aging)
+            observers.append(turns)
+            render = turns.over(render)
         replica.pipeline = Pipeline(
             config,
             Ports(replica.source, replica.sender, letters, schemas=schemas),
             reader=reader,
-            render=render if watch is None else watch.over(render),
+            render=render,
             rng=random.Random(rng.getrandbits(32)),
             boottime=lambda: self._timeline.now,
-            observers=() if watch is None else (watch,),
+            observers=observers,
             wall=lambda: self._timeline.now,
         )
+        if turns is not None:
+            turns.state = replica.pipeline.state
         if schemas is not None:
             schemas.listen(replica.pipeline.schemas_changed)
         self.tallies.append(replica.pipeline.state.counters)

@@ -23,6 +23,7 @@ partition only, so that the order of its events is defined. A *stay* is one assi
    if that commit was not acknowledged, or an older one landed after it.
 
 8. Age, where events have one: see ages.py. What was left out as too old counts as done, and as it were not there.
+9. Class, where events have one: see classes.py.
 
 Besides: a request begins only for a partition that the replica holds and that is not being revoked; while the circuit
 is open Retry-After is kept; the first probe after an outage follows within the circuit's longest pause, counted from
@@ -39,7 +40,9 @@ from connector.delivery.answer import Answer, Verdict
 from connector.delivery.counters import Done
 from connector.delivery.dead_letter import DeadLetter, Stage
 from connector.delivery.offset_tracker import OffsetAndMetadata, Start, TopicPartition
+from connector.events.change import PRIORITIES
 from tests.simulation.ages import Watch
+from tests.simulation.classes import Turns
 from tests.simulation.logs import Logs, SimulatedState
 from tests.simulation.timeline import Timeline
 from tests.simulation.truth import Member, Sent, Stay, Truth, Word, Wrong, serial_of
@@ -92,6 +95,10 @@ class Oracle:
         it = Watch(member, self.truth.ages, self.truth.values, self._stay_of, self.wrong, self.counts)
         self._watches[member] = it
         return it
+
+    def turns(self, member: str, aging: float) -> Turns:
+        """What its pipeline is to be observed by where its events have classes."""
+        return Turns(member, self.truth.classes, aging, self.wrong, self.counts)
 
     def _is_certain(self, visitor: str) -> bool:
         return visitor not in self.big and not self.doomed(visitor)
@@ -342,6 +349,9 @@ class Oracle:
             return
         event = msgspec.json.decode(letter.value or b"")
         visitor = event["mbox3rdPartyId"]
+        priority = PRIORITIES[event.get("priority") or "normal"]
+        if fault := self.truth.classes.fault(visitor, event["profile"], priority):
+            self.wrong(f"a letter says {fault}")
         if not self.doomed(visitor) and (
             letter.error != "RetriesExhausted" or self._shows_an_outage(member, visitor, letter.reason)
         ):

@@ -66,6 +66,8 @@ class Profile:
     """Share of the others whose record has no timestamp."""
     outages: tuple[float, ...] = (1.0, 10.0, 30.0, 60.0)
     """Seconds that the endpoint is away."""
+    agings: tuple[float, ...] = ()
+    """Seconds after which an update that waits rises a class; empty: all events are of one class."""
     suspends: float = 0.2
     """Share of freezes in which the machine sleeps, and stops the process's monotonic clock too."""
 
@@ -286,6 +288,24 @@ PROFILES: Mapping[str, Profile] = {
         outages=(10.0, 60.0, 120.0),
         repeats=0.4,
         unchanged=(0.0, 0.0, 3_600.0),
+    ),
+    "classes": Profile(
+        faults={"outage": 3, "crash": 2, "shuffle": 4, "scale_up": 1, "stop": 1, "freeze": 1, "letter_trouble": 1},
+        troubles=(2, 4, 8),
+        replicas=(1, 1, 2),
+        seconds=(60.0, 120.0),
+        records=(150, 300),
+        visitors=40,
+        spread=0.1,
+        big=True,
+        special={10: "s", 11: "r", 12: "s", 13: "u", 14: "s"},
+        trouble=(0.0, 0.1, 0.3),
+        slowness=(0.01, 0.5, 4.0),
+        rate=(1.0, 2.0, 20.0),
+        linger=(0.0, 0.2, 1.0),
+        malformed=0.01,
+        static=0.2,
+        agings=(5.0, 20.0, 60.0),
     ),
     "everything": Profile(
         faults={

@@ -79,6 +79,8 @@ def choose(seed: int, profile: Profile, rng: random.Random) -> Setting:
     if profile.unchanged:
         options["unchanged_seconds"] = rng.choice(profile.unchanged)
         options["topics"] = profile.topics
+    if profile.agings:
+        options["priority_aging"] = rng.choice(profile.agings)
     if profile.ages:
         options["max_event_age"] = rng.choice(profile.ages)
     from_end = random.Random(f"{seed} from end").random() < profile.from_end

@@ -3,12 +3,13 @@
 import pytest
 
 from tests.simulation.age_mutants import AGE_MUTANTS
+from tests.simulation.class_mutants import CLASS_MUTANTS
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.planting import Mutant, documented, hunt
 from tests.simulation.runs import live
 
 FALLBACK = 100
-ALL = [*MUTANTS, *AGE_MUTANTS]
+ALL = [*MUTANTS, *AGE_MUTANTS, *CLASS_MUTANTS]
 
 
 @pytest.mark.parametrize("mutant", ALL, ids=lambda mutant: mutant.name.replace(" ", "-"))

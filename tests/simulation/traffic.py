@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from connector.delivery.offset_tracker import TopicPartition
+from connector.events.change import Priority
 from tests.simulation.ages import Ages
 from tests.simulation.logs import Logs
 from tests.simulation.profiles import Profile
@@ -12,7 +13,7 @@ from tests.simulation.registry import Written
 from tests.simulation.setting import partitions_of
 from tests.simulation.truth import Fact, Facts
 from tests.simulation.values import Values
-from tests.support.fakes import FakeRecord, event, event_at
+from tests.support.fakes import FakeRecord, event, event_at, event_of
 
 HEALTHY = "vwx"
 """First letters of visitors whose values may come again."""
@@ -141,7 +142,9 @@ class Traffic:
             occurred = self._earlier()
             value = event_at(visitor, occurred.isoformat(), **values)
             return partition, value, Fact(visitor, serials, occurred=occurred.timestamp())
-        return partition, event(visitor, **values), Fact(visitor, serials)
+        said = rng.choice((*Priority, None)) if profile.agings else None
+        value = event(visitor, **values) if said is None else event_of(said, visitor, **values)
+        return partition, value, Fact(visitor, serials, priority=Priority.NORMAL if said is None else said)
 
     def _earlier(self) -> datetime:
         """When a late event was true: often just about as long ago as it may be, at times in the future."""

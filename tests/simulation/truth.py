@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from connector.delivery.offset_metadata import OffsetMetadata
 from connector.delivery.offset_tracker import OffsetAndMetadata, OffsetTracker, Start, TopicPartition, owed_in
+from connector.events.change import Priority
 from connector.pipeline import Pipeline, PipelineConfig
 from tests.simulation.ages import Ages
+from tests.simulation.classes import Classes
 from tests.simulation.logs import Logs
 from tests.simulation.timeline import Process, Timeline
 from tests.simulation.values import Key, Values
@@ -29,6 +31,7 @@ class Fact(NamedTuple):
     """Epoch of the leader that appended it."""
     occurred: float | None = None
     """When it was true, in seconds since the epoch, if it says so itself."""
+    priority: Priority = Priority.NORMAL
 
 
 Facts = tuple[Fact, ...]
@@ -149,6 +152,7 @@ class Truth:
         """Values that may be at the endpoint at the end or not, since their records are lost."""
         self.values = Values()
         self.ages = Ages(timeline, max_age)
+        self.classes = Classes()
         self.profile: dict[Key, int] = {}
         """Values at the endpoint."""
         self.highest: dict[Key, tuple[int, int]] = {}
@@ -172,6 +176,7 @@ class Truth:
         for fact in facts:
             if fact.visitor and fact.visitor not in self.prints:
                 self.prints[fact.visitor] = zlib.crc32(f"mbox3rdPartyId\0{fact.visitor}".encode())
+            self.classes.appended(fact.visitor, fact.serials.values(), fact.priority)
             for attribute, serial in fact.serials.items():
                 self.values.appended((fact.visitor, attribute), serial, self._timeline.now)
                 self.ages.appended((fact.visitor, attribute), serial, _true_at(record, fact))

@@ -13,6 +13,7 @@ from connector.delivery.offset_tracker import OffsetAndMetadata, Start, TopicPar
 from connector.delivery.ports import Headers
 from connector.delivery.start_position import LogState
 from connector.errors import CommitFailed
+from connector.events.change import Priority
 from connector.kafka.ports import Listener
 from connector.target.render import Request
 
@@ -78,6 +79,11 @@ class FakeRecord:
 def event(visitor: str, **profile: object) -> bytes:
     """A version 1 event."""
     return msgspec.json.encode({"mbox3rdPartyId": visitor, "profile": profile})
+
+
+def event_of(priority: Priority, visitor: str, **profile: object) -> bytes:
+    """A version 1 event that says its class."""
+    return msgspec.json.encode({"mbox3rdPartyId": visitor, "priority": priority.word, "profile": profile})
 
 
 def event_at(visitor: str, occurred_at: str, **profile: object) -> bytes:

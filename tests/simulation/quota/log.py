@@ -37,6 +37,8 @@ class Log:
         self.readers: list[Callable[[], None]] = []
         self.granted: dict[tuple[str, int], int] = {}
         """The record that granted a lease, by holder and number."""
+        self._grants: list[tuple[int, str, int]] = []
+        """Which record granted how much to which holder."""
         self.down_until = -math.inf
         self._timeline = timeline
         self._rng = rng
@@ -108,10 +110,20 @@ class Log:
         granted = truth.apply(record, appended)
         if isinstance(record, Reserve) and granted:
             self.granted.setdefault((record.holder, record.lease), len(self.entries))
+            self._grants.append((len(self.entries), record.holder, granted))
         if truth.used < 0 or (not isinstance(record, Spend) and truth.used > max(before, _limit(record))):
             self._wrong(f"{truth.used} are used after {record}")
         if truth.used != sum(lease.updates for lease in truth.leases.values()):
             self._wrong(f"the sum is not that of the leases after {record}")
+
+    def granted_to_others(self, holder: str, position: int) -> int:
+        """What others than this holder were granted by the records from this position on."""
+        theirs = 0
+        for index, who, granted in reversed(self._grants):
+            if index < position:
+                break
+            theirs += granted if who != holder else 0
+        return theirs
 
     @property
     def truth(self) -> Ledger:

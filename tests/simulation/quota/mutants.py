@@ -12,6 +12,7 @@ from msgspec import structs
 
 from connector.admission.gate import Gate, Permit
 from connector.admission.quota_budget import QuotaBudget, QuotaGrant
+from connector.admission.quota_shares import QuotaShares
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.update import Update
 from connector.quota.lease_manager import Demand, LeaseManager
@@ -19,6 +20,7 @@ from connector.quota.ledger import Ledger
 from connector.quota.policy import QuotaPolicy
 from connector.quota.records import Record, Reserve, Return, Spend
 from tests.simulation.planting import Mutants, Patches
+from tests.simulation.quota.classes import ClassReplica
 from tests.simulation.quota.replica import Replica
 
 DONE = (Verdict.ACCEPTED, Verdict.REJECTED)
@@ -346,3 +348,63 @@ def waits_for_what_was_lost(patch: Patches) -> None:
 
     patch.wrap(LeaseManager, "decide", decide)
     patch.replace(LeaseManager, "failed", lambda *_: None)
+
+
+@mutant("share not counted down", "low goes past its share until the ledger is looked at again", "shares")
+def share_not_counted_down(patch: Patches) -> None:
+    """Only a look at the ledger changes what may go."""
+    patch.replace(QuotaShares, "spend", lambda shares: shares._lowest)
+
+
+@mutant("share of one's own requests", "low goes past its share, since others have leased the rest", "shares")
+def share_of_ones_own_requests(patch: Patches) -> None:
+    """The window is what this replica has leased, and not what others have."""
+
+    def filled(original: Any, replica: ClassReplica) -> int:
+        ledger, who = replica.holder.ledger, replica.holder.who
+        theirs = sum(lease.updates for (holder, _), lease in ledger.leases.items() if holder != who)
+        spent: int = original(replica) - theirs
+        return spent
+
+    patch.wrap(ClassReplica, "filled", filled)
+
+
+@mutant("leased is not used", "low goes past its share, since others may still send what they hold", "shares")
+def leased_is_not_used(patch: Patches) -> None:
+    """A lease of another counts when a part of it was given back."""
+
+    def filled(original: Any, replica: ClassReplica) -> int:
+        ledger, who = replica.holder.ledger, replica.holder.who
+        held = [it for (holder, _), it in ledger.leases.items() if holder != who and it.updates == it.granted]
+        spent: int = original(replica) - sum(lease.updates for lease in held)
+        return spent
+
+    patch.wrap(ClassReplica, "filled", filled)
+
+
+@mutant("high waits for the pace", "a request of high waits as long as the others", "shares")
+def high_waits_for_the_pace(patch: Patches) -> None:
+    """There is one rate."""
+    patch.replace(Gate, "wait_ahead", Gate.wait)
+
+
+@mutant("low keeps from itself", "what waits for its share holds leases", "shares")
+def low_keeps_from_itself(patch: Patches) -> None:
+    """All that waits is asked for."""
+
+    def decide(original: Any, holder: LeaseManager, boottime: float, need: Demand) -> Any:
+        return original(holder, boottime, replace(need, waiting=max(50, need.waiting)))
+
+    patch.wrap(LeaseManager, "decide", decide)
+
+
+@mutant("given back is used", "low stops before its share, since what was leased and not sent counts", "shares")
+def given_back_is_used(patch: Patches) -> None:
+    """The window is what was granted in it."""
+
+    def filled(original: Any, replica: ClassReplica) -> int:
+        leases = replica.holder.ledger.leases.values()
+        spent: int = original(replica) + sum(lease.granted - lease.updates for lease in leases)
+        return spent
+
+    patch.wrap(ClassReplica, "filled", filled)

@@ -68,14 +68,14 @@ class Oracle:
             msg = f"{total} requests in the {window} s before {when:.3f}, and {limit} are allowed"
             raise Wrong(msg)
 
-    def rounds(self, terms: QuotaPolicy) -> float:
-        """The same, by how long it takes until the quota is sent once more, anywhere in the window."""
+    def rounds(self, terms: QuotaPolicy, most: int) -> float:
+        """The same, by how long it takes until so many are sent once more, anywhere in the window."""
         times = sorted(each[0] for each in self.arrivals)
-        rounds = len(times) // terms.limit - 1
+        rounds = len(times) // most - 1
         if rounds < 1:
             return 0.0
-        half = terms.limit // 2
-        return terms.window * rounds / (times[rounds * terms.limit + half] - times[half])
+        half = most // 2
+        return terms.window * rounds / (times[rounds * most + half] - times[half])
 
     def use(self, start: float, seconds: float, terms: QuotaPolicy) -> float:
         """Share of the quota used: arrivals by possible arrivals."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from connector.admission.gate import Gate, Permit
 from connector.admission.quota_budget import QuotaBudget
+from connector.admission.quota_shares import QuotaShares
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.update import Update
 from connector.events.change import Visitor
@@ -41,7 +42,7 @@ class Replica:
         self._wall = rng.uniform(-500.0, 500.0)
         self._stood = 0.0
         self._held: list[tuple[Callable[..., object], tuple[Any, ...]]] | None = None
-        self.gate = Gate(MANY, QuotaBudget(unlimited=False))
+        self.gate = Gate(MANY, QuotaBudget(unlimited=False), self._shares())
         self.gate.lease.seconds = math.inf
         self.gate.lease.renew(0.0)
         self.gate.allowance.wanted = self._ring
@@ -67,6 +68,15 @@ class Replica:
         world.log.readers.append(self.appended)
         self.later(rng.random() * 0.1, self._tick)
         self.appended()
+
+    def _shares(self) -> QuotaShares | None:
+        """The shares of the quota; None: all updates may use all of it."""
+        return None
+
+    @property
+    def wanted(self) -> int:
+        """Updates that wait and may go."""
+        return self.waiting
 
     # Its process.
 
@@ -193,15 +203,20 @@ class Replica:
         if self._world.setting.profile.exact:
             self._check_idle()  # Where nothing is late, not even for the moment until it is returned.
         rate = self._rate()
-        need = Demand(self.waiting, gate.in_flight, self.partitions, rate, gate.circuit.is_open)
+        need = Demand(self.wanted, gate.in_flight, self.partitions, rate, gate.circuit.is_open)
         before = holder.per_second
         for record in holder.decide(boottime, need):
             if isinstance(record, Reserve):
                 self._hurt()
             self.later(0.0, self._append, record)
         self._check_idle()
-        gate.rate.limit(min(rate, holder.per_second) if self.style == "paced" else math.inf)
-        if holder.per_second != before and not self._world.setting.profile.bulk:
+        self._decided(before)
+
+    def _decided(self, before: float) -> None:
+        """The pace was `before`, and may be another one now."""
+        pace = self.holder.per_second
+        self.gate.rate.limit(min(self._rate(), pace) if self.style == "paced" else math.inf)
+        if pace != before and not self._world.setting.profile.bulk:
             self.later(0.0, self._pump)
 
     def _append(self, record: Record) -> None:
@@ -223,7 +238,7 @@ class Replica:
     def _check_idle(self) -> None:
         """A replica that sends nothing for a lease holds nothing."""
         now = self._world.timeline.now
-        if self.waiting or self.gate.in_flight:
+        if self.wanted or self.gate.in_flight:
             self._idle_since = math.inf
         elif self._idle_since == math.inf:
             self._idle_since = now

@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass
 
+from connector.events.change import Priority
 from connector.quota.policy import QuotaPolicy
 
 DAY = 86_400.0
@@ -49,6 +50,8 @@ class Profile:
     """Records of usage elsewhere."""
     exact: bool = False
     """Without faults, and the use is judged."""
+    classes: bool = False
+    """Updates have classes, and the quota has shares: see classes.py."""
     bulk: bool = False
     """Many requests are one step: for the numbers of a whole day."""
 
@@ -78,6 +81,29 @@ PROFILES = {
         slow_reads=0.1,
         by_hand=True,
         upgrade=True,
+    ),
+    "shares": Profile(
+        windows=(600.0, 1_200.0),
+        timeouts=(2.0, 10.0),
+        limits=(1_000, 3_000),
+        replicas=(1, 4),
+        lives=2.5,
+        styles=("paced",),
+        classes=True,
+        exact=True,
+    ),
+    "shares at risk": Profile(
+        windows=(60.0,),
+        limits=(400, 900),
+        replicas=(2, 4),
+        lives=2.5,
+        styles=("paced",),
+        classes=True,
+        freezes=0.001,
+        slow_reads=0.05,
+        troubles=0.03,
+        kinds=("crash", "start", "freeze"),
+        bad_answers=0.05,
     ),
     "long": Profile(
         windows=(600.0,),
@@ -148,6 +174,10 @@ class Setting:
     """After an upgrade; else the same."""
     replicas: int
     seconds: float
+    shares: tuple[int, int]
+    """Of normal and low, in requests; with the limit for both there are none."""
+    floods: tuple[Priority, ...]
+    """Classes of which there is always more than can be sent; empty: updates have no class."""
 
 
 def choose(profile: Profile, rng: random.Random) -> Setting:
@@ -155,7 +185,15 @@ def choose(profile: Profile, rng: random.Random) -> Setting:
     terms = _terms(profile, rng)
     later = _terms(profile, rng, terms) if profile.upgrade else terms
     replicas = rng.randint(*profile.replicas)
-    return Setting(profile, terms, later, replicas, profile.lives * max(terms.counted, later.counted))
+    shares: tuple[int, int] = (terms.limit, terms.limit)
+    floods: tuple[Priority, ...] = ()
+    if profile.classes:
+        low = rng.uniform(0.5, 0.9)
+        normal = low + (1.0 - low) * rng.choice((0.3, 0.8, 0.9))
+        shares = round(normal * terms.limit), round(low * terms.limit)
+        floods = rng.choice(((Priority.LOW,), (Priority.NORMAL, Priority.LOW)))
+    seconds = profile.lives * max(terms.counted, later.counted)
+    return Setting(profile, terms, later, replicas, seconds, shares, floods)
 
 
 def _terms(profile: Profile, rng: random.Random, before: QuotaPolicy | None = None) -> QuotaPolicy:

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import replace
 
 from connector.quota.records import Spend
+from tests.simulation.quota.classes import ClassReplica, Shares
 from tests.simulation.quota.log import Log
 from tests.simulation.quota.oracle import Oracle, Wrong
 from tests.simulation.quota.replica import Replica
@@ -32,6 +33,7 @@ class World:
         self.counts: Counter[str] = Counter()
         self.lines: list[tuple[float, str, tuple[object, ...]]] | None = [] if trace else None
         self.log = Log(self.setting, self.timeline, self.rng, self.oracle, self.wrong)
+        self.shares = Shares(self.setting, self.log, self.oracle, self.wrong)
         self.replicas: list[Replica] = []
         self.endpoint_down = False
         self._number = 0
@@ -42,7 +44,8 @@ class World:
 
     def start(self) -> None:
         """Add a replica, which reads from the beginning."""
-        self.replicas.append(Replica(self, self._number, self._terms))
+        kind = ClassReplica if self.setting.floods else Replica
+        self.replicas.append(kind(self, self._number, self._terms))
         self._number += 1
 
     def note(self, what: str, *about: object) -> None:
@@ -85,7 +88,10 @@ class World:
         terms = self._terms
         if self.setting.profile.bulk:
             return
-        use = self.oracle.rounds(terms)
+        if self.setting.floods:
+            self.shares.judge(self.replicas, self.timeline.now)
+            return
+        use = self.oracle.rounds(terms, terms.limit)
         possible = terms.window / (terms.window + terms.lease + terms.margin)
         if use < LEAST_USE * possible:
             self.wrong(f"{use:.3f} of the quota was used, and {possible:.3f} was possible")
