@@ -107,7 +107,7 @@ class Schedule:
 
     def take(self, now: float, lowest: Priority) -> Update:
         """The update whose turn it is; call it only when `due_in` is 0 or less."""
-        return self._queue(self._turn(now, lowest), now).pop()
+        return self._turn(now, lowest).pop()
 
     def take_anywhere(self, now: float, lowest: Priority) -> Update:
         """One that is due, each time from another place, evenly spread over all classes and all that wait."""
@@ -139,23 +139,28 @@ class Schedule:
         ready = its.ready.due
         return min(ready, its.repeats.due) if self._repeats_in_flight < self._repeat_slots else ready
 
-    def _turn(self, now: float, lowest: Priority) -> _Class:
-        """The class whose turn it is: the highest that has something due, or now and then one that rose to it."""
+    def _turn(self, now: float, lowest: Priority) -> DueQueue:
+        """The queue whose turn it is: of the highest class that has something due, or now and then what rose to it."""
         if len(self._classes) == 1:
-            return self._normal
+            return self._queue(self._normal, now)
         highest = next(its for its in self._all if its.priority <= lowest and self._due(its) <= now)
         risen = [
-            its
+            queue
             for its in self._all[highest.priority + 1 :]
-            if self._due(its) + self._aging * (its.priority - highest.priority) <= now
+            for queue in self._open(its)
+            if queue.due + self._aging * (its.priority - highest.priority) <= now
         ]
         if not risen:
-            return highest
+            return self._queue(highest, now)
         self._risen_turns += 1
         if self._risen_turns < RISEN_TURN:
-            return highest
+            return self._queue(highest, now)
         self._risen_turns = 0
-        return min(risen, key=self._due)
+        return min(risen, key=lambda queue: queue.due)
+
+    def _open(self, its: _Class) -> tuple[DueQueue, ...]:
+        """The queues of a class that may have a turn."""
+        return (its.ready, its.repeats) if self._repeats_in_flight < self._repeat_slots else (its.ready,)
 
     def _queue(self, its: _Class, now: float) -> DueQueue:
         """Of a class, those that failed repeatedly have their turns too."""

@@ -68,11 +68,11 @@ class Outcomes:
             self._coalescer.is_unknown(update, now)
             log.debug("update_retried", visitor=update.visitor, attempts=0, seconds=due - now, reason=answer.reason)
             self.give_back(update, due, update.charged_attempts)
-        elif config.skip_unknown_visitors:
+        elif config.skip_unknown_visitors and update.parts:
             state.say("unknown_visitor_skipped", visitor=update.visitor, reason=answer.reason)
             state.skip(update)
         else:
-            self._dead_letters.update(update, "UnknownVisitor", answer.reason, is_guarded=False)
+            self._dead_letter(update, "UnknownVisitor", answer.reason, is_guarded=False)
 
     def retry(self, update: Update, answer: Answer) -> None:
         """It goes again with the newest values, or is a dead letter when it failed too often by its own fault."""
@@ -99,11 +99,12 @@ class Outcomes:
         state.may_send()
         state.settled()
 
-    def _dead_letter(self, update: Update, error: str, reason: str) -> None:
+    def _dead_letter(self, update: Update, error: str, reason: str, *, is_guarded: bool = True) -> None:
+        """What is left of it becomes a dead letter; all of it may be accepted, or with the next owner, by now."""
         if self._accepted is not None:
             self._accepted.forget(update.visitor)
         if update.attributes:
-            self._dead_letters.update(update, error, reason)
+            self._dead_letters.update(update, error, reason, is_guarded=is_guarded)
         else:
             self._state.accept(update)
 

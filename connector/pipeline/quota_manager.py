@@ -109,6 +109,8 @@ class QuotaManager:
         except NewerLedger as error:
             self.failed(Fatal("quota_ledger_unusable", str(error), "bring every replica to the newer version"))
             return
+        # Before anything is woken: a record of our own has just told the brokers' time, and so what is in the window.
+        self._state.window_filled(self.used - holder.in_hand)
         if len(holder.allowance.grants) > had:
             if self._stopped:
                 self._stopped = False

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from tests.support import chart_tools, image
+from tests.support.chart import PACKAGE
 from tests.support.chart_tools import CHART
 from tests.support.kafka.fetch import Distribution
 from tests.support.kubernetes.build import Programs, Unavailable, installed
@@ -53,18 +54,21 @@ def world(
     """A cluster with the image in it, the definitions of the custom resources, and a namespace that is restricted."""
     programs, chart = tools
     folder = tmp_path_factory.mktemp("cluster")
-    archive = folder / "image.tar"
+    archives = folder / "image.tar", folder / "previous.tar"
     with report.step("image built from the Dockerfile"):
         try:
             image.build(folder)
             version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
-            name = f"docker.io/library/{CHART.name}:{version}"
-            image.run("buildah", "push", "--quiet", image.NAME, f"docker-archive:{archive}:{name}")
+            # Under the previous version's name too, which its chart asks for: it is the charts that are compared.
+            for archive, tag in zip(archives, (version, PACKAGE.stem.rpartition("-")[2]), strict=True):
+                name = f"docker.io/library/{CHART.name}:{tag}"
+                image.run("buildah", "push", "--quiet", image.NAME, f"docker-archive:{archive}:{name}")
         finally:
             image.discard()
     with report.step("control plane and node started") as step, Node(programs, folder / "node") as node:
-        node.load(archive)
-        archive.unlink()
+        for archive in archives:
+            node.load(archive)
+            archive.unlink()
         for path in chart.definitions:
             node.kubectl("create", "-f", str(path))
         node.kubectl("wait", "--for=condition=Established", "customresourcedefinitions", "--all")

@@ -19,7 +19,7 @@ SHOWN = (
     *("commits", "commits refused", "requests", "repeats", "left out", "letters"),
     *("expired when read", "expired while it waited", "expired in a retry", "left out of a request"),
     *("grew too old within a turn", "young ones replaced"),
-    *("turns of high", "turns of normal", "turns of low", "turns of risen ones", "turns by a repeat failure's age"),
+    *("turns of high", "turns of normal", "turns of low", "turns of risen ones"),
 )
 
 

@@ -106,12 +106,13 @@ class Turns:
                 self._wrong(f"{told} for the {self._higher}th time while {rose[0].word} has risen")
         elif its not in rose:
             self._wrong(f"{told} while {highest.word} is due for {now - longest[highest]:.3f} s")
+        elif update.due + self._aging * (its - highest) > now:
+            self._wrong(f"{told} which has not risen, with {highest.word} due")
         elif self._higher < HIGHER_TURNS:
             self._wrong(f"{told} after {self._higher} turns of higher ones, with {highest.word} due")
         else:
             self._higher = 0
             self._counts["turns of risen ones"] += 1
-            self._counts["turns by a repeat failure's age"] += update.due + self._aging * (its - highest) > now
         fresh = [other for other in due[its] if other.charged_attempts < REPEAT_ATTEMPTS and other.due < update.due]
         if fresh and update.charged_attempts < REPEAT_ATTEMPTS:
             self._wrong(f"{told} before {fresh[0].visitor.id}, due for {now - fresh[0].due:.3f} s")

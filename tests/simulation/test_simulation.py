@@ -23,6 +23,11 @@ KEPT = (
     ("poison", 271, "backoff and blame were one number: a long outage left an update one attempt from its dead letter"),
     ("poison", 285, "likewise, for an update that failed while others got through"),
     ("poison", 380, "no defect: with few attempts a lone visitor's failures cannot be told from an outage that begins"),
+    (
+        "classes",
+        82,
+        "an update whose partitions were lost in flight could not be a dead letter: no part is left to name",
+    ),
     ("outages", 201, "no defect: plain 500s for a few visitors only, which the guarantees have among their limits"),
     ("outages", 5088, "no defect: the probe that fails after the recovery began before it"),
 )

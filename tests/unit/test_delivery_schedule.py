@@ -116,6 +116,15 @@ def test_an_update_that_failed_repeatedly_keeps_its_class() -> None:
     assert [_take(schedule, 5.0) for _ in range(3)] == ["3", "2", "1"]
 
 
+def test_an_old_repeat_failure_does_not_lend_its_age_to_a_fresh_update() -> None:
+    """Wrong design: the class rose by the age of its repeat failure, and the turn goes to what came a moment ago."""
+    highs = [_update(number, HIGH, 0.0) for number in range(RISEN_TURN + 1)]
+    schedule = _schedule(_update(100, LOW, 0.0, REPEAT_ATTEMPTS), _update(101, LOW, 2 * AGING), *highs)
+    taken = [_take(schedule, 2 * AGING) for _ in range(RISEN_TURN)]
+    assert taken[-1] == "100", "it has risen itself"
+    assert _take(schedule, 2 * AGING) != "101"
+
+
 def test_a_probe_comes_from_every_class() -> None:
     """Wrong design: all of high are bad, and the circuit stays open for the others."""
     schedule = _schedule(*[_update(number, Priority(number % 3), 0.0) for number in range(300)])

@@ -13,7 +13,7 @@ from connector.quota.policy import QuotaPolicy
 from connector.quota.records import Spend, encode
 from tests.support.bench import Bench
 from tests.support.fakes import FakeLog, FakeSender, names
-from tests.support.ledger import FakeLedgerLog, FakeLedgerTopic
+from tests.support.ledger import EPOCH, FakeLedgerLog, FakeLedgerTopic
 from tests.support.virtual_time import run
 
 (P0,) = names(1)
@@ -100,6 +100,22 @@ def test_low_and_normal_stop_at_their_shares_to_the_last_request() -> None:
             assert bench.done(Done.ACCEPTED) == 90 + 180 + 20
         assert len(sender.sent) == 50 + 90 + 90 + 20
         assert sender.profiles["low7"] == {"a": "2"}
+
+    run(main())
+
+
+@pytest.mark.parametrize("ahead", [-60_000.0, 0.0, 60_000.0])
+def test_a_wall_clock_that_is_wrong_lends_no_request(ahead: float) -> None:
+    """Until a record of its own tells a replica the brokers' time, a window may look empty that is full."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        bench = _bench(_filled(0.9), quota_low_share=0.5, linger=0.0, wall=lambda: EPOCH + loop.time() + ahead)
+        async with bench:
+            for number in range(50):
+                _append(bench, f"low{number}", "low")
+            await asyncio.sleep(600)
+            assert bench.sender.sent == []
 
     run(main())
 

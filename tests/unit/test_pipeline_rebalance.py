@@ -1,6 +1,7 @@
 """When the group revokes or assigns partitions: nothing is lost, nothing old is sent."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -137,14 +138,18 @@ def test_a_dead_letter_acknowledged_after_its_partition_was_revoked_settles_noth
     run(main())
 
 
-@pytest.mark.parametrize("answer", [FINE, DOWN, Answer(Verdict.REJECTED, "HTTP 400")])
-def test_a_partition_lost_in_flight_settles_nothing(answer: Answer) -> None:
+@pytest.mark.parametrize("skips", [False, True])
+@pytest.mark.parametrize(
+    "answer", [FINE, DOWN, Answer(Verdict.REJECTED, "HTTP 400"), Answer(Verdict.UNKNOWN_VISITOR, "no profile")]
+)
+def test_a_partition_lost_in_flight_settles_nothing(answer: Answer, skips: bool) -> None:  # noqa: FBT001
     """Another member owns it already: the late answer counts for no record, writes no letter and commits nothing."""
 
     async def main() -> None:
         log = _two_partitions()
         sender = FakeSender(lambda visitor, _attributes, _number: (answer if visitor == "zero" else FINE, 3.0))
-        async with Bench(log, sender, linger=0.0) as bench:
+        unknown: dict[str, Any] = {"unknown_visitor_wait": 0.0, "skip_unknown_visitors": skips}
+        async with Bench(log, sender, linger=0.0, **unknown) as bench:
             await asyncio.sleep(1)
             bench.source.lose(P0)
             assert bench.done(Done.HANDED_OVER) == 1

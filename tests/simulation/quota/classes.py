@@ -1,9 +1,7 @@
 """Replicas whose updates have classes, and what must hold of the shares of the quota.
 
 1. When a request of low goes, fewer than low's share of the limit were truly sent in the window before it, plus what
-   others have leased by records that its replica had not read when it decided last; likewise normal. Except for one
-   request of a process, when it has read its first lease and not decided since: it decided by its wall clock's guess of
-   the brokers' time.
+   others have leased by records that its replica had not read when it looked last; likewise normal.
 2. Without faults a request of high goes within a second: less of it comes than is kept for it.
 3. Without faults the window is used up to the share of the highest class that floods: nothing is kept back besides.
 
@@ -19,7 +17,7 @@ from connector.admission.quota_shares import QuotaShares
 from connector.delivery.answer import Answer, Verdict
 from connector.delivery.coalescer import Coalescer
 from connector.events.change import Priority
-from connector.pipeline.state import AHEAD
+from connector.pipeline.pacing import AHEAD
 from connector.pipeline.turns import next_turn
 from connector.quota.policy import QuotaPolicy
 from tests.simulation.quota.log import Log
@@ -80,7 +78,7 @@ class Shares:
         if priority is not Priority.HIGH:
             most = self._most[priority]
             unread = self._log.granted_to_others(replica.holder.who, replica.decided)
-            if len(window) >= most + unread and not replica.may_guess():
+            if len(window) >= most + unread:
                 told = f"with {len(window)} in the window, its share is {most}, and {unread} are not known to it"
                 self._wrong(f"{replica.name} sends {priority.word} {told}")
         elif self._setting.profile.exact and waited > HIGH_SECONDS:
@@ -107,19 +105,11 @@ class ClassReplica(Replica):
         self.queue = Waiting()
         self._classes: dict[int, Priority] = {}
         self.decided = 0
-        """Records that it had read when it decided last."""
-        self._guesses = 0
-        self.guessed = True
-        """It had read no record of its own when it decided last."""
+        """Records that it had read when it looked last at what is in the window."""
         setting = world.setting
         self._high_rate = HIGH_USE * (terms.limit - setting.shares[0]) / terms.window / setting.replicas
         super().__init__(world, number, terms)
         self.gate.concurrency.slots = MANY
-
-    def may_guess(self) -> bool:
-        """Whether it goes by a guess, and for the first time."""
-        self._guesses += self.guessed
-        return self.guessed and self._guesses == 1
 
     def _shares(self) -> QuotaShares:
         normal, low = self._world.setting.shares
@@ -139,11 +129,14 @@ class ClassReplica(Replica):
         total = sum(replica.partitions for replica in self._world.replicas) or self.partitions
         return FAST * self.terms.limit / self.terms.window * self.partitions / total
 
+    def _folded(self) -> None:
+        self.gate.window_filled(self.filled)
+        self.decided = self._position
+
     def _decided(self, before: float) -> None:
         gate, holder, lowest = self.gate, self.holder, self.gate.lowest
         gate.window_filled(self.filled)
         self.decided = self._position
-        self.guessed = not self.holder._is_sure  # noqa: SLF001 - nothing else tells it
         rate, pace = self._rate(), holder.per_second
         gate.rate.limit(min(rate, pace), min(rate, AHEAD * pace))
         if pace != before or gate.lowest > lowest:

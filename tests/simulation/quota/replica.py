@@ -177,10 +177,14 @@ class Replica:
             self._world.oracle.folded(self._position, holder.ledger)
         if self._position >= self._start_end:
             holder.caught_up = True
+        self._folded()
         self._hurt()
         if len(holder.allowance.grants) > had:
             self.later(0.0, self._pump)
         self._ring()
+
+    def _folded(self) -> None:
+        """All that was there to read is folded."""
 
     def _ring(self) -> None:
         if not self._ringing:
