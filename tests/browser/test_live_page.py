@@ -23,6 +23,9 @@ def shown(page: Browser) -> dict[str, float]:
         f"{prefix}updates_pending": page.text("updates-pending"),
         f"{prefix}updates_in_flight": page.text("updates-in-flight"),
         f'{prefix}updates_total{{outcome="accepted"}}': page.text("out-total"),
+        f'{prefix}calls_saved_total{{by="merging"}}': page.text("saved-total"),
+        # Neither unchanged values nor classes are shown where there are none.
+        f'{prefix}calls_saved_total{{by="unchanged"}}': page.text("saved-unchanged") or "0",
         f"{prefix}partitions_assigned": re.sub(r"\D", "", page.text("partitions-note")) or "0",
         f"{prefix}circuit_open": "0" if page.text("circuit") == "closed" else "1",
         f"{prefix}schema_waits": str(len(page.rows("waits"))),
@@ -47,7 +50,7 @@ def scraped(url: str) -> dict[str, float]:
         order.sub(lambda pair: ",".join(sorted(pair.groups())), name): number
         for name, number in samples(request(url, "GET", "/metrics")[1]).items()
         if not re.search(
-            r"_created|_seconds|_bytes|_info|_slots|letters_pending|_missed|quota|questionable|updates_unknown|dead_lettered\"}$",
+            r"_created|_seconds|_bytes|_info|_slots|letters_pending|_missed|quota|questionable|updates_unknown|updates_waiting|dead_lettered\"}$",
             name,
         )
         or name.startswith("target_connector_events_done")
