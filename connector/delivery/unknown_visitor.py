@@ -10,13 +10,14 @@ FIRST_SHARE: Final = 0.4
 """Of the wait, when it is tried again for the first time; then at the end."""
 
 
-def next_attempt(since: float | None, now: float, wait: float) -> float | None:
-    """Return when the update goes again; None: the wait is over.
+def next_attempt(since: float | None, asked: float, wait: float) -> float | None:
+    """Return when the update goes again, which may be over already; None: the attempt was the last one.
 
-    `since` is when Target first did not know the visitor, None where that was this attempt; `wait` is in seconds.
+    `since` is when Target first did not know the visitor, None where that was this attempt; `asked` is when this
+    attempt was due; `wait` is in seconds.
     """
     if wait <= 0:
         return None
-    begin = now if since is None else since
+    begin = asked if since is None else since
     first, last = begin + FIRST_SHARE * wait, begin + wait
-    return first if now < first else last if now < last else None
+    return first if asked < first else last if asked < last else None

@@ -60,7 +60,9 @@ class Outcomes:
         config = state.config
         if self._accepted is not None:
             self._accepted.forget(update.visitor)
-        due = next_attempt(update.unknown_since, now, config.unknown_visitor_wait)
+        # By when it was due, not by when it was heard: an answer that a frozen process hears late is not the last one.
+        asked = now if update.unknown_since is None else update.due
+        due = next_attempt(update.unknown_since, asked, config.unknown_visitor_wait)
         if due is not None and update.unknown_since is None and self._coalescer.unknown >= config.max_visitors // 2:
             state.say("unknown_visitors_full", waiting=self._coalescer.unknown)
             due = None

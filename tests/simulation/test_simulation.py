@@ -28,6 +28,7 @@ KEPT = (
         82,
         "an update whose partitions were lost in flight could not be a dead letter: no part is left to name",
     ),
+    ("classes", 1751, "a process that was frozen gave a visitor up without the last attempt"),
     ("outages", 201, "no defect: plain 500s for a few visitors only, which the guarantees have among their limits"),
     ("outages", 5088, "no defect: the probe that fails after the recovery began before it"),
 )

@@ -91,6 +91,25 @@ def test_a_visitor_that_never_becomes_known_ends_by_the_setting_outside_the_guar
     run(main())
 
 
+def test_an_answer_that_is_heard_after_the_wait_is_not_the_last_one() -> None:
+    """Wrong design: a process that was frozen hears the second answer too late, and gives up without the third."""
+
+    async def main() -> None:
+        log = FakeLog()
+        log.append(event("new", tier="x"))
+
+        def behave(_visitor: str, _attributes: dict[str, str], number: int) -> tuple[Answer, float]:
+            return (FINE, 0.01) if number == 3 else (UNKNOWN, 0.01 if number == 1 else WAIT)
+
+        sender = FakeSender(behave)
+        async with Bench(log, sender, linger=0.0, unknown_visitor_wait=WAIT) as bench:
+            await bench.settle(3 * WAIT)
+            assert bench.letters.letters == []
+        assert sender.profiles == {"new": {"tier": "x"}}
+
+    run(main())
+
+
 def test_those_that_wait_never_fill_what_may_be_pending() -> None:
     """Past half of it they end at once: else they would stop the intake for hours, for all."""
 
