@@ -28,7 +28,7 @@ _PATTERNS = re.compile(
     rf"""
       (?P<name>(?:password|passwd|secret|token|authorization) \w{{0,32}} {_ASSIGNED} (?:(?:bearer|basic)\s+)?)
       (?: {_CHANGE} | {_VISITOR} | {_ASSIGNEE} )
-    | (?P<bearer>\b(?:bearer|basic)(?:\s|%20|\+){{1,8}}) [^\s"',;]+
+    | (?P<bearer>\b(?:(?:bearer|basic)(?:\s|%20|\+){{1,8}}){{1,8}}) [^\s"',;]+
     | (?P<userinfo>\b[a-z][a-z0-9+.-]{{0,15}}://) [^\s/@"']{{1,512}} @
     | (?P<query>\bhttps?://[^\s?"'<>]{{1,512}} \?) [^\s"'<>]*
     | (?P<path>/profiles/ (?:thirdPartyId/)?) [^\s?"'<>]+
