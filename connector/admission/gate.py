@@ -72,7 +72,7 @@ class Gate:
         return max(self.circuit.wait(now), self.rate.wait_ahead(now))
 
     def window_filled(self, spent: int) -> None:
-        """So many requests are in the quota's window."""
+        """The quota's window holds `spent` requests."""
         if self._shares is not None:
             self.lowest = self._shares.look(spent)
 

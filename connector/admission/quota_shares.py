@@ -19,7 +19,7 @@ class QuotaShares:
         self._left = [0, 0]
 
     def look(self, spent: int) -> Priority:
-        """So many requests are in the window; returns the lowest class that may go."""
+        """The window holds `spent` requests; returns the lowest class that may go."""
         self._left = [most - spent for most in self._most]
         return self._lowest
 

@@ -1,5 +1,7 @@
 """How old a change is, and what follows: how long its update lingers, and whether it is sent at all. Pure."""
 
+from collections.abc import Callable
+
 from connector.delivery.ports import Record
 from connector.delivery.update import NO_TIME
 from connector.events.change import Change
@@ -17,15 +19,16 @@ def linger_left(linger: float, age: float) -> float:
     return max(min(linger, GATHER_SECONDS), linger - max(0.0, age))
 
 
-def linger_begin(record: Record, linger: float, now: float, wall: float) -> float:
+def linger_begin(record: Record, linger: float, now: float, wall: Callable[[], float]) -> float:
     """From when a record's linger counts, by the loop's clock.
 
-    `now` is that clock's time. The log's clock is the wall's: `wall` is its time, in seconds since the epoch.
+    `now` is that clock's time. The log's clock is the wall's: `wall` tells its time, in seconds since the epoch, and is
+    asked only where it matters.
     """
     written = record.timestamp()[1]
     if linger <= GATHER_SECONDS or written < 0:
         return now
-    return now + linger_left(linger, wall - written / 1_000) - linger
+    return now + linger_left(linger, wall() - written / 1_000) - linger
 
 
 def true_at(change: Change, record: Record) -> float:

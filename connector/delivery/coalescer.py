@@ -142,8 +142,7 @@ class Coalescer:
         update = self._pending[visitor] = Update(visitor, now + self._linger, change.priority)
         self.size += UPDATE_BYTES + (0 if whole is None else update.keep(whole))
         self.never_sent += 1
-        if change.priority is not Priority.NORMAL:
-            self._others[change.priority] += 1
+        self._count(update, 1)
         if visitor not in self._flying:
             self._schedule.push(update)
         return update
@@ -174,8 +173,7 @@ class Coalescer:
 
     def _fly(self, update: Update) -> Update:
         del self._pending[update.visitor]
-        if update.priority is not Priority.NORMAL:
-            self._others[update.priority] -= 1
+        self._count(update, -1)
         self._flying[update.visitor] = update
         self.never_sent -= update.never_sent
         update.never_sent = False

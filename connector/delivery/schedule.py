@@ -1,7 +1,7 @@
 """Decides which of the waiting updates goes next: the highest class first, in it the one that is due longest.
 
-Two kinds take turns, so that nothing waits for ever: updates that failed repeatedly, and those that waited so long that
-they rose a class.
+Two kinds of updates take turns with the others, so that none waits for ever: those that failed repeatedly, and those
+that rose a class by their age.
 """
 
 import math
@@ -16,7 +16,7 @@ REPEAT_ATTEMPTS = 2
 REPEAT_TURN = 32
 REPEAT_SLOTS = 4
 RISEN_TURN = 8
-"""One turn in so many of a class is that of an update which rose to it."""
+"""Of this number of turns of a class, one is that of an update which rose to it."""
 GOLDEN_RATIO = (math.sqrt(5.0) - 1.0) / 2.0
 """Steps of this size, wrapped at 1, never come near where they were before."""
 
@@ -82,7 +82,7 @@ class Schedule:
     def rise(self, update: Update, priority: Priority) -> None:
         """A change of a higher class was merged into it."""
         update.priority = priority
-        if isinstance(update.waits_in, DueQueue):
+        if update.waits_in is not None:
             update.waits_in.leave(update)
             self.push(update)
 

@@ -2,10 +2,14 @@
 
 import sys
 from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from connector.delivery.offset_tracker import OffsetTracker
 from connector.delivery.ports import Headers, Record
 from connector.events.change import Priority, Visitor, named
+
+if TYPE_CHECKING:
+    from connector.delivery.due_queue import DueQueue
 
 UPDATE_BYTES = 1_000
 """What an update takes beside its values: its objects, its visitor and its places in the maps (measured)."""
@@ -77,7 +81,7 @@ class Update:
         """When it may be sent, by the loop's clock in seconds."""
         self.priority = priority
         """The highest of its changes."""
-        self.waits_in: object = None
+        self.waits_in: DueQueue | None = None
         """The queue in which it waits for its turn; None: it is in flight, or behind one that is."""
         self.hint = ""
         """The newest location hint of a pcId."""

@@ -31,7 +31,7 @@ _CUT = Answer(Verdict.TIMEOUT, "given up at the end of the process")
 
 
 class Dispatch:
-    """Takes the update that is due longest, sends it when the gate lets it, and settles what came of it."""
+    """Takes the update whose turn it is when the gate lets one go, and makes its requests one after the other."""
 
     def __init__(
         self,

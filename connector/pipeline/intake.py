@@ -101,7 +101,7 @@ class Intake:
                 continue
             length = len(value)
             size += length
-            begin = linger_begin(record, state.config.linger, now, state.wall()) if lingers_long else now
+            begin = linger_begin(record, state.config.linger, now, state.wall) if lingers_long else now
             add(change, partition, record, begin, length)
         _move(current, last)
         state.refused_limit.passed(good)

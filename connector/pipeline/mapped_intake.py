@@ -114,6 +114,6 @@ class MappedIntake:
         elif (limit := state.oldest_wanted()) is not None and is_too_old(change, record, limit):
             state.expire(1)
         else:
-            begin = linger_begin(record, state.config.linger, now, state.wall())
+            begin = linger_begin(record, state.config.linger, now, state.wall)
             self._add(change, partition, record, begin, size, is_item=is_item)
             state.coalescer.added(1, size)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from connector.admission.rate_limiter import RateLimiter
 
 AHEAD = 60.0
-"""Updates of class high may use what is left of the quota at so many times the pace of the others."""
+"""The pace of updates of class high, as a multiple of the pace of the others."""
 
 
 class Pacing:
@@ -36,7 +36,7 @@ class Pacing:
         return sum(self.totals.values()) == self._owned
 
     def owns(self, partitions: int) -> None:
-        """So many partitions are ours now."""
+        """Set the number of partitions that this replica owns."""
         self._owned = partitions
         self._set()
 
@@ -47,7 +47,7 @@ class Pacing:
         return is_news
 
     def paced(self, per_second: float) -> None:
-        """The quota allows this replica so many updates a second."""
+        """Set the updates a second that the quota allows this replica."""
         self._pace = per_second
         self._set()
 

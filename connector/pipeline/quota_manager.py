@@ -69,7 +69,7 @@ class QuotaManager:
         need = self._need()
         for record in self.holder.decide(self._boottime(), need):
             self._append(record)
-        self._state.window_filled(self.used - self.holder.in_hand)
+        self._look_at_the_window()
         if self.holder.per_second != before:
             self._state.paced(self.holder.per_second)
         if self.holder.blind:
@@ -77,6 +77,9 @@ class QuotaManager:
         self._say_level()
         self._say_dry(need)
         self._say_differences()
+
+    def _look_at_the_window(self) -> None:
+        self._state.window_filled(self.used - self.holder.in_hand)
 
     def _need(self) -> Demand:
         """What the quota is asked for."""
@@ -110,7 +113,7 @@ class QuotaManager:
             self.failed(Fatal("quota_ledger_unusable", str(error), "bring every replica to the newer version"))
             return
         # Before anything is woken: a record of our own has just told the brokers' time, and so what is in the window.
-        self._state.window_filled(self.used - holder.in_hand)
+        self._look_at_the_window()
         if len(holder.allowance.grants) > had:
             if self._stopped:
                 self._stopped = False

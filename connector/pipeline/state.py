@@ -149,7 +149,7 @@ class ReplicaState:
         self.quota_changed()
 
     def window_filled(self, spent: int) -> None:
-        """So many requests are in the quota's window, but for those that this replica may still send."""
+        """The quota's window holds `spent` requests, without those that this replica may still send."""
         before = self.gate.lowest
         self.gate.window_filled(spent)
         if self.gate.lowest > before:

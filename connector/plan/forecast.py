@@ -45,7 +45,7 @@ class Assumptions:
     request_seconds: float = 0.1
     """From sending a request to its answer."""
     unchanged_seconds: float = 0.0
-    """For so long a value that was accepted is not sent again; 0: all values are sent."""
+    """Seconds for which an accepted value is not sent again; 0: all values are sent."""
     unchanged_max_visitors: int = 200_000
     max_age: float = 0.0
     """A change that is older when its turn comes is not sent; 0: all are."""

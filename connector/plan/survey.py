@@ -94,7 +94,7 @@ class SurveyResult:
     visitors: int = 0
     """Different visitors among them, about."""
     unchanged_seconds: float = UNCHANGED_SECONDS
-    """For so long an accepted value counts as unchanged, in `without_unchanged`."""
+    """Seconds for which an accepted value counts as unchanged, in `without_unchanged`."""
     calls_per_update: float = 1.0
     """Above 1 where Target does not know some of the visitors."""
 

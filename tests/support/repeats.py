@@ -17,7 +17,7 @@ from tests.support.fakes import Applied, FakeLog, FakeSender, event
 PARTITIONS = 4
 PER_SECOND = 200
 CHANGES = 10
-"""One event of so many has a new value."""
+"""Of this number of events, one has a new value."""
 FINE = Answer(Verdict.ACCEPTED)
 LOST = 0.005
 """Share of the requests whose answer is lost; half of them were applied."""

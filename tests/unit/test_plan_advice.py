@@ -8,8 +8,9 @@ import pytest
 from connector.cli.plan_advice import advise
 from connector.cli.units import percent, span
 from connector.plan import Assumptions, Cost, LingerForecast, Quota, SurveyResult
+from tests.support import surveys
+from tests.support.surveys import DAY
 
-DAY = 86_400.0
 QUOTA = Quota()
 ASSUMED = Assumptions()
 GOOD = LingerForecast(
@@ -32,23 +33,8 @@ GOOD = LingerForecast(
 
 
 def found(*outlooks: LingerForecast, **others: Any) -> SurveyResult:
-    """A day's records, in the order of the lingers."""
-    usual = SurveyResult(
-        asked_since=0.0,
-        since=0.0,
-        until=DAY,
-        records=1_000,
-        events=1_000,
-        refused=0,
-        first_refused="",
-        tombstones=0,
-        empty=0,
-        skipped={},
-        timeless=0,
-        missing=0,
-        outlooks=outlooks or [GOOD],
-    )
-    return replace(usual, **others)
+    """A day's records; of a linger that fits, unless others are given."""
+    return surveys.found(outlooks or [GOOD], **others)
 
 
 def shares(*shares: float, **others: Any) -> list[LingerForecast]:

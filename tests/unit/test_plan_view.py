@@ -5,8 +5,8 @@ from io import StringIO
 
 from connector.cli.plan_view import print_json, print_text
 from connector.plan import Cost, LingerForecast, Quota, SurveyResult
+from tests.support import surveys
 
-DAY = 86_400.0
 QUOTA = Quota()
 MANY = 123_456_789.0
 
@@ -39,23 +39,7 @@ def forecast(linger: float, calls: float) -> LingerForecast:
 
 def found(*outlooks: LingerForecast) -> SurveyResult:
     """A day's records."""
-    return SurveyResult(
-        asked_since=0.0,
-        since=0.0,
-        until=DAY,
-        records=10,
-        events=10,
-        refused=0,
-        first_refused="",
-        tombstones=0,
-        empty=0,
-        skipped={},
-        timeless=0,
-        missing=0,
-        outlooks=outlooks,
-        unchanged_seconds=7_200.0,
-        calls_per_update=1.2,
-    )
+    return surveys.found(outlooks, records=10, events=10, unchanged_seconds=7_200.0, calls_per_update=1.2)
 
 
 def test_the_tables_show_every_number_in_100_columns() -> None:

@@ -69,7 +69,7 @@ class Oracle:
             raise Wrong(msg)
 
     def rounds(self, terms: QuotaPolicy, most: int) -> float:
-        """The same, by how long it takes until so many are sent once more, anywhere in the window."""
+        """The same, by how long it takes until `most` are sent once more, anywhere in the window."""
         times = sorted(each[0] for each in self.arrivals)
         rounds = len(times) // most - 1
         if rounds < 1:
