@@ -23,12 +23,18 @@ _ASSIGNEE = r"""(?:
 """A value: quoted, quoted inside a quoted text once or twice, quoted and never closed, or bare."""
 _VISITOR = rf"""(?: \bVisitor\( (?: kind='\w{{0,32}}',\ id={_ASSIGNEE}\) | .{{0,600}} ) )"""
 _CHANGE = r"""(?: \bChange\(visitor= .{0,4096} )"""
+_OTHER = rf"""(?:
+      (?:password|passwd|secret|token|authorization) \w{{0,32}} {_ASSIGNED}
+    | \b(?:mbox3rdPartyId|thirdPartyId|mboxPC|pcId) {_ASSIGNED}
+    | \bVisitor\( | \bChange\(visitor= | \bprofile\. | \bhttps?:// | /profiles/
+    )"""
+"""Where another pattern begins: a token that ran into it would end at a quote inside, and leave the rest unmasked."""
 # Every repetition that may have to be taken back is bounded, so that no text makes a line cost more than its length.
 _PATTERNS = re.compile(
     rf"""
       (?P<name>(?:password|passwd|secret|token|authorization) \w{{0,32}} {_ASSIGNED} (?:(?:bearer|basic)\s+)?)
       (?: {_CHANGE} | {_VISITOR} | {_ASSIGNEE} )
-    | (?P<bearer>\b(?:(?:bearer|basic)(?:\s|%20|\+){{1,8}}){{1,8}}) [^\s"',;]+
+    | (?P<bearer>\b(?:(?:bearer|basic)(?:\s|%20|\+){{1,8}}){{1,8}}) (?: (?!{_OTHER}) [^\s"',;] )+
     | (?P<userinfo>\b[a-z][a-z0-9+.-]{{0,15}}://) [^\s/@"']{{1,512}} @
     | (?P<query>\bhttps?://[^\s?"'<>]{{1,512}} \?) [^\s"'<>]*
     | (?P<path>/profiles/ (?:thirdPartyId/)?) [^\s?"'<>]+

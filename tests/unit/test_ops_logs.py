@@ -380,6 +380,8 @@ def test_payloads_are_masked_and_their_counts_shown(name: str) -> None:
         ("secret: Change(visitor=Visitor(kind='pcId', id='anna'), attributes={'a': 'b'})", "secret: [secret]"),
         ("Authorization: Bearer abc.def", "Authorization: Bearer [secret]"),
         ("no bearer Bearer abc.def", "no bearer Bearer [secret]"),
+        ("bearer KeyError(Visitor(kind='pcId', id='an\\'na b'))", "bearer [secret]Visitor([visitor]))"),
+        ("bearer pcId='anna b'", "bearer pcId=[visitor]"),
         ("sent bearer%20abc", "sent bearer%20[secret]"),
         ("proxy http://me:pw@proxy:3128 refused", "proxy http://[secret]@proxy:3128 refused"),
         ("https://h/m2/client?mboxPC=1&profile.a=b failed", "https://h/m2/client?[payload] failed"),
