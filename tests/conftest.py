@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -28,6 +29,9 @@ restore_interrupt()
 # No deadline: a busy machine is not a finding; properties are about results, and pytest's timeout bounds them all.
 settings.register_profile("here", settings.get_profile("default"), deadline=None, print_blob=True)
 settings.load_profile("here")
+
+WORKER_END_SECONDS = 10.0
+"""How long the end of a worker is waited for, whose connection has ended."""
 
 SESSION = "CONNECTOR_TEST_SESSION"
 """Marks each process that the tests start, and what those start, by its environment."""
@@ -59,6 +63,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
             if isinstance(value, KafkaBroker | Apicurio):
                 report.sections.append((f"log of {name}", value.log_tail()))
     return report
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object | None) -> None:
+    """Say by which code or signal a worker of xdist ended: xdist says only that it did."""
+    if error:
+        ended = node.gateway._io.popen.wait(WORKER_END_SECONDS)  # noqa: SLF001 - it has no public name
+        memory = Path("/proc/meminfo").read_text().splitlines()[:3] if sys.platform == "linux" else []
+        sys.stderr.write(f"\n[{node.gateway.id}] ended with {ended}, {', '.join(map(str.strip, memory))}\n")
 
 
 @pytest.fixture(scope="session", autouse=True)
