@@ -10,12 +10,13 @@ from typing import Final
 from confluent_kafka import KafkaException
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
-from connector.delivery.offset_tracker import NOTHING_COMMITTED, OffsetAndMetadata, TopicPartition
+from connector.delivery.offset_tracker import OffsetAndMetadata, TopicPartition
 from connector.delivery.start_position import Beginning, LogState, Start, decide_again, is_another
 from connector.kafka.client import AssignmentClient, as_partitions
 from connector.kafka.errors import KafkaFailure
 from connector.kafka.first_positions import FirstPositions
 from connector.kafka.log_inspector import Found, LogInspector, Look
+from connector.kafka.owned_partition import OwnedPartition
 from connector.kafka.ports import Listener
 
 ASSIGN_SECONDS: Final = 1.0
@@ -27,30 +28,6 @@ LOST_SECONDS: Final = 15.0
 START_AGAIN_SECONDS: Final = 1.0
 DELAYED_SECONDS: Final = 10.0
 """After this it is told that a partition has not begun."""
-
-
-class _Owned:
-    """One partition that is owned."""
-
-    __slots__ = ("acknowledged", "at", "began", "is_held", "read_on_at", "since", "start", "told")
-
-    def __init__(self, since: float) -> None:
-        self.since = since
-        """Since when it is not known where to read."""
-        self.start: Start | None = None
-        """Where reading began; None while that is not known, or while the log does not continue there."""
-        self.began: Start | None = None
-        """The same, also while the log does not continue: the listener knows of the partition."""
-        self.told: Start | None = None
-        """Where the listener was told that it began: the name of this assignment between the two threads."""
-        self.is_held = False
-        """The listener does not want it now."""
-        self.read_on_at: tuple[int, int] | None = None
-        """Offset and leader epoch to read on at, as soon as it is known where the log continues."""
-        self.at: int | None = None
-        """The position at which the log does not continue, where the client says it."""
-        self.acknowledged: OffsetAndMetadata = NOTHING_COMMITTED
-        """What the group holds, as far as it was answered."""
 
 
 class Assignment:
@@ -74,7 +51,7 @@ class Assignment:
         self._inspector = inspector
         self._listener = listener
         self._tell = tell
-        self._owned: dict[TopicPartition, _Owned] = {}
+        self._owned: dict[TopicPartition, OwnedPartition] = {}
         self._fresh: dict[TopicPartition, Start] = {}
         self._look: Look | None = None
         self._look_at = 0.0
@@ -123,7 +100,7 @@ class Assignment:
         same poll abort the process, because the client keeps one call state a thread.
         """
         for name in names:
-            self._owned[name] = _Owned(now)
+            self._owned[name] = OwnedPartition(now)
             self._unknown.add(name)
         found: Mapping[TopicPartition, Found] = {}
         if names:
@@ -178,7 +155,7 @@ class Assignment:
         if owned.start is not None:
             self._read_on(name, owned)
 
-    def _read_on(self, name: TopicPartition, owned: _Owned) -> None:
+    def _read_on(self, name: TopicPartition, owned: OwnedPartition) -> None:
         self._read_anew(name)
         at = owned.read_on_at
         if at is not None and at[1] >= 0 and self._place(name).offset == at[0]:
@@ -311,11 +288,7 @@ class Assignment:
             self._client.resume(as_partitions([name]))
 
     def _place(self, name: TopicPartition) -> KafkaTopicPartition:
-        owned = self._owned[name]
-        # Where the beginning is not known the partition is paused, and begins elsewhere.
-        begin = 0 if owned.start is None else owned.start.offset
-        # What retention has taken meanwhile is not there to be read on.
-        return KafkaTopicPartition(*name, begin if owned.read_on_at is None else max(owned.read_on_at[0], begin))
+        return KafkaTopicPartition(*name, self._owned[name].position())
 
 
 _DELAYED = KafkaFailure(

@@ -3,8 +3,8 @@
 To add a metric: one `Definition` in `DEFINITIONS` and the table in `docs/metrics.md` again; a test holds them together.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final, Literal
 
@@ -14,59 +14,9 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from connector.delivery.counters import Counters, Histogram
-from connector.events.change import Priority
+from connector.delivery.counters import Histogram
 from connector.events.concerns import WHY
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All that a scrape shows, read at one moment so that it reconciles: consumed = done + pending."""
-
-    tally: Counters
-    events_pending: int
-    """Records whose update is not settled."""
-    updates_pending: int
-    """Visitors that wait."""
-    updates_in_flight: int
-    """Requests on the wire."""
-    partitions_assigned: int
-    circuit_open: bool
-    paused: bool
-    consumer_lag: Mapping[tuple[str, int], int] = field(default_factory=dict)
-    """By topic and partition, records behind the end of the log; only partitions whose end is known."""
-    oldest_pending: Mapping[str, float] = field(default_factory=dict)
-    """By topic, the age of the oldest record whose update waits; 0: none waits."""
-    retention: Mapping[str, float] = field(default_factory=dict)
-    """By topic, seconds for which it keeps a record; only where that is known and has an end."""
-    quota_limit: int = 0
-    """Updates in the window for the whole group; 0: no quota."""
-    quota_used: int | None = 0
-    quota_slowed_seconds: float | None = None
-    """In how many seconds the pace of the quota is below the current rate; None: not within a window."""
-    quota_used_up_seconds: float | None = None
-    """In how many seconds nothing is free any more, at the current rate and that pace."""
-    slots: int = 0
-    """Requests that may be on the wire at once, now."""
-    bytes_pending: int = 0
-    letters_pending: int = 0
-    """Dead letters not yet acknowledged."""
-    overdue_seconds: float = 0.0
-    """How long the update that is due longest has waited for its turn."""
-    waiting: Mapping[Priority, tuple[int, float]] = field(default_factory=lambda: dict.fromkeys(Priority, (0, 0.0)))
-    """By class the visitors whose update waits, and for how long the one that is due longest has waited."""
-    commit_age_seconds: float = 0.0
-    """Since the group last acknowledged a commit; 0 while nothing is owned."""
-    token_expires_seconds: float | None = None
-    """In how many seconds the token ends, below 0 once it has; None: not known."""
-    start_time_seconds: float = 0.0
-    """When the process started, since the epoch."""
-    updates_unknown: int = 0
-    """Updates that wait for Target to know their visitor."""
-    schema_waits: int = 0
-    """Partitions that wait for a schema."""
-    version: str = ""
-
+from connector.ops.snapshot import Snapshot
 
 Samples = Iterable[tuple[tuple[str, ...], float]]
 """Label values, in the order of the definition's labels, and the number."""

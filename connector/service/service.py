@@ -19,8 +19,9 @@ from connector.kafka.quota_log import KafkaQuotaLog
 from connector.kafka.retention import TopicRetention
 from connector.ops.health import Heartbeats, livez, readyz
 from connector.ops.logs import learn
-from connector.ops.metrics import Metrics, Snapshot
+from connector.ops.metrics import Metrics
 from connector.ops.server import OpsServer
+from connector.ops.snapshot import Snapshot
 from connector.ops.throttled_log import ThrottledLogger
 from connector.ops.tracing import tracing
 from connector.ops.update_log import UpdateLog

@@ -13,8 +13,8 @@ from msgspec import structs
 from connector import __version__
 from connector.events.change import Priority
 from connector.ops.health import Heartbeats, livez, readyz
-from connector.ops.metrics import Snapshot
 from connector.ops.problems import RECENT
+from connector.ops.snapshot import Snapshot
 from connector.pipeline import Pipeline
 from connector.service.factories import boottime
 from connector.settings import Settings, masked

@@ -215,7 +215,7 @@ def test_no_field_is_explained_that_nothing_has() -> None:
 
 
 NEVER_LOGGED = (
-    "sandbox/", "demo/", "cli/sandbox.py", "cli/produce.py", "cli/token/__init__.py", "cli/verify/",
+    "sandbox/", "demo/", "cli/sandbox/", "cli/produce.py", "cli/token/__init__.py", "cli/verify/",
     "settings/model.py",
 )  # fmt: skip
 """They print for people: requests, events and settings by example, and the purpose of a setting."""

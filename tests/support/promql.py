@@ -12,7 +12,8 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from connector.delivery.counters import Counters
-from connector.ops.metrics import DEFINITIONS, Metrics, Snapshot
+from connector.ops.metrics import DEFINITIONS, Metrics
+from connector.ops.snapshot import Snapshot
 
 ROOT = Path(__file__).parents[2]
 CHART_FILES = ROOT / "helm" / "target-profile-connector" / "files"

@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from connector.delivery.answer import Verdict
 from connector.delivery.counters import Counters, Done
 from connector.delivery.start_position import MissedReason
-from connector.ops.metrics import DEFINITIONS, Metrics, Snapshot
+from connector.ops.metrics import DEFINITIONS, Metrics
+from connector.ops.snapshot import Snapshot
 
 Series = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
 

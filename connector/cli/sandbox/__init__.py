@@ -1,14 +1,10 @@
 """`connector sandbox`: the sandbox Target alone on a port, to point a connector, a test or curl at."""
 
 import argparse
-import asyncio
-import contextlib
 import re
-import signal
-import sys
-from typing import TYPE_CHECKING
 
 from connector.cli.numbers import whole
+from connector.cli.sandbox.serve import serve
 from connector.sandbox.config import (
     DAY_SECONDS,
     BodyForm,
@@ -19,13 +15,8 @@ from connector.sandbox.config import (
 )
 from connector.sandbox.fault_text import Fault, FaultTextError, parse_fault
 from connector.sandbox.rules import PathForm
-from connector.sandbox.server import SandboxTarget
-from connector.sandbox.token_service import IMS_PATH
 from connector.settings.errors import InvalidValue
 from connector.settings.formats import topics
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 TOPICS = ("profile-changes", "target-profile-connector.dead-letter")
 """Of the embedded broker; what a connector on default settings needs."""
@@ -197,92 +188,7 @@ def run(args: argparse.Namespace) -> int:
             None if args.token_life is None else TokenServiceConfig(args.token_life, faults=tuple(args.token_fault))
         ),
     )
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(config, args.kafka_port, args.kafka_topics))
-
-
-async def _serve(config: SandboxConfig, kafka_port: int | None, names: tuple[str, ...]) -> int:
-    target = SandboxTarget(config)
-    async with contextlib.AsyncExitStack() as started:
-        try:
-            await target.start()
-        except OSError as error:
-            return _cannot_listen(config.host, config.port, error)
-        started.push_async_callback(target.stop)
-        kafka = None
-        if kafka_port is not None:
-            try:
-                kafka = await _start_broker(started, kafka_port, names)
-            except OSError as error:
-                return _cannot_listen("127.0.0.1", kafka_port, error)
-        await _until_told(config, target, kafka, names[0])
-    stats = target.endpoint.stats()
-    _say(
-        f"sandbox: {stats['requests']:,} requests, {stats['applied']:,} applied, {stats['visitors']:,} visitors, "
-        f"{sum(stats['violations'].values()):,} broken rules, {stats['overlapping']:,} of them two in flight"
-    )
-    return 0
-
-
-async def _start_broker(started: contextlib.AsyncExitStack, port: int, names: tuple[str, ...]) -> str:
-    """Start the embedded broker; returns the address to give to clients. Raises OSError if the port is taken."""
-    from connector.sandbox.broker import EmbeddedBroker  # noqa: PLC0415 - without the option no client is loaded
-    from connector.sandbox.front_port import FrontPort  # noqa: PLC0415
-
-    broker = started.enter_context(EmbeddedBroker())
-    for name in names:
-        broker.create_topic(name)
-    front = FrontPort(port, broker.bootstrap)
-    await front.start()
-    started.push_async_callback(front.stop)
-    return front.address
-
-
-async def _until_told(config: SandboxConfig, target: SandboxTarget, kafka: str | None, topic: str) -> None:
-    """Say where everything is, and wait for SIGINT or SIGTERM."""
-    ended = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    segment = config.client_code if config.path is PathForm.CODE else "client"
-    token = "" if config.token is None else " -H 'Authorization: Bearer …'"
-    query = "mbox3rdPartyId=123&profile.loyaltyTier=gold"
-    _say(
-        f"sandbox Target on {target.url} - try: "
-        f"curl{token} '{target.url}/m2/{segment}/profile/update?{query}' && curl {target.url}/sandbox/profiles"
-    )
-    if (own := config.token_service) is not None:
-        service = f"{target.url}/{{tenant}}/target/authentication/token?authorizationScope=profile_api"
-        _say(
-            f"token services - try: TARGET_TENANT={own.tenant} TARGET_TOKEN_CLIENT_ID={own.client_id} "
-            f"TARGET_TOKEN_CLIENT_SECRET={own.client_secret} TARGET_TOKEN_IMS_URL={target.url}{IMS_PATH} "
-            f"TARGET_TOKEN_URL='{service}' connector token --file token"
-        )
-    if kafka is not None:
-        # The embedded broker has no append times, which the quota's ledger needs.
-        _say(
-            f"embedded Kafka on {kafka} - try: KAFKA_BOOTSTRAP_SERVERS={kafka} KAFKA_TOPICS={topic} QUOTA_UPDATES=0 "
-            f"TARGET_CLIENT_CODE={config.client_code} TARGET_BASE_URL={target.url} connector run"
-        )
-    await ended.wait()
-
-
-def _cannot_listen(host: str, port: int, error: OSError) -> int:
-    sys.stderr.write(f"sandbox: cannot listen on {host} port {port}: {error.strerror or error}\n")
-    return 1
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
-def _loop_factory() -> "Callable[[], asyncio.AbstractEventLoop] | None":
-    """Uvloop where it exists, so that the judge does not slow down whom it judges."""
-    with contextlib.suppress(ImportError):
-        import uvloop  # noqa: PLC0415 - not on every platform
-
-        return uvloop.new_event_loop
-    return None
+    return serve(config, args.kafka_port, args.kafka_topics)
 
 
 def _fault(text: str) -> Fault:
