@@ -15,9 +15,9 @@ JUDGES = .venv/.installed-chart
 TRIED = .venv/.tried-locks
 LOCKS = $(wildcard requirements*.lock)
 PYTEST = $(BIN)/python -m pytest
-# A process more than cores, since half the suite waits for brokers; a file stays in one process, and the folders of the
-# long ones come first. A worker that crashes ends the run: with another in its place xdist can wait for ever at the end.
-WORKERS = -n $(shell $(PYTHON) -c "import os; print(min(4, 1 + (os.cpu_count() or 1)))") --dist loadfile --no-loadscope-reorder \
+# Three processes more than cores, since half the files wait for brokers; tests/conftest.py puts both kinds in turn. A file
+# stays in one process. A worker that crashes ends the run: with another in its place xdist can wait for ever at the end.
+WORKERS = -n $(shell $(PYTHON) -c "import os; print(min(6, 3 + (os.cpu_count() or 1)))") --dist loadfile --no-loadscope-reorder \
 	--max-worker-restart=0
 COVERAGE = --cov --cov-report=term-missing:skip-covered
 

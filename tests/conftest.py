@@ -3,7 +3,7 @@
 import os
 import sys
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,11 @@ from tests.support.warm import stop as stop_warm
 neutralise(os.environ)
 restore_interrupt()
 
-# No deadline: a busy machine is not a finding; properties are about results, and pytest's timeout bounds them all.
-settings.register_profile("here", settings.get_profile("default"), deadline=None, print_blob=True)
+# No deadline: a busy machine is not a finding, and pytest's timeout bounds all tests. In CI
+# the examples follow from the code alone, so that a failure there is about the change; elsewhere each run has its own.
+settings.register_profile(
+    "here", settings.get_profile("default"), deadline=None, print_blob=True, derandomize=bool(os.environ.get("CI"))
+)
 settings.load_profile("here")
 
 WORKER_END_SECONDS = 10.0
@@ -41,8 +44,15 @@ UNMEASURED = frozenset({"peers", "property", "simulation"})
 """Folders that take no part in the coverage: it triples their time, and the unit tests reach the same lines."""
 
 
+WAITING = ("e2e", "contract", "integration", "peers", "browser", "alerts", "component", "chaos")
+"""Folders whose tests mostly wait for processes, those with the longest files first."""
+COMPUTING = ("simulation", "property", "repository", "unit")
+"""Folders whose tests mostly compute, likewise."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fixture and folder set the marker: no test can forget that it needs the real broker."""
+    items.sort(key=alternating(items))
     for item in items:
         if {"distribution", "apicurio"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("integration")
@@ -52,6 +62,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("e2e")
         if UNMEASURED & set(item.path.parts):
             item.add_marker("no_cover")
+
+
+def alternating(items: list[pytest.Item]) -> Callable[[pytest.Item], int]:
+    """Order files so that one that waits and one that computes come in turn: the workers take both kinds at a time."""
+    ranks: dict[Path, int] = {}
+    for offset, folders in enumerate((WAITING, COMPUTING)):
+        named = {path: _folder(path) for path in dict.fromkeys(item.path for item in items)}
+        files = sorted((path for path in named if named[path] in folders), key=lambda path: folders.index(named[path]))
+        ranks |= {path: 2 * number + offset for number, path in enumerate(files)}
+    return lambda item: ranks.get(item.path, len(items))
+
+
+def _folder(path: Path) -> str:
+    """The folder of `tests` that a file is in."""
+    return path.relative_to(Path(__file__).parent).parts[0]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from tests.conftest import COMPUTING, WAITING
+
 TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
 ROWS = re.findall(
@@ -15,6 +17,12 @@ def test_every_folder_says_in_one_line_what_belongs_there() -> None:
     folders = {path.name for path in TESTS.iterdir() if path.is_dir() and not path.name.startswith(("_", "."))}
     assert sorted(name for name, _ in ROWS) == sorted(folders)
     assert len({what for _, what in ROWS}) == len(ROWS)
+
+
+def test_every_folder_of_the_plain_run_has_its_turn() -> None:
+    """A folder that is in neither list would come last, when only one worker is left to run it."""
+    apart = {"support", "chart", "image", "cluster"}
+    assert sorted((*WAITING, *COMPUTING)) == sorted({name for name, _ in ROWS} - apart)
 
 
 def test_no_test_lives_outside_of_its_folder() -> None:

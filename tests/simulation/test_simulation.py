@@ -15,7 +15,7 @@ from tests.simulation.runs import live
 from tests.simulation.world import World
 from tests.support.bench import quiet
 
-SEEDS = 16
+SEEDS = 6
 ALONE = Profile(replicas=(1,), trouble=(0.5,), slowness=(0.5, 4.0), records=(150, 300), malformed=0.0, static=0.0)
 
 KEPT = (

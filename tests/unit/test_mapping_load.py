@@ -134,6 +134,7 @@ def test_each_mistake_has_words(text: str, said: str) -> None:
     assert any(said in mistake for mistake in mistakes(text)), mistakes(text)
 
 
+@pytest.mark.no_cover
 def test_aliases_cannot_name_billions_of_parts() -> None:
     """A short text whose aliases multiply is refused, not expanded."""
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]

@@ -64,6 +64,7 @@ def test_a_refused_token_for_a_minute_costs_few_calls_and_no_update() -> None:
         Answer(Verdict.THROTTLED, "HTTP 503"),
     ],
 )
+@pytest.mark.no_cover
 def test_an_hour_of_outage_makes_no_dead_letter_and_few_probes(answer: Answer) -> None:
     """Attempts in an outage do not count; else each outage would move pending updates into the dead-letter topic."""
 

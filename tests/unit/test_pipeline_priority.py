@@ -72,6 +72,7 @@ def test_high_goes_at_once_while_the_window_is_nearly_full_and_low_waits(low_sha
     run(main())
 
 
+@pytest.mark.no_cover
 def test_low_and_normal_stop_at_their_shares_to_the_last_request() -> None:
     """What waits goes on merging and is not dropped; what the window frees is theirs again."""
 
@@ -141,6 +142,7 @@ def test_an_update_has_the_highest_class_of_its_events_also_after_a_retry() -> N
     run(main())
 
 
+@pytest.mark.no_cover
 def test_low_has_its_turns_while_more_of_high_comes_than_can_go() -> None:
     """Wrong design: strict order of classes, in which low starves for as long as a campaign lasts."""
 

@@ -268,6 +268,7 @@ def test_a_backlog_of_repeats_leaves_the_loop_its_turns() -> None:
     run(main())
 
 
+@pytest.mark.no_cover
 def test_nine_of_ten_repeats_take_no_call() -> None:
     """Through a rebalance, a kill -9 and lost answers: few calls above the changes, and every profile is right."""
     came = run(repeats(10_000, 100, seconds=DAY))

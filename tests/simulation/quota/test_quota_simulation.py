@@ -9,7 +9,7 @@ from tests.simulation.quota.runs import live
 from tests.simulation.quota.setting import DAYS, HUNTS, PROFILES
 from tests.simulation.quota.world import World
 
-SEEDS = 4
+SEEDS = 2
 
 KEPT = (
     ("crashes", 11, "a return that was written twice took off twice"),
