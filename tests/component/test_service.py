@@ -231,7 +231,7 @@ def test_behind_markers_there_is_no_lag_and_what_waits_has_an_age() -> None:
             service.pipeline.advanced({name: 27})
             assert service.snapshot().consumer_lag == {("events", 0): 0}
             assert service.snapshot().oldest_pending == {"events": 0.0, "others": 0.0}
-            old = round((time.time() - 3_600) * 1_000)
+            old = int((time.time() - 3_600) * 1_000)  # Rounded up, it would be an hour old a moment later.
             written = (old, old + 60_000, -1)
             service.pipeline.records(
                 [

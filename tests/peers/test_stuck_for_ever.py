@@ -49,7 +49,7 @@ def test_parallel_consumer_857_a_memory_full_of_failing_records_lets_new_ones_in
         run(main())
 
 
-SECONDS = 200
+SECONDS = 100
 """Virtual ones, of each of the two runs."""
 
 

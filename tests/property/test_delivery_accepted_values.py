@@ -181,6 +181,6 @@ class EventTimeMachine(AcceptedValuesMachine):
 
 
 TestOffsetOrder = AcceptedValuesMachine.TestCase
-TestOffsetOrder.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestOffsetOrder.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestEventTimeOrder = EventTimeMachine.TestCase
 TestEventTimeOrder.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

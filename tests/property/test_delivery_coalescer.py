@@ -402,7 +402,7 @@ class PriorityMachine(CoalescerMachine):
     priorities = tuple(Priority)
 
 
-_SETTINGS = settings(max_examples=150, stateful_step_count=40, deadline=None)
+_SETTINGS = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestByOffset = CoalescerMachine.TestCase
 TestByOffset.settings = _SETTINGS
 TestByEventTime = EventTimeMachine.TestCase

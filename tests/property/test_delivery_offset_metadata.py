@@ -127,5 +127,5 @@ class Partition(RuleBasedStateMachine):
         assert self.settled >= set(range(self.tracker.watermark))
 
 
-Partition.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+Partition.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestPartition = Partition.TestCase

@@ -25,7 +25,7 @@ SCHEMA: dict[str, Any] = json.loads(
 VALIDATOR = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
 DECODERS = {nulls: JsonDecoder(nulls) for nulls in Nulls}
 
-suite = settings(max_examples=450, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+suite = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 class Number(str):

@@ -132,7 +132,7 @@ def most_at_once(spans: Sequence[tuple[float, float]]) -> int:
 
 @given(histories, lingers, rates, st.sampled_from(Order), unchanged_times)
 @example([Came(0, 0, "a", "gold", 3), Came(5, 0, "a", "silver", 1)], 0.0, 0.0, Order.EVENT_TIME, 0.0)
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_the_forecast_is_what_the_service_does(
     history: list[Came], linger: float, rate: float, order: Order, unchanged: float
 ) -> None:

@@ -122,7 +122,7 @@ def in_all(a_day: float) -> int:
     st.sampled_from([0.0, *UNCHANGED_TIMES]),
     st.sampled_from([0.0, 3_700.25, 86_400.25]),
 )
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_calls_by_unchanged_values_class_and_age_are_those_of_a_replay(
     history: list[Came], linger: float, unchanged: float, max_age: float
 ) -> None:

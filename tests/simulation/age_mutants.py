@@ -20,7 +20,7 @@ AGE_MUTANTS = mutant.all
 Selected = tuple[Mapping[str, str], Done | None]
 
 
-@mutant("age of the oldest record", "a new value is left out with an older record of its visitor", "ages", 1, 3)
+@mutant("age of the oldest record", "a new value is left out with an older record of its visitor", "ages", 3, 1)
 def age_of_the_oldest_record(patch: Patches) -> None:
     """An update is as old as the first record that it waits for."""
 
@@ -31,7 +31,7 @@ def age_of_the_oldest_record(patch: Patches) -> None:
     patch.wrap(Update, "older_than", older_than)
 
 
-@mutant("time of the replaced value", "a new value is left out with the time of the one it replaced", "ages", 0, 1)
+@mutant("time of the replaced value", "a new value is left out with the time of the one it replaced", "ages", 1, 2)
 def time_of_the_replaced_value(patch: Patches) -> None:
     """A time is written once."""
 
@@ -41,7 +41,7 @@ def time_of_the_replaced_value(patch: Patches) -> None:
     patch.wrap(Update, "write", write)
 
 
-@mutant("one too old ends all", "a whole update is left out for one value of it that is too old", "ages", 0, 1)
+@mutant("one too old ends all", "a whole update is left out for one value of it that is too old", "ages", 1, 2)
 def one_too_old_ends_all(patch: Patches) -> None:
     """It is asked whether any value is too old."""
 
@@ -52,7 +52,7 @@ def one_too_old_ends_all(patch: Patches) -> None:
     patch.wrap(Selection, "of", of)
 
 
-@mutant("retries have no age", "a value that grew too old since its first attempt is sent", "ages", 0, 2)
+@mutant("retries have no age", "a value that grew too old since its first attempt is sent", "ages", 3, 6)
 def retries_have_no_age(patch: Patches) -> None:
     """What was sent once is sent until it is accepted."""
 
@@ -63,13 +63,13 @@ def retries_have_no_age(patch: Patches) -> None:
     patch.wrap(Selection, "of", of)
 
 
-@mutant("age at the end alone", "a late event is merged over the newer value that waits", "ages", 0, 1)
+@mutant("age at the end alone", "a late event is merged over the newer value that waits", "ages", 5, 1)
 def age_at_the_end_alone(patch: Patches) -> None:
     """The intake does not ask."""
     patch.replace(intake, "is_too_old", lambda *_: False)
 
 
-@mutant("passed over and replaced", "a late event takes the newer value along that waits", "ages", 0, 1)
+@mutant("passed over and replaced", "a late event takes the newer value along that waits", "ages", 3, 5)
 def passed_over_and_replaced(patch: Patches) -> None:
     """The last one in the log counts, also when it is too old itself."""
     states: list[ReplicaState] = []
@@ -89,20 +89,20 @@ def passed_over_and_replaced(patch: Patches) -> None:
     patch.wrap(intake, "is_too_old", is_too_old)
 
 
-@mutant("age at the beginning alone", "a value that grew too old while it waited is sent", "ages", 0, 1)
+@mutant("age at the beginning alone", "a value that grew too old while it waited is sent", "ages", 1, 2)
 def age_at_the_beginning_alone(patch: Patches) -> None:
     """The selection does not ask."""
     patch.replace(Update, "older_than", lambda *_: set())
 
 
-@mutant("age of the record", "an event that says how old it is goes by when it was written", "ages", 0, 1)
+@mutant("age of the record", "an event that says how old it is goes by when it was written", "ages", 5, 1)
 def age_of_the_record(patch: Patches) -> None:
     """`occurredAt` is not read."""
     for module in (ages, coalescer):
         patch.replace(module, "true_at", lambda _, record: record.timestamp()[1] / 1_000)
 
 
-@mutant("no time is the oldest", "an event that has no time is left out", "ages", 0, 1)
+@mutant("no time is the oldest", "an event that has no time is left out", "ages", 1, 3)
 def no_time_is_the_oldest(patch: Patches) -> None:
     """Kafka's -1 is a time like any other."""
     patch.replace(ages, "NO_TIME", None)
@@ -120,13 +120,13 @@ def age_by_the_monotonic_clock(patch: Patches) -> None:
     patch.wrap(ReplicaState, "__init__", init)
 
 
-@mutant("expired is handed over", "a record that was left out when it was read counts as another's", "ages", 0, 1)
+@mutant("expired is handed over", "a record that was left out when it was read counts as another's", "ages", 5, 1)
 def expired_is_handed_over(patch: Patches) -> None:
     """It is dropped as at a revoke."""
     patch.wrap(ReplicaState, "expire", lambda _, state, records: state.hand_over(records))
 
 
-@mutant("old is done", "a commit calls newer records done with one that grew too old while it waits", "ages", 0, 1)
+@mutant("old is done", "a commit calls newer records done with one that grew too old while it waits", "ages", 5, 2)
 def old_is_done(patch: Patches) -> None:
     """Nothing waits for a partition whose oldest open record is too old."""
     states: list[ReplicaState] = []

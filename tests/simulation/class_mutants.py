@@ -17,7 +17,7 @@ mutant = Mutants()
 CLASS_MUTANTS = mutant.all
 
 
-@mutant("class of the first event", "a value of class high waits with low, since its update began so", "classes", 0, 1)
+@mutant("class of the first event", "a value of class high waits with low, since its update began so", "classes", 2, 1)
 def class_of_the_first_event(patch: Patches) -> None:
     """Merging leaves the class as it is."""
     patch.replace(Coalescer, "_rise", lambda *_: None)
@@ -34,7 +34,7 @@ def class_lost_in_a_retry(patch: Patches) -> None:
     patch.wrap(Update, "absorb", absorb)
 
 
-@mutant("class of the last event", "a value of class high goes with low, since low came after it", "classes", 0, 1)
+@mutant("class of the last event", "a value of class high goes with low, since low came after it", "classes", 2, 1)
 def class_of_the_last_event(patch: Patches) -> None:
     """The class is a value like any other."""
 
@@ -46,7 +46,7 @@ def class_of_the_last_event(patch: Patches) -> None:
     patch.wrap(Coalescer, "_rise", _rise)
 
 
-@mutant("classes do not age", "low has no turn while higher ones are due", "classes", 0, 1)
+@mutant("classes do not age", "low has no turn while higher ones are due", "classes", 1, 5)
 def classes_do_not_age(patch: Patches) -> None:
     """The order of the classes is strict."""
 
@@ -56,13 +56,13 @@ def classes_do_not_age(patch: Patches) -> None:
     patch.wrap(Schedule, "__init__", init)
 
 
-@mutant("what rose takes all turns", "an old backlog of low stands before every update of high", "classes", 0, 1)
+@mutant("what rose takes all turns", "an old backlog of low stands before every update of high", "classes", 1, 5)
 def what_rose_takes_all_turns(patch: Patches) -> None:
     """An update that rose is one of the higher class, and due longest there."""
     patch.replace(schedule, "RISEN_TURN", 1)
 
 
-@mutant("rises all classes at once", "low goes before high after the time that takes it to normal", "classes", 0, 1)
+@mutant("rises all classes at once", "low goes before high after the time that takes it to normal", "classes", 2, 5)
 def rises_all_classes_at_once(patch: Patches) -> None:
     """The aging is not multiplied by the classes in between."""
 
@@ -77,7 +77,7 @@ def rises_all_classes_at_once(patch: Patches) -> None:
     patch.wrap(Schedule, "_turn", turn)
 
 
-@mutant("raised in its old queue", "an update of class high has its turn when low has one", "classes", 0, 1)
+@mutant("raised in its old queue", "an update of class high has its turn when low has one", "classes", 2, 1)
 def raised_in_its_old_queue(patch: Patches) -> None:
     """It rises, and does not leave its queue."""
 
@@ -87,7 +87,7 @@ def raised_in_its_old_queue(patch: Patches) -> None:
     patch.wrap(Schedule, "rise", rise)
 
 
-@mutant("raised to the end of its class", "an update that rose waits behind younger ones", "classes", 0, 1)
+@mutant("raised to the end of its class", "an update that rose waits behind younger ones", "classes", 2, 1)
 def raised_to_the_end_of_its_class(patch: Patches) -> None:
     """It joins the queue of its new class as the last one."""
 
@@ -103,7 +103,7 @@ def raised_to_the_end_of_its_class(patch: Patches) -> None:
     patch.wrap(Schedule, "rise", rise)
 
 
-@mutant("letter without a class", "a dead letter of class high is replayed as normal", "classes", 4, 5)
+@mutant("letter without a class", "a dead letter of class high is replayed as normal", "classes", 1, 5)
 def letter_without_a_class(patch: Patches) -> None:
     """Only visitor and values are written."""
     patch.replace(dead_letter_writer, "encode_event", lambda *about, **_: encode_event(*about[:2]))

@@ -33,19 +33,21 @@ MUTANTS = mutant.all
     "spent past the end",
     "a process frozen past a lease's end spends it, although others hold it since",
     "freezes",
+    5,
+    3,
 )
 def spent_past_the_end(patch: Patches) -> None:
     """The clock is ignored."""
     patch.wrap(QuotaBudget, "current", lambda original, allowance, _: original(allowance, -math.inf))
 
 
-@mutant("end by the wall clock", "a clock that is set back prolongs a lease", "set back")
+@mutant("end by the wall clock", "a clock that is set back prolongs a lease", "set back", 2, 4)
 def end_by_the_wall_clock(patch: Patches) -> None:
     """It can be set."""
     patch.replace(Replica, "boottime", lambda replica: replica.wall())
 
 
-@mutant("end by the monotonic clock", "the time that a machine slept is not taken off its lease", "freezes")
+@mutant("end by the monotonic clock", "the time that a machine slept is not taken off its lease", "freezes", 5, 2)
 def end_by_the_monotonic_clock(patch: Patches) -> None:
     """It stops while the machine sleeps."""
     patch.replace(Replica, "boottime", lambda replica: replica.monotonic())
@@ -66,6 +68,8 @@ def _after_read(patch: Patches, what: Callable[[LeaseManager, list[QuotaGrant], 
     "asked at reading",
     "a lease lasts from when its record was read, and counts from when it was written",
     "late reads",
+    1,
+    4,
 )
 def asked_at_reading(patch: Patches) -> None:
     """Its end counts from now."""
@@ -77,7 +81,7 @@ def asked_at_reading(patch: Patches) -> None:
     _after_read(patch, lengthen)
 
 
-@mutant("granted before it is read", "a requested lease is spent, whatever the fold grants", "calm")
+@mutant("granted before it is read", "a requested lease is spent, whatever the fold grants", "calm", 2, 3)
 def granted_before_it_is_read(patch: Patches) -> None:
     """A request is a grant."""
 
@@ -97,7 +101,7 @@ def granted_before_it_is_read(patch: Patches) -> None:
     _after_read(patch, forget)
 
 
-@mutant("late grants kept", "a late grant is spent as if it were granted when it is read", "appends")
+@mutant("late grants kept", "a late grant is spent as if it were granted when it is read", "appends", 5, 1)
 def late_grants_kept(patch: Patches) -> None:
     """It is not returned."""
 
@@ -108,7 +112,7 @@ def late_grants_kept(patch: Patches) -> None:
     _after_read(patch, keep)
 
 
-@mutant("granted twice", "a reserve that is written twice gives its holder two leases", "appends")
+@mutant("granted twice", "a reserve that is written twice gives its holder two leases", "appends", 5, 2)
 def granted_twice(patch: Patches) -> None:
     """Neither the ledger nor the holder knows that it was granted before."""
 
@@ -141,7 +145,7 @@ def _before_return(patch: Patches, what: Callable[[Ledger, Return, float], None]
     patch.wrap(Ledger, "apply", apply)
 
 
-@mutant("returned twice", "a return that is written twice takes off twice", "doubled")
+@mutant("returned twice", "a return that is written twice takes off twice", "doubled", 3, 2)
 def returned_twice(patch: Patches) -> None:
     """It is taken off the rest, not off the grant."""
 
@@ -152,7 +156,7 @@ def returned_twice(patch: Patches) -> None:
     _before_return(patch, shrink)
 
 
-@mutant("returned after it ceased to count", "a return of an expired lease is taken off the sum", "freezes")
+@mutant("returned after it ceased to count", "a return of an expired lease is taken off the sum", "freezes", 5, 2)
 def returned_after_it_ceased_to_count(patch: Patches) -> None:
     """It is always taken off."""
 
@@ -164,11 +168,7 @@ def returned_after_it_ceased_to_count(patch: Patches) -> None:
     _before_return(patch, take_off)
 
 
-@mutant(
-    "returned and spent",
-    "an idle replica returns its lease, and spends it when an update comes",
-    "drips",
-)
+@mutant("returned and spent", "an idle replica returns its lease, and spends it when an update comes", "drips", 1, 5)
 def returned_and_spent(patch: Patches) -> None:
     """A returned lease stays in hand."""
 
@@ -184,11 +184,7 @@ def returned_and_spent(patch: Patches) -> None:
     patch.wrap(LeaseManager, "decide", decide)
 
 
-@mutant(
-    "settled with a call in flight",
-    "a lease is settled while a request of it has not arrived",
-    "long way",
-)
+@mutant("settled with a call in flight", "a lease is settled while a request of it has not arrived", "long way", 2, 5)
 def settled_with_a_call_in_flight(patch: Patches) -> None:
     """A return ignores calls in flight."""
 
@@ -210,13 +206,15 @@ def settled_with_a_call_in_flight(patch: Patches) -> None:
     "settled without an answer",
     "a lease is settled although a request that timed out may still arrive",
     "long way",
+    1,
+    6,
 )
 def settled_without_an_answer(patch: Patches) -> None:
     """No call is ever marked as unanswered."""
     patch.replace(QuotaGrant, "lost", property(lambda _: False, lambda *_: None))
 
 
-@mutant("failed calls are free", "a request that failed is not counted, and the endpoint counts it", "answers")
+@mutant("failed calls are free", "a request that failed is not counted, and the endpoint counts it", "answers", 2, 3)
 def failed_calls_are_free(patch: Patches) -> None:
     """Its call can be spent again."""
 
@@ -235,37 +233,37 @@ def _counted(patch: Patches, seconds: Callable[[QuotaPolicy], float]) -> None:
     patch.replace(QuotaPolicy, "counted", property(seconds))
 
 
-@mutant("counted for the window only", "a lease ceases to count a window after it was asked for", "answers")
+@mutant("counted for the window only", "a lease ceases to count a window after it was asked for", "answers", 5, 2)
 def counted_for_the_window_only(patch: Patches) -> None:
     """Nothing is added."""
     _counted(patch, lambda terms: terms.window)
 
 
-@mutant("the lease's time left out", "a call at a lease's end is counted too short", "edges")
+@mutant("the lease's time left out", "a call at a lease's end is counted too short", "edges", 3, 2)
 def the_leases_time_left_out(patch: Patches) -> None:
     """Assumes that all calls are sent at once."""
     _counted(patch, lambda terms: terms.request_timeout + terms.settled)
 
 
-@mutant("the timeout left out", "a call that arrives at its timeout is counted too short", "answers")
+@mutant("the timeout left out", "a call that arrives at its timeout is counted too short", "answers", 5, 2)
 def the_timeout_left_out(patch: Patches) -> None:
     """Assumes that all calls arrive at once."""
     _counted(patch, lambda terms: terms.lease + terms.settled)
 
 
-@mutant("the margin left out", "a broker whose clock is ahead expires a lease too early", "edges")
+@mutant("the margin left out", "a broker whose clock is ahead expires a lease too early", "edges", 3, 2)
 def the_margin_left_out(patch: Patches) -> None:
     """Assumes one clock."""
     patch.replace(QuotaPolicy, "settled", property(lambda terms: terms.window))
 
 
-@mutant("the margin left out of a lease", "likewise for a lease with unanswered calls", "edges")
+@mutant("the margin left out of a lease", "likewise for a lease with unanswered calls", "edges", 3, 6)
 def the_margin_left_out_of_a_lease(patch: Patches) -> None:
     """Assumes one clock."""
     _counted(patch, lambda terms: terms.lease + terms.request_timeout + terms.window)
 
 
-@mutant("folded by one's own clock", "replicas see different states at the same record", "calm")
+@mutant("folded by one's own clock", "replicas see different states at the same record", "calm", 3, 1)
 def folded_by_ones_own_clock(patch: Patches) -> None:
     """Each replica folds by its own clock."""
     clocks: dict[Ledger, float] = {}
@@ -286,6 +284,8 @@ def folded_by_ones_own_clock(patch: Patches) -> None:
     "settings instead of the record",
     "in a rolling upgrade replicas fold the same record by other limits and windows",
     "upgrade",
+    1,
+    2,
 )
 def settings_instead_of_the_record(patch: Patches) -> None:
     """Each replica folds by its own settings."""
@@ -299,7 +299,7 @@ def settings_instead_of_the_record(patch: Patches) -> None:
     patch.wrap(LeaseManager, "read", read)
 
 
-@mutant("spent elsewhere is not counted", "booked calls count too short", "by hand")
+@mutant("spent elsewhere is not counted", "booked calls count too short", "by hand", 2, 3)
 def spent_elsewhere_is_not_counted(patch: Patches) -> None:
     """They count for half the time."""
 
@@ -312,7 +312,7 @@ def spent_elsewhere_is_not_counted(patch: Patches) -> None:
     patch.wrap(Ledger, "apply", apply)
 
 
-@mutant("asks for nothing", "a replica with nothing to send holds leases", "calm")
+@mutant("asks for nothing", "a replica with nothing to send holds leases", "calm", 4, 0)
 def asks_for_nothing(patch: Patches) -> None:
     """It always reports demand."""
 
@@ -322,11 +322,7 @@ def asks_for_nothing(patch: Patches) -> None:
     patch.wrap(LeaseManager, "decide", decide)
 
 
-@mutant(
-    "unused is not returned",
-    "unspent calls count as spent, and the quota is not used",
-    "calm",
-)
+@mutant("unused is not returned", "unspent calls count as spent, and the quota is not used", "calm", 3, 1)
 def unused_is_not_returned(patch: Patches) -> None:
     """Each return reports nothing unused."""
 
@@ -338,7 +334,7 @@ def unused_is_not_returned(patch: Patches) -> None:
     patch.wrap(LeaseManager, "decide", decide)
 
 
-@mutant("waits for what was lost", "a replica whose record was lost never asks again", "lost")
+@mutant("waits for what was lost", "a replica whose record was lost never asks again", "lost", 4, 1)
 def waits_for_what_was_lost(patch: Patches) -> None:
     """It asks again only when its last request was read."""
 
@@ -350,13 +346,13 @@ def waits_for_what_was_lost(patch: Patches) -> None:
     patch.replace(LeaseManager, "failed", lambda *_: None)
 
 
-@mutant("share not counted down", "low goes past its share until the ledger is looked at again", "shares")
+@mutant("share not counted down", "low goes past its share until the ledger is looked at again", "shares", 2, 1)
 def share_not_counted_down(patch: Patches) -> None:
     """Only a look at the ledger changes what may go."""
     patch.replace(QuotaShares, "spend", lambda shares: shares._lowest)
 
 
-@mutant("share of one's own requests", "low goes past its share, since others have leased the rest", "shares")
+@mutant("share of one's own requests", "low goes past its share, since others have leased the rest", "shares", 1, 6)
 def share_of_ones_own_requests(patch: Patches) -> None:
     """The window is what this replica has leased, and not what others have."""
 
@@ -369,7 +365,7 @@ def share_of_ones_own_requests(patch: Patches) -> None:
     patch.wrap(ClassReplica, "filled", filled)
 
 
-@mutant("leased is not used", "low goes past its share, since others may still send what they hold", "shares")
+@mutant("leased is not used", "low goes past its share, since others may still send what they hold", "shares", 1, 6)
 def leased_is_not_used(patch: Patches) -> None:
     """A lease of another counts when a part of it was given back."""
 
@@ -382,13 +378,13 @@ def leased_is_not_used(patch: Patches) -> None:
     patch.wrap(ClassReplica, "filled", filled)
 
 
-@mutant("high waits for the pace", "a request of high waits as long as the others", "shares")
+@mutant("high waits for the pace", "a request of high waits as long as the others", "shares", 0)
 def high_waits_for_the_pace(patch: Patches) -> None:
     """There is one rate."""
     patch.replace(Gate, "wait_ahead", Gate.wait)
 
 
-@mutant("low keeps from itself", "what waits for its share holds leases", "shares")
+@mutant("low keeps from itself", "what waits for its share holds leases", "shares", 2, 1)
 def low_keeps_from_itself(patch: Patches) -> None:
     """All that waits is asked for."""
 
@@ -398,7 +394,7 @@ def low_keeps_from_itself(patch: Patches) -> None:
     patch.wrap(LeaseManager, "decide", decide)
 
 
-@mutant("given back is used", "low stops before its share, since what was leased and not sent counts", "shares")
+@mutant("given back is used", "low stops before its share, since what was leased and not sent counts", "shares", 2, 5)
 def given_back_is_used(patch: Patches) -> None:
     """The window is what was granted in it."""
 
