@@ -1,10 +1,11 @@
 """What all suites share: real servers, started only for a test that asks, and a check that no process outlives them."""
 
 import os
+import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +92,28 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Leave the measurement of a worker to pytest-cov: the one of every process that starts would be a second one."""
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """End what pytest-cov begins first in a worker, beside the measurement that it ends where a test is `no_cover`."""
+    measured = config.pluginmanager.getplugin("_cov")
+    if hasattr(config, "workerinput") and measured is not None:
+        measured.cov_controller.cov.stop()
+        measured.cov_controller.cov.save()
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object | None) -> None:
     """Say by which code or signal a worker of xdist ended: xdist says only that it did."""
     if error:
-        ended = node.gateway._io.popen.wait(WORKER_END_SECONDS)  # noqa: SLF001 - it has no public name
-        memory = Path("/proc/meminfo").read_text().splitlines()[:3] if sys.platform == "linux" else []
-        sys.stderr.write(f"\n[{node.gateway.id}] ended with {ended}, {', '.join(map(str.strip, memory))}\n")
+        process = node.gateway._io.popen  # noqa: SLF001 - it has no public name
+        with suppress(subprocess.TimeoutExpired):  # It may live on, and only be cut off.
+            process.wait(WORKER_END_SECONDS)
+        memory = Path("/proc/meminfo").read_text().split("\n")[:3] if sys.platform == "linux" else []
+        sys.stderr.write(f"\n[{node.gateway.id}] ended with {process.returncode}, {' '.join(memory)}\n")
 
 
 @pytest.fixture(scope="session", autouse=True)
