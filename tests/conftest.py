@@ -27,8 +27,8 @@ from tests.support.warm import stop as stop_warm
 neutralise(os.environ)
 restore_interrupt()
 
-# No deadline: a busy machine is not a finding, and pytest's timeout bounds all tests. In CI
-# the examples follow from the code alone, so that a failure there is about the change; elsewhere each run has its own.
+# No deadline: a busy machine is not a finding, and pytest's timeout bounds all tests. In CI the examples follow from
+# the code alone, so that a failure there is about the change; elsewhere each run has its own.
 settings.register_profile(
     "here", settings.get_profile("default"), deadline=None, print_blob=True, derandomize=bool(os.environ.get("CI"))
 )
@@ -52,7 +52,7 @@ COMPUTING = ("simulation", "property", "repository", "unit")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Fixture and folder set the marker: no test can forget that it needs the real broker."""
+    """Put files in turn; and fixture and folder set the marker: no test can forget that it needs the real broker."""
     items.sort(key=alternating(items))
     for item in items:
         if {"distribution", "apicurio"} & set(getattr(item, "fixturenames", ())):
@@ -99,10 +99,10 @@ def pytest_xdist_setupnodes() -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """End what pytest-cov begins first in a worker, beside the measurement that it ends where a test is `no_cover`."""
-    measured = config.pluginmanager.getplugin("_cov")
-    if hasattr(config, "workerinput") and measured is not None:
-        measured.cov_controller.cov.stop()
-        measured.cov_controller.cov.save()
+    measurement = getattr(config.pluginmanager.getplugin("_cov"), "cov_controller", None)
+    if hasattr(config, "workerinput") and measurement is not None:
+        measurement.cov.stop()
+        measurement.cov.save()
 
 
 @pytest.hookimpl(optionalhook=True)
