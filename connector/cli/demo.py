@@ -10,8 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from connector.cli.event_loop import loop_factory
 from connector.cli.numbers import whole
-from connector.cli.run import loop_factory
 from connector.demo.reconcile import Report
 from connector.demo.run import PAGE_PORT, DemoConfig, DemoFailed, Watch, demo
 from connector.demo.view import LiveView, NoView, PlainView, View

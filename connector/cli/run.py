@@ -5,10 +5,10 @@ import asyncio
 import gc
 import os
 import sys
-from collections.abc import Callable
 
 import structlog
 
+from connector.cli.event_loop import loop_factory
 from connector.cli.settings import print_mistakes
 from connector.ops.logs import VisitorIds, configure, unblocked
 from connector.settings import BadSettings, Settings, load
@@ -68,12 +68,3 @@ def configure_logs(settings: Settings) -> None:
     """JSON off a terminal, lines for people on one, unless the settings say."""
     fmt = settings.log_format or ("console" if sys.stdout.isatty() else "json")
     configure(settings.log_level, fmt, VisitorIds(settings.log_visitor_ids), sys.stdout, settings.secret_values())
-
-
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Uvloop where it exists; asyncio's own loop elsewhere."""
-    try:
-        import uvloop  # noqa: PLC0415 - it does not exist everywhere
-    except ImportError:
-        return None
-    return uvloop.new_event_loop

@@ -158,7 +158,7 @@ class Assignment:
     def _read_on(self, name: TopicPartition, owned: OwnedPartition) -> None:
         self._read_anew(name)
         at = owned.read_on_at
-        if at is not None and at[1] >= 0 and self._place(name).offset == at[0]:
+        if at is not None and at[1] >= 0 and owned.position() == at[0]:
             self._unchecked[name] = at
         owned.read_on_at = None
         self.tell_new()

@@ -4,20 +4,17 @@ import asyncio
 import contextlib
 import signal
 import sys
-from typing import TYPE_CHECKING
 
+from connector.cli.event_loop import loop_factory
 from connector.sandbox.config import SandboxConfig
 from connector.sandbox.rules import PathForm
 from connector.sandbox.server import SandboxTarget
 from connector.sandbox.token_service import IMS_PATH
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 def serve(config: SandboxConfig, kafka_port: int | None, names: tuple[str, ...]) -> int:
     """Serve until SIGINT or SIGTERM: 0 then, 1 if an address cannot be had. `names`: the embedded broker's topics."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_serve(config, kafka_port, names))
 
 
@@ -94,12 +91,3 @@ def _cannot_listen(host: str, port: int, error: OSError) -> int:
 def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
-
-
-def _loop_factory() -> "Callable[[], asyncio.AbstractEventLoop] | None":
-    """Uvloop where it exists, so that the judge does not slow down whom it judges."""
-    with contextlib.suppress(ImportError):
-        import uvloop  # noqa: PLC0415 - not on every platform
-
-        return uvloop.new_event_loop
-    return None
