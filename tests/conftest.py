@@ -67,9 +67,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def alternating(items: list[pytest.Item]) -> Callable[[pytest.Item], int]:
     """Order files so that one that waits and one that computes come in turn: the workers take both kinds at a time."""
+    named = {item.path: _folder(item.path) for item in items}
     ranks: dict[Path, int] = {}
     for offset, folders in enumerate((WAITING, COMPUTING)):
-        named = {path: _folder(path) for path in dict.fromkeys(item.path for item in items)}
         files = sorted((path for path in named if named[path] in folders), key=lambda path: folders.index(named[path]))
         ranks |= {path: 2 * number + offset for number, path in enumerate(files)}
     return lambda item: ranks.get(item.path, len(items))

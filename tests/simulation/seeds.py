@@ -15,6 +15,7 @@ from tests.simulation.quota import runs as quota_runs
 from tests.simulation.quota.mutants import MUTANTS as QUOTA_MUTANTS
 from tests.simulation.runs import Outcome
 
+PIPELINE = (*MUTANTS, *AGE_MUTANTS, *CLASS_MUTANTS)
 WORLDS = 200
 ENOUGH = 5
 """Worlds that show the bug, of which the two cheapest are named."""
@@ -36,8 +37,7 @@ def cheapest(mutant: Mutant, live: Callable[[str, int], Outcome]) -> list[int]:
 def main(names: Sequence[str]) -> int:
     """Print a line for each bug of these names, or for all; 1 if no world shows one."""
     code = 0
-    pipeline = [*MUTANTS, *AGE_MUTANTS, *CLASS_MUTANTS]
-    for mutants, live in ((pipeline, runs.live), (QUOTA_MUTANTS, quota_runs.live)):
+    for mutants, live in ((PIPELINE, runs.live), (QUOTA_MUTANTS, quota_runs.live)):
         for mutant in mutants:
             if names and mutant.name not in names:
                 continue

@@ -43,6 +43,11 @@ def unwritten_letter() -> tuple[FakeLog, FakeDeadLetters]:
     return log, letters
 
 
+async def _pause(least: float, began: float) -> None:
+    """Wait the longer, the longer it is since `began`: an hour asked every 0.05 s costs seconds of CPU."""
+    await asyncio.sleep(max(least, (asyncio.get_running_loop().time() - began) / 100))
+
+
 class Bench:
     """One member of the group, with surroundings that can be inspected or made to fail.
 
@@ -136,12 +141,11 @@ class Bench:
         loop = asyncio.get_running_loop()
         began = loop.time()
         while not self.is_settled():
-            waited = loop.time() - began
-            assert waited < seconds, f"not settled after {seconds} s: {self.pending} records are pending"
+            assert loop.time() - began < seconds, f"not settled after {seconds} s: {self.pending} records are pending"
             assert self.task is not None
             if self.task.done():
                 self.task.result()
-            await asyncio.sleep(max(0.05, waited / 100))  # An hour asked every 0.05 s costs seconds of CPU.
+            await _pause(0.05, began)
 
     def is_settled(self) -> bool:
         """Whether all records of the owned partitions were consumed and are done."""
@@ -166,11 +170,10 @@ class Bench:
         assert tally.events_consumed == sum(tally.events_done.values()) + self.pending
 
     async def _reconcile_always(self) -> None:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = asyncio.get_running_loop().time()
         while True:
             self.reconcile()
-            await asyncio.sleep(max(0.137, (loop.time() - began) / 100))
+            await _pause(0.137, began)
 
     def _end_watch(self) -> None:
         assert self._watch is not None

@@ -33,36 +33,42 @@ FORBIDDEN: tuple[tuple[Any, str], ...] = (
 def in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fail at a call that reaches outside, or that waits for a real clock."""
     others = frozenset(threading.enumerate()) - {threading.current_thread()}
-    for owner, name in FORBIDDEN:
-        monkeypatch.setattr(owner, name, refusal(name, getattr(owner, name), others))
-    monkeypatch.setattr(time, "sleep", _no_sleep(time.sleep, others))
-    monkeypatch.setattr(asyncio, "sleep", _virtual(asyncio.sleep, others))
+    guards: list[tuple[Any, str, Callable[..., Any]]] = [(owner, name, _refusal(name)) for owner, name in FORBIDDEN]
+    guards += [(time, "sleep", _no_sleep(time.sleep)), (asyncio, "sleep", _virtual(asyncio.sleep))]
+    for owner, name, guard in guards:
+        monkeypatch.setattr(owner, name, sparing(others, getattr(owner, name), guard))
 
 
-def refusal(name: str, original: Callable[..., Any], others: Collection[threading.Thread]) -> Callable[..., Any]:
-    """Fail at a call, but for one by a thread of `others`."""
+def sparing(
+    others: Collection[threading.Thread], original: Callable[..., Any], guard: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Call the guard, but for the threads of `others` what it guards."""
 
-    def refuse(*arguments: object, **named: object) -> object:
-        if threading.current_thread() not in others:
-            _fail(f"calls {name}")
-        return original(*arguments, **named)
+    def call(*arguments: Any, **named: Any) -> Any:
+        return (original if threading.current_thread() in others else guard)(*arguments, **named)
+
+    return call
+
+
+def _refusal(name: str) -> Callable[..., NoReturn]:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        _fail(f"calls {name}")
 
     return refuse
 
 
-def _no_sleep(sleep: Callable[[float], None], others: Collection[threading.Thread]) -> Callable[[float], None]:
+def _no_sleep(sleep: Callable[[float], None]) -> Callable[[float], None]:
     def wait(seconds: float) -> None:
-        if seconds > 0 and threading.current_thread() not in others:
+        if seconds > 0:
             _fail("sleeps")
         sleep(seconds)
 
     return wait
 
 
-def _virtual(sleep: Callable[..., Any], others: Collection[threading.Thread]) -> Callable[..., Any]:
+def _virtual(sleep: Callable[..., Any]) -> Callable[..., Any]:
     async def wait(delay: float, result: object = None) -> object:
-        is_real = not isinstance(asyncio.get_running_loop(), VirtualLoop)
-        if delay > 0 and is_real and threading.current_thread() not in others:
+        if delay > 0 and not isinstance(asyncio.get_running_loop(), VirtualLoop):
             _fail("sleeps on a real loop; tests/support/virtual_time.py has one that does not")
         return await sleep(delay, result)
 
