@@ -156,7 +156,10 @@ class KafkaBroker:
 
     def pause(self) -> None:
         """Freeze it: connections stay open and nothing answers."""
-        os.kill(self._running().pid, signal.SIGSTOP)
+        process = self._running()
+        os.kill(process.pid, signal.SIGSTOP)
+        # On a busy machine its threads run on for a while, and answer.
+        os.waitpid(process.pid, os.WUNTRACED)
 
     def resume(self) -> None:
         """Resume it."""
@@ -313,7 +316,10 @@ class KafkaBroker:
         return AdminClient(self._client())
 
     def _partitions(self, admin: AdminClient, topic: str) -> list[int]:
-        metadata = admin.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic]
+        # Of all topics: to ask for one by its name would create it, and the second look would find it.
+        metadata = admin.list_topics(timeout=ANSWER_SECONDS).topics.get(topic)
+        if metadata is None:
+            raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
         if metadata.error is not None:
             raise KafkaException(metadata.error)
         return sorted(metadata.partitions)
