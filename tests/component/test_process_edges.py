@@ -52,7 +52,7 @@ def test_sigterm_while_a_name_look_up_hangs_ends_within_the_grace(tmp_path: Path
             connector.until_said("update_sent")
             began = time.monotonic()
             connector.stop(20)
-            assert time.monotonic() - began < 2 + 5
+            assert time.monotonic() - began < 2 + 15
             assert connector.said("connector_stopped")
 
 
