@@ -150,10 +150,16 @@ class AdminLook:
 
     def _offset(self, futures: Mapping[KafkaTopicPartition, Any], name: TopicPartition) -> int | None:
         try:
-            return int(futures[KafkaTopicPartition(*name)].result(0).offset)
+            offset = int(futures[KafkaTopicPartition(*name)].result(0).offset)
         except (KafkaException, TimeoutError) as error:
             self._blame(error)
             return None
+        if offset < 0:
+            # librdkafka's result for all partitions, without an error, where a leader could not be reached in time: it
+            # goes on asking the leader that it knows, at the cost of half a core, until it is replaced.
+            self._blame(KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE)))
+            return None
+        return offset
 
     def _told_id(self, future: "concurrent.futures.Future[Any]") -> None:
         """In the client's thread; one boolean is written."""

@@ -214,6 +214,10 @@ class Fleet:
             except (AssertionError, KeyError, ValueError) as problem:
                 self.incidents.append(f"the log of {replica.name} is not sound: {problem!r:.500}")
                 continue
+            # The brokers keep all that was written: a replica that tells otherwise has taken some answer for another.
+            missed = [line["reason"] for line in replica.process.said("records_missed")]
+            if missed:
+                self.incidents.append(f"{replica.name} told {len(missed)} times that records are missed: {set(missed)}")
             for line in replica.process.said("partitions_assigned"):
                 when = datetime.fromisoformat(line["timestamp"]).timestamp() - self._clocks
                 replica.life.took += [(when, int(name.rpartition("/")[2])) for name in line["partitions"]]

@@ -151,12 +151,14 @@ def test_partitions_without_a_leader_hold_up_neither_the_thread_nor_the_others(
                 began = time.monotonic()
                 await reader.until(lambda: time.monotonic() - began > LEADERLESS_SECONDS, "it asks some times")
                 assert reader.longest < LATE_SECONDS
+                assert reader.starts == {TopicPartition(healthy, partition): 0 for partition in range(2)}
                 arrived.append(protocol)
                 if len(arrived) == len(PROTOCOLS):
                     await asyncio.to_thread(second.start)
                     back.set()
                 await back.wait()
                 await reader.until(lambda: len(reader.taken) == LEADERLESS + 2, "all are read when they have a leader")
+                assert set(reader.starts.values()) == {0}
                 assert reader.longest < LATE_SECONDS
 
         arrived: list[str] = []
