@@ -22,6 +22,7 @@ from tests.support.browser import chromium as start_chromium
 from tests.support.environment import neutralise, restore_interrupt
 from tests.support.java import Unavailable
 from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.config import RETURNS_SOON
 from tests.support.kafka.fetch import Distribution
 from tests.support.kafka.prepare import obtain
 from tests.support.registry.apicurio import Apicurio
@@ -196,13 +197,13 @@ def distribution() -> Distribution:
 @pytest.fixture(scope="session")
 def kafka(distribution: Distribution, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
     """The one broker of the session, for tests that do not stop it and use topics and groups of their own."""
-    yield from _started(distribution, tmp_path_factory.mktemp("kafka"))
+    yield from _started(KafkaBroker(distribution, tmp_path_factory.mktemp("kafka")))
 
 
 @pytest.fixture(scope="module")
 def broker_of_this_file(distribution: Distribution, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
     """The one behind `broker`."""
-    yield from _started(distribution, tmp_path_factory.mktemp("kafka"))
+    yield from _started(KafkaBroker(distribution, tmp_path_factory.mktemp("kafka"), properties=RETURNS_SOON))
 
 
 @pytest.fixture
@@ -214,8 +215,7 @@ def broker(broker_of_this_file: KafkaBroker) -> KafkaBroker:
     return broker_of_this_file
 
 
-def _started(distribution: Distribution, folder: Path) -> Iterator[KafkaBroker]:
-    broker = KafkaBroker(distribution, folder)
+def _started(broker: KafkaBroker) -> Iterator[KafkaBroker]:
     try:
         broker.start()
         yield broker

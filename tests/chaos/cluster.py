@@ -15,6 +15,7 @@ from confluent_kafka.cimpl import NewTopic  # the stubs of `admin` do not export
 
 from tests.chaos.toxics import HOST, Link
 from tests.support.kafka.broker import ANSWER_SECONDS, KafkaBroker, free_ports
+from tests.support.kafka.config import RETURNS_SOON
 from tests.support.kafka.fetch import Distribution
 
 _THREE = {
@@ -53,6 +54,7 @@ class Node(KafkaBroker):
         advertised = {"PLAINTEXT": port, **{name: door.port for name, door in zip(names, doors, strict=True)}}
         self._settings.update(
             {
+                **RETURNS_SOON,
                 **(_THREE if len(controllers) > 1 else {}),
                 "node.id": str(number),
                 "num.network.threads": "1",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.support.kafka.broker import KafkaBroker, free_ports
+from tests.support.kafka.config import RETURNS_SOON
 from tests.support.kafka.fetch import Distribution
 
 OFFSET_FETCH: Final = 9
@@ -106,7 +107,7 @@ class _SecondBroker(KafkaBroker):
     """A broker that joins the cluster of another one."""
 
     def __init__(self, distribution: Distribution, folder: Path, first: KafkaBroker) -> None:
-        super().__init__(distribution, folder)
+        super().__init__(distribution, folder, properties=RETURNS_SOON)
         own = f"PLAINTEXT://{self.bootstrap}"
         self._settings |= {
             "node.id": "2",
