@@ -120,7 +120,7 @@ def pytest_xdist_setupnodes() -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """End what pytest-cov begins first in a worker, beside the measurement that it ends where a test is `no_cover`."""
-    measurement = getattr(config.pluginmanager.getplugin("_cov"), "cov_controller", None)
+    measurement = _measurement(config)
     if hasattr(config, "workerinput") and measurement is not None:
         measurement.cov.stop()
         measurement.cov.save()
@@ -133,18 +133,23 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
     What lives then lives to the end. The garbage collector does not look at it again: it would stop a test for seconds
     on a busy machine, longer than the timeouts that some tests give to an endpoint.
     """
-    controller = getattr(session.config.pluginmanager.getplugin("_cov"), "cov_controller", None)
-    if controller is not None:
+    measurement = _measurement(session.config)
+    if measurement is not None:
         for module in walk_packages(connector.__path__, "connector."):
             if not module.name.endswith("__main__"):
                 import_module(module.name)
-        controller.pause()
+        measurement.pause()
     collected = yield
-    if controller is not None:
-        controller.resume()
+    if measurement is not None:
+        measurement.resume()
     gc.collect()
     gc.freeze()
     return collected
+
+
+def _measurement(config: pytest.Config) -> Any:
+    """What measures the coverage of this process, by pytest-cov; None without it."""
+    return getattr(config.pluginmanager.getplugin("_cov"), "cov_controller", None)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -46,7 +46,7 @@ class Node(KafkaBroker):
         inner: Sequence[int],
     ) -> None:
         """`controllers`: the port of each node's controller; `inner`: the port behind each proxy."""
-        super().__init__(distribution, folder)
+        super().__init__(distribution, folder, properties=RETURNS_SOON)
         self.name = f"broker {number}"
         self._port = port
         names = [f"DOOR{slot}" for slot in range(len(doors))]
@@ -54,7 +54,6 @@ class Node(KafkaBroker):
         advertised = {"PLAINTEXT": port, **{name: door.port for name, door in zip(names, doors, strict=True)}}
         self._settings.update(
             {
-                **RETURNS_SOON,
                 **(_THREE if len(controllers) > 1 else {}),
                 "node.id": str(number),
                 "num.network.threads": "1",

@@ -6,65 +6,49 @@ of their own process. Such a run says nothing; it is repeated.
 
 import threading
 import time
-from collections.abc import Callable
-from types import TracebackType
-from typing import Protocol, Self
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 TICK_SECONDS = 0.02
 STALL_SECONDS = 0.08
 """The shortest timeout for a step of a test's exchange is 0.1 s."""
 RUNS = 4
 
-
-class Watch(Protocol):
-    """What a run is judged by, once it has ended."""
-
-    @property
-    def longest(self) -> float:
-        """Seconds in which no thread of this process ran."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+Watch = Callable[[], AbstractContextManager[Callable[[], float]]]
+"""Watches this process while it is entered; gives a function for the longest stall so far, in seconds."""
 
 
-class StallWatch:
-    """Measures by a thread that wakes up all the time."""
+@contextmanager
+def stall_watch() -> Iterator[Callable[[], float]]:
+    """Watch by a thread that wakes up all the time: what it misses is time in which no thread of this process ran."""
+    longest = 0.0
+    over = threading.Event()
 
-    def __init__(self) -> None:
-        self.longest = 0.0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _look(self) -> None:
+    def look() -> None:
+        nonlocal longest
         ended = False
         while not ended:
             began = time.monotonic()
-            ended = self._ended.wait(TICK_SECONDS)
-            self.longest = max(self.longest, time.monotonic() - began - TICK_SECONDS)
+            ended = over.wait(TICK_SECONDS)
+            longest = max(longest, time.monotonic() - began - TICK_SECONDS)
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield lambda: longest
+    finally:
+        over.set()
+        thread.join()
 
 
-def repeated(run: Callable[[], object], watch: Callable[[], Watch] = StallWatch, runs: int = RUNS) -> None:
+def repeated(run: Callable[[], object], watch: Watch = stall_watch) -> None:
     """Run it, and again where it failed and was held up. Raises the failure of the last run."""
-    for number in range(1, runs + 1):
-        watching = watch()
+    for number in range(1, RUNS + 1):
         try:
-            with watching:
+            with watch() as longest:
                 run()
         except Exception:
-            if watching.longest < STALL_SECONDS or number == runs:
+            if longest() < STALL_SECONDS or number == RUNS:
                 raise
         else:
             return

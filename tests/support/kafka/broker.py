@@ -39,7 +39,7 @@ PASSING = {
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.NOT_COORDINATOR,
     KafkaError._WAIT_COORD,  # noqa: SLF001 - how the library spells its own codes
-    # Its heartbeat was late, and no broker is left to create a topic on.
+    # The broker's heartbeat was late: it is fenced, and no broker is left to create a topic on.
     KafkaError.INVALID_REPLICATION_FACTOR,
 }
 
@@ -178,11 +178,18 @@ class KafkaBroker:
 
     # Topics and records
 
+    def admin(self) -> AdminClient:
+        """A client that creates no topic by asking for it. The caller keeps it until it has its answer.
+
+        A new one each time: one that saw the broker die may keep its old answers for half a minute.
+        """
+        return AdminClient({**self._client(), "allow.auto.create.topics": False})
+
     def create_topic(self, name: str, partitions: int = 1, **config: str | int) -> str:
         """Create a topic; an option is named with underscores, `retention_ms=1000`. Returns the name."""
         options = {option.replace("_", "."): str(value) for option, value in config.items()}
         topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=options)
-        admin = self._admin()
+        admin = self.admin()
         patiently(lambda: admin.create_topics([topic])[name].result(ANSWER_SECONDS))
         return name
 
@@ -213,13 +220,13 @@ class KafkaBroker:
             raise KafkaException(failed[0])
 
     def topics(self) -> set[str]:
-        """The names of all topics; asking for one by its name could create it."""
-        admin = self._admin()
+        """The names of all topics."""
+        admin = self.admin()
         return set(admin.list_topics(timeout=ANSWER_SECONDS).topics)
 
     def end_offsets(self, topic: str) -> dict[int, int]:
         """The end offset of each partition."""
-        admin = self._admin()
+        admin = self.admin()
         consumer = Consumer({**self._client(), "group.id": "reader"})
         try:
             return {partition: _end(consumer, topic, partition) for partition in self._partitions(admin, topic)}
@@ -228,7 +235,7 @@ class KafkaBroker:
 
     def committed(self, group: str, topic: str) -> dict[int, Committed]:
         """Committed offsets of a group on a topic; a partition without a commit is not in it."""
-        admin = self._admin()
+        admin = self.admin()
         parts = [TopicPartition(topic, partition) for partition in self._partitions(admin, topic)]
         # A consumer that never subscribes: the admin client's own call crashes the process while the coordinator loads
         # (librdkafka 2.16, confluent-kafka-python issue 1982).
@@ -289,7 +296,7 @@ class KafkaBroker:
     def _await_ready(self) -> None:
         process = self._running()
         deadline = time.monotonic() + READY_SECONDS
-        admin = self._admin()
+        admin = self.admin()
         while time.monotonic() < deadline and process.poll() is None:
             try:
                 # Brokers are listed once the controller lets them serve.
@@ -312,16 +319,8 @@ class KafkaBroker:
             "reconnect.backoff.max.ms": 100,
         }
 
-    def _admin(self) -> AdminClient:
-        # A new one each time: one that saw the broker die may keep its old answers for half a minute. The caller must
-        # keep a reference until it has its answer.
-        return AdminClient(self._client())
-
     def _partitions(self, admin: AdminClient, topic: str) -> list[int]:
-        # Of all topics: to ask for one by its name would create it, and the second look would find it.
-        metadata = admin.list_topics(timeout=ANSWER_SECONDS).topics.get(topic)
-        if metadata is None:
-            raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
+        metadata = admin.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic]
         if metadata.error is not None:
             raise KafkaException(metadata.error)
         return sorted(metadata.partitions)

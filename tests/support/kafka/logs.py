@@ -15,13 +15,9 @@ _BATCH_HEAD = struct.Struct(">qi")
 """Base offset of a record batch, and how many bytes follow these twelve."""
 
 
-def _admin(broker: KafkaBroker) -> AdminClient:
-    return AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 0, "allow.auto.create.topics": False})
-
-
 def make_again(broker: KafkaBroker, topic: str, partitions: int = 1) -> None:
     """Delete a topic and create it again under its name."""
-    admin = _admin(broker)
+    admin = broker.admin()
     admin.delete_topics([topic])[topic].result(ANSWER_SECONDS)
     deadline = time.monotonic() + ANSWER_SECONDS
     while True:
@@ -46,14 +42,14 @@ def _await_partitions(admin: AdminClient, topic: str, count: int) -> None:
 
 def add_partitions(broker: KafkaBroker, topic: str, total: int) -> None:
     """Add partitions to a topic."""
-    admin = _admin(broker)
+    admin = broker.admin()
     admin.create_partitions([NewPartitions(topic, total)])[topic].result(ANSWER_SECONDS)
     _await_partitions(admin, topic, total)
 
 
 def delete_before(broker: KafkaBroker, topic: str, offset: int, partition: int = 0) -> None:
     """Move the start of a partition's log to an offset, as retention does."""
-    admin = _admin(broker)
+    admin = broker.admin()
     for done in admin.delete_records([TopicPartition(topic, partition, offset)]).values():
         done.result(ANSWER_SECONDS)
 
@@ -103,7 +99,7 @@ def produce_transaction(
 
 def create_on(through: KafkaBroker, topic: str, partitions: int, *, number: int) -> None:
     """Create a topic with all partitions on the broker of this number."""
-    admin = _admin(through)
+    admin = through.admin()
     made = NewTopic(topic, num_partitions=partitions, replica_assignment=[[number]] * partitions)
     admin.create_topics([made])[topic].result(ANSWER_SECONDS)
     _await_partitions(admin, topic, partitions)
