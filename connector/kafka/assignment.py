@@ -104,6 +104,9 @@ class Assignment:
             self._unknown.add(name)
         found: Mapping[TopicPartition, Found] = {}
         if names:
+            if self._look is not None:
+                # One look at a time: that of all partitions is made again.
+                self._look, self._look_at = None, now
             look = self._inspector.look(names)
             found = look.found() if look.wait(ASSIGN_SECONDS) else {}
         self._begin_all(names, found)

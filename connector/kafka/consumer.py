@@ -149,6 +149,7 @@ class ConsumerThread:
                 client.close()  # Revokes what is owned, through `_revoke`, and waits for the commits on their way.
             member.close()
             self._finish()
+            inspector.close()
         if not self._inbox.leaves:
             threading.Event().wait()  # Block here: garbage-collecting the client would leave the group.
 

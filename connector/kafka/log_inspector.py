@@ -1,12 +1,17 @@
 """Asks the brokers what a partition's log is now, without blocking the consumer.
 
-Only requests to partition leaders and for metadata are made. What goes to the group coordinator by an AdminClient can
-end the process when a connection breaks off (https://github.com/confluentinc/librdkafka/pull/5397); the consumer itself
-asks for committed offsets.
+Two faults of librdkafka's admin requests end the process, and are kept out of reach:
+
+- What goes to the group coordinator, when a connection breaks off (https://github.com/confluentinc/librdkafka/pull/5397).
+  Only requests to partition leaders and for metadata are made; the consumer itself asks for committed offsets.
+- ListOffsets, when metadata arrive while it looks up the leaders: it does so in the thread that calls it, while the
+  client's own thread may complete the look-up and free it (`rd_kafka_topic_partition_list_query_leaders_async`, 2.16).
+  A client is asked one question at a time, so that no answer is under way that brings metadata.
 """
 
 import concurrent.futures
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from time import monotonic
 from typing import Any, Final, NamedTuple, Protocol
 
 from confluent_kafka import (
@@ -60,75 +65,138 @@ class LogInspector(Protocol):
     """Where the consumer's decisions learn of logs."""
 
     def look(self, names: Collection[TopicPartition]) -> Look:
-        """Ask for these partitions. Returns at once."""
+        """Ask for these partitions. Returns at once. The look before must not be waited for any more."""
         ...
 
 
 class AdminInspector:
     """The real one: an AdminClient of its own, made anew after a look that failed."""
 
-    def __init__(self, config: KafkaConfig) -> None:
+    def __init__(self, config: KafkaConfig, make: Callable[[KafkaConfig], AdminClient] | None = None) -> None:
         self._config = config
+        self._make = make or _client
         self._client: AdminClient | None = None
+        self._last: AdminLook | None = None
+        """What the client was asked last."""
+        self._busy: list[tuple[AdminClient, AdminLook]] = []
+        """Clients that were still being asked when another look began: each is kept until it has answered."""
         self._isolation = (
             IsolationLevel.READ_UNCOMMITTED
             if config.properties.get("isolation.level") == "read_uncommitted"
             else IsolationLevel.READ_COMMITTED
         )
-        self.gives_ids = True
-        """Whether the brokers answered the last question for topic ids; the embedded broker never does."""
+        self.gives_ids: bool | None = None
+        """Whether the brokers answered the last question for topic ids; the embedded one never does. None: unknown."""
 
     def look(self, names: Collection[TopicPartition]) -> "AdminLook":
-        """Ask for these partitions. Returns at once."""
-        if self._client is None:
-            # What is wrong with the connection is told by the consumer's own client.
-            made: dict[str, Any] = {**admin(self._config), "error_cb": _ignore}
-            self._client = AdminClient(made, logger=LIBRDKAFKA)
-        return AdminLook(self._client, self, names, self._isolation)
+        """Ask for these partitions. Returns at once. The look before must not be waited for any more."""
+        return self._ask(names, {name.topic for name in names})
 
     def ask_for_ids(self, topics: Collection[str]) -> None:
         """Learn early whether the brokers give topic ids, so that no assignment has to wait for that."""
-        self.look([TopicPartition(topic, 0) for topic in topics])
+        self._ask((), topics)
+
+    def told_ids(self, future: "concurrent.futures.Future[Any]") -> None:
+        """Called in the client's thread with an answer for ids; one boolean is written."""
+        error = None if future.cancelled() else future.exception()
+        timed_out = isinstance(error, KafkaException) and error.args[0].code() in _UNANSWERED
+        self.gives_ids = not timed_out
 
     def failed(self) -> None:
         """The client may hold on to a broker that is no coordinator any more: take a new one."""
-        self._client = None
+        self._client = self._last = None
+
+    def close(self) -> None:
+        """Let go of all clients in this thread: one that the collector ended in its own would wait for itself."""
+        self.failed()
+        self._busy.clear()
+
+    def _ask(self, names: Collection[TopicPartition], topics: Collection[str]) -> "AdminLook":
+        self._busy = [(client, look) for client, look in self._busy if not look.is_answered]
+        if self._client is not None and self._last is not None and not self._last.is_answered:
+            self._busy.append((self._client, self._last))
+            self._client = None
+        if self._client is None:
+            self._client = self._make(self._config)
+        self._last = AdminLook(self._client, self, names, topics, self._isolation)
+        return self._last
 
 
 class AdminLook:
-    """Futures of an AdminClient, read when they are done."""
+    """Asks a client for topic ids, where logs begin, and where they end: each once the one before is answered.
+
+    Ids come first: those of a topic that was made again then never go with the offsets of the log before. They come
+    last while it is not known whether there are any.
+    """
 
     def __init__(
         self,
         client: AdminClient,
         inspector: AdminInspector,
         names: Collection[TopicPartition],
+        topics: Collection[str],
         isolation: IsolationLevel,
     ) -> None:
+        self._client = client
         self._inspector = inspector
         self._names = list(names)
+        self._topics = sorted(topics)
+        self._isolation = isolation
         self.trouble: KafkaFailure | None = None
-        options: dict[str, Any] = {"request_timeout": ANSWER_SECONDS}
-        partitions = [KafkaTopicPartition(*name) for name in names]
-        topics = TopicCollection(sorted({name.topic for name in names}))
-        self._ids = client.describe_topics(topics, **options) if partitions else {}
-        first: Any = dict.fromkeys(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
-        last: Any = dict.fromkeys(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
-        self._lows = client.list_offsets(first, **options) if partitions else {}
-        self._highs = client.list_offsets(last, isolation_level=isolation, **options) if partitions else {}
-        for future in self._ids.values():
-            future.add_done_callback(self._told_id)
+        self._lows: Mapping[KafkaTopicPartition, Any] = {}
+        self._highs: Mapping[KafkaTopicPartition, Any] = {}
+        self._ids: Mapping[str, Any] = {}
+        of_offsets = [self._ask_for_first, self._ask_for_last] if names else []
+        self._questions = [self._ask_for_ids, *of_offsets] if inspector.gives_ids else [*of_offsets, self._ask_for_ids]
+        self._asked_for_ids: Sequence[concurrent.futures.Future[Any]] | None = None
+        self._asked = self._questions.pop(0)()
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether no answer is under way, so that the client may be asked something else."""
+        return self._asks_in_vain or all(future.done() for future in self._asked)
+
+    @property
+    def _asks_in_vain(self) -> bool:
+        return self._asked is self._asked_for_ids and self._inspector.gives_ids is False
 
     def wait(self, seconds: float) -> bool:
         """Wait at most this long; whether all answers are there. Ids are waited for only where brokers give them."""
-        wanted = [*self._lows.values(), *self._highs.values()]
-        if self._inspector.gives_ids:
-            wanted += self._ids.values()
-        return not concurrent.futures.wait(wanted, seconds).not_done
+        end = monotonic() + seconds
+        while self._asks_in_vain or not concurrent.futures.wait(self._asked, max(0.0, end - monotonic())).not_done:
+            if not self._questions:
+                return True
+            self._asked = self._questions.pop(0)()
+        return False
+
+    def _ask_for_first(self) -> Sequence["concurrent.futures.Future[Any]"]:
+        self._lows = self._list(self._names, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        return list(self._lows.values())
+
+    def _ask_for_last(self) -> Sequence["concurrent.futures.Future[Any]"]:
+        """Of partitions whose leader answered: another one would take all the time that there is for an answer."""
+        answered = [name for name in self._names if self._offset(self._lows, name) is not None]
+        self._highs = self._list(answered, OffsetSpec.latest(), isolation_level=self._isolation)  # type: ignore[no-untyped-call]
+        return list(self._highs.values())
+
+    def _list(
+        self, names: Collection[TopicPartition], at: OffsetSpec, **options: Any
+    ) -> Mapping[KafkaTopicPartition, Any]:
+        if not names:
+            return {}
+        wanted: Any = dict.fromkeys((KafkaTopicPartition(*name) for name in names), at)
+        return self._client.list_offsets(wanted, request_timeout=ANSWER_SECONDS, **options)
+
+    def _ask_for_ids(self) -> Sequence["concurrent.futures.Future[Any]"]:
+        self._ids = self._client.describe_topics(TopicCollection(self._topics), request_timeout=ANSWER_SECONDS)
+        for future in self._ids.values():
+            future.add_done_callback(self._inspector.told_ids)
+        self._asked_for_ids = list(self._ids.values())
+        return self._asked_for_ids
 
     def found(self) -> Mapping[TopicPartition, Found]:
         """What was learnt."""
-        topics = {topic: self._topic(topic) for topic in self._ids}
+        topics = {topic: self._topic(topic) for topic in self._topics}
         found = {}
         for name in self._names:
             low, high = self._offset(self._lows, name), self._offset(self._highs, name)
@@ -141,16 +209,19 @@ class AdminLook:
 
     def _topic(self, topic: str) -> tuple[str, int]:
         """The id of a topic and how many partitions it has; empty and 0 where nobody told."""
-        future = self._ids[topic]
-        if not future.done() or future.exception() is not None:
+        future = self._ids.get(topic)
+        if future is None or not future.done() or future.exception() is not None:
             return "", 0
         found = future.result()
         topic_id = str(found.topic_id)
         return "" if topic_id == _NO_ID else topic_id, len(found.partitions)
 
     def _offset(self, futures: Mapping[KafkaTopicPartition, Any], name: TopicPartition) -> int | None:
+        future = futures.get(KafkaTopicPartition(*name))
+        if future is None:
+            return None
         try:
-            offset = int(futures[KafkaTopicPartition(*name)].result(0).offset)
+            offset = int(future.result(0).offset)
         except (KafkaException, TimeoutError) as error:
             self._blame(error)
             return None
@@ -161,15 +232,15 @@ class AdminLook:
             return None
         return offset
 
-    def _told_id(self, future: "concurrent.futures.Future[Any]") -> None:
-        """In the client's thread; one boolean is written."""
-        error = None if future.cancelled() else future.exception()
-        timed_out = isinstance(error, KafkaException) and error.args[0].code() in _UNANSWERED
-        self._inspector.gives_ids = not timed_out
-
     def _blame(self, error: Exception) -> None:
         if self.trouble is None and isinstance(error, KafkaException):
             self.trouble = classify(error.args[0])
+
+
+def _client(config: KafkaConfig) -> AdminClient:
+    # What is wrong with the connection is told by the consumer's own client.
+    made: dict[str, Any] = {**admin(config), "error_cb": _ignore}
+    return AdminClient(made, logger=LIBRDKAFKA)
 
 
 def _ignore(_error: object) -> None:
