@@ -22,17 +22,21 @@ from tests.support.browser import chromium as start_chromium
 from tests.support.environment import neutralise, restore_interrupt
 from tests.support.java import Unavailable
 from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.client import Kafka
 from tests.support.kafka.config import RETURNS_SOON
 from tests.support.kafka.fetch import Distribution
 from tests.support.kafka.prepare import obtain
-from tests.support.registry.apicurio import Apicurio
+from tests.support.registry.apicurio import Apicurio, Registry
 from tests.support.registry.fetch import obtain as obtain_registry
+from tests.support.shared import shared, started
 from tests.support.stalls import repeated
 from tests.support.warm import stop as stop_warm
 
 # Before any test module is imported: some read the environment at import.
 neutralise(os.environ)
 restore_interrupt()
+# With it jsonschema builds 38 parsers at its import, for a format that no schema of ours has: 1.5 s in each process.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
 # No deadline: a busy machine is not a finding, and pytest's timeout bounds all tests. In CI the examples follow from
 # the code alone, so that a failure there is about the change; elsewhere each run has its own.
@@ -107,7 +111,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     if report.failed:
         for name, value in getattr(item, "funcargs", {}).items():
-            if isinstance(value, KafkaBroker | Apicurio):
+            if isinstance(value, Kafka | Registry):
                 report.sections.append((f"log of {name}", value.log_tail()))
     return report
 
@@ -200,15 +204,26 @@ def distribution() -> Distribution:
 
 
 @pytest.fixture(scope="session")
-def kafka(distribution: Distribution, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
-    """The one broker of the session, for tests that do not stop it and use topics and groups of their own."""
-    yield from _started(KafkaBroker(distribution, tmp_path_factory.mktemp("kafka")))
+def of_this_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of a run of the tests share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def kafka(distribution: Distribution, of_this_run: Path) -> Iterator[Kafka]:
+    """The one broker of a run, for tests that use topics and groups of their own."""
+    broker = KafkaBroker(distribution, of_this_run / "kafka")
+    with shared(of_this_run / "shared-kafka", lambda: started(broker, broker.bootstrap)) as bootstrap:
+        yield Kafka(bootstrap, broker.log)
 
 
 @pytest.fixture(scope="module")
 def broker_of_this_file(distribution: Distribution, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
     """The one behind `broker`."""
-    yield from _started(KafkaBroker(distribution, tmp_path_factory.mktemp("kafka"), properties=RETURNS_SOON))
+    broker = KafkaBroker(distribution, tmp_path_factory.mktemp("kafka"), properties=RETURNS_SOON)
+    with started(broker, broker.bootstrap):
+        yield broker
 
 
 @pytest.fixture
@@ -220,17 +235,9 @@ def broker(broker_of_this_file: KafkaBroker) -> KafkaBroker:
     return broker_of_this_file
 
 
-def _started(broker: KafkaBroker) -> Iterator[KafkaBroker]:
-    try:
-        broker.start()
-        yield broker
-    finally:
-        broker.stop()
-
-
 @pytest.fixture(scope="session")
-def apicurio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apicurio]:
-    """The one Schema Registry of the session, for tests that keep to subjects of their own.
+def apicurio(of_this_run: Path) -> Iterator[Registry]:
+    """The one Schema Registry of a run, for tests that keep to subjects of their own.
 
     Without it the test is skipped, and in CI the run fails.
     """
@@ -240,12 +247,9 @@ def apicurio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apicurio]:
         if os.environ.get("CI"):
             raise
         pytest.skip(f"NOT RUN, no real Schema Registry: {problem}")
-    registry = Apicurio(distribution, tmp_path_factory.mktemp("registry"))
-    try:
-        registry.start()
-        yield registry
-    finally:
-        registry.stop()
+    registry = Apicurio(distribution, of_this_run / "registry")
+    with shared(of_this_run / "shared-registry", lambda: started(registry, registry.url)) as url:
+        yield Registry(url, registry.log)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from connector.sandbox.broker import EmbeddedBroker
 from tests.support.browser import UNKNOWN, Browser
-from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.client import Kafka
 from tests.support.oracle import plain_events
 from tests.support.process import Connector, Demo, Sandbox, environment, request, samples, until
 
@@ -118,7 +118,7 @@ def test_the_demo_can_be_watched_and_its_page_agrees_with_its_metrics(chromium: 
         until(lambda: "Connection lost since" in chromium.text("verdict-headline"), 30, "the page says that it ended")
 
 
-def test_the_quota_of_a_running_service_is_on_its_page(chromium: Browser, kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_the_quota_of_a_running_service_is_on_its_page(chromium: Browser, kafka: Kafka, tmp_path: Path) -> None:
     """With the quota used up, the page says what it waits for, and shows the same window as the metrics."""
     topic = kafka.unique_topic("page", 2)
     events = plain_events(random.Random(1), 3_000, 3_000)

@@ -14,7 +14,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic  # the stubs of `admin` do not export it
 
 from tests.chaos.toxics import HOST, Link
-from tests.support.kafka.broker import ANSWER_SECONDS, KafkaBroker, free_ports
+from tests.support.kafka.broker import KafkaBroker, free_ports
+from tests.support.kafka.client import ANSWER_SECONDS
 from tests.support.kafka.config import RETURNS_SOON
 from tests.support.kafka.fetch import Distribution
 
@@ -48,7 +49,7 @@ class Node(KafkaBroker):
         """`controllers`: the port of each node's controller; `inner`: the port behind each proxy."""
         super().__init__(distribution, folder, properties=RETURNS_SOON)
         self.name = f"broker {number}"
-        self._port = port
+        self.bootstrap = f"{HOST}:{port}"
         names = [f"DOOR{slot}" for slot in range(len(doors))]
         listeners = {"PLAINTEXT": port, **dict(zip(names, inner, strict=True))}
         advertised = {"PLAINTEXT": port, **{name: door.port for name, door in zip(names, doors, strict=True)}}

@@ -16,7 +16,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from tests.chaos.load import MALFORMED, POISON
-from tests.support.kafka.broker import Record
+from tests.support.kafka.client import Record
 
 SHOWN = 5
 """Reasons of each kind that are listed in full."""

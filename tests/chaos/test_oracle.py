@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from tests.chaos.oracle import Evidence, Life, Request, Span, judge
-from tests.support.kafka.broker import Record
+from tests.support.kafka.client import Record
 
 
 class Run:

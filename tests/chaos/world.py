@@ -21,7 +21,7 @@ from tests.chaos.load import POISON_FAULTS, Feed
 from tests.chaos.oracle import KIND, Evidence, Request, Verdict, judge
 from tests.chaos.replicas import SESSION_SECONDS, SLOTS, Fleet, Slot
 from tests.chaos.toxics import HOST
-from tests.support.kafka.broker import Record
+from tests.support.kafka.client import Record
 from tests.support.kafka.fetch import Distribution
 from tests.support.oracle import caught_up
 from tests.support.process import Sandbox, request

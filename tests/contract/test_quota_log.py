@@ -22,6 +22,7 @@ from connector.kafka.quota_log import KafkaQuotaLog
 from connector.kafka.quota_topic import MISSING, QuotaTopic, prepare
 from connector.quota.ports import Appended, LedgerLog
 from tests.support.kafka.broker import KafkaBroker, free_ports
+from tests.support.kafka.client import Kafka
 from tests.support.ledger import FakeLedgerLog, FakeLedgerTopic
 
 SETTLE_SECONDS = 90.0
@@ -209,11 +210,11 @@ def test_one_that_was_never_started_can_be_closed(world: World) -> None:
 # The real log alone.
 
 
-def _real(kafka: KafkaBroker) -> RealWorld:
+def _real(kafka: Kafka) -> RealWorld:
     return RealWorld(kafka.bootstrap, kafka.unique_topic("ledger"))
 
 
-def test_the_topic_is_made_as_it_must_be(kafka: KafkaBroker) -> None:
+def test_the_topic_is_made_as_it_must_be(kafka: Kafka) -> None:
     """With a topic of the broker's defaults each replica's clock would decide what counts."""
 
     async def main() -> None:
@@ -229,7 +230,7 @@ def test_the_topic_is_made_as_it_must_be(kafka: KafkaBroker) -> None:
     asyncio.run(main())
 
 
-def test_append_times_are_those_of_the_broker(kafka: KafkaBroker) -> None:
+def test_append_times_are_those_of_the_broker(kafka: Kafka) -> None:
     """In seconds since the epoch, whatever the producer's timestamp."""
 
     async def main() -> None:
@@ -255,7 +256,7 @@ def test_append_times_are_those_of_the_broker(kafka: KafkaBroker) -> None:
     ],
 )
 def test_a_topic_that_is_no_ledger_is_refused(
-    kafka: KafkaBroker, partitions: int, options: dict[str, str | int], reason: str
+    kafka: Kafka, partitions: int, options: dict[str, str | int], reason: str
 ) -> None:
     """Each of these would lose or misdate what counts, unnoticed until the account is locked."""
 
@@ -276,7 +277,7 @@ def test_a_topic_that_is_no_ledger_is_refused(
     asyncio.run(main())
 
 
-def test_a_topic_made_by_hand_with_more_than_enough_is_taken(kafka: KafkaBroker) -> None:
+def test_a_topic_made_by_hand_with_more_than_enough_is_taken(kafka: Kafka) -> None:
     """An administrator may create the topic, often with a longer retention."""
 
     async def main() -> None:
@@ -289,7 +290,7 @@ def test_a_topic_made_by_hand_with_more_than_enough_is_taken(kafka: KafkaBroker)
     asyncio.run(main())
 
 
-def test_a_topic_that_is_deleted_ends_the_process(kafka: KafkaBroker) -> None:
+def test_a_topic_that_is_deleted_ends_the_process(kafka: Kafka) -> None:
     """The used quota is lost with it: continuing from zero would send a quota twice."""
 
     async def main() -> None:
@@ -314,7 +315,7 @@ def test_a_topic_that_is_deleted_ends_the_process(kafka: KafkaBroker) -> None:
     asyncio.run(main())
 
 
-def test_without_a_broker_it_reports_so_and_can_be_closed(kafka: KafkaBroker) -> None:
+def test_without_a_broker_it_reports_so_and_can_be_closed(kafka: Kafka) -> None:
     """Starting before Kafka is no error, and a stop then takes no minutes."""
     del kafka  # Only for the marker: librdkafka waits in real time.
 
@@ -371,14 +372,14 @@ def _records(bootstrap: str, topic: str, values: Sequence[bytes], **options: str
     return producer
 
 
-def _configure(kafka: KafkaBroker, topic: str, name: str, value: str) -> None:
+def _configure(kafka: Kafka, topic: str, name: str, value: str) -> None:
     change = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[change])
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
     admin.incremental_alter_configs([resource])[resource].result(30)
 
 
-def test_a_record_without_append_time_does_not_count_and_stops_no_replica(kafka: KafkaBroker) -> None:
+def test_a_record_without_append_time_does_not_count_and_stops_no_replica(kafka: Kafka) -> None:
     """A short time with a wrong setting must not end every start until the record is deleted, two windows later."""
 
     async def main() -> None:
@@ -401,7 +402,7 @@ def test_a_record_without_append_time_does_not_count_and_stops_no_replica(kafka:
     asyncio.run(main())
 
 
-def test_an_open_foreign_transaction_hides_nothing(kafka: KafkaBroker) -> None:
+def test_an_open_foreign_transaction_hides_nothing(kafka: Kafka) -> None:
     """Readers with isolation read_committed would stall behind it, and keep asking."""
 
     async def main() -> None:
@@ -418,7 +419,7 @@ def test_an_open_foreign_transaction_hides_nothing(kafka: KafkaBroker) -> None:
     asyncio.run(main())
 
 
-def test_records_that_are_deleted_while_they_count_are_noticed(kafka: KafkaBroker) -> None:
+def test_records_that_are_deleted_while_they_count_are_noticed(kafka: Kafka) -> None:
     """A replica that starts later takes the window for empty; those that know must report it."""
 
     async def main() -> None:
@@ -440,7 +441,7 @@ def test_records_that_are_deleted_while_they_count_are_noticed(kafka: KafkaBroke
     asyncio.run(main())
 
 
-def test_it_hands_over_a_batch_at_a_time(kafka: KafkaBroker) -> None:
+def test_it_hands_over_a_batch_at_a_time(kafka: Kafka) -> None:
     """A ledger full of foreign records would block the loop for seconds: no probe answered, no lease renewed."""
 
     class Slow(Recorder):

@@ -25,6 +25,7 @@ from connector.kafka.ports import Listener
 from connector.pipeline.ports import Source
 from tests.support.fakes import FakeLog, FakeSource
 from tests.support.kafka.broker import KafkaBroker, free_ports
+from tests.support.kafka.client import Kafka
 
 SETTLE_SECONDS = 90.0
 """A rebalance takes at most two of these; ten times that on a busy machine."""
@@ -207,7 +208,7 @@ class FakeWorld:
 class RealWorld:
     """A topic and a group on the real broker."""
 
-    def __init__(self, broker: KafkaBroker, protocol: str, partitions: int = 4) -> None:
+    def __init__(self, broker: Kafka, protocol: str, partitions: int = 4) -> None:
         self.topic = broker.unique_topic("source", partitions)
         self._broker = broker
         self._protocol = protocol
@@ -217,7 +218,7 @@ class RealWorld:
 
     def thread(self, *, instance: str | None = None, **properties: str) -> ConsumerThread:
         """A member with further properties of librdkafka, named with underscores."""
-        quick = {"session.timeout.ms": "3000", "heartbeat.interval.ms": "300"} if self._protocol == "classic" else {}
+        quick = {"session.timeout.ms": "6000", "heartbeat.interval.ms": "300"} if self._protocol == "classic" else {}
         return ConsumerThread(
             KafkaConfig(
                 bootstrap_servers=self._broker.bootstrap,
@@ -376,7 +377,7 @@ def test_a_commit_of_nothing_that_is_owned_proves_nothing(world: World) -> None:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_member_that_does_not_leave_blocks_the_others_for_its_session(kafka: KafkaBroker, protocol: str) -> None:
+def test_a_member_that_does_not_leave_blocks_the_others_for_its_session(kafka: Kafka, protocol: str) -> None:
     """Cancelled requests may still land; a consumer that leaves would let a successor write before they do."""
 
     async def main() -> None:
@@ -518,7 +519,7 @@ def test_closing_revokes_what_is_owned_and_commits_what_that_returns(world: Worl
 
 @pytest.mark.integration
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_starved_source_keeps_its_membership_and_resumes_where_it_was(kafka: KafkaBroker, protocol: str) -> None:
+def test_a_starved_source_keeps_its_membership_and_resumes_where_it_was(kafka: Kafka, protocol: str) -> None:
     """However long the endpoint is down, the group must not revoke the partitions, and no record may be lost."""
 
     async def main() -> None:
@@ -586,7 +587,7 @@ def test_a_frozen_broker_stops_neither_the_polls_nor_the_end(broker: KafkaBroker
 
 @pytest.mark.integration
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_topic_that_does_not_exist_is_reported(kafka: KafkaBroker, protocol: str) -> None:
+def test_a_topic_that_does_not_exist_is_reported(kafka: Kafka, protocol: str) -> None:
     """A misspelt topic must not look like an empty one."""
 
     async def main() -> None:
@@ -624,7 +625,7 @@ def test_an_unreachable_broker_is_reported_and_waited_for(protocol: str) -> None
 
 @pytest.mark.integration
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_second_member_of_the_same_static_name_ends_one_of_the_two(kafka: KafkaBroker, protocol: str) -> None:
+def test_a_second_member_of_the_same_static_name_ends_one_of_the_two(kafka: Kafka, protocol: str) -> None:
     """Two replicas of one name would fence each other for ever: the fenced one must report it and end."""
 
     async def main() -> None:

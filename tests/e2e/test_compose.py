@@ -21,16 +21,12 @@ class ComposeBroker(KafkaBroker):
     """The broker as the example configures it; the first port is that of its inner listener."""
 
     def __init__(self, distribution: Distribution, folder: Path, ports: dict[str, int]) -> None:
-        self._at = f"127.0.0.1:{ports['9092']}"
         given = {
             name.removeprefix("KAFKA_").lower().replace("_", "."): here(text, ports)
             for name, text in SERVICES["kafka"]["environment"].items()
         }
         super().__init__(distribution, folder, properties=given)
-
-    @property
-    def bootstrap(self) -> str:
-        return self._at
+        self.bootstrap = f"127.0.0.1:{ports['9092']}"
 
 
 def here(text: str, ports: dict[str, int]) -> str:

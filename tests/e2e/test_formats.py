@@ -27,10 +27,10 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message_factory import GetMessageClass
 
-from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.client import Kafka
 from tests.support.oracle import event
 from tests.support.process import Connector, Sandbox, environment
-from tests.support.registry.apicurio import Apicurio
+from tests.support.registry.apicurio import Registry
 from tests.support.registry.front import Front
 from tests.support.worked_examples import EXAMPLES, Example
 
@@ -51,7 +51,7 @@ Serialize = Callable[[dict[str, Any]], bytes | None]
 class World(NamedTuple):
     """Everything that runs."""
 
-    kafka: KafkaBroker
+    kafka: Kafka
     sandbox: Sandbox
     connector: Connector
     front: Front
@@ -94,7 +94,7 @@ def in_a_thread() -> Iterator[Callable[[Any], Any]]:
 
 
 @pytest.fixture(scope="module")
-def world(kafka: KafkaBroker, apicurio: Apicurio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(kafka: Kafka, apicurio: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """All of it, with a registry that cannot be reached yet and wants the token `one`."""
     folder = tmp_path_factory.mktemp("formats")
     for topic in topics():

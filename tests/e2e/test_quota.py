@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.client import Kafka
 from tests.support.oracle import plain_events
 from tests.support.process import ColdConnector, Program, Sandbox, environment
 
@@ -19,7 +19,7 @@ LEAST_USE = 0.8
 """In a short window lease and margin weigh more, and each kill leaves its lease counted."""
 
 
-def test_three_replicas_keep_the_quota_through_kill_9(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_three_replicas_keep_the_quota_through_kill_9(kafka: Kafka, tmp_path: Path) -> None:
     """Limits per replica would send three times as much, and one that a restart forgets sends it again."""
     topic = kafka.unique_topic("quota", 6)
     rng = random.Random(1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.client import Kafka
 from tests.support.oracle import caught_up, differences, event, fold, hostile_events, plain_events
 from tests.support.process import ColdConnector, Sandbox, environment, until
 
@@ -18,7 +18,7 @@ SEED = 20_261_122
     ("protocol", "kills", "count", "visitors"), [("classic", 2, 8_000, 800), ("consumer", 1, 4_000, 400)]
 )
 def test_kill_9_at_random_moments_loses_nothing_and_leaves_nothing_stale(
-    kafka: KafkaBroker, tmp_path: Path, protocol: str, kills: int, count: int, visitors: int
+    kafka: Kafka, tmp_path: Path, protocol: str, kills: int, count: int, visitors: int
 ) -> None:
     """The promise of the product: nothing lost, the last value of each attribute wins, no rule of the API broken."""
     rng = random.Random(SEED)
@@ -41,7 +41,7 @@ def test_kill_9_at_random_moments_loses_nothing_and_leaves_nothing_stale(
         sandbox.assert_no_rule_was_broken()
 
 
-def test_sigterm_while_the_endpoint_hangs_ends_within_the_grace_time(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_sigterm_while_the_endpoint_hangs_ends_within_the_grace_time(kafka: Kafka, tmp_path: Path) -> None:
     """An orchestrator kills what is late; requests in flight are not done, so the next process sends them again."""
     topic = kafka.unique_topic("hanging", 4)
     events = plain_events(random.Random(SEED), 200, 50)
@@ -63,7 +63,7 @@ def test_sigterm_while_the_endpoint_hangs_ends_within_the_grace_time(kafka: Kafk
         sandbox.assert_no_rule_was_broken()
 
 
-def test_a_second_sigterm_ends_it_at_once(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_a_second_sigterm_ends_it_at_once(kafka: Kafka, tmp_path: Path) -> None:
     """A second Ctrl-C skips the drain; nothing is lost by it."""
     topic = kafka.unique_topic("twice", 4)
     kafka.produce(topic, [(*event("somebody", a=1), None)])
@@ -112,7 +112,7 @@ def test_bad_settings_are_reported_one_by_one_before_anything_is_started(tmp_pat
         assert "hush" not in connector.stderr + connector.stdout
 
 
-def test_a_fatal_error_ends_it_with_1_and_says_what_to_do(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_a_fatal_error_ends_it_with_1_and_says_what_to_do(kafka: Kafka, tmp_path: Path) -> None:
     """The end of the log names the cause."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -126,7 +126,7 @@ def test_a_fatal_error_ends_it_with_1_and_says_what_to_do(kafka: KafkaBroker, tm
             assert (last["event"], last["reason"], last["exit_code"]) == ("connector_stopped", "ops_unavailable", 1)
 
 
-def test_a_missing_token_file_is_fatal_and_named(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_a_missing_token_file_is_fatal_and_named(kafka: Kafka, tmp_path: Path) -> None:
     """A start without the token would mean a 401 for each request."""
     settings = environment(kafka.bootstrap, "t", "http://127.0.0.1:9", TARGET_AUTH_TOKEN_FILE=str(tmp_path / "nothing"))
     with ColdConnector(tmp_path, settings) as connector:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.image import VERSION, Container, Image, build, discard
-from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.client import Kafka
 from tests.support.oracle import caught_up, differences, fold, plain_events
 from tests.support.process import Sandbox, environment
 
@@ -35,7 +35,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
         discard()
 
 
-def test_events_flow_and_the_sums_are_right(image: Image, kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_events_flow_and_the_sums_are_right(image: Image, kafka: Kafka, tmp_path: Path) -> None:
     """A start that writes to its root, needs a right, or needs a package of the build alone fails here."""
     topic = kafka.unique_topic("image", 4)
     events = plain_events(random.Random(SEED), 5_000, 500)
@@ -60,7 +60,7 @@ def test_events_flow_and_the_sums_are_right(image: Image, kafka: KafkaBroker, tm
         sandbox.assert_no_rule_was_broken()
 
 
-def test_the_check_of_the_init_container_passes(image: Image, kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_the_check_of_the_init_container_passes(image: Image, kafka: Kafka, tmp_path: Path) -> None:
     """It has no more rights than the connector, and must not fail where the connector would run."""
     topic = kafka.unique_topic("image-check", 2)
     with Sandbox(tmp_path) as sandbox:

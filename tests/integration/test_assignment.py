@@ -16,7 +16,8 @@ from connector.delivery.start_position import Beginning
 from connector.kafka.config import KafkaConfig
 from connector.kafka.consumer import ConsumerThread
 from connector.kafka.errors import KafkaFailure
-from tests.support.kafka.broker import KafkaBroker, patiently
+from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.client import patiently
 from tests.support.kafka.doors import OFFSET_FETCH, BrokerBehindDoor, second_broker
 from tests.support.kafka.fetch import Distribution
 from tests.support.kafka.logs import create_on

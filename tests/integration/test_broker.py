@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from tests.support.kafka.broker import Committed, KafkaBroker
+from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.client import Committed, Kafka
 from tests.support.kafka.fetch import Distribution
 
 CLASSIC: dict[str, str | int] = {
@@ -20,7 +21,7 @@ CLASSIC: dict[str, str | int] = {
 KIP_848: dict[str, str | int] = {"group.protocol": "consumer"}
 
 
-def member(broker: KafkaBroker, group: str, **settings: str | int) -> Consumer:
+def member(broker: Kafka, group: str, **settings: str | int) -> Consumer:
     """A consumer that commits nothing by itself."""
     return Consumer(
         {
@@ -51,7 +52,7 @@ def group() -> str:
     return f"group-{uuid.uuid4().hex[:8]}"
 
 
-def test_records_come_back_as_they_were_written(kafka: KafkaBroker) -> None:
+def test_records_come_back_as_they_were_written(kafka: Kafka) -> None:
     """Coalescing and tombstones are tested with order in a partition, keys, and null values."""
     topic = kafka.unique_topic("written", 2)
     kafka.produce(topic, [("a", "1", 0), (b"a", b"2", 0), ("b", None, 1), (None, "3", 1)])
@@ -60,7 +61,7 @@ def test_records_come_back_as_they_were_written(kafka: KafkaBroker) -> None:
     assert kafka.end_offsets(topic) == {0: 2, 1: 2}
 
 
-def test_records_without_a_partition_go_by_their_key(kafka: KafkaBroker) -> None:
+def test_records_without_a_partition_go_by_their_key(kafka: Kafka) -> None:
     """The order of a visitor's updates depends on having its events on one partition."""
     topic = kafka.unique_topic("keyed", 4)
     kafka.produce(topic, ((f"key-{number % 50}", str(number), None) for number in range(1000)))
@@ -71,7 +72,7 @@ def test_records_without_a_partition_go_by_their_key(kafka: KafkaBroker) -> None
     assert len(set.union(*homes.values())) == 4
 
 
-def test_a_missing_topic_is_an_error(kafka: KafkaBroker) -> None:
+def test_a_missing_topic_is_an_error(kafka: Kafka) -> None:
     """The broker creates a topic that is asked for by its name: a test's misspelt one would look empty."""
     for _ in range(2):
         with pytest.raises(KafkaException):
@@ -80,7 +81,7 @@ def test_a_missing_topic_is_an_error(kafka: KafkaBroker) -> None:
 
 
 @pytest.mark.parametrize("protocol", [CLASSIC, KIP_848], ids=["classic", "kip-848"])
-def test_both_group_protocols_share_partitions(kafka: KafkaBroker, group: str, protocol: dict[str, str | int]) -> None:
+def test_both_group_protocols_share_partitions(kafka: Kafka, group: str, protocol: dict[str, str | int]) -> None:
     """The connector offers both protocols: two members must share the partitions under either."""
     topic = kafka.unique_topic("shared", 4)
     kafka.produce(topic, [(None, str(number), number % 4) for number in range(40)])
@@ -101,7 +102,7 @@ def test_both_group_protocols_share_partitions(kafka: KafkaBroker, group: str, p
 
 
 @pytest.mark.parametrize("protocol", [CLASSIC, KIP_848], ids=["classic", "kip-848"])
-def test_a_commit_keeps_its_metadata(kafka: KafkaBroker, group: str, protocol: dict[str, str | int]) -> None:
+def test_a_commit_keeps_its_metadata(kafka: Kafka, group: str, protocol: dict[str, str | int]) -> None:
     """The set of owed visitors is in the metadata of the commit, beyond ASCII too."""
     topic = kafka.unique_topic("committed", 2)
     kafka.produce(topic, [(None, "x", 0)] * 3)

@@ -15,6 +15,7 @@ from confluent_kafka.admin._resource import ResourceType
 
 from connector.delivery.offset_mark import OffsetMark, encode
 from tests.support.kafka.broker import KafkaBroker, free_ports
+from tests.support.kafka.client import Kafka
 from tests.support.kafka.fetch import Distribution
 from tests.support.kafka.secure import PASSWORD, USER, SecureBroker
 from tests.support.process import Command, Sandbox, until
@@ -120,7 +121,7 @@ def test_with_every_right_all_is_well_and_nothing_has_changed(
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
 def test_members_that_no_partition_is_left_for_are_a_warning(
-    kafka: KafkaBroker, target: Sandbox, tmp_path: Path, protocol: str
+    kafka: Kafka, target: Sandbox, tmp_path: Path, protocol: str
 ) -> None:
     """Of either kind of group: the brokers report them by different calls."""
     topic = kafka.unique_topic("crowd", 1)
@@ -247,7 +248,7 @@ def test_a_listener_that_refuses_names_the_step_and_the_variable(
 
 
 def test_missing_topics_are_named_and_the_rest_is_still_looked_at(
-    kafka: KafkaBroker, target: Sandbox, tmp_path: Path
+    kafka: Kafka, target: Sandbox, tmp_path: Path
 ) -> None:
     """One of two topics misspelt is a common mistake; an empty one is none."""
     topic = kafka.unique_topic("there", 2)
@@ -302,7 +303,7 @@ def test_an_unreachable_advertised_address_is_named_as_such(
 
 
 def test_events_behind_an_aborted_tail_and_behind_a_lone_marker_are_seen(
-    kafka: KafkaBroker, target: Sandbox, tmp_path: Path
+    kafka: Kafka, target: Sandbox, tmp_path: Path
 ) -> None:
     """A transaction's marker takes an offset and is never delivered; "none yet" would be wrong for a topic in use."""
     topic = kafka.unique_topic("transactions", 3)
@@ -331,7 +332,7 @@ def test_events_behind_an_aborted_tail_and_behind_a_lone_marker_are_seen(
 
 
 def test_a_committed_offset_that_the_log_does_not_have_any_more_is_named(
-    kafka: KafkaBroker, target: Sandbox, tmp_path: Path
+    kafka: Kafka, target: Sandbox, tmp_path: Path
 ) -> None:
     """Reported before `connector run` starts there: afterwards only a counter shows it, and the producer must help."""
     topic = kafka.unique_topic("gone", 3)
@@ -358,7 +359,7 @@ def test_a_committed_offset_that_the_log_does_not_have_any_more_is_named(
     assert "who deleted" in line
 
 
-def test_another_program_in_the_group_is_found(kafka: KafkaBroker, target: Sandbox, tmp_path: Path) -> None:
+def test_another_program_in_the_group_is_found(kafka: Kafka, target: Sandbox, tmp_path: Path) -> None:
     """A consumer with the default assignor of many clients: the connector could never join its group."""
     topic = kafka.unique_topic("ranged")
     member = Consumer(
@@ -377,7 +378,7 @@ def test_another_program_in_the_group_is_found(kafka: KafkaBroker, target: Sandb
 
 
 def test_a_server_that_is_down_is_a_warning_while_another_answers(
-    kafka: KafkaBroker, target: Sandbox, tmp_path: Path
+    kafka: Kafka, target: Sandbox, tmp_path: Path
 ) -> None:
     """The service starts with one of its servers; an init container must not prevent that."""
     topic = kafka.unique_topic("down")

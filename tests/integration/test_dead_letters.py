@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.kafka.broker import KafkaBroker, Record
+from tests.support.kafka.client import Kafka, Record
 from tests.support.oracle import caught_up, differences, event, fold, plain_events
 from tests.support.process import Connector, Sandbox, environment
 
@@ -35,13 +35,13 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
 }
 
 
-def letters(kafka: KafkaBroker, topic: str) -> list[Record]:
+def letters(kafka: Kafka, topic: str) -> list[Record]:
     """Records of the group's dead-letter topic."""
     return kafka.read_all(f"{topic}.dead-letter")
 
 
 def test_every_kind_of_malformed_record_is_kept_with_its_reason_and_the_good_ones_arrive(
-    kafka: KafkaBroker, tmp_path: Path
+    kafka: Kafka, tmp_path: Path
 ) -> None:
     """Keys and values must be byte for byte the originals, or they could not be corrected and replayed."""
     topic = kafka.unique_topic("malformed", 2)
@@ -82,7 +82,7 @@ def test_every_kind_of_malformed_record_is_kept_with_its_reason_and_the_good_one
         assert found[value].startswith(f"{field} must "), kind
 
 
-def test_updates_that_target_rejects_become_letters_that_can_be_replayed(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_updates_that_target_rejects_become_letters_that_can_be_replayed(kafka: Kafka, tmp_path: Path) -> None:
     """A merged update has no record of its own: its letter is a valid event of the rejected values."""
     topic = kafka.unique_topic("rejected", 2)
     bad = [f"rejected-{number}" for number in range(5)] + ["failing-0", "failing-1"]
@@ -116,7 +116,7 @@ def test_updates_that_target_rejects_become_letters_that_can_be_replayed(kafka: 
     }
 
 
-def test_without_a_dead_letter_topic_it_stops_before_the_record(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_without_a_dead_letter_topic_it_stops_before_the_record(kafka: Kafka, tmp_path: Path) -> None:
     """An empty setting means: stop and ask. No record is skipped, and the log says what and where."""
     topic = kafka.unique_topic("undeliverable")
     good = plain_events(random.Random(2), 30, 5)
@@ -144,7 +144,7 @@ def test_without_a_dead_letter_topic_it_stops_before_the_record(kafka: KafkaBrok
     ],
 )
 def test_the_guard_stops_a_topic_of_nothing_but_malformed_records(
-    kafka: KafkaBroker, tmp_path: Path, limits: dict[str, float], most: int
+    kafka: Kafka, tmp_path: Path, limits: dict[str, float], most: int
 ) -> None:
     """A wrong topic or format must not be moved to the dead letters as a whole."""
     topic = kafka.unique_topic("wrong-topic", 2)
@@ -167,7 +167,7 @@ def test_the_guard_stops_a_topic_of_nothing_but_malformed_records(
         assert {(partition, offset) for offset in range(where.offset)} <= sources
 
 
-def test_a_malformed_record_of_a_megabyte_is_kept_whole_or_cut_with_a_mark(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_a_malformed_record_of_a_megabyte_is_kept_whole_or_cut_with_a_mark(kafka: Kafka, tmp_path: Path) -> None:
     """A dead-letter topic may take less than the source: a marked part is better than a connector that stops."""
     huge = b"{" + random.Random(3).randbytes(990_000)
     for limit, kept in ((1_048_588, len(huge)), (100_000, 65_536)):

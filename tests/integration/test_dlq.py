@@ -15,7 +15,8 @@ from connector.delivery.dead_letter import DeadLetter, Stage
 from connector.delivery.offset_tracker import TopicPartition
 from connector.kafka.config import KafkaConfig
 from connector.kafka.dead_letter_producer import DeadLetterProducer
-from tests.support.kafka.broker import KafkaBroker, Record, free_ports
+from tests.support.kafka.broker import free_ports
+from tests.support.kafka.client import Kafka, Record
 from tests.support.oracle import caught_up, event
 from tests.support.process import Command, Connector, Sandbox, environment
 
@@ -28,7 +29,7 @@ class Ended(NamedTuple):
     err: str
 
 
-def dlq(folder: Path, kafka: KafkaBroker, topic: str, *words: str, mapping: str | None = None) -> Ended:
+def dlq(folder: Path, kafka: Kafka, topic: str, *words: str, mapping: str | None = None) -> Ended:
     """Run the program once, without a terminal."""
     settings = environment(kafka.bootstrap, topic, "http://127.0.0.1:9")
     settings |= {} if mapping is None else {"EVENT_MAPPING": mapping}
@@ -36,7 +37,7 @@ def dlq(folder: Path, kafka: KafkaBroker, topic: str, *words: str, mapping: str 
         return Ended(program.wait(120), program.stdout.splitlines(), program.stderr)
 
 
-def bury(kafka: KafkaBroker, topic: str, letters: Iterable[DeadLetter]) -> None:
+def bury(kafka: Kafka, topic: str, letters: Iterable[DeadLetter]) -> None:
     """Write letters as the service does."""
 
     async def main() -> None:
@@ -58,12 +59,12 @@ def letter(
     return DeadLetter(source, number // partitions, stage, error, f"reason {number}", key, value)
 
 
-def events(kafka: KafkaBroker, topic: str, count: int, partitions: int = 1) -> None:
+def events(kafka: Kafka, topic: str, count: int, partitions: int = 1) -> None:
     """The events that the letters were made of."""
     kafka.produce(topic, [(*event(f"visitor-{number}", a=number), number % partitions) for number in range(count)])
 
 
-def replayed(kafka: KafkaBroker, topic: str) -> list[Record]:
+def replayed(kafka: Kafka, topic: str) -> list[Record]:
     """Records that replays wrote to the source topic."""
     return [record for record in kafka.read_all(topic) if "target_connector.replayed_from" in record.headers]
 
@@ -73,14 +74,14 @@ def came_from(records: Iterable[Record]) -> list[str]:
     return [record.headers["target_connector.replayed_from"].decode() for record in records]
 
 
-def listed(folder: Path, kafka: KafkaBroker, topic: str, *words: str) -> list[dict[str, Any]]:
+def listed(folder: Path, kafka: Kafka, topic: str, *words: str) -> list[dict[str, Any]]:
     """The output of list, as JSON."""
     ended = dlq(folder, kafka, topic, "list", "--format", "json", *words)
     assert (ended.code, ended.err) == (0, "")
     return [json.loads(line) for line in ended.out]
 
 
-def test_a_rejected_update_arrives_after_its_cause_is_gone(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_a_rejected_update_arrives_after_its_cause_is_gone(kafka: Kafka, tmp_path: Path) -> None:
     """End to end: rejected, listed, replayed, delivered; events that the decoder refused are left."""
     topic = kafka.unique_topic("healed", 2)
     good, bad = event("good", a=1), event("rejected-1", a="x y&z")
@@ -111,7 +112,7 @@ def test_a_rejected_update_arrives_after_its_cause_is_gone(kafka: KafkaBroker, t
     }
 
 
-def test_a_replay_brings_no_old_value_back(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_a_replay_brings_no_old_value_back(kafka: Kafka, tmp_path: Path) -> None:
     """Anna's first event was rejected, her second one accepted: only what the second one does not set is sent."""
     topic = kafka.unique_topic("superseded")
     anna = [event("anna", tier="OLD", city="Bern"), event("anna", tier="NEW"), event("ben", tier="OLD")]
@@ -161,7 +162,7 @@ def mapping(topic: str, tier: Any) -> str:
     return json.dumps({"version": 1, "sources": [source]})
 
 
-def test_mapped_records_are_replayed_item_by_item_by_the_mapping_of_now(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_mapped_records_are_replayed_item_by_item_by_the_mapping_of_now(kafka: Kafka, tmp_path: Path) -> None:
     """Of one record an item was delivered, one refused, one rejected: each goes its way, and newer values stay."""
     topic = kafka.unique_topic("mapped")
     before, now = mapping(topic, "tier"), mapping(topic, {"path": ["tier.name", "tier"]})
@@ -207,7 +208,7 @@ def test_mapped_records_are_replayed_item_by_item_by_the_mapping_of_now(kafka: K
     assert sorted(one["item"] or 0 for one in listed(tmp_path, kafka, topic)) == [0, 1, 3, 3]
 
 
-def test_a_letter_whose_event_is_gone_is_left_unless_it_is_forced(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_a_letter_whose_event_is_gone_is_left_unless_it_is_forced(kafka: Kafka, tmp_path: Path) -> None:
     """Later events may be gone too, and with them a newer value."""
     topic = kafka.unique_topic("gone")
     events(kafka, topic, 3)
@@ -223,7 +224,7 @@ def test_a_letter_whose_event_is_gone_is_left_unless_it_is_forced(kafka: KafkaBr
     assert [one["replayed"] for one in listed(tmp_path, kafka, topic)] == [True, True, True]
 
 
-def test_a_time_beyond_the_calendar_is_listed(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_a_time_beyond_the_calendar_is_listed(kafka: Kafka, tmp_path: Path) -> None:
     """Producers set any milliseconds, for example microseconds."""
     topic = kafka.unique_topic("beyond")
     kafka.create_topic(f"{topic}.dead-letter", message_timestamp_after_max_ms=2**63 - 1)
@@ -235,7 +236,7 @@ def test_a_time_beyond_the_calendar_is_listed(kafka: KafkaBroker, tmp_path: Path
     assert "@1763800500000" in ended.out[1]
 
 
-def test_each_goes_back_to_its_partition_with_key_and_value_as_they_were(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_each_goes_back_to_its_partition_with_key_and_value_as_they_were(kafka: Kafka, tmp_path: Path) -> None:
     """By its key alone it could land in another partition than its visitor's newer events: their order would be lost.
 
     Other producers, Java's above all, hash keys differently.
@@ -255,7 +256,7 @@ def test_each_goes_back_to_its_partition_with_key_and_value_as_they_were(kafka: 
         assert ours == [event(f"visitor-{number}", a=number)[1] for number in range(partition, 24, 6)]
 
 
-def test_none_is_replayed_twice_unless_it_is_asked_for(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_none_is_replayed_twice_unless_it_is_asked_for(kafka: Kafka, tmp_path: Path) -> None:
     """With filters and limits in any order, each once: the rest is left for later runs, and a dry run takes nothing."""
     topic = kafka.unique_topic("once")
     errors = ["Rejected", "RetriesExhausted"]
@@ -284,7 +285,7 @@ def test_none_is_replayed_twice_unless_it_is_asked_for(kafka: KafkaBroker, tmp_p
     assert there()[10:] == [0]
 
 
-def test_refused_events_are_replayed_only_by_name(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_refused_events_are_replayed_only_by_name(kafka: Kafka, tmp_path: Path) -> None:
     """The same bytes are refused again, and would become a dead letter each time."""
     topic = kafka.unique_topic("refused")
     events(kafka, topic, 1)
@@ -305,7 +306,7 @@ def test_refused_events_are_replayed_only_by_name(kafka: KafkaBroker, tmp_path: 
     assert [one["replayed"] for one in listed(tmp_path, kafka, topic)] == [True, False]
 
 
-def test_the_list_shows_what_is_asked_for(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_the_list_shows_what_is_asked_for(kafka: Kafka, tmp_path: Path) -> None:
     """Lines for people on stdout alone, to be sorted and counted."""
     topic = kafka.unique_topic("listed", 2)
     bury(kafka, topic, [letter(topic, number, partitions=2) for number in range(3)])
@@ -328,7 +329,7 @@ def test_the_list_shows_what_is_asked_for(kafka: KafkaBroker, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("command", ["list", "replay"])
-def test_a_topic_that_is_not_there_yet_has_no_letters(kafka: KafkaBroker, tmp_path: Path, command: str) -> None:
+def test_a_topic_that_is_not_there_yet_has_no_letters(kafka: Kafka, tmp_path: Path, command: str) -> None:
     """No dead letter yet is no failure. But a misspelt name looks the same, so it is reported."""
     topic = kafka.unique_topic("none")
     ended = dlq(tmp_path, kafka, topic, command, *(["--yes"] if command == "replay" else []))

@@ -11,9 +11,9 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.client import Kafka
 from tests.support.process import Program
-from tests.support.registry.apicurio import Apicurio
+from tests.support.registry.apicurio import Registry
 
 CUSTOMER = {
     "type": "record",
@@ -38,7 +38,7 @@ class World(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def world(kafka: KafkaBroker, apicurio: Apicurio) -> World:
+def world(kafka: Kafka, apicurio: Registry) -> World:
     """Written by confluent's own serializer."""
     topic = kafka.unique_topic("customers", 3)
     producer = Producer({"bootstrap.servers": kafka.bootstrap})

@@ -9,13 +9,14 @@ from typing import NamedTuple
 import pytest
 
 from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.client import Kafka
 from tests.support.oracle import Event, caught_up, differences, fold, plain_events
 from tests.support.process import START_SECONDS, Connector, Sandbox, environment, until
 
 PROTOCOLS = ("classic", "consumer")
 
 
-def produce(kafka: KafkaBroker, topic: str, events: Sequence[Event]) -> None:
+def produce(kafka: Kafka, topic: str, events: Sequence[Event]) -> None:
     """Append by key."""
     kafka.produce(topic, [(key, value, None) for key, value in events])
 
@@ -26,9 +27,7 @@ def owned(*replicas: Connector) -> list[int]:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_replicas_that_join_and_leave_under_load_lose_nothing(
-    kafka: KafkaBroker, tmp_path: Path, protocol: str
-) -> None:
+def test_replicas_that_join_and_leave_under_load_lose_nothing(kafka: Kafka, tmp_path: Path, protocol: str) -> None:
     """Scaling and rollouts are routine: no visitor may have two requests at once, from any replicas."""
     topic = kafka.unique_topic("rebalanced", 6)
     waves = [plain_events(random.Random(wave), 3_000, 600) for wave in range(6)]
@@ -75,7 +74,7 @@ class Pair(NamedTuple):
 
 
 def test_a_replica_that_was_frozen_past_its_session_gives_up_what_it_had_and_comes_back(
-    kafka: KafkaBroker, tmp_path: Path
+    kafka: Kafka, tmp_path: Path
 ) -> None:
     """A paused machine does not own its partitions when it wakes: it must neither commit nor hang."""
     events = plain_events(random.Random(11), 2_000, 200)

@@ -6,13 +6,13 @@ import re
 import time
 from pathlib import Path
 
-from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.client import Kafka
 from tests.support.oracle import caught_up, differences, fold, plain_events
 from tests.support.process import Connector, Sandbox, environment
 
 
 def test_a_backlog_of_100000_events_needs_few_requests_and_adds_up_at_every_scrape(
-    kafka: KafkaBroker, tmp_path: Path
+    kafka: Kafka, tmp_path: Path
 ) -> None:
     """1,000 visitors need about 1,000 calls; consumed = done + pending throughout, not only at the end."""
     topic = kafka.unique_topic("backlog", 4)
@@ -60,7 +60,7 @@ def test_a_backlog_of_100000_events_needs_few_requests_and_adds_up_at_every_scra
     assert json.dumps(status)
 
 
-def test_the_rate_of_the_group_is_held_and_memory_is_bounded(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_the_rate_of_the_group_is_held_and_memory_is_bounded(kafka: Kafka, tmp_path: Path) -> None:
     """With 100 updates a second and 50 visitors pending at most, consumption pauses, and all arrives in the end."""
     topic = kafka.unique_topic("bounded", 4)
     events = plain_events(random.Random(6), 6_000, 400)

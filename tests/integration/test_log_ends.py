@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.client import Kafka
 from tests.support.kafka.logs import add_partitions, cut, delete_before, make_again, produce_transaction
 from tests.support.oracle import Event, event
 from tests.support.process import Connector
@@ -46,7 +47,7 @@ def missed(connector: Connector) -> list[tuple[str, int, int, int]]:
 # auto.offset.reset=latest is for a group without offsets, not for a partition without one.
 
 
-def test_latest_is_the_end_of_the_log_for_a_group_that_is_new(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_latest_is_the_end_of_the_log_for_a_group_that_is_new(kafka: Kafka, tmp_path: Path) -> None:
     """Earlier records are not wanted; those after the assignment are."""
 
     def case(scene: Scene) -> None:
@@ -60,7 +61,7 @@ def test_latest_is_the_end_of_the_log_for_a_group_that_is_new(kafka: KafkaBroker
     both(case, kafka, tmp_path, **LATEST)
 
 
-def test_latest_reads_added_partitions_from_their_start(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_latest_reads_added_partitions_from_their_start(kafka: Kafka, tmp_path: Path) -> None:
     """Records between a partition's creation and its assignment belong to the group."""
 
     def case(scene: Scene) -> None:
@@ -76,7 +77,7 @@ def test_latest_reads_added_partitions_from_their_start(kafka: KafkaBroker, tmp_
     both(case, kafka, tmp_path, **LATEST)
 
 
-def test_latest_reads_partitions_added_during_downtime_from_their_start(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_latest_reads_partitions_added_during_downtime_from_their_start(kafka: Kafka, tmp_path: Path) -> None:
     """The same after a restart: the group has offsets in the topic."""
 
     def case(scene: Scene) -> None:
@@ -93,7 +94,7 @@ def test_latest_reads_partitions_added_during_downtime_from_their_start(kafka: K
     both(case, kafka, tmp_path, **LATEST)
 
 
-def test_latest_reads_a_topic_that_was_made_again_from_its_start(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_latest_reads_a_topic_that_was_made_again_from_its_start(kafka: Kafka, tmp_path: Path) -> None:
     """The group is not new; its offsets were deleted with the old topic."""
 
     def case(scene: Scene) -> None:
@@ -111,7 +112,7 @@ def test_latest_reads_a_topic_that_was_made_again_from_its_start(kafka: KafkaBro
 # Missing records are reported.
 
 
-def test_records_deleted_by_retention_during_downtime_are_reported(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_records_deleted_by_retention_during_downtime_are_reported(kafka: Kafka, tmp_path: Path) -> None:
     """Committed 10, the log begins at 60."""
 
     def case(scene: Scene) -> None:
@@ -148,7 +149,7 @@ def read_until_paused(scene: Scene, connector: Connector) -> list[Event]:
 
 
 def test_records_deleted_by_retention_while_an_outage_paused_consumption_are_reported(
-    kafka: KafkaBroker, tmp_path: Path
+    kafka: Kafka, tmp_path: Path
 ) -> None:
     """The longer the endpoint is down, the likelier it is."""
 
@@ -208,7 +209,7 @@ def test_truncated_records_are_reported(broker: KafkaBroker, tmp_path: Path) -> 
 # Offsets that no consumer sees.
 
 
-def test_transactions_leave_no_lag(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_transactions_leave_no_lag(kafka: Kafka, tmp_path: Path) -> None:
     """Behind an aborted tail, behind a commit marker, and where there is nothing but an aborted transaction."""
 
     def no_lag(scene: Scene, connector: Connector, end: int) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.client import Kafka
 from tests.support.kafka.logs import cut, make_again
 from tests.support.oracle import Event, event
 from tests.support.process import Connector
@@ -33,7 +34,7 @@ def owed(scene: Scene, events: list[Event], connector: Connector) -> None:
 
 
 @pytest.mark.parametrize("how", ["at once", "after its commit", "kill -9"])
-def test_topic_made_again_with_one_update_owed_then_a_restart(kafka: KafkaBroker, tmp_path: Path, how: str) -> None:
+def test_topic_made_again_with_one_update_owed_then_a_restart(kafka: Kafka, tmp_path: Path, how: str) -> None:
     """The old offset and its owed visitors reach the new topic's group: a restart must not use them."""
     new = [event(f"v{number}", a="new") for number in range(290)]
 
@@ -61,7 +62,7 @@ def test_topic_made_again_with_one_update_owed_then_a_restart(kafka: KafkaBroker
 
 
 @pytest.mark.parametrize("count", [50, 290, 350])
-def test_topic_made_again_under_a_running_replica(kafka: KafkaBroker, tmp_path: Path, count: int) -> None:
+def test_topic_made_again_under_a_running_replica(kafka: Kafka, tmp_path: Path, count: int) -> None:
     """The new log is shorter than the old position, or longer: then the client reads on in its middle."""
     new = [event(f"v{number}", a="new") for number in range(count) if number != 10]
 
@@ -84,7 +85,7 @@ def test_topic_made_again_under_a_running_replica(kafka: KafkaBroker, tmp_path: 
 
 
 @pytest.mark.parametrize("count", [60, 150])
-def test_topic_made_again_with_all_updates_pending(kafka: KafkaBroker, tmp_path: Path, count: int) -> None:
+def test_topic_made_again_with_all_updates_pending(kafka: Kafka, tmp_path: Path, count: int) -> None:
     """Pending updates of the old log exist nowhere else: they are sent once, unless the partition is revoked."""
     old = [event(f"v{number}", a="old", b=number) for number in range(100)]
     new = [event(f"v{number}", a="new") for number in range(count)]

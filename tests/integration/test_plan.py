@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 
 from connector.plan import merge
 from tests.support.fakes import event
-from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.client import Kafka
 from tests.support.process import Command
 
 HOUR_MS = 3_600_000
@@ -24,7 +24,7 @@ Log = list[tuple[int, str, bytes | None]]
 """(milliseconds since the epoch, visitor, value)."""
 
 
-def produce(kafka: KafkaBroker, topic: str, logs: Sequence[Log]) -> None:
+def produce(kafka: Kafka, topic: str, logs: Sequence[Log]) -> None:
     """Write records with timestamps of their own, a list for each partition."""
     producer = Producer(
         {
@@ -48,7 +48,7 @@ def plan(folder: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> 
     return program
 
 
-def around(kafka: KafkaBroker, topics: str, **others: str) -> dict[str, str]:
+def around(kafka: Kafka, topics: str, **others: str) -> dict[str, str]:
     """Its environment, without an account: it needs none."""
     return {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap, "KAFKA_TOPICS": topics, **others}
 
@@ -73,7 +73,7 @@ def updates(records: Iterable[tuple[int, str]], linger: float, request: float = 
     return count
 
 
-def test_partitions_of_different_times_are_read_whole_and_by_time(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_partitions_of_different_times_are_read_whole_and_by_time(kafka: Kafka, tmp_path: Path) -> None:
     """Partitions that are ahead are paused, which drops fetched records: none may be lost, doubled, or out of order."""
     topic, other = kafka.unique_topic("plan", PARTITIONS - 1), kafka.unique_topic("plan-more", 1)
     now = int(time.time() * 1_000) - 1_000
@@ -110,13 +110,13 @@ def test_partitions_of_different_times_are_read_whole_and_by_time(kafka: KafkaBr
     assert kafka.committed(topic, topic) == {}
 
 
-def groups(kafka: KafkaBroker) -> set[str]:
+def groups(kafka: Kafka) -> set[str]:
     """The groups that the broker knows."""
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
     return {group.group_id for group in admin.list_consumer_groups().result(60).valid}
 
 
-def test_only_the_hours_asked_for_are_read(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_only_the_hours_asked_for_are_read(kafka: Kafka, tmp_path: Path) -> None:
     """Older records only show that the time before the first record was quiet."""
     topic = kafka.unique_topic("plan-hours", 1)
     now = int(time.time() * 1_000)
@@ -137,7 +137,7 @@ def test_only_the_hours_asked_for_are_read(kafka: KafkaBroker, tmp_path: Path) -
     assert report(plan(tmp_path, ["--hours", "1", "--format", "json"], around(kafka, topic)))["lingers"] == []
 
 
-def test_a_read_failure_is_reported_with_a_remedy(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_a_read_failure_is_reported_with_a_remedy(kafka: Kafka, tmp_path: Path) -> None:
     """One line and code 1: no traceback, no forecast of half a topic, no waiting for ever."""
     with ThreadPoolExecutor(3) as pool:
         missing, nobody, wrong = pool.map(
@@ -161,7 +161,7 @@ def test_a_read_failure_is_reported_with_a_remedy(kafka: KafkaBroker, tmp_path: 
     assert "check KAFKA_SECURITY_PROTOCOL and KAFKA_SSL_CA_LOCATION against the listener" in wrong.stderr
 
 
-def test_settings_and_unknown_visitors_change_the_forecast_as_it_is(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_settings_and_unknown_visitors_change_the_forecast_as_it_is(kafka: Kafka, tmp_path: Path) -> None:
     """Wrong design: the forecast takes the defaults, or the option reaches the table and not the object."""
     topic = kafka.unique_topic("plan-savings", 1)
     now = int(time.time() * 1_000)

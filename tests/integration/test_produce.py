@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from connector.settings.load import PREFIXES
-from tests.support.kafka.broker import KafkaBroker, free_ports
+from tests.support.kafka.broker import free_ports
+from tests.support.kafka.client import Kafka
 from tests.support.process import Connector, Sandbox, environment
 
 GOLD = '{"mbox3rdPartyId": "123456", "profile": {"loyaltyTier": "gold"}}'
@@ -28,7 +29,7 @@ def produce(servers: str, *words: str, stdin: str = "") -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def test_an_event_is_in_the_topic_with_the_visitors_id_as_its_key(kafka: KafkaBroker) -> None:
+def test_an_event_is_in_the_topic_with_the_visitors_id_as_its_key(kafka: Kafka) -> None:
     """With its partition and offset, for other tools."""
     topic = kafka.unique_topic("produce", 1)
     assert produce(kafka.bootstrap, "--topic", topic, GOLD) == (
@@ -47,7 +48,7 @@ def test_an_event_is_in_the_topic_with_the_visitors_id_as_its_key(kafka: KafkaBr
     ]
 
 
-def test_lines_are_delivered_by_a_running_connector(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_lines_are_delivered_by_a_running_connector(kafka: Kafka, tmp_path: Path) -> None:
     """End to end, from the command line to the profile."""
     topic = kafka.unique_topic("produce", 4)
     with Sandbox(tmp_path) as sandbox:
@@ -59,7 +60,7 @@ def test_lines_are_delivered_by_a_running_connector(kafka: KafkaBroker, tmp_path
         assert sorted(sandbox.profiles().values(), key=str) == [{"loyaltyTier": "gold"}, {"loyaltyTier": "silver"}]
 
 
-def test_a_refused_line_ends_it_with_the_count_of_those_before(kafka: KafkaBroker) -> None:
+def test_a_refused_line_ends_it_with_the_count_of_those_before(kafka: Kafka) -> None:
     """Code 2, and the number of the line to resume at."""
     topic = kafka.unique_topic("produce", 1)
     code, said, wrong = produce(kafka.bootstrap, "--topic", topic, "-", stdin=f'{GOLD}\n{{"pcId": "1"}}\n{SILVER}\n')
@@ -69,7 +70,7 @@ def test_a_refused_line_ends_it_with_the_count_of_those_before(kafka: KafkaBroke
     assert len(kafka.read_all(topic)) == 1
 
 
-def test_a_topic_that_does_not_exist_is_not_made(kafka: KafkaBroker) -> None:
+def test_a_topic_that_does_not_exist_is_not_made(kafka: Kafka) -> None:
     """A misspelt name must not become a topic with the broker's default number of partitions."""
     code, _, wrong = produce(kafka.bootstrap, "--topic", "no-such-topic", GOLD)
     assert code == 1
@@ -78,7 +79,7 @@ def test_a_topic_that_does_not_exist_is_not_made(kafka: KafkaBroker) -> None:
     assert again[0] == 1
 
 
-def test_an_event_that_the_topic_does_not_take_is_code_1(kafka: KafkaBroker) -> None:
+def test_an_event_that_the_topic_does_not_take_is_code_1(kafka: Kafka) -> None:
     """The broker's refusal comes after the client took the event."""
     topic = kafka.create_topic("small-events", 1, **{"max.message.bytes": 1_000})
     value = os.urandom(10_000).hex()  # Cannot be compressed below the topic's limit.

@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.client import Kafka
 from tests.support.process import Command, environment
 
 
-def test_calls_of_others_are_booked_and_the_window_is_shown(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_calls_of_others_are_booked_and_the_window_is_shown(kafka: Kafka, tmp_path: Path) -> None:
     """Before the first replica runs there is nothing to show; a booking creates the ledger and is counted."""
     topic = kafka.unique_topic("booked", 1)
     settings = environment(kafka.bootstrap, topic, "http://127.0.0.1:9", QUOTA_UPDATES=1_000)

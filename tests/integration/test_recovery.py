@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.client import Kafka
 from tests.support.oracle import caught_up, differences, event, fold
 from tests.support.process import Connector, Sandbox, environment, request
 
@@ -23,7 +23,7 @@ def sent(sandbox: Sandbox) -> list[dict[str, object]]:
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
 def test_kill_9_with_one_visitor_stuck_repeats_little_of_what_was_delivered(
-    kafka: KafkaBroker, tmp_path: Path, protocol: str
+    kafka: Kafka, tmp_path: Path, protocol: str
 ) -> None:
     """One visitor holds the offset at the beginning; without the owed set a restart would send all again."""
     topic = kafka.unique_topic("owed", 1)
@@ -52,9 +52,7 @@ def test_kill_9_with_one_visitor_stuck_repeats_little_of_what_was_delivered(
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
-def test_a_replica_that_wakes_from_a_freeze_sends_nothing_old(
-    kafka: KafkaBroker, tmp_path: Path, protocol: str
-) -> None:
+def test_a_replica_that_wakes_from_a_freeze_sends_nothing_old(kafka: Kafka, tmp_path: Path, protocol: str) -> None:
     """It wakes with old values that are overdue; sent before it notices the loss, they would overwrite newer ones."""
     topic = kafka.unique_topic("zombie", 2)
     old = [event(f"v{number}", a="old") for number in range(100)]

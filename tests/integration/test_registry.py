@@ -26,7 +26,7 @@ from connector.registry.config import RegistryConfig, parse_addresses
 from connector.registry.failures import Failure, NotFound, WrongUrl
 from connector.registry.references import load
 from connector.registry.store import SchemaStore
-from tests.support.registry.apicurio import Apicurio
+from tests.support.registry.apicurio import Registry
 from tests.support.registry.fake import FakeRegistry
 from tests.support.registry.front import Front, status
 
@@ -61,7 +61,7 @@ TEXTS: dict[SchemaKind, tuple[Callable[..., str], str]] = {
 
 
 @pytest.fixture(scope="module")
-def confluent(apicurio: Apicurio) -> Iterator[SchemaRegistryClient]:
+def confluent(apicurio: Registry) -> Iterator[SchemaRegistryClient]:
     """The client that producers register with; by itself it would wait for ever."""
     with SchemaRegistryClient({"url": apicurio.url, "timeout": 60}) as client:
         yield client
@@ -97,7 +97,7 @@ def number_in(record: bytes | None) -> int:
 
 @pytest.mark.parametrize("kind", list(SchemaKind))
 def test_references_two_levels_deep_and_a_diamond_of_a_real_registry(
-    confluent: SchemaRegistryClient, apicurio: Apicurio, prefix: str, kind: SchemaKind
+    confluent: SchemaRegistryClient, apicurio: Registry, prefix: str, kind: SchemaKind
 ) -> None:
     """8. Each text comes as it was registered, and before what refers to it."""
     write, name = TEXTS[kind]
@@ -118,7 +118,7 @@ def test_references_two_levels_deep_and_a_diamond_of_a_real_registry(
 
 
 def test_what_real_producers_register_is_found_by_the_number_in_their_records(
-    confluent: SchemaRegistryClient, apicurio: Apicurio, prefix: str
+    confluent: SchemaRegistryClient, apicurio: Registry, prefix: str
 ) -> None:
     """Confluent's own serializers; of Protobuf they register a descriptor, in base64."""
 
@@ -141,7 +141,7 @@ def test_what_real_producers_register_is_found_by_the_number_in_their_records(
 
 
 def test_an_id_whose_subject_was_deleted_still_is_read(
-    confluent: SchemaRegistryClient, apicurio: Apicurio, prefix: str
+    confluent: SchemaRegistryClient, apicurio: Registry, prefix: str
 ) -> None:
     """7. And so is what it refers to."""
     confluent.register_schema(f"{prefix}-money", Registered(AVRO_FOOT, "AVRO"))
@@ -154,7 +154,7 @@ def test_an_id_whose_subject_was_deleted_still_is_read(
 
 
 def test_the_fake_answers_as_the_real_registry(
-    confluent: SchemaRegistryClient, apicurio: Apicurio, prefix: str
+    confluent: SchemaRegistryClient, apicurio: Registry, prefix: str
 ) -> None:
     """What the contract tests show of the client before the fake holds before this one."""
     money, order = f"{prefix}-money", f"{prefix}/order"
@@ -198,7 +198,7 @@ def test_the_fake_answers_as_the_real_registry(
 
 
 def test_an_outage_of_a_real_registry_ends_by_itself(
-    confluent: SchemaRegistryClient, apicurio: Apicurio, prefix: str
+    confluent: SchemaRegistryClient, apicurio: Registry, prefix: str
 ) -> None:
     """1. Through a server in front of it, so that the registry itself need not be started again."""
     number = SchemaId(confluent.register_schema(f"{prefix}-value", Registered(AVRO_FOOT, "AVRO")))

@@ -2,10 +2,10 @@
 
 from connector.kafka.config import KafkaConfig
 from connector.kafka.retention import asked
-from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.client import Kafka
 
 
-def test_a_broker_says_how_long_each_topic_keeps_a_record(kafka: KafkaBroker) -> None:
+def test_a_broker_says_how_long_each_topic_keeps_a_record(kafka: Kafka) -> None:
     """Wrong design: one topic that is missing, or keeps all, hides the retention of the others."""
     short = kafka.unique_topic("short", 1, **{"retention.ms": "3600000"})
     default = kafka.unique_topic("default")

@@ -3,12 +3,12 @@
 import random
 from pathlib import Path
 
-from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.client import Kafka
 from tests.support.oracle import caught_up, differences, event, fold, plain_events
 from tests.support.process import Connector, Sandbox, environment
 
 
-def test_an_expired_token_holds_everything_back_until_the_file_changes(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_an_expired_token_holds_everything_back_until_the_file_changes(kafka: Kafka, tmp_path: Path) -> None:
     """Discarding updates on 401 would lose data at each expiry."""
     topic = kafka.unique_topic("token", 2)
     events = plain_events(random.Random(4), 600, 200)
@@ -39,7 +39,7 @@ def test_an_expired_token_holds_everything_back_until_the_file_changes(kafka: Ka
     assert kafka.read_all(f"{topic}.dead-letter") == []
 
 
-def test_no_secret_no_visitor_and_no_value_reaches_the_output(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_no_secret_no_visitor_and_no_value_reaches_the_output(kafka: Kafka, tmp_path: Path) -> None:
     """Readers of logs, metrics and status may see none of these: at the most verbose level, for every fault."""
     topic = kafka.unique_topic("secret", 2)
     visitors = [f"visitor-{number}@example.com" for number in range(30)]

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from tests.support.fakes import event
-from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.client import Kafka
 from tests.support.process import Connector, Program, Sandbox, environment, request
 
 HOUR_MS = 3_600_000
@@ -17,7 +17,7 @@ HOUR_MS = 3_600_000
 pytestmark = pytest.mark.integration
 
 
-def test_the_settled_records_of_the_hours_are_read_and_nothing_is_changed(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_the_settled_records_of_the_hours_are_read_and_nothing_is_changed(kafka: Kafka, tmp_path: Path) -> None:
     """Older records, and those beyond the offset, must not be judged; the group keeps its offsets and has no member.
 
     What is beyond the offset is read nevertheless: its value may be at Target already, and is no foreign one.
@@ -49,7 +49,7 @@ def test_the_settled_records_of_the_hours_are_read_and_nothing_is_changed(kafka:
     assert admin.describe_consumer_groups([topic])[topic].result(60).members == []
 
 
-def test_a_published_result_reaches_the_replicas_and_spends_nothing(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_a_published_result_reaches_the_replicas_and_spends_nothing(kafka: Kafka, tmp_path: Path) -> None:
     """The status page shows it, also after a restart, and the ledger of an older version passes over the record."""
     topic = kafka.unique_topic("verify", 1)
     with Sandbox(tmp_path) as sandbox:

@@ -23,7 +23,7 @@ from connector.pipeline.ports import Ports
 from connector.target.render import Renderer, Request
 from tests.support.bench import quiet
 from tests.support.fakes import FakeDeadLetters, FakeSender, event, parse
-from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.client import Kafka
 from tests.support.oracle import caught_up, differences, fold
 from tests.support.process import START_SECONDS, Connector, Sandbox, environment
 from tests.support.process import until as wait_until
@@ -55,7 +55,7 @@ class Holding(FakeSender):
 class Member:
     """The pipeline on the real consumer thread, in this process. Leaving the context is its SIGTERM."""
 
-    def __init__(self, kafka: KafkaBroker, topic: str, protocol: str, *, free: bool) -> None:
+    def __init__(self, kafka: Kafka, topic: str, protocol: str, *, free: bool) -> None:
         quick = {"max.poll.interval.ms": "1000"}  # The least that is kept: 60 s and the request's timeout.
         if protocol == "classic":
             quick |= {"session.timeout.ms": "3000", "heartbeat.interval.ms": "300"}
@@ -108,12 +108,12 @@ async def _until(condition: Callable[[], object], what: str) -> None:
         await asyncio.sleep(0.02)
 
 
-async def _append(kafka: KafkaBroker, topic: str, numbers: range) -> None:
+async def _append(kafka: Kafka, topic: str, numbers: range) -> None:
     records = [(None, event(f"{p}.{n}", a=n), p) for n in numbers for p in range(4)]
     await asyncio.to_thread(kafka.produce, topic, records)
 
 
-def _offsets(kafka: KafkaBroker, topic: str) -> dict[int, int]:
+def _offsets(kafka: Kafka, topic: str) -> dict[int, int]:
     return {partition: where.offset for partition, where in kafka.committed(topic, topic).items()}
 
 
@@ -122,16 +122,14 @@ def _done(partitions: Iterable[int]) -> set[str]:
     return {f"{p}.{n}" for p in partitions for n in range(50) if n != HELD}
 
 
-async def _until_committed(kafka: KafkaBroker, topic: str, wanted: dict[int, int]) -> None:
+async def _until_committed(kafka: Kafka, topic: str, wanted: dict[int, int]) -> None:
     deadline = time.monotonic() + SETTLE_SECONDS
     while (found := await asyncio.to_thread(_offsets, kafka, topic)) != found | wanted:
         assert time.monotonic() < deadline, f"committed is {found}, and should become {wanted}"
         await asyncio.sleep(0.05)
 
 
-def test_connect_4010_pending_updates_of_a_revoked_partition_reach_its_next_owner(
-    kafka: KafkaBroker, tmp_path: Path
-) -> None:
+def test_connect_4010_pending_updates_of_a_revoked_partition_reach_its_next_owner(kafka: Kafka, tmp_path: Path) -> None:
     """Issue redpanda-data/connect #4010: each revoked partition lost the pending records of its batch, 10,433 in all.
 
     Catches a design that commits the polled position at a revoke, or drops at a revoke what is in its linger. The
@@ -196,7 +194,7 @@ def test_connect_4010_pending_updates_of_a_revoked_partition_reach_its_next_owne
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_connect_4009_an_answer_after_the_revoke_commits_nothing_for_the_next_owner(
-    kafka: KafkaBroker, protocol: str
+    kafka: Kafka, protocol: str
 ) -> None:
     """Pull request redpanda-data/connect #4009: state that outlived a cooperative revoke was committed after it.
 
@@ -228,7 +226,7 @@ def test_connect_4009_an_answer_after_the_revoke_commits_nothing_for_the_next_ow
 
 
 def test_librdkafka_5604_a_poll_interval_that_expires_in_a_rebalance_commits_nothing_lost(
-    kafka: KafkaBroker, tmp_path: Path
+    kafka: Kafka, tmp_path: Path
 ) -> None:
     """Pull request confluentinc/librdkafka #5604: the poll interval expired in a rebalance, "lost" was not reported.
 

@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.client import Kafka
 
 NAMES = (
     "loyaltyTier",
@@ -86,7 +86,7 @@ def differences(expected: Mapping[str, Mapping[str, str]], found: Mapping[str, M
     ]
 
 
-def caught_up(kafka: KafkaBroker, topic: str, group: str | None = None) -> bool:
+def caught_up(kafka: Kafka, topic: str, group: str | None = None) -> bool:
     """Whether the group's committed offsets equal the log's ends; by default it has the topic's name."""
     committed = {partition: where.offset for partition, where in kafka.committed(group or topic, topic).items()}
     return committed == {partition: end for partition, end in kafka.end_offsets(topic).items() if end}

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.client import Kafka
 from tests.support.oracle import Event, caught_up, differences, fold
 from tests.support.process import Connector, Sandbox, environment
 
@@ -16,7 +16,7 @@ PROTOCOLS = ("classic", "consumer")
 class Scene(NamedTuple):
     """One topic, one group, one endpoint."""
 
-    kafka: KafkaBroker
+    kafka: Kafka
     topic: str
     sandbox: Sandbox
     settings: dict[str, str]
@@ -25,7 +25,7 @@ class Scene(NamedTuple):
     @classmethod
     def open(
         cls,
-        kafka: KafkaBroker,
+        kafka: Kafka,
         folder: Path,
         stack: ExitStack,
         protocol: str,
@@ -73,7 +73,7 @@ class Scene(NamedTuple):
         return sum(profile.get(name) == value for profile in self.sandbox.profiles().values()) >= count
 
 
-def both(case: Callable[[Scene], None], kafka: KafkaBroker, folder: Path, *faults: str, **others: str | float) -> None:
+def both(case: Callable[[Scene], None], kafka: Kafka, folder: Path, *faults: str, **others: str | float) -> None:
     """Run a case under both protocols at once."""
 
     def run(protocol: str) -> None:

@@ -9,13 +9,14 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, NewTopic  # the stubs of `admin` do not export them
 
-from tests.support.kafka.broker import ANSWER_SECONDS, KafkaBroker
+from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.client import ANSWER_SECONDS, Kafka
 
 _BATCH_HEAD = struct.Struct(">qi")
 """Base offset of a record batch, and how many bytes follow these twelve."""
 
 
-def make_again(broker: KafkaBroker, topic: str, partitions: int = 1) -> None:
+def make_again(broker: Kafka, topic: str, partitions: int = 1) -> None:
     """Delete a topic and create it again under its name."""
     admin = broker.admin()
     admin.delete_topics([topic])[topic].result(ANSWER_SECONDS)
@@ -40,14 +41,14 @@ def _await_partitions(admin: AdminClient, topic: str, count: int) -> None:
         time.sleep(0.02)
 
 
-def add_partitions(broker: KafkaBroker, topic: str, total: int) -> None:
+def add_partitions(broker: Kafka, topic: str, total: int) -> None:
     """Add partitions to a topic."""
     admin = broker.admin()
     admin.create_partitions([NewPartitions(topic, total)])[topic].result(ANSWER_SECONDS)
     _await_partitions(admin, topic, total)
 
 
-def delete_before(broker: KafkaBroker, topic: str, offset: int, partition: int = 0) -> None:
+def delete_before(broker: Kafka, topic: str, offset: int, partition: int = 0) -> None:
     """Move the start of a partition's log to an offset, as retention does."""
     admin = broker.admin()
     for done in admin.delete_records([TopicPartition(topic, partition, offset)]).values():
@@ -80,7 +81,7 @@ def cut(broker: KafkaBroker, topic: str, offset: int, partition: int = 0) -> Non
 
 
 def produce_transaction(
-    broker: KafkaBroker, topic: str, records: Iterable[tuple[bytes, bytes]], *, commit: bool, partition: int = 0
+    broker: Kafka, topic: str, records: Iterable[tuple[bytes, bytes]], *, commit: bool, partition: int = 0
 ) -> None:
     """Append (key, value) in one transaction, and commit or abort it; its marker takes an offset too."""
     producer = Producer(
@@ -97,7 +98,7 @@ def produce_transaction(
         producer.abort_transaction(ANSWER_SECONDS)
 
 
-def create_on(through: KafkaBroker, topic: str, partitions: int, *, number: int) -> None:
+def create_on(through: Kafka, topic: str, partitions: int, *, number: int) -> None:
     """Create a topic with all partitions on the broker of this number."""
     admin = through.admin()
     made = NewTopic(topic, num_partitions=partitions, replica_assignment=[[number]] * partitions)

@@ -5,7 +5,8 @@ import shutil
 
 from confluent_kafka import Consumer, TopicPartition
 
-from tests.support.kafka.broker import ANSWER_SECONDS, KafkaBroker, patiently
+from tests.support.kafka.broker import KafkaBroker
+from tests.support.kafka.client import ANSWER_SECONDS, patiently
 from tests.support.kafka.fetch import Distribution, cache, fetch
 
 

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from tests.support.kafka.broker import ANSWER_SECONDS, KafkaBroker, free_ports
+from tests.support.kafka.broker import KafkaBroker, free_ports
+from tests.support.kafka.client import ANSWER_SECONDS
 from tests.support.kafka.fetch import Distribution
 
 USER, PASSWORD = "alice", "alice-pw"

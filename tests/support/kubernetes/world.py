@@ -18,7 +18,8 @@ from confluent_kafka.admin._scram import ScramCredentialInfo, ScramMechanism, Us
 
 from connector.ops.events import EVENTS
 from tests.support.chart_tools import CHART
-from tests.support.kafka.broker import ANSWER_SECONDS, KafkaBroker, free_ports
+from tests.support.kafka.broker import KafkaBroker, free_ports
+from tests.support.kafka.client import ANSWER_SECONDS
 from tests.support.kafka.fetch import VERSION as KAFKA
 from tests.support.kafka.fetch import Distribution
 from tests.support.kafka.secure import key_store

@@ -27,15 +27,27 @@ _JVM: Final = (
 )
 
 
-class Apicurio:
+class Registry:
+    """A registry that runs, in whichever process it was started."""
+
+    def __init__(self, url: str, log: Path) -> None:
+        """`url` is the base of its API; `log`, the file that its process writes to."""
+        self.url = url
+        self.log = log
+
+    def log_tail(self, characters: int = 4000) -> str:
+        """The end of its log, for the report of a failed test."""
+        return self.log.read_text(errors="replace")[-characters:] if self.log.exists() else ""
+
+
+class Apicurio(Registry):
     """Ports stay the same over `stop` and `start`; what was registered does not survive that."""
 
     def __init__(self, distribution: Distribution, folder: Path) -> None:
-        self.log = folder / "registry.log"
+        port, management = free_ports(2)
+        super().__init__(f"http://127.0.0.1:{port}/apis/ccompat/v7", folder / "registry.log")
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
-        port, management = free_ports(2)
-        self.url = f"http://127.0.0.1:{port}/apis/ccompat/v7"
         # Without the two settings of the management port it listens on all interfaces.
         options = {
             "quarkus.http.host": "127.0.0.1",
@@ -83,10 +95,6 @@ class Apicurio:
             self._process.kill()
             self._process.wait()
         self._process = None
-
-    def log_tail(self, characters: int = 4000) -> str:
-        """The end of its log, for the report of a failed test."""
-        return self.log.read_text(errors="replace")[-characters:] if self.log.exists() else ""
 
     def _answers(self) -> bool:
         try:
