@@ -56,7 +56,7 @@ UNMEASURED = frozenset({"peers", "property", "simulation"})
 """Folders that take no part in the coverage: it triples their time, and the unit tests reach the same lines."""
 
 
-WAITING = ("e2e", "contract", "integration", "peers", "browser", "alerts", "component", "chaos")
+WAITING = ("e2e", "contract", "peers", "integration", "browser", "alerts", "component", "chaos")
 """Folders whose tests mostly wait for processes, those with the longest files first."""
 COMPUTING = ("simulation", "property", "repository", "unit")
 """Folders whose tests mostly compute, likewise."""

@@ -138,7 +138,7 @@ def test_those_that_wait_never_fill_what_may_be_pending() -> None:
 @pytest.mark.no_cover
 def test_one_in_ten_unknown_for_up_to_an_hour_costs_the_others_nothing() -> None:
     """Under load: all are delivered, none is a dead letter, the others go at 95 % of their rate, the quota holds."""
-    seconds, rate = 1_200, 10
+    seconds, rate = 600, 10
 
     async def main() -> None:
         log, loop = FakeLog({P0: []}), asyncio.get_running_loop()
