@@ -28,7 +28,7 @@ from connector.events.change import Visitor
 from connector.kafka.config import KafkaConfig
 from connector.kafka.consumer import ConsumerThread
 from connector.pipeline import Pipeline, PipelineConfig
-from connector.pipeline.ports import Ports
+from connector.pipeline.ports import Clocks, Ports
 from connector.service.service import Service
 from connector.settings import load
 from connector.target.render import Method, Renderer, Request
@@ -109,7 +109,7 @@ async def intake(bootstrap: str, topic: str, events: int, spending: PipelineConf
         reader=EventReader(JsonDecoder(), {}, ""),
         render=Renderer("/m2/client/profile/update", Method.AUTO),
         rng=random.Random(1),
-        boottime=time.monotonic,
+        clocks=Clocks(time.monotonic),
     )
     stop = asyncio.Event()
     running = asyncio.create_task(pipeline.run(stop))

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
@@ -20,7 +19,7 @@ from connector.pipeline.dead_letter_writer import DeadLetterWriter
 from connector.pipeline.dispatch import Dispatch
 from connector.pipeline.intake import Intake
 from connector.pipeline.outcomes import Outcomes
-from connector.pipeline.ports import Observer, Ports
+from connector.pipeline.ports import Clocks, Observer, Ports
 from connector.pipeline.quota_manager import QuotaManager
 from connector.pipeline.state import ReplicaState
 from connector.quota.lease_manager import LeaseManager
@@ -44,15 +43,11 @@ class Pipeline:
         reader: EventReader,
         render: Callable[[Visitor, Mapping[str, str]], Rendered],
         rng: random.Random,
-        boottime: Callable[[], float],
+        clocks: Clocks,
         observers: Sequence[Observer] = (),
-        wall: Callable[[], float] = time.time,
     ) -> None:
-        """Make it on the loop that runs it. `boottime` is the lease's clock: it runs on while the machine sleeps.
-
-        `wall` is the clock of records and events, in seconds since the epoch.
-        """
-        state = self.state = ReplicaState(config, rng, boottime, observers, wall)
+        """Make it on the loop that runs it."""
+        state = self.state = ReplicaState(config, rng, clocks, observers)
         self._source = ports.source
         self._dead_letters = DeadLetterWriter(state, ports.dead_letters)
         self._back_pressure = BackPressure(state, ports.source.more)
@@ -70,7 +65,7 @@ class Pipeline:
                 rng,
                 who=f"{rng.getrandbits(64):016x}",
                 name=config.name,
-                offset=wall() - boottime(),
+                offset=clocks.wall() - clocks.boottime(),
             )
             self.quota = QuotaManager(state, holder, ports.ledger)
         self.records = intake.records

@@ -1,8 +1,9 @@
 """The outside as the pipeline sees it: Protocols that the real edges and the fakes of the tests both fit."""
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from connector.delivery.answer import Answer
 from connector.delivery.counters import Done
@@ -101,6 +102,15 @@ class Ports:
     dead_letters: DeadLetters
     ledger: LedgerLog | None = None
     schemas: Schemas | None = None
+
+
+class Clocks(NamedTuple):
+    """The clocks that tests replace, in seconds."""
+
+    boottime: Callable[[], float]
+    """That of leases: it runs on while the machine sleeps."""
+    wall: Callable[[], float] = time.time
+    """That of records and events: since the epoch."""
 
 
 class Observer(Protocol):

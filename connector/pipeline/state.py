@@ -7,8 +7,7 @@ loop, so a verb is atomic.
 import asyncio
 import math
 import random
-import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import structlog
 
@@ -25,7 +24,7 @@ from connector.kafka.causes import Causes
 from connector.ops.throttled_log import ThrottledLogger
 from connector.pipeline.config import PipelineConfig
 from connector.pipeline.pacing import Pacing
-from connector.pipeline.ports import Observer
+from connector.pipeline.ports import Clocks, Observer
 from connector.pipeline.wakeup import WakeUp
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -45,18 +44,13 @@ class ReplicaState:
         self,
         config: PipelineConfig,
         rng: random.Random,
-        boottime: Callable[[], float],
+        clocks: Clocks,
         observers: Sequence[Observer] = (),
-        wall: Callable[[], float] = time.time,
     ) -> None:
-        """Make it on the loop that runs it. `boottime` is the lease's clock: it runs on while the machine sleeps.
-
-        `wall` is the clock of records and events, in seconds since the epoch.
-        """
+        """Make it on the loop that runs it."""
         self.config = config
         self.rng = rng
-        self.boottime = boottime
-        self.wall = wall
+        self.boottime, self.wall = clocks
         # One clock for timers and decisions, so that a test's virtual one drives both.
         self.now = asyncio.get_running_loop().time
         self.observers = observers

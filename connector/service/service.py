@@ -26,7 +26,7 @@ from connector.ops.throttled_log import ThrottledLogger
 from connector.ops.tracing import tracing
 from connector.ops.update_log import UpdateLog
 from connector.pipeline import Pipeline
-from connector.pipeline.ports import Observer, Ports
+from connector.pipeline.ports import Clocks, Observer, Ports
 from connector.registry.client import RegistryClient
 from connector.service.factories import (
     boottime,
@@ -112,7 +112,7 @@ class Service:
             reader=events,
             render=Renderer(where.path, Method(settings.target_method)),
             rng=random.Random(),
-            boottime=boottime,
+            clocks=Clocks(boottime),
             observers=observers,
         )
         if schemas is not None:

@@ -19,7 +19,7 @@ from connector.events import JsonDecoder
 from connector.kafka.config import KafkaConfig
 from connector.kafka.consumer import ConsumerThread
 from connector.pipeline import Pipeline, PipelineConfig
-from connector.pipeline.ports import Ports
+from connector.pipeline.ports import Clocks, Ports
 from connector.target.render import Renderer, Request
 from tests.support.bench import quiet
 from tests.support.fakes import FakeDeadLetters, FakeSender, event, parse
@@ -78,7 +78,7 @@ class Member:
             reader=EventReader(JsonDecoder(), {}, ""),
             render=Renderer("/u"),
             rng=random.Random(0),
-            boottime=time.monotonic,
+            clocks=Clocks(time.monotonic),
         )
         self._stop = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self.pipeline.run(self._stop))

@@ -12,7 +12,7 @@ from connector.delivery.counters import Counters
 from connector.errors import Fatal
 from connector.events import JsonDecoder
 from connector.pipeline import Pipeline, PipelineConfig
-from connector.pipeline.ports import Observer, Ports
+from connector.pipeline.ports import Clocks, Observer, Ports
 from connector.target.render import Renderer
 from tests.simulation.ages import Render
 from tests.simulation.classes import Turns
@@ -149,9 +149,8 @@ class Fleet:
             reader=reader,
             render=render,
             rng=random.Random(rng.getrandbits(32)),
-            boottime=lambda: self._timeline.now,
+            clocks=Clocks(lambda: self._timeline.now, lambda: self._timeline.now),
             observers=observers,
-            wall=lambda: self._timeline.now,
         )
         if turns is not None:
             turns.state = replica.pipeline.state

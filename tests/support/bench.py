@@ -16,7 +16,7 @@ from connector.delivery.counters import Done
 from connector.delivery.retry import RetryPolicy
 from connector.events import JsonDecoder
 from connector.pipeline import Pipeline, PipelineConfig
-from connector.pipeline.ports import Observer, Ports
+from connector.pipeline.ports import Clocks, Observer, Ports
 from connector.quota.ports import LedgerLog
 from connector.registry.store import SchemaStore
 from connector.target.render import Renderer
@@ -83,9 +83,8 @@ class Bench:
             reader=reader or EventReader(self.decode, {}, ""),
             render=Renderer("/u"),
             rng=random.Random(seed),
-            boottime=asyncio.get_running_loop().time,
+            clocks=Clocks(asyncio.get_running_loop().time, wall),
             observers=observers,
-            wall=wall,
         )
         if schemas is not None:
             schemas.listen(self.pipeline.schemas_changed)
