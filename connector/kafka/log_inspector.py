@@ -10,6 +10,7 @@ Two faults of librdkafka's admin requests end the process, and are kept out of r
 """
 
 import concurrent.futures
+import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from time import monotonic
 from typing import Any, Final, NamedTuple, Protocol
@@ -107,7 +108,7 @@ class AdminInspector:
         self._client = self._last = None
 
     def close(self) -> None:
-        """Let go of all clients in this thread: one that the collector ended in its own would wait for itself."""
+        """Let go of all clients in this thread: the process aborts where the collector ends one in the client's own."""
         self.failed()
         self._busy.clear()
 
@@ -137,7 +138,7 @@ class AdminLook:
         topics: Collection[str],
         isolation: IsolationLevel,
     ) -> None:
-        self._client = client
+        self._client: AdminClient = weakref.proxy(client)  # Kept by the inspector, which lets go of it in time.
         self._inspector = inspector
         self._names = list(names)
         self._topics = sorted(topics)

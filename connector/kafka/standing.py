@@ -1,6 +1,7 @@
 """Where a group stands in its topics, and what their logs are now: read beside the group, nothing is joined."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Final, NamedTuple
 
 from confluent_kafka import KafkaException
@@ -26,15 +27,16 @@ class Standing(NamedTuple):
 def standing(config: KafkaConfig, partitions: Mapping[str, int]) -> Mapping[TopicPartition, Standing] | KafkaFailure:
     """By partition, for topics with these numbers of partitions; without those of which nothing is known. Waits."""
     names = [TopicPartition(topic, number) for topic, count in partitions.items() for number in range(count)]
-    look = AdminInspector(config).look(names)
-    client = reader(config)
-    try:
-        answered = client.committed([KafkaTopicPartition(*name) for name in names], timeout=ASK_SECONDS)
-    except KafkaException as error:
-        return classify(error.args[0])
-    finally:
-        client.close()
-    look.wait(ASK_SECONDS)
-    found = look.found()
+    with closing(AdminInspector(config)) as inspector:
+        look = inspector.look(names)
+        client = reader(config)
+        try:
+            answered = client.committed([KafkaTopicPartition(*name) for name in names], timeout=ASK_SECONDS)
+        except KafkaException as error:
+            return classify(error.args[0])
+        finally:
+            client.close()
+        look.wait(ASK_SECONDS)
+        found = look.found()
     places = {TopicPartition(p.topic, p.partition): read(p) for p in answered if p.error is None}
     return {name: Standing(places[name], found[name].log) for name in names if name in places and name in found}

@@ -154,6 +154,19 @@ def test_a_client_that_has_not_answered_is_kept_beside_a_new_one() -> None:
     assert kept() is None
 
 
+def test_a_closed_inspector_lets_go_of_its_clients() -> None:
+    """Also while a look is held: one that the collector ended in its own thread would make librdkafka abort."""
+    first, second = _Admin(), _Admin(some())
+    inspector = inspecting(first, second)
+    inspector.ask_for_ids(["t"])
+    made = inspector.look([HERE, AWAY])
+    kept = [weakref.ref(client) for client in (first, second)]
+    del first, second
+    inspector.close()
+    assert [client() for client in kept] == [None, None]
+    assert not made.is_answered
+
+
 def test_where_a_log_ends_is_asked_of_leaders_that_answer() -> None:
     """One that does not would take the time of all others again."""
     client = _Admin(some(away=INVALID), some())
