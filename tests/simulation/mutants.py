@@ -226,7 +226,7 @@ def _leases(patch: Patches) -> dict[Source, tuple[MembershipLease, Callable[[], 
 
     def init(original: Any, pipeline: Pipeline, config: Any, ports: Any, **how: Any) -> None:
         original(pipeline, config, ports, **how)
-        known[ports.source] = pipeline.state.gate.lease, how["boottime"]
+        known[ports.source] = pipeline.state.gate.lease, how["clocks"].boottime
 
     patch.wrap(Pipeline, "__init__", init)
     return known
