@@ -104,8 +104,6 @@ class Assignment:
             self._unknown.add(name)
         found: Mapping[TopicPartition, Found] = {}
         if names:
-            # One look at a time: that of all partitions is made again.
-            self._look, self._look_at = None, now
             look = self._inspector.look(names)
             found = look.found() if look.wait(ASSIGN_SECONDS) else {}
         self._begin_all(names, found)
@@ -118,6 +116,8 @@ class Assignment:
         else:
             self._client.resume(as_partitions(begun))
             self._client.pause(as_partitions(unknown))
+        if unknown or self._look is not None:
+            self._look, self._look_at = None, now  # One look at a time: that of all partitions is made again.
 
     def remove(self, names: Collection[TopicPartition]) -> None:
         """These are not owned any more."""

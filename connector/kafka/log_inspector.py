@@ -9,9 +9,9 @@ Two faults of librdkafka's admin requests end the process, and are kept out of r
   A client is asked one question at a time, so that no answer is under way that brings metadata.
 """
 
-import concurrent.futures
 import weakref
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
+from concurrent import futures
 from time import monotonic
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -32,6 +32,8 @@ from connector.kafka.errors import KafkaFailure, classify
 
 ANSWER_SECONDS: Final = 5.0
 """After this an answer is given up; the next look asks again."""
+_Answers = Mapping[Any, futures.Future[Any]]
+"""By partition or by topic, as the client gives them."""
 _NO_ID: Final = "A" * 22
 """All zeros in base64: a broker of a version without topic ids."""
 _UNANSWERED: Final = frozenset({KafkaError._TIMED_OUT})  # noqa: SLF001 - librdkafka's own codes are spelt so
@@ -70,15 +72,24 @@ class LogInspector(Protocol):
         ...
 
 
+def _client(config: KafkaConfig) -> AdminClient:
+    # What is wrong with the connection is told by the consumer's own client.
+    made: dict[str, Any] = {**admin(config), "error_cb": _ignore}
+    return AdminClient(made, logger=LIBRDKAFKA)
+
+
+def _ignore(_error: object) -> None:
+    """Told by the consumer."""
+
+
 class AdminInspector:
     """The real one: an AdminClient of its own, made anew after a look that failed."""
 
-    def __init__(self, config: KafkaConfig, make: Callable[[KafkaConfig], AdminClient] | None = None) -> None:
+    def __init__(self, config: KafkaConfig, make: Callable[[KafkaConfig], AdminClient] = _client) -> None:
         self._config = config
-        self._make = make or _client
-        self._client: AdminClient | None = None
-        self._last: AdminLook | None = None
-        """What the client was asked last."""
+        self._make = make
+        self._asked: tuple[AdminClient, AdminLook] | None = None
+        """The client in use, and what it was asked last."""
         self._busy: list[tuple[AdminClient, AdminLook]] = []
         """Clients that were still being asked when another look began: each is kept until it has answered."""
         self._isolation = (
@@ -97,7 +108,7 @@ class AdminInspector:
         """Learn early whether the brokers give topic ids, so that no assignment has to wait for that."""
         self._ask((), topics)
 
-    def told_ids(self, future: "concurrent.futures.Future[Any]") -> None:
+    def told_ids(self, future: futures.Future[Any]) -> None:
         """Called in the client's thread with an answer for ids; one boolean is written."""
         error = None if future.cancelled() else future.exception()
         timed_out = isinstance(error, KafkaException) and error.args[0].code() in _UNANSWERED
@@ -105,7 +116,7 @@ class AdminInspector:
 
     def failed(self) -> None:
         """The client may hold on to a broker that is no coordinator any more: take a new one."""
-        self._client = self._last = None
+        self._asked = None
 
     def close(self) -> None:
         """Let go of all clients in this thread: the process aborts where the collector ends one in the client's own."""
@@ -114,13 +125,13 @@ class AdminInspector:
 
     def _ask(self, names: Collection[TopicPartition], topics: Collection[str]) -> "AdminLook":
         self._busy = [(client, look) for client, look in self._busy if not look.is_answered]
-        if self._client is not None and self._last is not None and not self._last.is_answered:
-            self._busy.append((self._client, self._last))
-            self._client = None
-        if self._client is None:
-            self._client = self._make(self._config)
-        self._last = AdminLook(self._client, self, names, topics, self._isolation)
-        return self._last
+        if self._asked is not None and not self._asked[1].is_answered:
+            self._busy.append(self._asked)
+            self._asked = None
+        client = self._make(self._config) if self._asked is None else self._asked[0]
+        look = AdminLook(client, self, names, topics, self._isolation)
+        self._asked = client, look
+        return look
 
 
 class AdminLook:
@@ -149,36 +160,35 @@ class AdminLook:
         self._ids: Mapping[str, Any] = {}
         of_offsets = [self._ask_for_first, self._ask_for_last] if names else []
         self._questions = [self._ask_for_ids, *of_offsets] if inspector.gives_ids else [*of_offsets, self._ask_for_ids]
-        self._asked_for_ids: Sequence[concurrent.futures.Future[Any]] | None = None
         self._asked = self._questions.pop(0)()
 
     @property
     def is_answered(self) -> bool:
         """Whether no answer is under way, so that the client may be asked something else."""
-        return self._asks_in_vain or all(future.done() for future in self._asked)
+        return self._asks_in_vain or all(future.done() for future in self._asked.values())
 
     @property
     def _asks_in_vain(self) -> bool:
-        return self._asked is self._asked_for_ids and self._inspector.gives_ids is False
+        return self._asked is self._ids and self._inspector.gives_ids is False
 
     def wait(self, seconds: float) -> bool:
         """Wait at most this long; whether all answers are there. Ids are waited for only where brokers give them."""
         end = monotonic() + seconds
-        while self._asks_in_vain or not concurrent.futures.wait(self._asked, max(0.0, end - monotonic())).not_done:
+        while self._asks_in_vain or not futures.wait(self._asked.values(), max(0.0, end - monotonic())).not_done:
             if not self._questions:
                 return True
             self._asked = self._questions.pop(0)()
         return False
 
-    def _ask_for_first(self) -> Sequence["concurrent.futures.Future[Any]"]:
+    def _ask_for_first(self) -> _Answers:
         self._lows = self._list(self._names, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
-        return list(self._lows.values())
+        return self._lows
 
-    def _ask_for_last(self) -> Sequence["concurrent.futures.Future[Any]"]:
+    def _ask_for_last(self) -> _Answers:
         """Of partitions whose leader answered: another one would take all the time that there is for an answer."""
         answered = [name for name in self._names if self._offset(self._lows, name) is not None]
         self._highs = self._list(answered, OffsetSpec.latest(), isolation_level=self._isolation)  # type: ignore[no-untyped-call]
-        return list(self._highs.values())
+        return self._highs
 
     def _list(
         self, names: Collection[TopicPartition], at: OffsetSpec, **options: Any
@@ -188,12 +198,11 @@ class AdminLook:
         wanted: Any = dict.fromkeys((KafkaTopicPartition(*name) for name in names), at)
         return self._client.list_offsets(wanted, request_timeout=ANSWER_SECONDS, **options)
 
-    def _ask_for_ids(self) -> Sequence["concurrent.futures.Future[Any]"]:
+    def _ask_for_ids(self) -> _Answers:
         self._ids = self._client.describe_topics(TopicCollection(self._topics), request_timeout=ANSWER_SECONDS)
         for future in self._ids.values():
             future.add_done_callback(self._inspector.told_ids)
-        self._asked_for_ids = list(self._ids.values())
-        return self._asked_for_ids
+        return self._ids
 
     def found(self) -> Mapping[TopicPartition, Found]:
         """What was learnt."""
@@ -217,8 +226,8 @@ class AdminLook:
         topic_id = str(found.topic_id)
         return "" if topic_id == _NO_ID else topic_id, len(found.partitions)
 
-    def _offset(self, futures: Mapping[KafkaTopicPartition, Any], name: TopicPartition) -> int | None:
-        future = futures.get(KafkaTopicPartition(*name))
+    def _offset(self, answers: Mapping[KafkaTopicPartition, Any], name: TopicPartition) -> int | None:
+        future = answers.get(KafkaTopicPartition(*name))
         if future is None:
             return None
         try:
@@ -236,13 +245,3 @@ class AdminLook:
     def _blame(self, error: Exception) -> None:
         if self.trouble is None and isinstance(error, KafkaException):
             self.trouble = classify(error.args[0])
-
-
-def _client(config: KafkaConfig) -> AdminClient:
-    # What is wrong with the connection is told by the consumer's own client.
-    made: dict[str, Any] = {**admin(config), "error_cb": _ignore}
-    return AdminClient(made, logger=LIBRDKAFKA)
-
-
-def _ignore(_error: object) -> None:
-    """Told by the consumer."""
