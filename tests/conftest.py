@@ -20,7 +20,7 @@ import connector
 from tests.support.browser import Browser, NoBrowser
 from tests.support.browser import chromium as start_chromium
 from tests.support.environment import neutralise, restore_interrupt
-from tests.support.java import Unavailable
+from tests.support.java import Unavailable, log_tail
 from tests.support.kafka.broker import KafkaBroker
 from tests.support.kafka.client import Kafka
 from tests.support.kafka.config import RETURNS_SOON
@@ -112,7 +112,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed:
         for name, value in getattr(item, "funcargs", {}).items():
             if isinstance(value, Kafka | Registry):
-                report.sections.append((f"log of {name}", value.log_tail()))
+                report.sections.append((f"log of {name}", log_tail(value.log)))
     return report
 
 

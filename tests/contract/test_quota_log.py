@@ -11,8 +11,7 @@ from functools import partial
 from typing import Protocol
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Producer
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from connector.errors import Fatal
@@ -23,6 +22,7 @@ from connector.kafka.quota_topic import MISSING, QuotaTopic, prepare
 from connector.quota.ports import Appended, LedgerLog
 from tests.support.kafka.broker import KafkaBroker, free_ports
 from tests.support.kafka.client import Kafka
+from tests.support.kafka.logs import delete_before
 from tests.support.ledger import FakeLedgerLog, FakeLedgerTopic
 
 SETTLE_SECONDS = 90.0
@@ -300,7 +300,7 @@ def test_a_topic_that_is_deleted_ends_the_process(kafka: Kafka) -> None:
             await until(lambda: recorder.ends, "it read to the end")
             log.append(b"one", _unexpected)
             await until(lambda: recorder.records, "it came")
-            admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+            admin = kafka.admin()
             await asyncio.to_thread(admin.delete_topics([world.topic.name])[world.topic.name].result, 30)
 
             def told() -> bool:
@@ -375,7 +375,7 @@ def _records(bootstrap: str, topic: str, values: Sequence[bytes], **options: str
 def _configure(kafka: Kafka, topic: str, name: str, value: str) -> None:
     change = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[change])
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    admin = kafka.admin()
     admin.incremental_alter_configs([resource])[resource].result(30)
 
 
@@ -431,9 +431,7 @@ def test_records_that_are_deleted_while_they_count_are_noticed(kafka: Kafka) -> 
             await until(lambda: recorder.records, "it came")
             await asyncio.sleep(8.0)  # The check for deletions ran meanwhile.
             assert recorder.shortenings == 0
-            admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-            all_of_it = TopicPartition(world.topic.name, 0, 1)
-            await asyncio.to_thread(admin.delete_records([all_of_it])[all_of_it].result, 30)
+            await asyncio.to_thread(delete_before, kafka, world.topic.name, 1)
             log.append(b"counts too", _unexpected)
             await until(lambda: recorder.shortenings, "it is noticed")
         assert recorder.errors == []

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from tests.support.kafka.doors import OFFSET_FETCH, BrokerBehindDoor, second_bro
 from tests.support.kafka.fetch import Distribution
 from tests.support.kafka.logs import create_on
 from tests.support.scene import PROTOCOLS
+from tests.support.shared import started
 
 LONGEST_SECONDS = 90.0
 LEADERLESS = 30
@@ -172,12 +173,8 @@ def test_partitions_without_a_leader_hold_up_neither_the_thread_nor_the_others(
 def behind_door(distribution: Distribution, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerBehindDoor]:
     """A broker whose clients' requests can be held by their kind."""
     broker = BrokerBehindDoor(distribution, tmp_path_factory.mktemp("door"))
-    try:
-        broker.start()
+    with closing(broker.door), started(broker, broker.bootstrap):
         yield broker
-    finally:
-        broker.stop()
-        broker.door.close()
 
 
 @pytest.mark.parametrize(("committed", "begins"), [(10, 10), (None, 30)])

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.admin._resource import ResourceType
 
@@ -17,8 +16,10 @@ from connector.delivery.offset_mark import OffsetMark, encode
 from tests.support.kafka.broker import KafkaBroker, free_ports
 from tests.support.kafka.client import Kafka
 from tests.support.kafka.fetch import Distribution
+from tests.support.kafka.logs import delete_before
 from tests.support.kafka.secure import PASSWORD, USER, SecureBroker
 from tests.support.process import Command, Sandbox, until
+from tests.support.shared import started
 
 EVENT = '{"mbox3rdPartyId": "v-4711", "profile": {"a": 1}}'
 REFUSED = '{"mbox3rdPartyId": "v-4712", "profile": {"a": [1]}}'
@@ -39,11 +40,8 @@ class Said(NamedTuple):
 def secure(distribution: Distribution, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
     """One for all tests of this file; each gives rights on names of its own."""
     broker = SecureBroker(distribution, tmp_path_factory.mktemp("secure"))
-    try:
-        broker.start()
+    with started(broker, broker.bootstrap):
         yield broker
-    finally:
-        broker.stop()
 
 
 @pytest.fixture(scope="module")
@@ -339,12 +337,10 @@ def test_a_committed_offset_that_the_log_does_not_have_any_more_is_named(
     kafka.produce(topic, [(None, EVENT, number % 3) for number in range(60)])
     other = encode(OffsetMark("AAAAAAAAAAAAAAAAAAAAAQ", 0), "")
     client = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": topic})
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
     try:
         places = [(0, 5, ""), (1, 500, ""), (2, 7, other)]
         client.commit(offsets=[TopicPartition(topic, *place) for place in places], asynchronous=False)
-        for future in admin.delete_records([TopicPartition(topic, 0, 15)]).values():
-            future.result(30)
+        delete_before(kafka, topic, 15)
     finally:
         client.close()
     plain = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap, "KAFKA_TOPICS": topic, "KAFKA_GROUP_ID": topic}

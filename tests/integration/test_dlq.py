@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka import TopicPartition as KafkaTopicPartition
-from confluent_kafka.admin import AdminClient
 
 from connector.delivery.dead_letter import DeadLetter, Stage
 from connector.delivery.offset_tracker import TopicPartition
@@ -17,6 +15,7 @@ from connector.kafka.config import KafkaConfig
 from connector.kafka.dead_letter_producer import DeadLetterProducer
 from tests.support.kafka.broker import free_ports
 from tests.support.kafka.client import Kafka, Record
+from tests.support.kafka.logs import delete_before
 from tests.support.oracle import caught_up, event
 from tests.support.process import Command, Connector, Sandbox, environment
 
@@ -213,9 +212,7 @@ def test_a_letter_whose_event_is_gone_is_left_unless_it_is_forced(kafka: Kafka, 
     topic = kafka.unique_topic("gone")
     events(kafka, topic, 3)
     bury(kafka, topic, [letter(topic, number) for number in range(3)])
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    for deleted in admin.delete_records([KafkaTopicPartition(topic, 0, 2)]).values():
-        deleted.result(30)
+    delete_before(kafka, topic, 2)
     ended = dlq(tmp_path, kafka, topic, "replay", "--yes")
     assert ended.code == 0
     assert "left: 2 could not be checked" in ended.err

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
 
 from connector.plan import merge
 from tests.support.fakes import event
@@ -115,7 +114,7 @@ def test_partitions_of_different_times_are_read_whole_and_by_time(kafka: Kafka, 
 
 def groups(kafka: Kafka) -> set[str]:
     """The groups that the broker knows."""
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    admin = kafka.admin()
     return {group.group_id for group in admin.list_consumer_groups().result(60).valid}
 
 

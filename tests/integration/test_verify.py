@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from tests.support.fakes import event
 from tests.support.kafka.client import Kafka
@@ -45,7 +44,7 @@ def test_the_settled_records_of_the_hours_are_read_and_nothing_is_changed(kafka:
     assert (report["records"], report["visitors"]["distinct"]) == (3, 2)
     assert {name: count for name, count in report["attributes"].items() if count} == {"match": 1, "pending": 1}
     assert kafka.committed(topic, topic)[0].offset == 4
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    admin = kafka.admin()
     assert admin.describe_consumer_groups([topic])[topic].result(60).members == []
 
 

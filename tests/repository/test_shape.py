@@ -15,13 +15,12 @@ MOST_PARAMETERS = 7
 
 
 def constructors() -> Iterator[tuple[str, int]]:
-    """Each class with a constructor of its own, and the number of its parameters."""
+    """The place of each constructor, and the number of its parameters."""
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            for each in node.body if isinstance(node, ast.ClassDef) else ():
-                if isinstance(each, ast.FunctionDef) and each.name == "__init__":
-                    assert isinstance(node, ast.ClassDef)
-                    yield node.name, len([*each.args.posonlyargs, *each.args.args, *each.args.kwonlyargs]) - 1
+            if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                parameters = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", len(parameters) - 1
 
 
 def test_no_module_is_longer_than_300_lines() -> None:
@@ -33,5 +32,5 @@ def test_no_module_is_longer_than_300_lines() -> None:
 def test_no_constructor_takes_more_than_seven_parameters() -> None:
     """What needs more does the work of two, or is handed what belongs together one by one."""
     found = dict(constructors())
-    assert found["Pipeline"] == MOST_PARAMETERS, "the scan sees them"
-    assert {name: count for name, count in found.items() if count > MOST_PARAMETERS} == {}
+    assert {place: count for place, count in found.items() if count > MOST_PARAMETERS} == {}
+    assert max(found.values()) == MOST_PARAMETERS, "the scan sees them"

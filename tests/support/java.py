@@ -27,6 +27,11 @@ def prepare(server: str, obtain: Callable[[], object]) -> int:
     return 0
 
 
+def log_tail(log: Path, characters: int = 4_000) -> str:
+    """The end of a server's log, for the report of a failed test."""
+    return log.read_text(errors="replace")[-characters:] if log.exists() else ""
+
+
 def java(oldest: int) -> str:
     """A Java of this major version or newer: the machine's own, else that of PyPI. Raises `Unavailable`."""
     found = shutil.which("java")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from confluent_kafka import KafkaException
 
+from tests.support.java import log_tail
 from tests.support.kafka.client import Kafka
 from tests.support.kafka.config import CLUSTER_ID, JVM, LOGGING, PROPERTIES, die_with_parent
 from tests.support.kafka.fetch import Distribution
@@ -158,7 +159,7 @@ class KafkaBroker(Kafka):
         ended = process.poll()
         self.kill9()
         what = "was not ready in time" if ended is None else f"ended with {ended}"
-        msg = f"the broker {what}; the end of its log:\n{self.log_tail()}"
+        msg = f"the broker {what}; the end of its log:\n{log_tail(self.log)}"
         raise RuntimeError(msg)
 
 

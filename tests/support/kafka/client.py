@@ -66,10 +66,6 @@ class Kafka:
         """The address for `bootstrap.servers`."""
         self.log = log
 
-    def log_tail(self, characters: int = 4000) -> str:
-        """The end of its log, for the report of a failed test."""
-        return self.log.read_text(errors="replace")[-characters:] if self.log.exists() else ""
-
     def admin(self) -> AdminClient:
         """A client that creates no topic by asking for it. The caller keeps it until it has its answer.
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import trustme
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 from cryptography.hazmat.primitives.serialization import (
@@ -54,7 +53,7 @@ class SecureBroker(KafkaBroker):
             AclBinding(kind, name, ResourcePatternType.LITERAL, f"User:{USER}", "*", operation, AclPermissionType.ALLOW)
             for operation in operations
         ]
-        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        admin = self.admin()
         for made in admin.create_acls(bindings).values():
             made.result(ANSWER_SECONDS)
 

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import trustme
 import yaml
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._scram import ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 
 from connector.ops.events import EVENTS
@@ -273,7 +272,7 @@ class World:
         kafka = self._base["kafka"]
         credentials = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
         change = UserScramCredentialUpsertion(kafka["saslUsername"], credentials, kafka["saslPassword"].encode())
-        admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap, "log_level": 0})
+        admin = self.kafka.admin()
         for done in admin.alter_user_scram_credentials([change]).values():
             done.result(ANSWER_SECONDS)
 

@@ -8,6 +8,7 @@ from typing import Final
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from tests.support.java import log_tail
 from tests.support.kafka.broker import free_ports
 from tests.support.kafka.config import die_with_parent
 from tests.support.registry.fetch import Distribution
@@ -34,10 +35,6 @@ class Registry:
         """`url` is the base of its API; `log`, the file that its process writes to."""
         self.url = url
         self.log = log
-
-    def log_tail(self, characters: int = 4000) -> str:
-        """The end of its log, for the report of a failed test."""
-        return self.log.read_text(errors="replace")[-characters:] if self.log.exists() else ""
 
 
 class Apicurio(Registry):
@@ -81,7 +78,7 @@ class Apicurio(Registry):
         ended = self._process.poll()
         self.stop()
         what = "was not ready in time" if ended is None else f"ended with {ended}"
-        msg = f"the registry {what}; the end of its log:\n{self.log_tail()}"
+        msg = f"the registry {what}; the end of its log:\n{log_tail(self.log)}"
         raise RuntimeError(msg)
 
     def stop(self) -> None:
