@@ -14,6 +14,8 @@ import socket
 import struct
 import time
 
+from tests.support.connection_tasks import ConnectionTasks
+
 HOST = "127.0.0.1"
 READ_BYTES = 65_536
 DRIP_ANSWER_BYTES = 16
@@ -90,7 +92,7 @@ class Link:
         self._server_port = server_port
         self._server: asyncio.Server | None = None
         self._ways: set[_Way] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._connections = ConnectionTasks()
         self._wire: dict[bytes, _Way] = {}
         self._toxic: Toxic | None = None
         self._seconds = 0.0
@@ -105,11 +107,7 @@ class Link:
     async def close(self) -> None:
         """Close everything; what is under way is dropped."""
         if self._server is not None:
-            self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # An aborted connection is closed a turn later.
+            await self._connections.close(self._server)
 
     def poison(self, toxic: Toxic, seconds: float = 0.0) -> None:
         """Replace the current toxic; `seconds` of a delay, or between two drops of a drip."""
@@ -128,15 +126,12 @@ class Link:
         self._flows.set()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._connections.begin(self._serve(reader, writer), writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             server_reader, server = await asyncio.open_connection(HOST, self._server_port)
-        except (OSError, asyncio.CancelledError):
-            writer.transport.abort()
+        except OSError:
             return
         way = _Way(writer, server)
         self._ways.add(way)

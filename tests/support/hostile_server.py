@@ -3,11 +3,13 @@
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 from connector.target.render import Request
+from tests.support.connection_tasks import ConnectionTasks
 from tests.support.loopback import own_address
 
 SUCCESS = b"trueRequest successfully submitted"
@@ -98,7 +100,7 @@ class HostileServer:
     connections: int = 0
     origin: str = ""
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _tasks: ConnectionTasks = field(default_factory=ConnectionTasks)
     _server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -112,28 +114,20 @@ class HostileServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.close(self._server)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        task = asyncio.get_running_loop().create_task(self._serve(self.connections, reader, writer))
-        self._tasks.add(task)
+        self._tasks.begin(self._serve(self.connections, reader, writer), writer)
 
     async def _serve(self, connection: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
+        with suppress(asyncio.IncompleteReadError, OSError):  # The client closed.
             while not writer.is_closing():
                 received = await _receive(connection, reader)
                 self.received.append(received)
                 self.arrived.set()
                 behaviour = self.behaviours.pop(0) if len(self.behaviours) > 1 else self.behaviours[0]
                 await behaviour(received, writer)
-        except (asyncio.IncompleteReadError, OSError):
-            pass  # The client closed.
-        finally:
-            writer.transport.abort()
 
 
 async def _receive(connection: int, reader: asyncio.StreamReader) -> Received:
