@@ -114,10 +114,10 @@ class Client:
         self.number = self._coordinator.join(self, self._instance)
         self._user.joined()
 
-    def release(self, names: list[TopicPartition]) -> None:
-        """Tell the group soon that these partitions are given up."""
-        if self.number:
-            self._process.later(Lane.CLIENT, self._rng.uniform(0.0, 0.2), self._released, self.number, names)
+    def release(self, number: int, names: list[TopicPartition]) -> None:
+        """Tell the group soon that the member of this number, which may be another one now, gives these up."""
+        if number:
+            self._process.later(Lane.CLIENT, self._rng.uniform(0.0, 0.2), self._released, number, names)
 
     def _released(self, number: int, names: list[TopicPartition]) -> None:
         if self.is_reachable():

@@ -198,7 +198,7 @@ class Source:
                 self._member.lost(gone)
                 self._consumer.unassigned(gone)
                 self.client.join_within(0.5)
-            elif self._revoke(names, self.client.release):
+            elif self._revoke(names, partial(self.client.release, self.client.number)):
                 return
         self._member.turn(now)
         if not self._is_timed:

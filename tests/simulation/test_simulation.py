@@ -29,6 +29,7 @@ KEPT = (
         "an update whose partitions were lost in flight could not be a dead letter: no part is left to name",
     ),
     ("classes", 1751, "a process that was frozen gave a visitor up without the last attempt"),
+    ("ages", 701914, "no defect: the simulated client gave a partition up for the member that it had been before"),
     ("outages", 201, "no defect: plain 500s for a few visitors only, which the guarantees have among their limits"),
     ("outages", 5088, "no defect: the probe that fails after the recovery began before it"),
 )
