@@ -3,6 +3,8 @@
 import asyncio
 from contextlib import suppress
 
+from connector.sandbox.connection_tasks import ConnectionTasks
+
 CHUNK_BYTES = 65_536
 
 
@@ -18,7 +20,7 @@ class FrontPort:
         self._host, _, text = behind.rpartition(":")
         self._behind = int(text)
         self._server: asyncio.Server | None = None
-        self._open: set[asyncio.Task[None]] = set()
+        self._connections = ConnectionTasks()
 
     @property
     def address(self) -> str:
@@ -33,28 +35,20 @@ class FrontPort:
     async def stop(self) -> None:
         """Stop listening and cut the connections."""
         if self._server is not None:
-            self._server.close()
-        for task in self._open:
-            task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
+            await self._connections.close(self._server)
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._pass_on(reader, writer))
-        self._open.add(task)
-        task.add_done_callback(self._open.discard)
+        self._connections.begin(self._pass_on(reader, writer), writer)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):  # Either end may leave at any time.
+            from_broker, to_broker = await asyncio.open_connection(self._host, self._behind)
             try:
-                from_broker, to_broker = await asyncio.open_connection(self._host, self._behind)
-                try:
-                    async with asyncio.TaskGroup() as both:
-                        both.create_task(_copy(reader, to_broker))
-                        both.create_task(_copy(from_broker, writer))
-                finally:
-                    to_broker.close()
+                async with asyncio.TaskGroup() as both:
+                    both.create_task(_copy(reader, to_broker))
+                    both.create_task(_copy(from_broker, writer))
             finally:
-                writer.close()
+                to_broker.close()
 
 
 async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:

@@ -14,7 +14,7 @@ import socket
 import struct
 import time
 
-from tests.support.connection_tasks import ConnectionTasks
+from connector.sandbox.connection_tasks import ConnectionTasks
 
 HOST = "127.0.0.1"
 READ_BYTES = 65_536

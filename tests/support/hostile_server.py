@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from connector.sandbox.connection_tasks import ConnectionTasks
 from connector.target.render import Request
-from tests.support.connection_tasks import ConnectionTasks
 from tests.support.loopback import own_address
 
 SUCCESS = b"trueRequest successfully submitted"

@@ -1,4 +1,4 @@
-"""The tasks that serve a test server's connections: a connection ends with its task, also with one that never ran."""
+"""The tasks that serve a server's connections: a connection ends with its task, also with one that never ran."""
 
 import asyncio
 from collections.abc import Coroutine
